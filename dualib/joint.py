@@ -1,0 +1,477 @@
+"""Joint: a validated finite joint distribution p(x, y), from matrices, conditionals, counts, samples or files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _mutual_information, _real_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Labels = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    r"""A joint distribution p(x, y) over finite alphabets.
+
+    Checked when it is made and never changed: its arrays are read-only. A sum within 1e-9 of 1 is normalised exactly.
+
+    Parameters
+    ----------
+    p_xy : array, shape (n_x, n_y), non-negative, summing to 1 within 1e-9; at least two rows and two columns, none all
+        zero.
+    x_labels, y_labels : names of the rows and columns (used in messages and tables), or None.
+    n_samples : how many samples the matrix was estimated from, or None where it is exact.
+
+    Raises
+    ------
+    ValueError: the message names the entry (by label where there is one), the amount it is off by, and the remedy.
+
+    Examples
+    --------
+    >>> joint = Joint([[0.4, 0.1], [0.1, 0.4]])
+    >>> joint.p_y_given_x[0]
+    array([0.8, 0.2])
+    """
+
+    p_xy: FloatArray
+    x_labels: Labels | None = None
+    y_labels: Labels | None = None
+    n_samples: float | None = None
+
+    def __post_init__(self) -> None:
+        p_xy = _real_array(self.p_xy, "p_xy")
+        if p_xy.ndim != 2:
+            raise ValueError(f"p_xy must have two axes (x, y), got shape {p_xy.shape}")
+        n_x, n_y = p_xy.shape
+        for field, n in (("x_labels", n_x), ("y_labels", n_y)):
+            labels = getattr(self, field)
+            if labels is not None:
+                labels = tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+                if len(labels) != n:
+                    raise ValueError(
+                        f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}; {n} are needed"
+                    )
+                object.__setattr__(self, field, labels)
+        _check_matrix(p_xy, self.x_labels, self.y_labels)
+        if self.n_samples is not None and not self.n_samples > 0:
+            raise ValueError(f"n_samples = {self.n_samples} must be positive, or None for an exact joint")
+        object.__setattr__(self, "p_xy", _read_only(p_xy / p_xy.sum()))
+
+    # --- distributions ---
+
+    @property
+    def n_x(self) -> int:
+        """Number of rows, |X|."""
+        return self.p_xy.shape[0]
+
+    @property
+    def n_y(self) -> int:
+        """Number of columns, |Y|."""
+        return self.p_xy.shape[1]
+
+    @cached_property
+    def p_x(self) -> FloatArray:
+        """p(x), shape (n_x,), every entry positive."""
+        return _read_only(self.p_xy.sum(axis=1))
+
+    @cached_property
+    def p_y(self) -> FloatArray:
+        """p(y), shape (n_y,), every entry positive."""
+        return _read_only(self.p_xy.sum(axis=0))
+
+    @cached_property
+    def p_y_given_x(self) -> FloatArray:
+        """p(y|x), shape (n_x, n_y), rows summing to 1."""
+        return _read_only(self.p_xy / self.p_xy.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def is_deterministic(self) -> bool:
+        """Whether Y is a function of X: every p(y|x) is exactly 0 or 1.
+
+        Then the IB curve is I(T;Y) = min(I(X;T), H(Y)), its whole slope at β = 1, and the dual distortion is infinite.
+        """
+        return bool(((self.p_y_given_x == 0) | (self.p_y_given_x == 1)).all())
+
+    def mutual_information(self) -> float:
+        """I(X;Y) in nats."""
+        return _mutual_information(self.p_xy)
+
+    def __repr__(self) -> str:
+        samples = "" if self.n_samples is None else f", n_samples={self.n_samples:g}"
+        return f"Joint(n_x={self.n_x}, n_y={self.n_y}, I(X;Y)={self.mutual_information():.6g} nats{samples})"
+
+    # --- factories ---
+
+    @classmethod
+    def from_conditional(
+        cls, p_x: ArrayLike, p_y_given_x: ArrayLike, x_labels: Sequence | None = None, y_labels: Sequence | None = None
+    ) -> Joint:
+        """The joint p(x) p(y|x).
+
+        Parameters
+        ----------
+        p_x : array, shape (n_x,), positive, summing to 1 within 1e-9.
+        p_y_given_x : array, shape (n_x, n_y), rows summing to 1 within 1e-9.
+
+        Raises
+        ------
+        ValueError: a shape, an entry or a sum is wrong; the message says where and by how much.
+        """
+        prior = _check_distribution(p_x, "p_x")
+        rows = _check_distribution(p_y_given_x, "p_y_given_x")
+        if prior.ndim != 1 or rows.ndim != 2 or len(prior) != len(rows):
+            raise ValueError(
+                f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} do not fit: (n_x,) and (n_x, n_y)"
+            )
+        prior, rows = prior / prior.sum(), rows / rows.sum(axis=1, keepdims=True)
+        joint = cls(prior[:, None] * rows, _labels(x_labels), _labels(y_labels))
+        # Keep the rows as they were given rather than a quotient with rounding in it.
+        joint.__dict__.update(p_x=_read_only(prior), p_y_given_x=_read_only(rows))
+        return joint
+
+    @classmethod
+    def from_counts(
+        cls, counts: ArrayLike, x_labels: Sequence | None = None, y_labels: Sequence | None = None
+    ) -> Joint:
+        """The empirical joint counts / counts.sum(), with n_samples = counts.sum(); nothing is smoothed.
+
+        Parameters
+        ----------
+        counts : array, shape (n_x, n_y), non-negative, with a sample in every row and column.
+        """
+        table = _real_array(counts, "counts")
+        if table.ndim != 2:
+            raise ValueError(f"counts must have two axes (x, y), got shape {table.shape}")
+        total = float(table.sum())
+        _check_matrix(table, _labels(x_labels), _labels(y_labels), name="counts", total=None)
+        return cls(table / total, _labels(x_labels), _labels(y_labels), int(total) if total == int(total) else total)
+
+    @classmethod
+    def from_samples(cls, x: ArrayLike, y: ArrayLike) -> Joint:
+        """The empirical joint of paired samples.
+
+        Parameters
+        ----------
+        x, y : arrays of labels of any type, shape (n,); in a two-dimensional array each row is one symbol.
+
+        Returns
+        -------
+        Joint with x_labels and y_labels the distinct symbols, sorted where they can be, and n_samples = n. Nothing is
+        smoothed: a pair never seen has probability 0 (see `smoothed`).
+
+        Raises
+        ------
+        ValueError: the lengths differ, there is no sample, a label is missing (NaN, None), or there is only one symbol.
+
+        Examples
+        --------
+        >>> Joint.from_samples(["a", "a", "b", "b"], [0, 0, 0, 1]).p_xy
+        array([[0.5 , 0.  ],
+               [0.25, 0.25]])
+        """
+        x_labels, x_codes = _encode(x, "x")
+        y_labels, y_codes = _encode(y, "y")
+        if len(x_codes) != len(y_codes):
+            raise ValueError(f"x has {len(x_codes)} samples and y has {len(y_codes)}; they come in pairs")
+        n_x, n_y = len(x_labels), len(y_labels)
+        counts = np.bincount(x_codes * n_y + y_codes, minlength=n_x * n_y).reshape(n_x, n_y)
+        return cls.from_counts(counts, x_labels, y_labels)
+
+    @classmethod
+    def from_frame(cls, df: pd.DataFrame, x: str | list[str], y: str | list[str]) -> Joint:
+        """The empirical joint of columns of a DataFrame; a list of columns makes one symbol of each row of them."""
+        for column in [*([x] if isinstance(x, str) else x), *([y] if isinstance(y, str) else y)]:
+            if column not in df.columns:
+                raise ValueError(f"no column {column!r}; the table has {list(map(str, df.columns))}")
+        return cls.from_samples(df[x].to_numpy(), df[y].to_numpy())
+
+    @classmethod
+    def from_csv(
+        cls, path: str | PathLike[str], x: str | list[str] | None = None, y: str | list[str] | None = None
+    ) -> Joint:
+        """Read a joint from a CSV file: a table of samples where `x` and `y` name its columns, otherwise a matrix.
+
+        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x. A first row and
+        column of labels are recognised when they are not numbers, or when the corner between them is empty.
+
+        Raises
+        ------
+        ValueError: the file is empty or ragged, a cell is not a number (the message names it), a column is missing, or
+        the matrix is neither probabilities nor counts.
+        """
+        if (x is None) != (y is None):
+            raise ValueError("give both x= and y= (a table of samples), or neither (a matrix)")
+        if x is not None and y is not None:
+            import pandas as pd
+
+            try:
+                return cls.from_frame(pd.read_csv(path, comment="#"), x, y)
+            except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+                raise ValueError(f"{path} is not a CSV table: {error}") from None
+        matrix, x_labels, y_labels = _read_matrix(path)
+        if abs(matrix.sum() - 1.0) > SUM_TOLERANCE and (matrix == np.rint(matrix)).all():
+            return cls.from_counts(matrix, x_labels, y_labels)
+        return cls(matrix, x_labels, y_labels)
+
+    @classmethod
+    def from_npz(cls, path: str | PathLike[str]) -> Joint:
+        """Read a joint from an .npz file with p_xy, or p_x and p_y_given_x, or counts (labels: x_labels, y_labels)."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                found = {key: archive[key] for key in archive.files}
+        except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from None
+        labels = {key: found.get(key) for key in ("x_labels", "y_labels")}
+        if "p_xy" in found:
+            samples = float(found["n_samples"]) if "n_samples" in found else None
+            return cls(found["p_xy"], _labels(labels["x_labels"]), _labels(labels["y_labels"]), samples)
+        if "p_x" in found and "p_y_given_x" in found:
+            return cls.from_conditional(found["p_x"], found["p_y_given_x"], **labels)
+        if "counts" in found:
+            return cls.from_counts(found["counts"], **labels)
+        raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
+
+    # --- changes of the joint ---
+
+    def smoothed(self, epsilon: float | None = None, *, pseudocount: float | None = None) -> Joint:
+        r"""A joint without zeros, by one of two rules that have to be asked for by name.
+
+        .. math::
+            \text{epsilon:}\quad p(y|x) \leftarrow (1-\epsilon) p(y|x) + \epsilon / |Y|, \qquad p(x) \text{ kept}
+
+            \text{pseudocount } a:\quad p(x,y) \leftarrow \frac{N p(x,y) + a}{N + a |X| |Y|}
+
+        Parameters
+        ----------
+        epsilon : weight of the uniform distribution in every row, in [0, 1); for exact joints.
+        pseudocount : a ≥ 0, counts added to every cell; for joints with n_samples = N.
+
+        Raises
+        ------
+        ValueError: not exactly one rule was given, its amount is out of range, or an exact joint got a pseudocount.
+        """
+        if (epsilon is None) == (pseudocount is None):
+            raise ValueError("give exactly one of epsilon= (exact joint) and pseudocount= (sampled joint)")
+        if epsilon is not None:
+            if not 0.0 <= epsilon < 1.0:
+                raise ValueError(f"epsilon = {epsilon} is outside [0, 1)")
+            rows = (1.0 - epsilon) * self.p_y_given_x + epsilon / self.n_y
+            exact = Joint.from_conditional(self.p_x, rows, self.x_labels, self.y_labels)
+            object.__setattr__(exact, "n_samples", self.n_samples)
+            return exact
+        assert pseudocount is not None
+        if self.n_samples is None:
+            raise ValueError(
+                "this joint is exact (n_samples is None), so it has no counts to add to; use smoothed(epsilon=...)"
+            )
+        if not 0.0 <= pseudocount < np.inf:
+            raise ValueError(f"pseudocount = {pseudocount} must be at least 0 and finite")
+        counts = self.n_samples * self.p_xy + pseudocount
+        return Joint(counts / counts.sum(), self.x_labels, self.y_labels, self.n_samples)
+
+    def merge_equal_rows(self, rtol: float = 1e-12) -> Merged:
+        """Merge every set of x with one p(y|x) into a single x carrying their total probability.
+
+        The curve of neither bottleneck changes: the set an x belongs to is a sufficient statistic of x for Y. Entries of
+        a column are equal when no gap between sorted neighbours exceeds a relative `rtol`; zeros equal zeros only.
+
+        Returns
+        -------
+        Merged, with the rows in order of first appearance; its joint is this one when nothing merges.
+        """
+        group = _group_rows(self.p_y_given_x, rtol)
+        n_groups = int(group.max()) + 1
+        if n_groups == self.n_x:
+            return Merged(self, np.arange(self.n_x))
+        first = np.full(n_groups, self.n_x)
+        np.minimum.at(first, group, np.arange(self.n_x))
+        p_x = np.bincount(group, weights=self.p_x, minlength=n_groups)
+        labels = None if self.x_labels is None else tuple(self.x_labels[i] for i in first)
+        if n_groups == 1:
+            raise ValueError("all rows p(y|x) are equal: X and Y are independent, there is no information to compress")
+        joint = Joint.from_conditional(p_x, self.p_y_given_x[first], labels, self.y_labels)
+        object.__setattr__(joint, "n_samples", self.n_samples)
+        return Merged(joint, group)
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """A joint with its equal rows merged, and the way back.
+
+    Attributes
+    ----------
+    joint : the reduced Joint.
+    index : shape (n_x,), the reduced row of every original x.
+    """
+
+    joint: Joint
+    index: NDArray[np.intp]
+
+    def expand(self, p_t_given_x: ArrayLike) -> FloatArray:
+        """The encoder of the original x, shape (n_x, n_t), from one of the reduced x, shape (joint.n_x, n_t)."""
+        encoder = np.asarray(p_t_given_x)
+        if encoder.shape[:1] != (self.joint.n_x,):
+            raise ValueError(
+                f"the encoder has shape {encoder.shape}; its first axis must have the {self.joint.n_x} merged rows"
+            )
+        return encoder[self.index]
+
+
+# --- helpers ---
+
+
+def _read_only(array: FloatArray) -> FloatArray:
+    array.setflags(write=False)
+    return array
+
+
+def _labels(labels: Any) -> Labels | None:
+    return None if labels is None else tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+
+
+def _check_matrix(
+    table: FloatArray, x_labels: Labels | None, y_labels: Labels | None, name: str = "p_xy", total: float | None = 1.0
+) -> None:
+    """Refuse what is no joint distribution (`total` 1) or no table of counts (`total` None)."""
+
+    def row(i: int) -> str:
+        return f"x = {x_labels[i]!r} (row {i})" if x_labels is not None else f"row {i}"
+
+    def column(j: int) -> str:
+        return f"y = {y_labels[j]!r} (column {j})" if y_labels is not None else f"column {j}"
+
+    n_x, n_y = table.shape
+    if table.size == 0:
+        raise ValueError(f"{name} is empty: shape {table.shape}")
+    bad = ~(np.isfinite(table) & (table >= 0))
+    if bad.any():
+        i, j = (int(k) for k in np.argwhere(bad)[0])
+        problem = "negative" if table[i, j] < 0 else "not finite"
+        raise ValueError(
+            f"{name} at {row(i)}, {column(j)} is {table[i, j]:.6g}, which is {problem} "
+            f"({int(bad.sum())} bad entries in all); correct or remove it"
+        )
+    if n_x == 1 or n_y == 1:
+        few = "one row (a single x)" if n_x == 1 else "one column (a single symbol y)"
+        raise ValueError(
+            f"{name} of shape {table.shape} has {few}: there is no information in it; at least two are needed"
+        )
+    excess = 0.0 if total is None else float(table.sum()) - total
+    if abs(excess) > SUM_TOLERANCE:
+        raise ValueError(
+            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
+            "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
+        )
+    for axis, describe, what in ((1, row, "p(x)"), (0, column, "p(y)")):
+        empty = np.flatnonzero(~(table.sum(axis=axis) > 0))
+        if empty.size:
+            drop = "p[p.sum(axis=1) > 0]" if axis == 1 else "p[:, p.sum(axis=0) > 0]"
+            raise ValueError(
+                f"{name} is zero all along {describe(int(empty[0]))}, so {what} = 0 there ({empty.size} such); "
+                f"drop it, {drop}, or add pseudo-counts if it can occur"
+            )
+
+
+def _encode(labels: ArrayLike, name: str) -> tuple[Labels, NDArray[np.intp]]:
+    """Distinct symbols and the code of every sample; a row of a two-dimensional array is one symbol."""
+    array = labels if isinstance(labels, np.ndarray) else np.asarray(list(labels))  # type: ignore[arg-type]
+    if not isinstance(labels, np.ndarray) and array.dtype.kind == "U" and not all(isinstance(v, str) for v in labels):  # type: ignore[union-attr]
+        array = np.array(list(labels), dtype=object)  # type: ignore[arg-type]
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"{name} must be a non-empty array of labels, one a sample (or one row a sample), got shape {array.shape}"
+        )
+    missing = array != array if array.dtype.kind in "fcO" else np.zeros(array.shape, bool)
+    if array.dtype.kind == "O":
+        missing = missing.astype(bool) | np.array([v is None for v in array.flat]).reshape(array.shape)
+    if missing.any():
+        raise ValueError(
+            f"{name}[{int(np.argwhere(missing)[0][0])}] is missing ({array[missing][0]}); remove such samples first"
+        )
+    if array.dtype.kind == "O":
+        keys = [tuple(row) for row in array] if array.ndim == 2 else array.tolist()
+        symbols: list[Any] = list(dict.fromkeys(keys))
+        with contextlib.suppress(TypeError):
+            symbols.sort()
+        code = {symbol: i for i, symbol in enumerate(symbols)}
+        return tuple(symbols), np.array([code[key] for key in keys])
+    if array.ndim == 1:
+        values, codes = np.unique(array, return_inverse=True)
+        return tuple(values.tolist()), codes.reshape(-1)
+    order = np.lexsort(array.T[::-1])
+    new = np.r_[True, (array[order][1:] != array[order][:-1]).any(axis=1)]
+    codes = np.empty(len(array), dtype=np.intp)
+    codes[order] = np.cumsum(new) - 1
+    return tuple(map(tuple, array[order][new].tolist())), codes
+
+
+def _group_rows(rows: FloatArray, rtol: float) -> NDArray[np.intp]:
+    """Group of every row, numbered by first appearance: columns refine the groups, O(n log n) each."""
+    n = len(rows)
+    group = np.zeros(n, dtype=np.intp)
+    first = np.zeros(1, dtype=np.intp)
+    for column in rows.T:
+        order = np.argsort(column)
+        values = column[order]
+        level = np.empty(n, dtype=np.intp)
+        level[order] = np.cumsum(np.r_[False, np.diff(values) > rtol * values[1:]])
+        _, first, group = np.unique(group * n + level, return_index=True, return_inverse=True)
+        if len(first) == n:
+            return np.arange(n)
+    rank = np.empty(len(first), dtype=np.intp)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[group.reshape(-1)]
+
+
+def _read_matrix(path: str | PathLike[str]) -> tuple[FloatArray, Labels | None, Labels | None]:
+    """Numbers and labels of a CSV matrix."""
+
+    def is_number(cell: str) -> bool:
+        try:
+            float(cell)
+        except ValueError:
+            return False
+        return True
+
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = [(n, line) for n, line in enumerate(file, 1) if line.strip() and not line.startswith("#")]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file: {error}") from None
+    if not lines:
+        raise ValueError(f"{path} is empty")
+    delimiter = max(",;\t", key=lines[0][1].count)
+    cells = [[cell.strip() for cell in row] for row in csv.reader((line for _, line in lines), delimiter=delimiter)]
+    for (n, _), row in zip(lines, cells, strict=True):
+        if len(row) != len(cells[0]):
+            raise ValueError(f"{path}, line {n} has {len(row)} cells where the first line has {len(cells[0])}")
+    corner = cells[0][0] == ""
+    has_header = len(cells) > 1 and (corner or not any(map(is_number, cells[0])))
+    body = cells[1:] if has_header else cells
+    has_index = len(cells[0]) > 1 and (corner or not any(is_number(row[0]) for row in body))
+    matrix = np.empty((len(body), len(body[0]) - has_index))
+    for i, row in enumerate(body):
+        for j, cell in enumerate(row[has_index:]):
+            if not is_number(cell):
+                raise ValueError(
+                    f"{path}, line {lines[i + has_header][0]}, column {j + has_index + 1}: {cell!r} is not a number; a "
+                    "matrix p(x,y) or of counts is expected. For a table of samples, name its two columns (x= and y=)"
+                )
+            matrix[i, j] = float(cell)
+    x_labels = tuple(row[0] for row in body) if has_index else None
+    return matrix, x_labels, tuple(cells[0][has_index:]) if has_header else None
