@@ -204,8 +204,8 @@ class Joint:
     ) -> Joint:
         """Read a joint from a CSV file: a table of samples where `x` and `y` name its columns, otherwise a matrix.
 
-        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x. A first row and
-        column of labels are recognised when they are not numbers, or when the corner between them is empty.
+        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x. A first row
+        and column of labels are recognised when they are not numbers, or when the corner between them is empty.
 
         Raises
         ------
@@ -287,8 +287,8 @@ class Joint:
     def merge_equal_rows(self, rtol: float = 1e-12) -> Merged:
         """Merge every set of x with one p(y|x) into a single x carrying their total probability.
 
-        The curve of neither bottleneck changes: the set an x belongs to is a sufficient statistic of x for Y. Entries of
-        a column are equal when no gap between sorted neighbours exceeds a relative `rtol`; zeros equal zeros only.
+        The curve of neither bottleneck changes: the set an x belongs to is a sufficient statistic of x for Y. Entries
+        of a column are equal when no gap between sorted neighbours exceeds a relative `rtol`; zeros equal zeros only.
 
         Returns
         -------

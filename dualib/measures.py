@@ -168,7 +168,7 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
 
     Examples
     --------
-    >>> round(entropy([0.5, 0.5]) / NATS_PER_BIT, 12)
+    >>> round(float(entropy([0.5, 0.5])) / NATS_PER_BIT, 12)
     1.0
 
     References
