@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _mutual_information, _real_array
+from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _check_entries, _mutual_information, _real_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,16 +54,12 @@ class Joint:
         p_xy = _real_array(self.p_xy, "p_xy")
         if p_xy.ndim != 2:
             raise ValueError(f"p_xy must have two axes (x, y), got shape {p_xy.shape}")
-        n_x, n_y = p_xy.shape
-        for field, n in (("x_labels", n_x), ("y_labels", n_y)):
+        for field, n in zip(("x_labels", "y_labels"), p_xy.shape, strict=True):
             labels = getattr(self, field)
             if labels is not None:
-                labels = tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+                object.__setattr__(self, field, _labels(labels))
                 if len(labels) != n:
-                    raise ValueError(
-                        f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}; {n} are needed"
-                    )
-                object.__setattr__(self, field, labels)
+                    raise ValueError(f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}")
         _check_matrix(p_xy, self.x_labels, self.y_labels)
         if self.n_samples is not None and not self.n_samples > 0:
             raise ValueError(f"n_samples = {self.n_samples} must be positive, or None for an exact joint")
@@ -117,7 +112,12 @@ class Joint:
 
     @classmethod
     def from_conditional(
-        cls, p_x: ArrayLike, p_y_given_x: ArrayLike, x_labels: Sequence | None = None, y_labels: Sequence | None = None
+        cls,
+        p_x: ArrayLike,
+        p_y_given_x: ArrayLike,
+        x_labels: Sequence | None = None,
+        y_labels: Sequence | None = None,
+        n_samples: float | None = None,
     ) -> Joint:
         """The joint p(x) p(y|x).
 
@@ -137,7 +137,7 @@ class Joint:
                 f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} do not fit: (n_x,) and (n_x, n_y)"
             )
         prior, rows = prior / prior.sum(), rows / rows.sum(axis=1, keepdims=True)
-        joint = cls(prior[:, None] * rows, _labels(x_labels), _labels(y_labels))
+        joint = cls(prior[:, None] * rows, _labels(x_labels), _labels(y_labels), n_samples)
         # Keep the rows as they were given rather than a quotient with rounding in it.
         joint.__dict__.update(p_x=_read_only(prior), p_y_given_x=_read_only(rows))
         return joint
@@ -215,12 +215,7 @@ class Joint:
         if (x is None) != (y is None):
             raise ValueError("give both x= and y= (a table of samples), or neither (a matrix)")
         if x is not None and y is not None:
-            import pandas as pd
-
-            try:
-                return cls.from_frame(pd.read_csv(path, comment="#"), x, y)
-            except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-                raise ValueError(f"{path} is not a CSV table: {error}") from None
+            return cls.from_frame(_read_table(path, header=0), x, y)
         matrix, x_labels, y_labels = _read_matrix(path)
         if abs(matrix.sum() - 1.0) > SUM_TOLERANCE and (matrix == np.rint(matrix)).all():
             return cls.from_counts(matrix, x_labels, y_labels)
@@ -236,12 +231,12 @@ class Joint:
             if isinstance(error, FileNotFoundError):
                 raise
             raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from None
-        labels = {key: found.get(key) for key in ("x_labels", "y_labels")}
+        labels = {key: _labels(found.get(key)) for key in ("x_labels", "y_labels")}
+        samples = float(found["n_samples"]) if "n_samples" in found else None
         if "p_xy" in found:
-            samples = float(found["n_samples"]) if "n_samples" in found else None
-            return cls(found["p_xy"], _labels(labels["x_labels"]), _labels(labels["y_labels"]), samples)
+            return cls(found["p_xy"], **labels, n_samples=samples)
         if "p_x" in found and "p_y_given_x" in found:
-            return cls.from_conditional(found["p_x"], found["p_y_given_x"], **labels)
+            return cls.from_conditional(found["p_x"], found["p_y_given_x"], **labels, n_samples=samples)
         if "counts" in found:
             return cls.from_counts(found["counts"], **labels)
         raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
@@ -265,20 +260,15 @@ class Joint:
         ------
         ValueError: not exactly one rule was given, its amount is out of range, or an exact joint got a pseudocount.
         """
-        if (epsilon is None) == (pseudocount is None):
-            raise ValueError("give exactly one of epsilon= (exact joint) and pseudocount= (sampled joint)")
-        if epsilon is not None:
+        if epsilon is not None and pseudocount is None:
             if not 0.0 <= epsilon < 1.0:
                 raise ValueError(f"epsilon = {epsilon} is outside [0, 1)")
             rows = (1.0 - epsilon) * self.p_y_given_x + epsilon / self.n_y
-            exact = Joint.from_conditional(self.p_x, rows, self.x_labels, self.y_labels)
-            object.__setattr__(exact, "n_samples", self.n_samples)
-            return exact
-        assert pseudocount is not None
+            return Joint.from_conditional(self.p_x, rows, self.x_labels, self.y_labels, self.n_samples)
+        if pseudocount is None or epsilon is not None:
+            raise ValueError("give exactly one of epsilon= (exact joint) and pseudocount= (sampled joint)")
         if self.n_samples is None:
-            raise ValueError(
-                "this joint is exact (n_samples is None), so it has no counts to add to; use smoothed(epsilon=...)"
-            )
+            raise ValueError("an exact joint (n_samples is None) has no counts to add to; use smoothed(epsilon=...)")
         if not 0.0 <= pseudocount < np.inf:
             raise ValueError(f"pseudocount = {pseudocount} must be at least 0 and finite")
         counts = self.n_samples * self.p_xy + pseudocount
@@ -294,19 +284,14 @@ class Joint:
         -------
         Merged, with the rows in order of first appearance; its joint is this one when nothing merges.
         """
-        group = _group_rows(self.p_y_given_x, rtol)
-        n_groups = int(group.max()) + 1
-        if n_groups == self.n_x:
-            return Merged(self, np.arange(self.n_x))
-        first = np.full(n_groups, self.n_x)
-        np.minimum.at(first, group, np.arange(self.n_x))
-        p_x = np.bincount(group, weights=self.p_x, minlength=n_groups)
-        labels = None if self.x_labels is None else tuple(self.x_labels[i] for i in first)
-        if n_groups == 1:
+        first, group = _group_rows(self.p_y_given_x, rtol)
+        if len(first) == self.n_x:
+            return Merged(self, group)
+        if len(first) == 1:
             raise ValueError("all rows p(y|x) are equal: X and Y are independent, there is no information to compress")
-        joint = Joint.from_conditional(p_x, self.p_y_given_x[first], labels, self.y_labels)
-        object.__setattr__(joint, "n_samples", self.n_samples)
-        return Merged(joint, group)
+        labels = None if self.x_labels is None else tuple(self.x_labels[i] for i in first)
+        p_x, rows = np.bincount(group, weights=self.p_x), self.p_y_given_x[first]
+        return Merged(Joint.from_conditional(p_x, rows, labels, self.y_labels, self.n_samples), group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,9 +311,7 @@ class Merged:
         """The encoder of the original x, shape (n_x, n_t), from one of the reduced x, shape (joint.n_x, n_t)."""
         encoder = np.asarray(p_t_given_x)
         if encoder.shape[:1] != (self.joint.n_x,):
-            raise ValueError(
-                f"the encoder has shape {encoder.shape}; its first axis must have the {self.joint.n_x} merged rows"
-            )
+            raise ValueError(f"an encoder of shape {encoder.shape} does not have the {self.joint.n_x} merged rows")
         return encoder[self.index]
 
 
@@ -350,37 +333,24 @@ def _check_matrix(
     """Refuse what is no joint distribution (`total` 1) or no table of counts (`total` None)."""
 
     def row(i: int) -> str:
-        return f"x = {x_labels[i]!r} (row {i})" if x_labels is not None else f"row {i}"
+        return f"row {i}" if x_labels is None else f"x = {x_labels[i]!r} (row {i})"
 
     def column(j: int) -> str:
-        return f"y = {y_labels[j]!r} (column {j})" if y_labels is not None else f"column {j}"
+        return f"column {j}" if y_labels is None else f"y = {y_labels[j]!r} (column {j})"
 
-    n_x, n_y = table.shape
-    if table.size == 0:
-        raise ValueError(f"{name} is empty: shape {table.shape}")
-    bad = ~(np.isfinite(table) & (table >= 0))
-    if bad.any():
-        i, j = (int(k) for k in np.argwhere(bad)[0])
-        problem = "negative" if table[i, j] < 0 else "not finite"
-        raise ValueError(
-            f"{name} at {row(i)}, {column(j)} is {table[i, j]:.6g}, which is {problem} "
-            f"({int(bad.sum())} bad entries in all); correct or remove it"
-        )
-    if n_x == 1 or n_y == 1:
-        few = "one row (a single x)" if n_x == 1 else "one column (a single symbol y)"
-        raise ValueError(
-            f"{name} of shape {table.shape} has {few}: there is no information in it; at least two are needed"
-        )
+    _check_entries(table, name, lambda i, j: f"{row(i)}, {column(j)}")
+    if 1 in table.shape:
+        few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
+        raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
     excess = 0.0 if total is None else float(table.sum()) - total
     if abs(excess) > SUM_TOLERANCE:
         raise ValueError(
             f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
             "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
         )
-    for axis, describe, what in ((1, row, "p(x)"), (0, column, "p(y)")):
-        empty = np.flatnonzero(~(table.sum(axis=axis) > 0))
+    for axis, describe, what, drop in ((1, row, "p(x)", "p[p.sum(1) > 0]"), (0, column, "p(y)", "p[:, p.sum(0) > 0]")):
+        empty = np.flatnonzero(table.sum(axis=axis) == 0)
         if empty.size:
-            drop = "p[p.sum(axis=1) > 0]" if axis == 1 else "p[:, p.sum(axis=0) > 0]"
             raise ValueError(
                 f"{name} is zero all along {describe(int(empty[0]))}, so {what} = 0 there ({empty.size} such); "
                 f"drop it, {drop}, or add pseudo-counts if it can occur"
@@ -389,42 +359,34 @@ def _check_matrix(
 
 def _encode(labels: ArrayLike, name: str) -> tuple[Labels, NDArray[np.intp]]:
     """Distinct symbols and the code of every sample; a row of a two-dimensional array is one symbol."""
-    array = labels if isinstance(labels, np.ndarray) else np.asarray(list(labels))  # type: ignore[arg-type]
-    if not isinstance(labels, np.ndarray) and array.dtype.kind == "U" and not all(isinstance(v, str) for v in labels):  # type: ignore[union-attr]
-        array = np.array(list(labels), dtype=object)  # type: ignore[arg-type]
+    array = np.asarray(labels)
+    if array.dtype.kind in "US" and not isinstance(labels, np.ndarray):
+        array = np.asarray(labels, dtype=object)  # a list that mixes strings and numbers keeps them apart
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(
-            f"{name} must be a non-empty array of labels, one a sample (or one row a sample), got shape {array.shape}"
+            f"{name} must be a non-empty array of labels, one (or one row) a sample, got shape {array.shape}"
         )
-    missing = array != array if array.dtype.kind in "fcO" else np.zeros(array.shape, bool)
-    if array.dtype.kind == "O":
-        missing = missing.astype(bool) | np.array([v is None for v in array.flat]).reshape(array.shape)
-    if missing.any():
-        raise ValueError(
-            f"{name}[{int(np.argwhere(missing)[0][0])}] is missing ({array[missing][0]}); remove such samples first"
-        )
-    if array.dtype.kind == "O":
-        keys = [tuple(row) for row in array] if array.ndim == 2 else array.tolist()
-        symbols: list[Any] = list(dict.fromkeys(keys))
-        with contextlib.suppress(TypeError):
-            symbols.sort()
-        code = {symbol: i for i, symbol in enumerate(symbols)}
-        return tuple(symbols), np.array([code[key] for key in keys])
-    if array.ndim == 1:
-        values, codes = np.unique(array, return_inverse=True)
-        return tuple(values.tolist()), codes.reshape(-1)
-    order = np.lexsort(array.T[::-1])
-    new = np.r_[True, (array[order][1:] != array[order][:-1]).any(axis=1)]
-    codes = np.empty(len(array), dtype=np.intp)
-    codes[order] = np.cumsum(new) - 1
-    return tuple(map(tuple, array[order][new].tolist())), codes
+    if array.dtype.kind in "fcOmM":
+        import pandas as pd
+
+        missing = pd.isna(array)
+        if missing.any():
+            raise ValueError(f"{name}{np.argwhere(missing)[0].tolist()} is missing; remove such samples first")
+    if array.dtype.kind != "O":
+        values, codes = np.unique(array, axis=0, return_inverse=True)
+        return _labels([*map(tuple, values.tolist())] if array.ndim == 2 else values) or (), codes.reshape(-1)
+    keys = [*map(tuple, array)] if array.ndim == 2 else array.tolist()
+    symbols: list[Any] = list(dict.fromkeys(keys))
+    with contextlib.suppress(TypeError):  # symbols without an order stay in order of appearance
+        symbols.sort()
+    code = {symbol: i for i, symbol in enumerate(symbols)}
+    return tuple(symbols), np.array([code[key] for key in keys])
 
 
-def _group_rows(rows: FloatArray, rtol: float) -> NDArray[np.intp]:
-    """Group of every row, numbered by first appearance: columns refine the groups, O(n log n) each."""
+def _group_rows(rows: FloatArray, rtol: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First member of every group of equal rows, ascending, and the group of every row; O(n log n) for each column."""
     n = len(rows)
     group = np.zeros(n, dtype=np.intp)
-    first = np.zeros(1, dtype=np.intp)
     for column in rows.T:
         order = np.argsort(column)
         values = column[order]
@@ -432,46 +394,48 @@ def _group_rows(rows: FloatArray, rtol: float) -> NDArray[np.intp]:
         level[order] = np.cumsum(np.r_[False, np.diff(values) > rtol * values[1:]])
         _, first, group = np.unique(group * n + level, return_index=True, return_inverse=True)
         if len(first) == n:
-            return np.arange(n)
-    rank = np.empty(len(first), dtype=np.intp)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[group.reshape(-1)]
+            return np.arange(n), np.arange(n)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[group]
+
+
+def _read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
+    """A CSV file as a table of strings, or with a header as pandas reads it; separated by comma, semicolon or tab."""
+    import pandas as pd
+
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            first = next((line for line in file if line.strip() and not line.startswith("#")), "")
+        options: dict[str, Any] = {} if header == 0 else {"dtype": str, "keep_default_na": False}
+        separator = max(",;\t", key=first.count)
+        return pd.read_csv(path, sep=separator, header=header, comment="#", encoding="utf-8-sig", **options)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a CSV table: {error}") from None
 
 
 def _read_matrix(path: str | PathLike[str]) -> tuple[FloatArray, Labels | None, Labels | None]:
     """Numbers and labels of a CSV matrix."""
-
-    def is_number(cell: str) -> bool:
-        try:
-            float(cell)
-        except ValueError:
-            return False
-        return True
-
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = [(n, line) for n, line in enumerate(file, 1) if line.strip() and not line.startswith("#")]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file: {error}") from None
-    if not lines:
-        raise ValueError(f"{path} is empty")
-    delimiter = max(",;\t", key=lines[0][1].count)
-    cells = [[cell.strip() for cell in row] for row in csv.reader((line for _, line in lines), delimiter=delimiter)]
-    for (n, _), row in zip(lines, cells, strict=True):
-        if len(row) != len(cells[0]):
-            raise ValueError(f"{path}, line {n} has {len(row)} cells where the first line has {len(cells[0])}")
+    cells = [[str(cell).strip() for cell in row] for row in _read_table(path, header=None).to_numpy()]
     corner = cells[0][0] == ""
-    has_header = len(cells) > 1 and (corner or not any(map(is_number, cells[0])))
-    body = cells[1:] if has_header else cells
-    has_index = len(cells[0]) > 1 and (corner or not any(is_number(row[0]) for row in body))
+    has_header = len(cells) > 1 and (corner or not any(map(_is_number, cells[0])))
+    body = cells[has_header:]
+    has_index = len(cells[0]) > 1 and (corner or not any(_is_number(row[0]) for row in body))
     matrix = np.empty((len(body), len(body[0]) - has_index))
     for i, row in enumerate(body):
         for j, cell in enumerate(row[has_index:]):
-            if not is_number(cell):
+            if not _is_number(cell):
                 raise ValueError(
-                    f"{path}, line {lines[i + has_header][0]}, column {j + has_index + 1}: {cell!r} is not a number; a "
-                    "matrix p(x,y) or of counts is expected. For a table of samples, name its two columns (x= and y=)"
+                    f"{path}, row {i + has_header + 1}, column {j + has_index + 1}: {cell!r} is not a number; a matrix "
+                    "p(x,y) or of counts is expected. For a table of samples, name its two columns (x= and y=)"
                 )
             matrix[i, j] = float(cell)
     x_labels = tuple(row[0] for row in body) if has_index else None
     return matrix, x_labels, tuple(cells[0][has_index:]) if has_header else None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

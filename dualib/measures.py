@@ -7,6 +7,7 @@ underscore) skip the checks and are what the solvers call.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -90,24 +91,18 @@ def _real_array(value: ArrayLike, name: str) -> FloatArray:
     return array.astype(np.float64, copy=False)
 
 
-def _entry(name: str, index: Any) -> str:
-    return f"{name}[{', '.join(str(int(i)) for i in index)}]"
-
-
-def _check_entries(array: FloatArray, name: str) -> None:
-    """Refuse an empty array and the first non-finite or negative entry."""
+def _check_entries(array: FloatArray, name: str, place: Callable[..., str] | None = None) -> None:
+    """Refuse an empty array, and the first entry that is not finite or is negative; `place(*index)` words it."""
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape})")
-    if (array >= 0).all() and np.isfinite(array).all():
+    bad = ~((array >= 0) & np.isfinite(array))
+    if not bad.any():
         return
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(np.argwhere(bad)[0])
-        raise ValueError(f"{_entry(name, where)} = {array[where]} is not finite ({int(bad.sum())} such entries)")
-    where = np.unravel_index(int(array.argmin()), array.shape)
+    where = np.argwhere(bad)[0].tolist()
+    problem = "negative" if array[tuple(where)] < 0 and np.isfinite(array[tuple(where)]) else "not finite"
     raise ValueError(
-        f"{_entry(name, where)} = {array[where]:.6g} is negative ({int((array < 0).sum())} such entries); "
-        "a probability must be at least 0"
+        f"{name}{where if place is None else ' at ' + place(*where)} is {array[tuple(where)]:.6g}, which is {problem} "
+        f"({int(bad.sum())} bad entries in all); correct or remove it"
     )
 
 
