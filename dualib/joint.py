@@ -29,8 +29,7 @@ class Joint:
 
     Parameters
     ----------
-    p_xy : array, shape (n_x, n_y), non-negative, summing to 1 within 1e-9; at least two rows and two columns, none all
-        zero.
+    p_xy : array, shape (n_x, n_y), non-negative, summing to 1 within 1e-9; at least 2 by 2, no row or column all zero.
     x_labels, y_labels : names of the rows and columns (used in messages and tables), or None.
     n_samples : how many samples the matrix was estimated from, or None where it is exact.
 
@@ -51,9 +50,7 @@ class Joint:
     n_samples: float | None = None
 
     def __post_init__(self) -> None:
-        p_xy = _real_array(self.p_xy, "p_xy")
-        if p_xy.ndim != 2:
-            raise ValueError(f"p_xy must have two axes (x, y), got shape {p_xy.shape}")
+        p_xy = _table(self.p_xy, "p_xy")
         for field, n in zip(("x_labels", "y_labels"), p_xy.shape, strict=True):
             labels = getattr(self, field)
             if labels is not None:
@@ -69,12 +66,10 @@ class Joint:
 
     @property
     def n_x(self) -> int:
-        """Number of rows, |X|."""
         return self.p_xy.shape[0]
 
     @property
     def n_y(self) -> int:
-        """Number of columns, |Y|."""
         return self.p_xy.shape[1]
 
     @cached_property
@@ -119,22 +114,12 @@ class Joint:
         y_labels: Sequence | None = None,
         n_samples: float | None = None,
     ) -> Joint:
-        """The joint p(x) p(y|x).
-
-        Parameters
-        ----------
-        p_x : array, shape (n_x,), positive, summing to 1 within 1e-9.
-        p_y_given_x : array, shape (n_x, n_y), rows summing to 1 within 1e-9.
-
-        Raises
-        ------
-        ValueError: a shape, an entry or a sum is wrong; the message says where and by how much.
-        """
+        """The joint p(x) p(y|x), from p_x, shape (n_x,), and p_y_given_x, shape (n_x, n_y), sums within 1e-9 of 1."""
         prior = _check_distribution(p_x, "p_x")
         rows = _check_distribution(p_y_given_x, "p_y_given_x")
         if prior.ndim != 1 or rows.ndim != 2 or len(prior) != len(rows):
             raise ValueError(
-                f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} do not fit: (n_x,) and (n_x, n_y)"
+                f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} are not (n_x,), (n_x, n_y)"
             )
         prior, rows = prior / prior.sum(), rows / rows.sum(axis=1, keepdims=True)
         joint = cls(prior[:, None] * rows, _labels(x_labels), _labels(y_labels), n_samples)
@@ -146,18 +131,11 @@ class Joint:
     def from_counts(
         cls, counts: ArrayLike, x_labels: Sequence | None = None, y_labels: Sequence | None = None
     ) -> Joint:
-        """The empirical joint counts / counts.sum(), with n_samples = counts.sum(); nothing is smoothed.
-
-        Parameters
-        ----------
-        counts : array, shape (n_x, n_y), non-negative, with a sample in every row and column.
-        """
-        table = _real_array(counts, "counts")
-        if table.ndim != 2:
-            raise ValueError(f"counts must have two axes (x, y), got shape {table.shape}")
+        """The empirical joint counts / counts.sum(), with n_samples = counts.sum(); nothing is smoothed."""
+        table, x_names, y_names = _table(counts, "counts"), _labels(x_labels), _labels(y_labels)
+        _check_matrix(table, x_names, y_names, name="counts", total=None)
         total = float(table.sum())
-        _check_matrix(table, _labels(x_labels), _labels(y_labels), name="counts", total=None)
-        return cls(table / total, _labels(x_labels), _labels(y_labels), int(total) if total == int(total) else total)
+        return cls(table / total, x_names, y_names, int(total) if total.is_integer() else total)
 
     @classmethod
     def from_samples(cls, x: ArrayLike, y: ArrayLike) -> Joint:
@@ -170,11 +148,7 @@ class Joint:
         Returns
         -------
         Joint with x_labels and y_labels the distinct symbols, sorted where they can be, and n_samples = n. Nothing is
-        smoothed: a pair never seen has probability 0 (see `smoothed`).
-
-        Raises
-        ------
-        ValueError: the lengths differ, there is no sample, a label is missing (NaN, None), or there is only one symbol.
+        smoothed: a pair never seen has probability 0 (see `smoothed`). A missing label (NaN, None) is refused.
 
         Examples
         --------
@@ -206,11 +180,6 @@ class Joint:
 
         The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x. A first row
         and column of labels are recognised when they are not numbers, or when the corner between them is empty.
-
-        Raises
-        ------
-        ValueError: the file is empty or ragged, a cell is not a number (the message names it), a column is missing, or
-        the matrix is neither probabilities nor counts.
         """
         if (x is None) != (y is None):
             raise ValueError("give both x= and y= (a table of samples), or neither (a matrix)")
@@ -227,7 +196,7 @@ class Joint:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 found = {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, AttributeError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, AttributeError, EOFError, TypeError, BadZipFile) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from None
@@ -254,11 +223,7 @@ class Joint:
         Parameters
         ----------
         epsilon : weight of the uniform distribution in every row, in [0, 1); for exact joints.
-        pseudocount : a ≥ 0, counts added to every cell; for joints with n_samples = N.
-
-        Raises
-        ------
-        ValueError: not exactly one rule was given, its amount is out of range, or an exact joint got a pseudocount.
+        pseudocount : a ≥ 0, counts added to every cell; only for joints with n_samples = N.
         """
         if epsilon is not None and pseudocount is None:
             if not 0.0 <= epsilon < 1.0:
@@ -279,10 +244,7 @@ class Joint:
 
         The curve of neither bottleneck changes: the set an x belongs to is a sufficient statistic of x for Y. Entries
         of a column are equal when no gap between sorted neighbours exceeds a relative `rtol`; zeros equal zeros only.
-
-        Returns
-        -------
-        Merged, with the rows in order of first appearance; its joint is this one when nothing merges.
+        Rows stay in order of first appearance, and the joint is this very one when nothing merges.
         """
         first, group = _group_rows(self.p_y_given_x, rtol)
         if len(first) == self.n_x:
@@ -296,13 +258,7 @@ class Joint:
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """A joint with its equal rows merged, and the way back.
-
-    Attributes
-    ----------
-    joint : the reduced Joint.
-    index : shape (n_x,), the reduced row of every original x.
-    """
+    """A joint with its equal rows merged; `index`, shape (n_x,), is the reduced row of every original x."""
 
     joint: Joint
     index: NDArray[np.intp]
@@ -316,6 +272,13 @@ class Merged:
 
 
 # --- helpers ---
+
+
+def _table(value: ArrayLike, name: str) -> FloatArray:
+    table = _real_array(value, name)
+    if table.ndim != 2:
+        raise ValueError(f"{name} must have two axes (x, y), got shape {table.shape}")
+    return table
 
 
 def _read_only(array: FloatArray) -> FloatArray:
@@ -332,13 +295,11 @@ def _check_matrix(
 ) -> None:
     """Refuse what is no joint distribution (`total` 1) or no table of counts (`total` None)."""
 
-    def row(i: int) -> str:
-        return f"row {i}" if x_labels is None else f"x = {x_labels[i]!r} (row {i})"
+    def place(axis: int, i: int) -> str:
+        labels, what = ((x_labels, "row"), (y_labels, "column"))[axis]
+        return f"{what} {i}" if labels is None else f"{'xy'[axis]} = {labels[i]!r} ({what} {i})"
 
-    def column(j: int) -> str:
-        return f"column {j}" if y_labels is None else f"y = {y_labels[j]!r} (column {j})"
-
-    _check_entries(table, name, lambda i, j: f"{row(i)}, {column(j)}")
+    _check_entries(table, name, lambda i, j: f"{place(0, i)}, {place(1, j)}")
     if 1 in table.shape:
         few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
         raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
@@ -348,23 +309,24 @@ def _check_matrix(
             f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
             "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
         )
-    for axis, describe, what, drop in ((1, row, "p(x)", "p[p.sum(1) > 0]"), (0, column, "p(y)", "p[:, p.sum(0) > 0]")):
-        empty = np.flatnonzero(table.sum(axis=axis) == 0)
+    for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
+        empty = np.flatnonzero(table.sum(axis=1 - axis) == 0)
         if empty.size:
             raise ValueError(
-                f"{name} is zero all along {describe(int(empty[0]))}, so {what} = 0 there ({empty.size} such); "
-                f"drop it, {drop}, or add pseudo-counts if it can occur"
+                f"{name} is zero all along {place(axis, int(empty[0]))}, so p({'xy'[axis]}) = 0 there "
+                f"({empty.size} such); drop it, {drop}, or add pseudo-counts if it can occur"
             )
 
 
 def _encode(labels: ArrayLike, name: str) -> tuple[Labels, NDArray[np.intp]]:
     """Distinct symbols and the code of every sample; a row of a two-dimensional array is one symbol."""
+    if isinstance(labels, (list, tuple)) and not all(isinstance(label, (int, float, np.ndarray)) for label in labels):
+        # One object a sample: numpy would turn numbers among strings into strings, and fail on tuples of two lengths.
+        labels = np.fromiter((tuple(v) if isinstance(v, list) else v for v in labels), dtype=object)
     array = np.asarray(labels)
-    if array.dtype.kind in "US" and not isinstance(labels, np.ndarray):
-        array = np.asarray(labels, dtype=object)  # a list that mixes strings and numbers keeps them apart
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(
-            f"{name} must be a non-empty array of labels, one (or one row) a sample, got shape {array.shape}"
+            f"{name} must hold a label (or a row of them) for each sample, got shape {array.shape}: empty?"
         )
     if array.dtype.kind in "fcOmM":
         import pandas as pd
@@ -406,36 +368,31 @@ def _read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
     try:
         with open(path, encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip() and not line.startswith("#")), "")
-        options: dict[str, Any] = {} if header == 0 else {"dtype": str, "keep_default_na": False}
-        separator = max(",;\t", key=first.count)
-        return pd.read_csv(path, sep=separator, header=header, comment="#", encoding="utf-8-sig", **options)
+        options: dict[str, Any] = {} if header == 0 else {"dtype": str, "keep_default_na": False, "comment": "#"}
+        return pd.read_csv(path, sep=max(",;\t", key=first.count), header=header, encoding="utf-8-sig", **options)
     except ValueError as error:
         raise ValueError(f"{path} is not a CSV table: {error}") from None
 
 
 def _read_matrix(path: str | PathLike[str]) -> tuple[FloatArray, Labels | None, Labels | None]:
     """Numbers and labels of a CSV matrix."""
-    cells = [[str(cell).strip() for cell in row] for row in _read_table(path, header=None).to_numpy()]
-    corner = cells[0][0] == ""
-    has_header = len(cells) > 1 and (corner or not any(map(_is_number, cells[0])))
-    body = cells[has_header:]
-    has_index = len(cells[0]) > 1 and (corner or not any(_is_number(row[0]) for row in body))
-    matrix = np.empty((len(body), len(body[0]) - has_index))
-    for i, row in enumerate(body):
-        for j, cell in enumerate(row[has_index:]):
-            if not _is_number(cell):
-                raise ValueError(
-                    f"{path}, row {i + has_header + 1}, column {j + has_index + 1}: {cell!r} is not a number; a matrix "
-                    "p(x,y) or of counts is expected. For a table of samples, name its two columns (x= and y=)"
-                )
-            matrix[i, j] = float(cell)
-    x_labels = tuple(row[0] for row in body) if has_index else None
-    return matrix, x_labels, tuple(cells[0][has_index:]) if has_header else None
 
+    def number(cell: str) -> float | None:
+        try:
+            return float(cell)
+        except ValueError:
+            return None
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    cells = _read_table(path, header=None).to_numpy()
+    values = np.array([[number(cell) for cell in row] for row in cells], dtype=object)
+    text = values == None  # noqa: E711 (element by element)
+    corner = not cells[0, 0].strip()
+    header = int(len(cells) > 1 and (corner or text[0].all()))
+    index = int(cells.shape[1] > 1 and (corner or text[header:, 0].all()))
+    for i, j in np.argwhere(text[header:, index:]) + (header, index):
+        raise ValueError(
+            f"{path}, row {i + 1}, column {j + 1}: {cells[i, j]!r} is not a number; a matrix p(x,y) or of counts is "
+            "expected. For a table of samples, name its two columns (x= and y=)"
+        )
+    x_labels, y_labels = _labels(cells[header:, 0]), _labels(cells[0, index:])
+    return values[header:, index:].astype(float), x_labels if index else None, y_labels if header else None

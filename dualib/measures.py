@@ -252,8 +252,8 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
     mixture = weight * p_array + (1.0 - weight) * q_array
     divergence = np.zeros(np.delete(p_array.shape, axis))
     for w, part in ((weight, p_array), (1.0 - weight, q_array)):
-        if w > 0:
-            divergence = divergence + w * _kl_divergence(part, mixture, axis)
+        # The mixture is 0 under a positive part only where the weight times the part underflows.
+        divergence = divergence + w * np.where(mixture > 0, rel_entr(part, mixture), 0.0).sum(axis=axis)
     return np.maximum(divergence, 0.0)
 
 
