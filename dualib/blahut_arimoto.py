@@ -1,0 +1,128 @@
+r"""The alternating minimisation at fixed β, with fixed or moving atoms, and its acceleration.
+
+A measure ν = Σ_t ν_t δ(r_t) has the value Φ(ν) = −Σ_x p(x) log Σ_t ν_t e^{−βd(x, r_t)} ≥ F(β). One iteration is
+
+.. math:: q(t|x) = \nu_t e^{-\beta d(x,r_t)} / z_x, \qquad \nu_t = \sum_x p(x) q(t|x), \qquad r_t = \text{decoder of } p(x|t)
+
+and never raises Φ. With the atoms held fixed Φ is convex in ν and the iteration reaches its global minimum from any start
+with full support ([blahut1972]_, [csiszar1974]_, [tishby1999]_ eqs. 28-30).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .measures import FloatArray
+from .problems import TINY, Bottleneck
+
+MEMORY = 8  # differences kept by the acceleration
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Weights ν (n_t,) and atoms r (n_t, n_y) at a β, with what one evaluation of e^{−βd} gives.
+
+    ``value`` is Φ in nats, ``ratio`` e^{−βd(x,r_t)} / z_x (n_t, n_x), so that q(t|x) = ν_t ratio_tx, and ``log_z`` (n_x,).
+    """
+
+    problem: Bottleneck
+    beta: float
+    weights: FloatArray
+    atoms: FloatArray
+    value: float
+    ratio: FloatArray
+    log_z: FloatArray
+
+    @property
+    def encoder(self) -> FloatArray:
+        """q(t|x), shape (n_t, n_x)."""
+        return self.weights[:, None] * self.ratio
+
+    @property
+    def log_dual_weights(self) -> FloatArray:
+        """log p(x)/z_x, the log-weights of G, shape (n_x,)."""
+        return np.log(self.problem.p_x) - self.log_z
+
+
+def evaluate(problem: Bottleneck, beta: float, weights: FloatArray, atoms: FloatArray) -> Iterate:
+    """Φ and the encoder at weights and atoms."""
+    exponent = -beta * problem.distortion(atoms)
+    top = exponent.max(axis=0)
+    kernel = np.exp(exponent - top)
+    z = weights @ kernel
+    log_z = np.log(z) + top
+    return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel / z, log_z)
+
+
+def step(it: Iterate, fixed_atoms: bool = False) -> tuple[FloatArray, FloatArray]:
+    """One alternating step: new weights and, unless fixed, new atoms; clusters nobody uses are dropped."""
+    joint = it.encoder * it.problem.p_x
+    weights = joint.sum(axis=1)
+    if fixed_atoms:
+        return weights, it.atoms
+    used = weights > 1e-14
+    weights, joint = weights[used], joint[used]
+    return weights / weights.sum(), it.problem.decode(joint)
+
+
+def iterate(it: Iterate, steps: int, fixed_atoms: bool = False) -> Iterate:
+    """The iterate after a number of alternating steps."""
+    for _ in range(steps):
+        it = evaluate(it.problem, it.beta, *step(it, fixed_atoms))
+    return it
+
+
+def accelerate(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, float]:
+    """Anderson acceleration of the alternating steps with a monotone safeguard ([walker2011]_).
+
+    The unknowns are log ν and log r, residuals weighted by the Fisher metric √ν_t, √(β ν_t r_t), in which a plain step is a
+    gradient step of unit length. An extrapolation that raises Φ is replaced by the plain step and clears the memory.
+
+    Returns the iterate and its residual norm (the step still being made, in that metric).
+    """
+    problem, beta = it.problem, it.beta
+    points: list[FloatArray] = []
+    residuals: list[FloatArray] = []
+    size = np.inf
+    for _ in range(max_steps):
+        weights, atoms = step(it)
+        if len(weights) != len(it.weights):
+            points, residuals = [], []
+            it = evaluate(problem, beta, weights, atoms)
+            continue
+        here, there = _log(it.weights, it.atoms), _log(weights, atoms)
+        metric = np.concatenate([np.sqrt(weights), np.sqrt(beta * weights[:, None] * atoms).ravel()])
+        points, residuals = [*points, there][-MEMORY:], [*residuals, there - here][-MEMORY:]
+        size = float(np.linalg.norm(metric * residuals[-1]))
+        if size < tolerance:
+            return evaluate(problem, beta, weights, atoms), size
+        candidate = _extrapolate(points, residuals, metric, len(weights), atoms.shape[1]) if len(points) > 1 else None
+        new = evaluate(problem, beta, *candidate) if candidate is not None else None
+        if new is None or not new.value <= it.value:
+            if new is not None:
+                points, residuals = [], []
+            new = evaluate(problem, beta, weights, atoms)
+        it = new
+    return it, size
+
+
+def _log(weights: FloatArray, atoms: FloatArray) -> FloatArray:
+    return np.log(np.maximum(np.concatenate([weights, atoms.ravel()]), TINY))
+
+
+def _extrapolate(
+    points: list[FloatArray], residuals: list[FloatArray], metric: FloatArray, n_t: int, n_y: int
+) -> tuple[FloatArray, FloatArray] | None:
+    """The combination of the last points whose residual is least, as weights and atoms; None where it runs away."""
+    differences = np.diff(np.array(residuals), axis=0)
+    scaled = differences * metric
+    gram = scaled @ scaled.T
+    gram += 1e-12 * np.trace(gram) * np.eye(len(gram))
+    gamma = np.linalg.solve(gram, scaled @ (metric * residuals[-1]))
+    log = points[-1] - gamma @ np.diff(np.array(points), axis=0)
+    if not np.abs(log - points[-1]).max() < 20.0:
+        return None
+    weights, atoms = np.exp(log[:n_t]), np.exp(log[n_t:].reshape(n_t, n_y))
+    return weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True)
