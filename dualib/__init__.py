@@ -3,7 +3,55 @@
 Everything is in nats and in float64; ``units="bits"`` exists only at the edges (tables, plots, command line).
 """
 
+from . import examples
+from .curve import CurvePoint, InformationCurve, default_betas, information_curve
+from .exponential import (
+    ExponentialFamily,
+    fit_exponential_family,
+    sample_size_experiment,
+    solve_exponential,
+)
+from .gaussian import GaussianCurve, GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
 from .joint import Joint, Merged
+from .measures import conditional_entropy, entropy, jensen_shannon_divergence, kl_divergence, mutual_information
 from .problems import IB, AlphaIB, Bottleneck, DualIB
+from .solve import Certify, Solution, solve
+from .transitions import Transition, find_transitions, first_transition, local_critical_beta
+from .verify import Verification, verify
 
-__all__ = ["IB", "AlphaIB", "Bottleneck", "DualIB", "Joint", "Merged"]
+__all__ = [
+    "IB",
+    "AlphaIB",
+    "Bottleneck",
+    "Certify",
+    "CurvePoint",
+    "DualIB",
+    "ExponentialFamily",
+    "GaussianCurve",
+    "GaussianIB",
+    "InformationCurve",
+    "Joint",
+    "Merged",
+    "Solution",
+    "Transition",
+    "Verification",
+    "conditional_entropy",
+    "default_betas",
+    "entropy",
+    "examples",
+    "find_transitions",
+    "first_transition",
+    "fit_exponential_family",
+    "gaussian_entropy",
+    "gaussian_kl",
+    "gaussian_mutual_information",
+    "information_curve",
+    "jensen_shannon_divergence",
+    "kl_divergence",
+    "local_critical_beta",
+    "mutual_information",
+    "sample_size_experiment",
+    "solve",
+    "solve_exponential",
+    "verify",
+]

@@ -17,7 +17,7 @@ import numpy as np
 from .measures import FloatArray
 from .problems import TINY, Bottleneck
 
-MEMORY = 8  # differences kept by the acceleration
+MEMORY = 10  # differences kept by the acceleration
 
 
 @dataclass(frozen=True)
@@ -82,47 +82,60 @@ def accelerate(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, 
 
     Returns the iterate and its residual norm (the step still being made, in that metric).
     """
-    problem, beta = it.problem, it.beta
-    points: list[FloatArray] = []
-    residuals: list[FloatArray] = []
-    size = np.inf
+    size, memory, last = np.inf, None, None
     for _ in range(max_steps):
         weights, atoms = step(it)
         if len(weights) != len(it.weights):
-            points, residuals = [], []
-            it = evaluate(problem, beta, weights, atoms)
+            it, memory, last = evaluate(it.problem, it.beta, weights, atoms), None, None
             continue
-        here, there = _log(it.weights, it.atoms), _log(weights, atoms)
-        metric = np.concatenate([np.sqrt(weights), np.sqrt(beta * weights[:, None] * atoms).ravel()])
-        points, residuals = [*points, there][-MEMORY:], [*residuals, there - here][-MEMORY:]
-        size = float(np.linalg.norm(metric * residuals[-1]))
+        point = _log(weights, atoms)
+        residual = point - _log(it.weights, it.atoms)
+        metric = np.concatenate([np.sqrt(weights), np.sqrt(it.beta * weights[:, None] * atoms).ravel()])
+        size = float(np.linalg.norm(metric * residual))
         if size < tolerance:
-            return evaluate(problem, beta, weights, atoms), size
-        candidate = _extrapolate(points, residuals, metric, len(weights), atoms.shape[1]) if len(points) > 1 else None
-        new = evaluate(problem, beta, *candidate) if candidate is not None else None
+            return evaluate(it.problem, it.beta, weights, atoms), size
+        if memory is None:
+            memory = _Memory(len(point))
+        elif last is not None:
+            memory.add(point - last[0], residual - last[1])
+        last = point, residual
+        candidate = memory.extrapolate(point, residual, metric)
+        new = None if candidate is None else evaluate(it.problem, it.beta, *_exp(candidate, atoms.shape))
         if new is None or not new.value <= it.value:
             if new is not None:
-                points, residuals = [], []
-            new = evaluate(problem, beta, weights, atoms)
+                memory = None
+            new = evaluate(it.problem, it.beta, weights, atoms)
         it = new
     return it, size
+
+
+class _Memory:
+    """The last MEMORY differences of points and of residuals."""
+
+    def __init__(self, size: int):
+        self.points, self.residuals = np.empty((MEMORY, size)), np.empty((MEMORY, size))
+        self.count = 0
+
+    def add(self, point: FloatArray, residual: FloatArray) -> None:
+        self.points[self.count % MEMORY], self.residuals[self.count % MEMORY] = point, residual
+        self.count += 1
+
+    def extrapolate(self, point: FloatArray, residual: FloatArray, metric: FloatArray) -> FloatArray | None:
+        """The combination of the last points whose residual is least; None where there is none or it runs away."""
+        n = min(self.count, MEMORY)
+        if n == 0:
+            return None
+        scaled = self.residuals[:n] * metric
+        gram = scaled @ scaled.T
+        gram += 1e-12 * np.trace(gram) * np.eye(n)
+        shift = np.linalg.solve(gram, scaled @ (metric * residual)) @ self.points[:n]
+        return point - shift if np.abs(shift).max() < 20.0 else None
 
 
 def _log(weights: FloatArray, atoms: FloatArray) -> FloatArray:
     return np.log(np.maximum(np.concatenate([weights, atoms.ravel()]), TINY))
 
 
-def _extrapolate(
-    points: list[FloatArray], residuals: list[FloatArray], metric: FloatArray, n_t: int, n_y: int
-) -> tuple[FloatArray, FloatArray] | None:
-    """The combination of the last points whose residual is least, as weights and atoms; None where it runs away."""
-    differences = np.diff(np.array(residuals), axis=0)
-    scaled = differences * metric
-    gram = scaled @ scaled.T
-    gram += 1e-12 * np.trace(gram) * np.eye(len(gram))
-    gamma = np.linalg.solve(gram, scaled @ (metric * residuals[-1]))
-    log = points[-1] - gamma @ np.diff(np.array(points), axis=0)
-    if not np.abs(log - points[-1]).max() < 20.0:
-        return None
-    weights, atoms = np.exp(log[:n_t]), np.exp(log[n_t:].reshape(n_t, n_y))
+def _exp(log: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    weights, atoms = np.exp(log[: shape[0]]), np.exp(log[shape[0] :].reshape(shape))
     return weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True)

@@ -12,13 +12,14 @@ With a_tx = √β √r_t ∘ ∂(−d)/∂r in an orthonormal basis of the tange
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from .blahut_arimoto import Iterate, evaluate, step
 from .measures import FloatArray
-from .problems import TINY
+from .problems import TINY, Bottleneck
 
-MAX_UNKNOWNS = 800  # above, one factorisation costs more than the accelerated alternation needs
+MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
+MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents
 SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 
@@ -37,21 +38,30 @@ def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60) -> tuple[
             break
         trial, level = _descend(it, gradient, hessian, basis, max(level - 1, 0))
         if trial is None:
-            if size < 1e-4:
-                size = np.nextafter(1e-4, 1)  # take plain steps again before giving up
-                new = evaluate(it.problem, it.beta, *step(it))
-                if not new.value < it.value - 1e-15:
-                    break
-                it = new
-            continue
+            break
         it = trial
     return it, size
+
+
+def newton_weights(it: Iterate, max_steps: int = 8) -> Iterate:
+    """Minimise Φ over the weights with the atoms held fixed, a convex problem; Φ never rises."""
+    for _ in range(max_steps):
+        root = np.sqrt(it.weights)
+        share = it.ratio * np.sqrt(it.problem.p_x) * root[:, None]
+        gradient = root * (1.0 - it.ratio @ it.problem.p_x)
+        new, _ = _descend(it, gradient[:, None], share @ share.T, None, 0)
+        if new is None:
+            break
+        done, it = it.value - new.value < 1e-13, new
+        if done:
+            break
+    return it
 
 
 def _system(it: Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
     problem, p_x, atoms = it.problem, it.problem.p_x, it.atoms
     n_t, n_y = atoms.shape
-    basis = _tangent_basis(atoms)  # (n_t, n_y, k)
+    basis = tangent_basis(atoms)  # (n_t, n_y, k)
     a = np.sqrt(it.beta) * (problem.slope(atoms) @ basis)  # (n_t, n_x, k)
     root = np.sqrt(it.weights)
     p_ratio = it.ratio * p_x
@@ -72,22 +82,24 @@ def _system(it: Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _descend(
-    it: Iterate, gradient: FloatArray, hessian: FloatArray, basis: FloatArray, level: int
+    it: Iterate, gradient: FloatArray, hessian: FloatArray, basis: FloatArray | None, level: int
 ) -> tuple[Iterate | None, int]:
-    """A Newton step with the least shift of the Hessian that makes it positive definite and lowers Φ."""
+    """A Newton step with the least shift of the Hessian that makes it positive definite and lowers Φ.
+
+    Without a `basis` only the weights move.
+    """
     root = np.sqrt(it.weights)
     scale = np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
     diagonal = np.arange(len(hessian))
     for trial in range(level, len(SHIFTS)):
         shifted = hessian.copy()
         shifted[diagonal, diagonal] += SHIFTS[trial]
-        try:
-            factor = cho_factor(shifted, overwrite_a=True, check_finite=False)
-        except np.linalg.LinAlgError:
+        factor, failed = dpotrf(shifted, lower=1, overwrite_a=1)
+        if failed:
             continue
-        move = -cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape)
+        move = -dpotrs(factor, gradient.ravel(), lower=1)[0].reshape(gradient.shape)
         log_weights = move[:, 0] / root
-        log_atoms = (basis @ move[:, 1:, None])[:, :, 0] / scale
+        log_atoms = np.zeros(1) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
         largest = max(np.abs(log_weights).max(), np.abs(log_atoms).max())
         if not np.isfinite(largest):
             continue
@@ -100,7 +112,7 @@ def _descend(
     return None, 0
 
 
-def _tangent_basis(atoms: FloatArray) -> FloatArray:
+def tangent_basis(atoms: FloatArray) -> FloatArray:
     """Orthonormal basis of the complement of √r_t by a Householder reflection, shape (n_t, n_y, n_y − 1)."""
     root = np.sqrt(atoms)
     n_t, n_y = root.shape
@@ -112,3 +124,36 @@ def _tangent_basis(atoms: FloatArray) -> FloatArray:
     reflection = np.eye(n_y) - 2.0 * v[:, :, None] * v[:, None, :] / (v**2).sum(axis=1)[:, None, None]
     columns = np.argsort(np.arange(n_y) == pivot[:, None], axis=1, kind="stable")[:, :-1]
     return np.take_along_axis(reflection, columns[:, None, :], axis=2)
+
+
+def splits(it: Iterate) -> FloatArray:
+    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: a step each way along the unstable direction."""
+    posterior = it.ratio * it.problem.p_x
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
+    n_y = it.atoms.shape[1]
+    if not mixed.any() or mixed.sum() * n_y**2 * max(n_y, len(it.problem.p_x)) > MAX_SPLIT_WORK:
+        return it.atoms[:0]
+    atoms = it.atoms[mixed]
+    largest, direction = instability(it.problem, it.beta, atoms, posterior[mixed])
+    atoms, direction = atoms[largest > 1.0 + 1e-7], direction[largest > 1.0 + 1e-7]
+    log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
+    log_step *= 0.3 / np.maximum(np.abs(log_step).max(axis=1, keepdims=True), 0.3)
+    both = np.concatenate([atoms * np.exp(log_step), atoms * np.exp(-log_step)])
+    return both / both.sum(axis=1, keepdims=True)
+
+
+def instability(
+    problem: Bottleneck, beta: float, atoms: FloatArray, posterior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """β λ_max(C(t)) of each atom, (n_t,), and its direction δr_t/√r_t, (n_t, n_y); posterior p(x|t) is (n_t, n_x)."""
+    basis = tangent_basis(atoms)
+    a = problem.slope(atoms) @ basis
+    a = a - posterior[:, None, :] @ a
+    covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
+    diagonal = (posterior @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
+    inverse = np.linalg.inv(factor)
+    values, vectors = np.linalg.eigh(inverse @ covariance @ inverse.transpose(0, 2, 1))
+    top = inverse.transpose(0, 2, 1) @ vectors[:, :, -1:]
+    return beta * values[:, -1], (basis @ top)[:, :, 0]

@@ -18,10 +18,11 @@ from .blahut_arimoto import Iterate, accelerate, evaluate, iterate
 from .certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
 from .charts import Chart
 from .measures import FloatArray, _check_distribution, _entropy, _kl_divergence
-from .newton import MAX_UNKNOWNS, newton
+from .newton import MAX_UNKNOWNS, newton, newton_weights, splits
 from .problems import Bottleneck
 
 START_ATOMS = 512  # a cold start from more distinct rows takes a sample of them
+ACCURACY = 1e-7  # residual of the accelerated alternation; the error of F is about its square over the least curvature
 SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
 
 
@@ -191,7 +192,7 @@ def solve(
     it, estimate, residual = generate_columns(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
     ceiling = None
     if certify and core.dimension <= options.max_dimension:
-        it, ceiling, residual = _prove(it, core.chart(), options, residual)
+        it, ceiling, residual = prove(it, core.chart(), options, residual)
         estimate = max(0.0, ceiling.lower)
     return finish(problem, it, estimate, ceiling, options, residual)
 
@@ -222,6 +223,9 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         g = dual_function(it)
         found = ascend(g, it, rng)
         log_g = g.log(found)
+        if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
+            found = g.ascend(split, 2)
+            log_g = g.log(found)
         estimate = max(0.0, float(log_g.max()))
         if estimate <= 0.1 * options.tolerance:
             break
@@ -232,16 +236,25 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
     return merge_atoms(it, 1e-10), estimate, residual
 
 
-def minimise(it: Iterate) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton where the system is small, accelerated alternation elsewhere."""
-    if it.atoms.size > MAX_UNKNOWNS:
-        it, residual = accelerate(it, 1e-8, 300)
-        it = merge_atoms(it, 1e-4)
-        if it.atoms.size > MAX_UNKNOWNS:
-            return it, residual
-    it, residual = newton(it)
-    merged = merge_atoms(it, 1e-5)
-    return (it, residual) if len(merged.weights) == len(it.weights) else newton(merged)
+def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
+    """To a local minimum over weights and atoms: Newton up to `largest` unknowns, accelerated alternation above."""
+    residual = np.inf
+    for _ in range(30):
+        if it.atoms.size > largest:
+            it, residual = accelerate(it, ACCURACY, 25)
+            done = residual < ACCURACY
+            if len(it.weights) <= START_ATOMS:  # small weights with G ≠ 1 hardly move by plain steps
+                it = newton_weights(it, 3)
+        else:
+            it, residual = newton(it, max_steps=12)
+            done = residual < 1e-11
+        merged = merge_atoms(it, 3e-2)
+        # Atoms on their way into each other get there slowly: take them there, where that does not raise Φ.
+        if len(merged.weights) < len(it.weights) and merged.value <= it.value + 1e-13:
+            it = merged
+        elif done:
+            break
+    return it, residual
 
 
 def dual_function(it: Iterate) -> DualFunction:
@@ -268,7 +281,12 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Flo
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts.append(core.decode(np.maximum(mixing, 1e-300)))
     start = np.concatenate(starts)
-    return g.ascend(start, 20 if rng is not None else 4)
+    found = g.ascend(start, 4)
+    log_g = g.log(found)
+    # Those near an atom end there, where G = 1 already.
+    elsewhere = np.flatnonzero((log_g > -1.0) & (_nearest(found, it.atoms, it.beta) > 0.1))
+    elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
+    return np.concatenate([found[[log_g.argmax()]], g.ascend(found[elsewhere], 20)])
 
 
 def add_atoms(it: Iterate, found: FloatArray, log_g: FloatArray, threshold: float, most: int = 8) -> Iterate:
@@ -282,7 +300,8 @@ def add_atoms(it: Iterate, found: FloatArray, log_g: FloatArray, threshold: floa
             chosen.append(found[i])
     share = 1e-3
     weights = np.concatenate([it.weights * (1 - share * len(chosen)), np.full(len(chosen), share)])
-    return iterate(evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, np.array(chosen)])), 4)
+    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, np.array(chosen)]))
+    return newton_weights(start) if len(weights) <= START_ATOMS else iterate(start, 4, fixed_atoms=True)
 
 
 def merge_atoms(it: Iterate, distance: float) -> Iterate:
@@ -290,8 +309,7 @@ def merge_atoms(it: Iterate, distance: float) -> Iterate:
     order = np.argsort(-it.weights, kind="stable")
     weights, atoms = it.weights[order].copy(), it.atoms[order].copy()
     root = np.sqrt(atoms)
-    norm = (root**2).sum(axis=1)
-    near = 2.0 * it.beta * (norm[:, None] + norm - 2.0 * root @ root.T) < distance
+    near = 4.0 * it.beta * (1.0 - root @ root.T) < distance
     if near.sum() == len(weights):
         return it
     alive = np.ones(len(weights), bool)
@@ -309,6 +327,11 @@ def _separation(r: FloatArray, other: FloatArray, beta: float) -> float:
     return float(2.0 * beta * ((np.sqrt(r) - np.sqrt(other)) ** 2).sum())
 
 
+def _nearest(points: FloatArray, atoms: FloatArray, beta: float) -> FloatArray:
+    """Separation of every point from the nearest atom, shape (n,)."""
+    return 4.0 * beta * (1.0 - np.sqrt(points) @ np.sqrt(atoms).T).min(axis=1)
+
+
 def _spread(rows: FloatArray, n: int) -> np.ndarray:
     """Indices of n rows that are spread out: each next one farthest from those taken, in Hellinger distance."""
     root = np.sqrt(rows)
@@ -320,15 +343,16 @@ def _spread(rows: FloatArray, n: int) -> np.ndarray:
     return np.array(taken)
 
 
-def _prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
+def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
     ceiling = None
+    if it.atoms.size > MAX_UNKNOWNS:
+        it, residual = minimise(it, 3 * MAX_UNKNOWNS)
     for _ in range(options.max_rounds):
         ceiling = max_log_g(dual_function(it), chart, it.atoms, 0.3 * options.tolerance, options.max_cells)
         if ceiling.lower <= 0.5 * options.tolerance:
             break
-        start = add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0)
-        better, better_residual = minimise(start)
+        better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
             break
         it, _, residual = generate_columns(better, options, None)

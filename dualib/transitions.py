@@ -1,0 +1,206 @@
+r"""Where clusters appear: local critical β, the true first transition, and all later ones.
+
+The local value, at which the single cluster stops being a local minimum, is only an upper bound of the first transition:
+
+.. math:: \beta_1 = \inf\{\beta : \max_r G_\beta(r) > 1\}, \qquad
+          G_\beta(r) = \sum_x p(x) e^{-\beta [d(x,r) - d(x,r_0)]},
+
+r₀ the decoder of all x together. For every r, log G_β(r) is convex in β and starts at 0 with slope ≤ 0, so the set of β is an
+interval. Below β_1 one cluster is optimal. For IB, 1/β_1 is the contraction coefficient η_KL of the channel from X to Y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .blahut_arimoto import Iterate, evaluate
+from .certificate import DualFunction, max_log_g
+from .measures import FloatArray, _kl_divergence
+from .newton import instability
+from .problems import Bottleneck
+from .solve import Certify, ascend, check_beta, generate_columns, start_from
+
+RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
+JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A β at which the optimal number of clusters changes.
+
+    Attributes
+    ----------
+    beta : the transition, within [lower, upper].
+    kind : "continuous" (rate and relevance are continuous) or "first-order" (they jump; the curve is straight between).
+    birth : whether the new cluster appears at a distance from the others, with zero weight, rather than by a split.
+    n_before, n_after : number of clusters below and above.
+    proven : whether `lower` is proven (the first transition, up to intrinsic dimension 3).
+    local_beta : for the first transition, the local critical β beside it, otherwise nan.
+    """
+
+    beta: float
+    lower: float
+    upper: float
+    kind: str
+    birth: bool
+    n_before: int
+    n_after: int
+    proven: bool = False
+    local_beta: float = float("nan")
+
+
+def local_critical_beta(problem: Bottleneck) -> float:
+    r"""The β above which the single cluster is no longer a local minimum; an upper bound of the first transition.
+
+    It is 1/λ_max of E_x[(a_x − ā)(a_x − ā)ᵀ] relative to the curvature, a_x the slope of −d(x, ·) at r₀. For IB 1/ρ², ρ the
+    maximal correlation; for dualIB 1/σ₁² of √p(x) · log(p_x/r₀), centred, · √r₀.
+
+    Returns
+    -------
+    float; inf where Y is independent of X.
+
+    References
+    ----------
+    [zaslavsky2019]_, [piran2020]_
+    """
+    core = problem.reduced
+    largest = float(instability(core, 1.0, core.single_decoder, core.p_x[None])[0][0])
+    return 1.0 / largest if largest > 1e-14 else float("inf")
+
+
+def first_transition(problem: Bottleneck, options: Certify | None = None) -> Transition:
+    """The β at which one cluster stops being optimal, with a bracket; proven up to intrinsic dimension 3.
+
+    Returns
+    -------
+    Transition with ``upper`` a β at which a second atom is shown to help (G > 1), ``lower`` one at which max G ≤ 1 to within
+    the tolerance in `options`, and ``local_beta`` the local critical β.
+    """
+    options = options or Certify()
+    core = problem.reduced
+    local = local_critical_beta(problem)
+    if not np.isfinite(local):
+        raise ValueError("X and Y are independent: there is no transition at any beta")
+    upper, atom = _lower_by_ascent(core, local)
+    lower, proven = upper * (1.0 - RELATIVE_WIDTH), False
+    if core.dimension <= options.max_dimension:
+        for width in (RELATIVE_WIDTH, 1e-5, 1e-4, 1e-3):
+            lower = upper * (1.0 - width)
+            g = _single_dual(core, lower)
+            atoms = np.concatenate([core.single_decoder, g.ascend(atom[None], 50)])
+            ceiling = max_log_g(g, core.chart(), atoms, 0.3 * options.tolerance, options.max_cells)
+            if ceiling.lower > options.tolerance:  # an atom the ascents had missed
+                upper, atom = _lower_by_ascent(core, lower, ceiling.argmax)
+            proven = ceiling.upper <= options.tolerance
+            if proven:
+                break
+    above = _optimum(core, upper * (1.0 + 10 * RELATIVE_WIDTH), atom[None])
+    jump = _rate(above)
+    birth = upper < local * (1.0 - 10 * RELATIVE_WIDTH)
+    kind = "first-order" if jump > JUMP else "continuous"
+    return Transition(upper, lower, upper, kind, birth, 1, max(2, len(above.weights)), proven, local)
+
+
+def _single_dual(core: Bottleneck, beta: float) -> DualFunction:
+    return DualFunction(core, beta, np.log(core.p_x) + beta * core.distortion(core.single_decoder)[0])
+
+
+def _lower_by_ascent(core: Bottleneck, beta: float, atom: FloatArray | None = None) -> tuple[float, FloatArray]:
+    """Lower β to the root of log G_β(r) at the best r, ascend there, and again until no r gains."""
+    rng = np.random.default_rng(0)
+    single = evaluate(core, beta, np.ones(1), core.single_decoder)
+    best = core.single_decoder[0] if atom is None else atom
+    gain0 = core.distortion(core.single_decoder)[0]
+    for _ in range(60):
+        g = _single_dual(core, beta)
+        found = np.concatenate([g.ascend(best[None], 60), ascend(g, replace(single, beta=beta), rng)])
+        found = g.ascend(found, 20)
+        gain = gain0 - core.distortion(found)  # log G_β(r) = log Σ p e^{β gain}
+        values = g.log(found)
+        candidates = np.flatnonzero(values > 1e-14)
+        if not len(candidates):
+            break
+        roots = [_root(core.p_x, gain[i], beta) for i in candidates]
+        i = int(np.argmin(roots))
+        if roots[i] >= beta * (1.0 - 1e-13):
+            break
+        beta, best = roots[i], found[candidates[i]]
+    return beta, best
+
+
+def _root(p_x: FloatArray, gain: FloatArray, beta: float) -> float:
+    """The positive root of the convex function log Σ p e^{β gain}, at most β, by Newton from above."""
+    for _ in range(60):
+        terms = p_x * np.exp(beta * (gain - gain.max()))
+        value = np.log(terms.sum()) + beta * gain.max()
+        slope = terms @ gain / terms.sum()
+        if value <= 0.0 or slope <= 0.0:
+            break
+        new = beta - value / slope
+        if not 0.0 < new < beta * (1.0 - 1e-15):
+            break
+        beta = float(new)
+    return beta
+
+
+def find_transitions(problem: Bottleneck, beta_max: float, n_grid: int = 40) -> tuple[Transition, ...]:
+    """Every transition up to beta_max that a sweep of n_grid solutions and bisection between them shows.
+
+    The first is bracketed by :func:`first_transition`. Later ones are where the number of clusters of the optimum changes,
+    splits as well as births of a zero-weight atom at a distance, which no eigenvalue shows.
+    """
+    beta_max = check_beta(beta_max)
+    first = first_transition(problem)
+    if first.beta >= beta_max:
+        return ()
+    betas = np.geomspace(first.beta * (1.0 + 1e-3), beta_max, n_grid)
+    core = problem.reduced
+    points, atoms = [], None
+    for beta in betas[::-1]:
+        points.append(_optimum(core, float(beta), atoms))
+        atoms = points[-1].atoms
+    return (first, *transitions_between(points[::-1]))
+
+
+def transitions_between(points: list[Iterate]) -> list[Transition]:
+    """Transitions between solved points at ascending β."""
+    found: list[Transition] = []
+    for low, high in zip(points[:-1], points[1:], strict=True):
+        found += _bisect(low, high)
+    return found
+
+
+def _bisect(low: Iterate, high: Iterate) -> list[Transition]:
+    n_low, n_high = len(low.weights), len(high.weights)
+    if n_low == n_high:
+        return []
+    if high.beta - low.beta <= RELATIVE_WIDTH * high.beta:
+        kind = "first-order" if abs(_rate(high) - _rate(low)) > JUMP else "continuous"
+        beta = 0.5 * (low.beta + high.beta)
+        return [Transition(beta, low.beta, high.beta, kind, _is_birth(low, high), n_low, n_high)]
+    beta = float(np.sqrt(low.beta * high.beta))
+    middle = _optimum(low.problem, beta, high.atoms)
+    return _bisect(low, middle) + _bisect(middle, high)
+
+
+def _optimum(core: Bottleneck, beta: float, atoms: FloatArray | None) -> Iterate:
+    """The optimum at β as far as ascents can tell, started from given atoms and from the best single ones."""
+    it = start_from(core, beta, atoms)
+    it, _, _ = generate_columns(it, Certify(), np.random.default_rng(0) if atoms is None else None)
+    return it
+
+
+def _rate(it: Iterate) -> float:
+    encoder = it.encoder.T
+    return float(it.problem.p_x @ _kl_divergence(encoder, it.problem.p_x @ encoder))
+
+
+def _is_birth(low: Iterate, high: Iterate) -> bool:
+    """Whether some atom above the transition is far, on the scale 1/√β, from every atom below it."""
+    distance = 4.0 * high.beta * (1.0 - np.sqrt(high.atoms) @ np.sqrt(low.atoms).T)
+    return bool(distance.min(axis=1).max() > 0.05)
+
+
+__all__ = ["Transition", "find_transitions", "first_transition", "local_critical_beta"]
