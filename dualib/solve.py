@@ -233,7 +233,16 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if not better.value < it.value - 1e-15:
             break
         it, residual = better, better_residual
-    return merge_atoms(it, 1e-10), estimate, residual
+    return _prune(it), estimate, residual
+
+
+def _prune(it: Iterate) -> Iterate:
+    """Without the clusters that carry nothing: weights below rounding, and atoms that coincide."""
+    used = it.weights > 1e-12
+    if not used.all():
+        weights = it.weights[used]
+        it = evaluate(it.problem, it.beta, weights / weights.sum(), it.atoms[used])
+    return merge_atoms(it, 1e-10)
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
@@ -268,7 +277,7 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Flo
     rows = core.p_y_given_x
     if rows.shape[1] == 2:  # a segment: a grid in the angle of √r finds every peak, each about 1/√β wide
         low, high = np.arcsin(np.sqrt(np.array([rows[:, 0].min(), rows[:, 0].max()])))
-        angles = np.linspace(low, high, int(np.clip(6 * (high - low) * np.sqrt(it.beta), 32, 2000)))
+        angles = np.linspace(low, high, int(np.clip(25 * (high - low) * np.sqrt(it.beta), 64, 4000)))
         grid = np.stack([np.sin(angles) ** 2, np.cos(angles) ** 2], axis=1)
         log_g = g.log(grid)
         peak = np.flatnonzero(np.r_[True, log_g[1:] >= log_g[:-1]] & np.r_[log_g[:-1] >= log_g[1:], True])

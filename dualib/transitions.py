@@ -20,7 +20,7 @@ from .certificate import DualFunction, max_log_g
 from .measures import FloatArray, _kl_divergence
 from .newton import instability
 from .problems import Bottleneck
-from .solve import Certify, ascend, check_beta, generate_columns, start_from
+from .solve import Certify, ascend, check_beta, generate_columns, prove, start_from
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
@@ -75,8 +75,7 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
 
     Returns
     -------
-    Transition with ``upper`` a β at which a second atom is shown to help (G > 1), ``lower`` one at which max G ≤ 1 to within
-    the tolerance in `options`, and ``local_beta`` the local critical β.
+    Transition with ``upper`` a β at which a second atom is shown to help (G > 1), ``lower`` one at which log max G ≤ 1e-12 (rounding), and ``local_beta`` the local critical β.
     """
     options = options or Certify()
     core = problem.reduced
@@ -90,10 +89,12 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
             lower = upper * (1.0 - width)
             g = _single_dual(core, lower)
             atoms = np.concatenate([core.single_decoder, g.ascend(atom[None], 50)])
-            ceiling = max_log_g(g, core.chart(), atoms, 0.3 * options.tolerance, options.max_cells)
-            if ceiling.lower > options.tolerance:  # an atom the ascents had missed
+            slack = max(1e-12, 4.0 * g.rounding())
+            ceiling = max_log_g(g, core.chart(), atoms, slack, options.max_cells)
+            if ceiling.lower > slack:  # an atom the ascents had missed
                 upper, atom = _lower_by_ascent(core, lower, ceiling.argmax)
-            proven = ceiling.upper <= options.tolerance
+                continue
+            proven = bool(ceiling.upper <= slack)
             if proven:
                 break
     above = _optimum(core, upper * (1.0 + 10 * RELATIVE_WIDTH), atom[None])
@@ -186,10 +187,10 @@ def _bisect(low: Iterate, high: Iterate) -> list[Transition]:
 
 
 def _optimum(core: Bottleneck, beta: float, atoms: FloatArray | None) -> Iterate:
-    """The optimum at β as far as ascents can tell, started from given atoms and from the best single ones."""
-    it = start_from(core, beta, atoms)
-    it, _, _ = generate_columns(it, Certify(), np.random.default_rng(0) if atoms is None else None)
-    return it
+    """The optimum at β, started from given atoms: proven in dimension 1, elsewhere as far as ascents can tell."""
+    options = Certify(tolerance=1e-12)
+    it, _, residual = generate_columns(start_from(core, beta, atoms), options, np.random.default_rng(0))
+    return prove(it, core.chart(), options, residual)[0] if core.dimension == 1 else it
 
 
 def _rate(it: Iterate) -> float:
