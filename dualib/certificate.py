@@ -13,6 +13,7 @@ does not have to resolve the maxima it already knows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -133,29 +134,44 @@ def _bound(
     tangent = chart.tangent(cells.mean(axis=1), guess)
     terms = g.log_terms(tangent.r)
     slopes = g.beta * chart.exponents(tangent, cells)
-    at_base = np.exp(terms).sum(axis=1)
+    one = np.ones(terms.shape[1])
     # Beyond e^60 a cell fails anyhow; the clip keeps inf and nan out.
-    at_vertices = np.exp(np.minimum(terms[:, None, :] + slopes, 60.0)).sum(axis=2)
-    bound = at_vertices.max(axis=1)
+    at_vertices = np.exp(np.minimum(terms[:, None, :] + slopes, 60.0)) @ one
+    terms = np.exp(terms)
     with np.errstate(divide="ignore"):
-        log_bound = np.log(bound)
-        value = np.where(tangent.usable, np.log(at_base), -np.inf)  # a base off the chart is no distribution
-    again = np.flatnonzero((log_bound > ceiling) & tangent.usable & (slopes.max(axis=(1, 2)) < 4.0))
+        log_bound = np.log(_over_vertices(np.maximum, at_vertices))
+        value = np.where(tangent.usable, np.log(terms @ one), -np.inf)  # a base off the chart is no distribution
+    again = np.flatnonzero((log_bound > ceiling) & (log_bound < 3.0) & tangent.usable)
     if len(again) and np.isfinite(ceiling):
-        part = Tangent(tangent.r[again], tangent.u[again], tangent.usable[again], tangent.state[again])
-        cell, slope = cells[again], slopes[again]
-        edges = cell[:, 1:] - cell[:, :1]
-        second = _second_order(
-            g.beta, np.exp(terms[again]), slope, slope[:, 1:] - slope[:, :1], edges, chart.curvature(part, cell)
-        )
+        part = tangent.take(again)
+        steps = cells[again] - part.u[:, None, :]
+        second = _second_order(g.beta, terms[again], slopes[again], steps, chart.curvature(part, cells[again]), ceiling)
         log_bound[again] = np.minimum(log_bound[again], second)
     return log_bound, tangent, value
 
 
 def _second_order(
-    beta: float, terms: FloatArray, slopes: FloatArray, along: FloatArray, directions: FloatArray, curvature: Curvature
+    beta: float, terms: FloatArray, slopes: FloatArray, steps: FloatArray, curvature: Curvature, ceiling: float
 ) -> FloatArray:
-    r"""log of the maximum of a concave quadratic above G over a region; infinite where the quadratic is not concave.
+    """log of an upper bound of :func:`_quadratic` over simplex cells with vertices base + steps (N, k + 1, k).
+
+    The largest Bernstein coefficient and, where that exceeds `ceiling`, the maximum of a concave one over all space.
+    """
+    base, linear, form = _quadratic(beta, terms, slopes, slopes, steps, curvature)
+    control = base + _over_vertices(
+        np.maximum, (0.5 * (form + linear[:, :, None] + linear[:, None, :])).reshape(len(base), -1)
+    )
+    edges = form[:, 1:, 1:] - form[:, 1:, :1] - form[:, :1, 1:] + form[:, :1, :1]
+    try_concave = np.flatnonzero(np.all(np.einsum("nkk->nk", edges) < 0.0, axis=1) & (np.log(control) > ceiling))
+    concave = _concave_maximum(base[try_concave], (linear[:, 1:] - linear[:, :1])[try_concave], edges[try_concave])
+    control[try_concave] = np.minimum(control[try_concave], concave)
+    return np.log(control)
+
+
+def _quadratic(
+    beta: float, terms: FloatArray, slopes: FloatArray, along: FloatArray, directions: FloatArray, curvature: Curvature
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    r"""A quadratic above G over a region: base + linear · c + ½ cᵀ form c at the point base + Σ_d c_d direction_d.
 
     With b = β∇(−d)·δ and q = ½β δᵀDδ, each term is at most e^{b−q}, and over the region b ∈ [low, high], q ≤ q_max:
     e^{b−q} ≤ 1 + b + ½φ(high) b² − e^{low} (1 − e^{−q_max})/q_max · q.
@@ -163,18 +179,29 @@ def _second_order(
     Parameters
     ----------
     terms : (N, n_x), the terms of G at the base; slopes : (N, v, n_x), b at the region's vertices;
-    along : (N, k, n_x), b along the k `directions` (N, k, k).
+    along : (N, n_d, n_x), b along the directions (N, n_d, k).
     """
-    high, low = slopes.max(axis=1), slopes.min(axis=1)
+    high, low = _over_vertices(np.maximum, slopes), _over_vertices(np.minimum, slopes)
     q_max = beta * curvature.largest()
     shrink = np.where(q_max > 1e-8, -np.expm1(-q_max) / np.maximum(q_max, 1e-8), 1.0 - 0.5e-8)
-    linear = np.einsum("nx,nkx->nk", terms, along)
+    linear = (along @ terms[:, :, None])[:, :, 0]
     convex = (along * (terms * exponential_remainder(np.maximum(high, 0.0)))[:, None, :]) @ along.transpose(0, 2, 1)
     concave = beta * curvature.form(terms * np.exp(low) * shrink, directions)
-    values, vectors = np.linalg.eigh(concave - convex)
-    projected = np.einsum("nkj,nk->nj", vectors, linear)
-    rise = 0.5 * (projected**2 / np.where(values > 0, values, 1.0)).sum(axis=1)
-    return np.where(values[:, 0] > 0, np.log(terms.sum(axis=1) + rise), np.inf)
+    return terms @ np.ones(terms.shape[1]), linear, convex - concave
+
+
+def _concave_maximum(base: FloatArray, linear: FloatArray, form: FloatArray) -> FloatArray:
+    """Maximum over all space of quadratics; infinite where they are not concave."""
+    values, vectors = np.linalg.eigh(-form)
+    projected = (linear[:, None, :] @ vectors)[:, 0]
+    rise = 0.5 * (projected**2 / np.where(values > 0, values, 1.0)) @ np.ones(values.shape[1])
+    return np.where(values[:, 0] > 0, base + rise, np.inf)
+
+
+def _over_vertices(operation: np.ufunc, array: FloatArray) -> FloatArray:
+    """Reduction over the short axis 1; NumPy's own is slow on short axes."""
+    result: FloatArray = reduce(operation, (array[:, i] for i in range(array.shape[1])))
+    return result
 
 
 class _ConcaveRegions:
@@ -192,14 +219,15 @@ class _ConcaveRegions:
             open_ = np.flatnonzero((reach == 0) & tangent.usable)
             if not len(open_):
                 break
-            t = Tangent(tangent.r[open_], tangent.u[open_], tangent.usable[open_], tangent.state[open_])
+            t = tangent.take(open_)
             arms = axes[open_] * (radius / np.sqrt(g.beta))
             vertices = t.u[:, None, :] + np.concatenate([arms, -arms], axis=1)
             slopes = g.beta * chart.exponents(t, vertices)
             small = slopes.max(axis=(1, 2)) < 50.0
             slopes = np.clip(slopes, -50.0, 50.0)
-            k = chart.dimension
-            bound = _second_order(g.beta, terms[open_], slopes, slopes[:, :k], arms, chart.curvature(t, vertices))
+            along = slopes[:, : chart.dimension]
+            quadratic = _quadratic(g.beta, terms[open_], slopes, along, arms, chart.curvature(t, vertices))
+            bound = np.log(_concave_maximum(*quadratic))
             good = small & (bound <= ceiling)
             reach[open_[good]], proven[open_[good]] = radius, bound[good]
         kept = np.flatnonzero(reach)
@@ -215,7 +243,8 @@ class _ConcaveRegions:
             return np.zeros(n, bool)
         flat = self._inverse.transpose(1, 0, 2).reshape(k, -1)
         place = (cells.reshape(-1, k) @ flat).reshape(n, v, -1, k) - self._shift
-        return (np.abs(place).sum(axis=3) <= 1.0).all(axis=1).any(axis=1)
+        size = reduce(np.add, (np.abs(place[..., i]) for i in range(k)))
+        return np.any(_over_vertices(np.maximum, size) <= 1.0, axis=1)
 
 
 def _bisect(cells: FloatArray) -> list[FloatArray]:

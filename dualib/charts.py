@@ -37,6 +37,10 @@ class Tangent:
     usable: np.ndarray
     state: FloatArray
 
+    def take(self, index: np.ndarray) -> Tangent:
+        """Those at the given indices."""
+        return Tangent(self.r[index], self.u[index], self.usable[index], self.state[index])
+
 
 class Curvature(Protocol):
     """Lower bounds D_x of the curvature of d(x, ·) over N regions."""
@@ -141,8 +145,7 @@ class MixtureChart:
         return _DiagonalCurvature(self.problem.features, diagonal, (steps**2).max(axis=1), self.basis)
 
     def outside(self, vertices: FloatArray) -> np.ndarray:
-        beyond = (vertices @ self.normals.T).min(axis=1) > self.offsets
-        out: np.ndarray = beyond.any(axis=1)
+        out: np.ndarray = _beyond(vertices, self.normals, self.offsets)
         if not self._spans_simplex:
             out |= ((self.centre + vertices @ self.basis).max(axis=1) < self.floor * (1 - 1e-9)).any(axis=1)
         return out
@@ -236,8 +239,7 @@ class MomentChart:
         return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
 
     def outside(self, vertices: FloatArray) -> np.ndarray:
-        beyond: np.ndarray = ((vertices @ self.normals.T).min(axis=1) > self.offsets).any(axis=1)
-        return beyond
+        return _beyond(vertices, self.normals, self.offsets)
 
 
 # --- helpers ---
@@ -276,6 +278,15 @@ def _facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
         except QhullError:
             pass  # the box alone is a valid, looser hull
     return normals, (normals @ points.T).max(axis=1) + 1e-12
+
+
+def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> np.ndarray:
+    """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
+    height = vertices @ normals.T
+    least = height[:, 0]
+    for i in range(1, height.shape[1]):
+        least = np.minimum(least, height[:, i])
+    return np.any(least > offsets, axis=1)
 
 
 def _enclosing_simplex(points: FloatArray) -> FloatArray:

@@ -207,6 +207,8 @@ class DualIB(Bottleneck):
         return affine_rank(self._log_rows - self._log_rows.mean(axis=1, keepdims=True))
 
     def chart(self) -> Chart:
+        if self.dimension == self.joint.n_y - 1:
+            return MixtureChart(self, np.eye(self.joint.n_y))
         return MomentChart(self, self._log_rows)
 
     def distortion(self, r: FloatArray) -> FloatArray:
