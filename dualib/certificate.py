@@ -105,7 +105,7 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: FloatArray, tolerance: float
             keep = bound > ceiling
             upper = max(upper, bound[~keep].max(initial=-np.inf))
             keep[keep] = ~(chart.outside(cell[keep]) | regions.contain(cell[keep]))
-            halves += _bisect(cell[keep])
+            halves += _bisect(cell[keep], chart.stretch(tangent.take(keep)))
             guesses += [tangent.state[keep]] * 2
         cells, guess = np.concatenate(halves), np.concatenate(guesses)
     upper = max(upper, best, left)
@@ -247,11 +247,12 @@ class _ConcaveRegions:
         return np.any(_over_vertices(np.maximum, size) <= 1.0, axis=1)
 
 
-def _bisect(cells: FloatArray) -> list[FloatArray]:
-    """The two halves of every simplex (N, k + 1, k), cut across its longest edge."""
+def _bisect(cells: FloatArray, stretch: FloatArray) -> list[FloatArray]:
+    """The two halves of every simplex (N, k + 1, k), cut across the edge that is longest in the local metric."""
     n, v, _ = cells.shape
     first, second = np.triu_indices(v, 1)
-    longest = ((cells[:, first] - cells[:, second]) ** 2).sum(axis=2).argmax(axis=1)
+    edges = (cells[:, first] - cells[:, second]) @ stretch
+    longest = np.einsum("nek,nek->ne", edges, edges).argmax(axis=1)
     a, b, rows = first[longest], second[longest], np.arange(n)
     middle = 0.5 * (cells[rows, a] + cells[rows, b])
     left, right = cells.copy(), cells.copy()

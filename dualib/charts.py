@@ -78,6 +78,9 @@ class Chart(Protocol):
     def curvature(self, tangent: Tangent, vertices: FloatArray) -> Curvature:
         """The lower bound of the curvature over the convex hull of the vertices (N, v, k)."""
 
+    def stretch(self, tangent: Tangent) -> FloatArray:
+        """Matrices (N, k, j) after which the length of a step is about the distortion it makes; for choosing edges."""
+
     def outside(self, vertices: FloatArray) -> np.ndarray:
         """Which cells (N, v, k) certainly hold no maximum of G, shape (N,)."""
 
@@ -143,6 +146,9 @@ class MixtureChart:
         largest_r = tangent.r + np.maximum(steps.max(axis=1), 0.0)
         diagonal = largest_r ** -(1.0 + self.problem.power)
         return _DiagonalCurvature(self.problem.features, diagonal, (steps**2).max(axis=1), self.basis)
+
+    def stretch(self, tangent: Tangent) -> FloatArray:
+        return self.basis / np.sqrt(tangent.r)[:, None, :]
 
     def outside(self, vertices: FloatArray) -> np.ndarray:
         out: np.ndarray = _beyond(vertices, self.normals, self.offsets)
@@ -237,6 +243,9 @@ class MomentChart:
         strength = np.maximum(0.0, 2.0 - exponential_remainder(omega))
         reach = 0.5 * strength * np.einsum("nvk,nvk->nv", steps, shift).max(axis=1)
         return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
+
+    def stretch(self, tangent: Tangent) -> FloatArray:
+        return np.linalg.inv(self.directions(tangent.r))
 
     def outside(self, vertices: FloatArray) -> np.ndarray:
         return _beyond(vertices, self.normals, self.offsets)
