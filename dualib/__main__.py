@@ -98,7 +98,7 @@ def read_task(args: argparse.Namespace) -> Task:
     joint = EXAMPLES[args.example][0]() if args.example else _read_joint(args)
     pseudocount, note = args.pseudocount, "none"
     if pseudocount is None and args.epsilon is None and args.example == "digits" and "dual" in args.problem:
-        pseudocount, note = DIGITS_PSEUDOCOUNT, "the default of this example, because dual needs every p(y|x) > 0"
+        pseudocount, note = DIGITS_PSEUDOCOUNT, "default of digits: dual needs p(y|x) > 0"
     elif pseudocount is not None or args.epsilon is not None:
         note = "as asked for"
     if pseudocount is not None or args.epsilon is not None:
@@ -169,7 +169,8 @@ def run_curve(args: argparse.Namespace) -> int:
             curve = curves.information_curve(
                 problem, grid, tolerance=args.tolerance, certify=not args.no_certify, progress=report
             )
-        curve.transitions  # noqa: B018  (found here, so that their time is counted)
+        with _io.progress_bar(None, f"{problem.name}: transitions"):
+            curve.transitions  # noqa: B018  (found here, so that their time is counted)
         found.append(curve)
         if out is not None:
             save_curve(out, curve, task, args, time.perf_counter() - begin)
@@ -179,7 +180,7 @@ def run_curve(args: argparse.Namespace) -> int:
         say_transitions(curve.transitions, problem)
     if out is not None:
         names = save_figures(out, found, args.units)
-        _io.say(f"\nsaved in {out}: {', '.join(f'{c.problem}.npz .csv .json' for c in found)}; {', '.join(names)}")
+        _io.say(f"\nsaved in {out}: {', '.join(f'{c.problem}.npz .csv .json' for c in found)}\n  {', '.join(names)}")
     return 0
 
 

@@ -149,7 +149,14 @@ def curve_table(curve: InformationCurve, units: Units) -> str:
     """One row a β, with the proven interval of F and whether it is the optimum that is proven; remarks under it."""
     names = ("I(X;T)", "I(T;Y)", "clusters", "F ≥", "F ≤", "width", "est. gap")
     header = [("β", ""), *((name, "" if name == "clusters" else units) for name in names), ("optimum", "")]
-    columns = (curve.rate, curve.relevance, curve.lower_bound, curve.objective, curve.gap, curve.estimated_gap)
+    columns = (
+        curve.rate.clip(0.0),
+        curve.relevance.clip(0.0),
+        curve.lower_bound,
+        curve.objective,
+        curve.gap,
+        curve.estimated_gap,
+    )
     rate, relevance, lower, objective, gap, estimated = (to_units(column, units) for column in columns)
     rows = [
         [f"{curve.beta[i]:.5g}", f"{rate[i]:.6f}", f"{relevance[i]:.6f}", str(curve.n_clusters[i])]

@@ -36,7 +36,8 @@ def plot_information_plane(
 
     .. math:: I(T;Y) \le I(X;T), \qquad I(T;Y) \le I(X;Y)
 
-    Points whose optimality is not proven are hollow; small bars on the curve mark transitions.
+    Points whose optimality is not proven are hollow; small bars on the curve mark transitions, the first at the origin,
+    the others interpolated in β between the points.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def plot_information_plane(
         _points(ax, x, y, curve.certified, name, colour, marker)
         for transition in curve.transitions:
             if curve.beta[0] <= transition.beta <= curve.beta[-1]:
-                at = [np.interp(transition.beta, curve.beta, v) for v in (x, y)]
+                at = [0.0 if transition.n_before == 1 else np.interp(transition.beta, curve.beta, v) for v in (x, y)]
                 ax.plot(*at, marker="|", ms=8, mew=_thin(curve), color=colour, ls="none", zorder=2)
     ax.set_xlim(-0.02 * right, 1.04 * right)
     ax.set_ylim(-0.03 * top, 1.08 * top)
@@ -269,7 +270,7 @@ def _gap_inset(ax: Axes, curves: list[InformationCurve], units: Units, top: floa
     ]
     if reference is None or not others:
         return
-    panel = ax.inset_axes((0.53, 0.19, 0.45, 0.36))
+    panel = ax.inset_axes((0.58, 0.13, 0.40, 0.25))
     for curve, colour in others:
         rate, gap = gap_at_equal_rate(reference, curve)
         panel.plot(to_units(rate, units), to_units(gap, units), color=colour, lw=1.0)
@@ -291,7 +292,8 @@ def gap_at_equal_rate(reference: InformationCurve, other: InformationCurve) -> t
 
     Returns
     -------
-    rate, gap : arrays, shape (n,), nats; the rates of `other` within the range of `reference`.
+    rate, gap : arrays, shape (n,), nats; the rates of `other` within the range of `reference`, and some along the
+        straight segments of its first-order transitions.
     """
     from scipy.interpolate import CubicHermiteSpline
 
@@ -301,5 +303,10 @@ def gap_at_equal_rate(reference: InformationCurve, other: InformationCurve) -> t
     if keep.sum() < 2:
         return np.zeros(0), np.zeros(0)
     spline = CubicHermiteSpline(rate[keep], reference.relevance[keep], 1.0 / reference.beta[keep])
-    inside = (other.rate >= rate[keep][0]) & (other.rate <= rate[keep][-1])
-    return other.rate[inside], spline(other.rate[inside]) - other.relevance[inside]
+    # On the straight segment of a first-order transition there are points only at its ends.
+    jumps = [t.beta for t in other.transitions if t.kind == "first-order" and other.beta[0] < t.beta < other.beta[-1]]
+    ends = [int(np.searchsorted(other.beta, beta)) for beta in jumps]
+    segments = [np.linspace(other.rate[i - 1], other.rate[i], 20)[1:-1] for i in dict.fromkeys(ends)]
+    at = np.sort(np.concatenate([other.rate, *segments]))
+    at = at[(at >= rate[keep][0]) & (at <= rate[keep][-1])]
+    return at, spline(at) - np.interp(at, other.rate, other.relevance)

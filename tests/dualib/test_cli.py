@@ -42,6 +42,7 @@ def test_curve_prints_and_saves_what_the_library_computes(tmp_path, capsys):
     assert (status, err) == (0, "")
     assert "\r" not in text
     assert max(map(len, text.split("\nsaved in")[0].splitlines())) <= 100
+    assert "-0.000" not in text
     assert {p.name for p in out.iterdir()} == {
         *("ib.npz", "ib.csv", "ib.json", "dual.npz", "dual.csv", "dual.json"),
         *("information_plane.png", "objective.png", "bifurcation_ib.png", "bifurcation_dual.png"),
@@ -114,7 +115,9 @@ def test_samples_smoothing_is_printed(tmp_path, capsys):
 def test_digits_state_the_smoothing_of_their_default():
     args = cli.parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
     task = cli.read_task(args)
-    assert "pseudocount 0.1 in every cell, for all problems (the default of this example" in task.smoothing
+    assert (
+        "pseudocount 0.1 in every cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
+    )
     assert (task.joint.p_xy > 0).all()
     plain = cli.read_task(cli.parser().parse_args(["curve", "--example", "digits"]))
     assert plain.smoothing == "none"

@@ -8,10 +8,11 @@ from scipy.optimize import brentq
 
 from dualib import plotting
 from dualib.curve import information_curve
-from dualib.examples import toy
+from dualib.examples import hamming, toy
 from dualib.measures import NATS_PER_BIT
 from dualib.problems import IB, DualIB
 from dualib.solve import solve
+from dualib.transitions import first_transition
 
 BETAS = np.geomspace(3.0, 40.0, 24)
 SCALE = {"bits": 1.0 / NATS_PER_BIT, "nats": 1.0}
@@ -38,7 +39,7 @@ def line(ax, label):
 
 
 def relevance_at_rate(problem, rate):
-    beta = brentq(lambda b: solve(problem, b).rate - rate, 3.3, 11.0, xtol=1e-9)
+    beta = brentq(lambda b: solve(problem, b).rate - rate, 2.7, 11.0, xtol=1e-9)
     return solve(problem, beta).relevance
 
 
@@ -74,6 +75,20 @@ def test_gap_of_a_curve_to_itself_vanishes(ib):
     rate, gap = plotting.gap_at_equal_rate(ib, ib)
     assert len(rate) == len(ib.rate)
     np.testing.assert_allclose(gap, 0.0, atol=1e-9)
+
+
+def test_gap_follows_the_straight_segment_of_a_first_order_transition():
+    joint = hamming(0.3)
+    first = first_transition(DualIB(joint))
+    assert first.kind == "first-order"
+    betas = np.append(np.geomspace(2.4, 6.0, 40), first.beta * (1 + 1e-6))
+    ib, dual = (information_curve(problem(joint), betas) for problem in (IB, DualIB))
+    rate, gap = plotting.gap_at_equal_rate(ib, dual)
+    end = solve(DualIB(joint), first.beta * (1 + 1e-6))
+    at = 0.5 * end.rate
+    expected = relevance_at_rate(IB(joint), at) - 0.5 * end.relevance
+    assert np.interp(at, rate, gap) == pytest.approx(expected, rel=0.05)
+    assert gap.max() > 1e-3
 
 
 def test_gap_interpolates_between_points_to_the_accuracy_of_cubics(ib):
