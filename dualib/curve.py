@@ -313,8 +313,10 @@ def _refine(
 
 def _assemble(problem: Bottleneck, points: list[Solution], solving: float, proving: float) -> InformationCurve:
     columns = {name: np.array([getattr(s, name) for s in points]) for name in COLUMNS}
+    beta = np.array([s.beta for s in points])
+    columns["lower_bound"] = np.minimum(_concave_majorant(beta, columns["lower_bound"]), columns["objective"])
     return InformationCurve(
-        beta=np.array([s.beta for s in points]),
+        beta=beta,
         certified=np.array([s.certified for s in points]),
         n_clusters=np.array([s.n_clusters for s in points]),
         decoders=tuple(s.p_y_given_t for s in points),
@@ -327,6 +329,19 @@ def _assemble(problem: Bottleneck, points: list[Solution], solving: float, provi
         solutions=tuple(points),
         **columns,
     )
+
+
+def _concave_majorant(beta: FloatArray, lower: FloatArray) -> FloatArray:
+    """What the lower bounds prove together: F is concave and non-decreasing with F(0) = 0."""
+    x, y = np.r_[0.0, beta], np.maximum.accumulate(np.r_[0.0, lower])
+    hull = [0]
+    for i in range(1, len(x)):
+        while len(hull) > 1 and (y[i] - y[hull[-2]]) * (x[hull[-1]] - x[hull[-2]]) >= (y[hull[-1]] - y[hull[-2]]) * (
+            x[i] - x[hull[-2]]
+        ):
+            hull.pop()
+        hull.append(i)
+    return np.maximum(np.interp(beta, x[hull], y[hull]), lower)
 
 
 def _note(problem: Bottleneck) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 from scipy.special import logsumexp, softmax
 
 from .joint import Joint
@@ -164,6 +163,8 @@ def fit_exponential_family(
 
 def _separates(weights: FloatArray, features: FloatArray) -> bool:
     """Whether a direction of the parameters raises no seen pair's competitors and lowers one: a linear program."""
+    from scipy.optimize import linprog  # here, for it doubles the time of importing the package
+
     n_y = weights.shape[1]
     rows = []
     for x, y in np.argwhere(weights > 0):
