@@ -103,7 +103,7 @@ def read_task(args: argparse.Namespace) -> Task:
         note = "as asked for"
     if pseudocount is not None or args.epsilon is not None:
         joint = joint.smoothed(args.epsilon, pseudocount=pseudocount)
-        rule = f"epsilon {args.epsilon:g}" if pseudocount is None else f"pseudocount {pseudocount:g} in every cell"
+        rule = f"epsilon {args.epsilon:g}" if pseudocount is None else f"pseudocount {pseudocount:g} in each cell"
         note = f"{rule}, for all problems ({note})"
     make = {"ib": IB, "dual": DualIB, "alpha": lambda j: AlphaIB(j, args.alpha)}
     problems: list[Bottleneck] = [make[name](joint) for name in dict.fromkeys(args.problem)]

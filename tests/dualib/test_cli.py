@@ -109,14 +109,14 @@ def test_samples_smoothing_is_printed(tmp_path, capsys):
     status, text, _ = run(capsys, *command, "--pseudocount", 0.5)
     assert status == 0
     assert "3 x (2 distinct), 2 y, 9 samples" in text
-    assert "smoothing: pseudocount 0.5 in every cell" in text
+    assert "smoothing: pseudocount 0.5 in each cell" in text
 
 
 def test_digits_state_the_smoothing_of_their_default():
     args = cli.parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
     task = cli.read_task(args)
     assert (
-        "pseudocount 0.1 in every cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
+        "pseudocount 0.1 in each cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
     )
     assert (task.joint.p_xy > 0).all()
     plain = cli.read_task(cli.parser().parse_args(["curve", "--example", "digits"]))
