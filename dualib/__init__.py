@@ -14,6 +14,7 @@ from .exponential import (
 from .gaussian import GaussianCurve, GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
 from .joint import Joint, Merged
 from .measures import conditional_entropy, entropy, jensen_shannon_divergence, kl_divergence, mutual_information
+from .plotting import plot_bifurcation, plot_information_plane, plot_objective
 from .problems import IB, AlphaIB, Bottleneck, DualIB
 from .solve import Certify, Solution, solve
 from .transitions import Transition, find_transitions, first_transition, local_critical_beta
@@ -50,6 +51,9 @@ __all__ = [
     "kl_divergence",
     "local_critical_beta",
     "mutual_information",
+    "plot_bifurcation",
+    "plot_information_plane",
+    "plot_objective",
     "sample_size_experiment",
     "solve",
     "solve_exponential",

@@ -12,10 +12,12 @@ lower bound of the curvature. It does not know β, w or the search: see :mod:`du
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .measures import FloatArray
 
@@ -34,10 +36,10 @@ class Tangent:
 
     r: FloatArray
     u: FloatArray
-    usable: np.ndarray
+    usable: NDArray[np.bool_]
     state: FloatArray
 
-    def take(self, index: np.ndarray) -> Tangent:
+    def take(self, index: NDArray[Any]) -> Tangent:
         """Those at the given indices."""
         return Tangent(self.r[index], self.u[index], self.usable[index], self.state[index])
 
@@ -81,7 +83,7 @@ class Chart(Protocol):
     def stretch(self, tangent: Tangent) -> FloatArray:
         """Matrices (N, k, j) after which the length of a step is about the distortion it makes; for choosing edges."""
 
-    def outside(self, vertices: FloatArray) -> np.ndarray:
+    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
         """Which cells (N, v, k) certainly hold no maximum of G, shape (N,)."""
 
 
@@ -135,7 +137,7 @@ class MixtureChart:
     def tangent(self, u: FloatArray, guess: FloatArray) -> Tangent:
         r = self.centre + u @ self.basis
         least = np.maximum(0.1 * self.floor, 1e-12)
-        return Tangent(np.maximum(r, least), u, (r >= least).all(axis=1), u)
+        return Tangent(np.maximum(r, least), u, np.all(r >= least, axis=1), u)
 
     def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
         steps = (self.centre - tangent.r)[:, None, :] + vertices @ self.basis
@@ -150,8 +152,8 @@ class MixtureChart:
     def stretch(self, tangent: Tangent) -> FloatArray:
         return self.basis / np.sqrt(tangent.r)[:, None, :]
 
-    def outside(self, vertices: FloatArray) -> np.ndarray:
-        out: np.ndarray = _beyond(vertices, self.normals, self.offsets)
+    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
+        out: NDArray[np.bool_] = _beyond(vertices, self.normals, self.offsets)
         if not self._spans_simplex:
             out |= ((self.centre + vertices @ self.basis).max(axis=1) < self.floor * (1 - 1e-9)).any(axis=1)
         return out
@@ -203,7 +205,7 @@ class MomentChart:
         return r @ self.statistics
 
     def directions(self, r: FloatArray) -> FloatArray:
-        return np.linalg.cholesky(self._covariance(r)).transpose(0, 2, 1)
+        return np.asarray(np.linalg.cholesky(self._covariance(r)).transpose(0, 2, 1), dtype=float)
 
     def guess(self, u: FloatArray) -> FloatArray:
         c = np.zeros_like(u)
@@ -225,7 +227,7 @@ class MomentChart:
             spread = np.ptp(step @ self.statistics.T, axis=1, keepdims=True)
             c = c + step * np.minimum(1.0, 4.0 / np.maximum(spread, 1e-12))
         r = self._member(c)
-        return Tangent(r, r @ self.statistics, (r > 1e-12).all(axis=1), c)
+        return Tangent(r, r @ self.statistics, np.all(r > 1e-12, axis=1), c)
 
     def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
         steps = vertices - tangent.u[:, None, :]
@@ -245,9 +247,9 @@ class MomentChart:
         return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
 
     def stretch(self, tangent: Tangent) -> FloatArray:
-        return np.linalg.inv(self.directions(tangent.r))
+        return np.asarray(np.linalg.inv(self.directions(tangent.r)), dtype=float)
 
-    def outside(self, vertices: FloatArray) -> np.ndarray:
+    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
         return _beyond(vertices, self.normals, self.offsets)
 
 
@@ -282,14 +284,12 @@ def _facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     normals = np.concatenate([np.eye(points.shape[1]), -np.eye(points.shape[1])])
     if 2 <= points.shape[1] <= 4 and len(points) > points.shape[1] + 1:
-        try:
+        with contextlib.suppress(QhullError):  # the box alone is a valid, looser hull
             normals = np.concatenate([normals, np.unique(ConvexHull(points).equations[:, :-1], axis=0)])
-        except QhullError:
-            pass  # the box alone is a valid, looser hull
     return normals, (normals @ points.T).max(axis=1) + 1e-12
 
 
-def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> np.ndarray:
+def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> NDArray[np.bool_]:
     """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
     height = vertices @ normals.T
     least = height[:, 0]

@@ -121,7 +121,7 @@ class InformationCurve:
 
     def at_beta(self, beta: float) -> CurvePoint:
         """The point at β: the computed one, or of the two beside it the one whose I(X;T) + β E d is least."""
-        lower, _ = self.bracket(beta)
+        self.bracket(beta)  # refuses a β outside the curve
         i = int(np.argmin(self.rate + float(beta) * self.distortion))
         point = self._at(float(self.rate[i]))
         return replace(point, beta=float(beta))
@@ -212,14 +212,14 @@ def information_curve(
     ----------
     problem : IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     betas : the β to solve at, any order; by default 50, from 0.8 to 20 times the local critical β.
-    tolerance : nats; if given, points are added until F is bracketed this closely at every β in the range.
+    tolerance : nats; if given, points are added (2000 in all at most) until F is bracketed this closely at every β.
     certify : whether to prove each point (up to intrinsic dimension 3).
     options : see :class:`dualib.Certify`.
     progress : called with 1 for every point done.
 
     Raises
     ------
-    ValueError: some β is not positive and finite, or the tolerance needs more than 2000 points.
+    ValueError: some β is not positive and finite, or the tolerance is not above that of a single point.
     """
     options = options or Certify()
     grid = default_betas(problem) if betas is None else np.atleast_1d(np.asarray(betas, float)).ravel()
@@ -230,26 +230,33 @@ def information_curve(
         raise ValueError(
             f"tolerance = {tolerance:g} nats must exceed the tolerance of one point, {options.tolerance:g}"
         )
+    report = progress or (lambda _: None)
+    prove_points = certify and problem.reduced.dimension <= options.max_dimension
     begin = time.perf_counter()
-    iterates = sweep(problem.reduced, grid, options)
+    iterates = sweep(problem.reduced, grid, options, (lambda _: None) if prove_points else report)
     spent = time.perf_counter() - begin
     points, proving = [], 0.0
     for found in iterates:
-        point, seconds = _point(problem, *found, certify, options)
+        point, seconds = _point(problem, *found, prove_points, options)
         points.append(point)
         proving += seconds
-        if progress is not None:
-            progress(1)
+        if prove_points:
+            report(1)
+    note = _note(problem)
     if tolerance is not None:
-        points, solving, more = _refine(problem, points, tolerance, certify, options, progress)
+        points, solving, more = _refine(problem, points, tolerance, prove_points, options, report)
         spent, proving = spent + solving, proving + more
-    return _assemble(problem, points, spent, proving)
+        if len(points) >= MAX_POINTS:
+            note += f"stopped at {MAX_POINTS} points before F was bracketed to {tolerance:g} nats; raise the tolerance"
+    return _assemble(problem, points, note, spent, proving)
 
 
 Found = tuple[Iterate, float, float]
 
 
-def sweep(core: Bottleneck, betas: FloatArray, options: Certify) -> list[Found]:
+def sweep(
+    core: Bottleneck, betas: FloatArray, options: Certify, progress: Callable[[int], object] = lambda _: None
+) -> list[Found]:
     """Solutions at ascending β, each started from the atoms of the next higher one."""
     it = merge_atoms(start_from(core, float(betas[-1])), 1e-2)
     found: list[Found] = []
@@ -258,6 +265,7 @@ def sweep(core: Bottleneck, betas: FloatArray, options: Certify) -> list[Found]:
         result = generate_columns(it, options, None)
         it = result[0]
         found.append(result)
+        progress(1)
     return found[::-1]
 
 
@@ -266,9 +274,8 @@ def _point(
 ) -> tuple[Solution, float]:
     begin = time.perf_counter()
     ceiling = None
-    core = problem.reduced
-    if certify and core.dimension <= options.max_dimension:
-        it, ceiling, residual = prove(it, core.chart(), options, residual)
+    if certify:
+        it, ceiling, residual = prove(it, problem.reduced.chart(), options, residual)
         estimate = max(0.0, ceiling.lower)
     solution = finish(problem, it, estimate, ceiling, options, residual)
     return solution, time.perf_counter() - begin
@@ -280,12 +287,12 @@ def _refine(
     tolerance: float,
     certify: bool,
     options: Certify,
-    progress: Callable[[int], object] | None,
+    progress: Callable[[int], object],
 ) -> tuple[list[Solution], float, float]:
     """Add points where two tangents meet farthest above the chord, until they meet within the tolerance."""
     solving = proving = 0.0
     i = 0
-    while i < len(points) - 1:
+    while i < len(points) - 1 and len(points) < MAX_POINTS:
         low, high = points[i], points[i + 1]
         slope = low.distortion - high.distortion
         beta = (high.rate - low.rate) / slope if slope > 0 else 0.5 * (low.beta + high.beta)
@@ -296,8 +303,6 @@ def _refine(
         if excess <= tolerance or high.beta - low.beta < 1e-9 * high.beta:
             i += 1
             continue
-        if len(points) >= MAX_POINTS:
-            raise ValueError(f"tolerance = {tolerance:g} nats needs more than {MAX_POINTS} points; raise it")
         margin = 0.05 * (high.beta - low.beta)
         beta = float(np.clip(beta, low.beta + margin, high.beta - margin))
         begin = time.perf_counter()
@@ -306,13 +311,14 @@ def _refine(
         point, seconds = _point(problem, *found, certify, options)
         proving += seconds
         points.insert(i + 1, point)
-        if progress is not None:
-            progress(1)
+        progress(1)
     return points, solving, proving
 
 
-def _assemble(problem: Bottleneck, points: list[Solution], solving: float, proving: float) -> InformationCurve:
-    columns = {name: np.array([getattr(s, name) for s in points]) for name in COLUMNS}
+def _assemble(
+    problem: Bottleneck, points: list[Solution], note: str, solving: float, proving: float
+) -> InformationCurve:
+    columns: dict[str, Any] = {name: np.array([getattr(s, name) for s in points]) for name in COLUMNS}
     beta = np.array([s.beta for s in points])
     columns["lower_bound"] = np.minimum(_concave_majorant(beta, columns["lower_bound"]), columns["objective"])
     return InformationCurve(
@@ -323,7 +329,7 @@ def _assemble(problem: Bottleneck, points: list[Solution], solving: float, provi
         weights=tuple(s.p_t for s in points),
         problem=problem.name,
         mutual_information=problem.joint.mutual_information(),
-        note=_note(problem),
+        note=note,
         seconds_solving=solving,
         seconds_certifying=proving,
         solutions=tuple(points),

@@ -11,6 +11,7 @@ interval. Below β_1 one cluster is optimal. For IB, 1/β_1 is the contraction c
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,7 +76,8 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
 
     Returns
     -------
-    Transition with ``upper`` a β at which a second atom is shown to help (G > 1), ``lower`` one at which log max G ≤ 1e-12 (rounding), and ``local_beta`` the local critical β.
+    Transition with ``upper`` a β at which a second atom is shown to help (G > 1), ``lower`` one at which
+    log max G ≤ 1e-12 (rounding), and ``local_beta`` the local critical β.
     """
     options = options or Certify()
     core = problem.reduced
@@ -168,7 +170,7 @@ def find_transitions(problem: Bottleneck, beta_max: float, n_grid: int = 40) -> 
 def transitions_between(points: list[Iterate]) -> list[Transition]:
     """Transitions between solved points at ascending β."""
     found: list[Transition] = []
-    for low, high in zip(points[:-1], points[1:], strict=True):
+    for low, high in itertools.pairwise(points):
         found += _bisect(low, high)
     return found
 

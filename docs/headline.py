@@ -1,0 +1,26 @@
+"""Draws docs/headline.png: the IB and dualIB curves of the toy joint of Piran et al. (2020), and the dual's bifurcations."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dualib
+
+BETAS = np.geomspace(2.0, 60.0, 60)
+
+
+def main() -> None:
+    """Solve, prove and draw."""
+    joint = dualib.examples.toy()
+    ib = dualib.information_curve(dualib.IB(joint), BETAS)
+    dual = dualib.information_curve(dualib.DualIB(joint), BETAS)
+    figure = Figure(figsize=(7.4, 3.3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    dualib.plot_information_plane([ib, dual], ax=left, units="bits")
+    dualib.plot_bifurcation(dual, ax=right)
+    figure.savefig(Path(__file__).with_name("headline.png"), dpi=130)
+
+
+if __name__ == "__main__":
+    main()
