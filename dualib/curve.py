@@ -22,7 +22,14 @@ from .blahut_arimoto import Iterate, evaluate, iterate
 from .measures import FloatArray, to_units
 from .problems import Bottleneck
 from .solve import Certify, Solution, check_beta, finish, generate_columns, merge_atoms, prove, start_from
-from .transitions import Transition, first_transition, local_critical_beta, transitions_between
+from .transitions import (
+    Transition,
+    first_transition,
+    join_first,
+    local_critical_beta,
+    optimum,
+    transitions_between,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,16 +103,13 @@ class InformationCurve:
             return ()
         core = self.solutions[0].problem.reduced
         first = first_transition(core)
-        later = [s for s in self.solutions if s.beta > first.beta * (1 + 1e-4)]
-        if not later or first.beta < self.beta[0]:
-            head: tuple[Transition, ...] = ()
-        else:
-            head = (first,)
-        start = [first.beta * (1 + 1e-4)] if head and later else []
-        points = [iterate(start_from(core, b, later[0].p_y_given_t), 0) for b in start]
-        points = [generate_columns(it, Certify(), None)[0] for it in points]
-        points += [evaluate(core, s.beta, s.p_t, s.p_y_given_t) for s in later]
-        return (*head, *transitions_between(points))
+        points = [
+            evaluate(core, s.beta, s.p_t, s.p_y_given_t) for s in self.solutions if s.beta > first.beta * (1 + 1e-4)
+        ]
+        if not points or first.beta < self.beta[0]:
+            return tuple(transitions_between(points))
+        below = optimum(core, first.beta * (1 + 1e-4), points[0])
+        return join_first(first, transitions_between([below, *points]))
 
     # --- between the computed points ---
 

@@ -99,7 +99,8 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
             proven = bool(ceiling.upper <= slack)
             if proven:
                 break
-    above = _optimum(core, upper * (1.0 + 10 * RELATIVE_WIDTH), atom[None])
+    beta = upper * (1.0 + 10 * RELATIVE_WIDTH)
+    above = optimum(core, beta, evaluate(core, beta, np.array([0.99, 0.01]), np.stack([core.single_decoder[0], atom])))
     jump = _rate(above)
     birth = upper < local * (1.0 - 10 * RELATIVE_WIDTH)
     kind = "first-order" if jump > JUMP else "continuous"
@@ -160,11 +161,17 @@ def find_transitions(problem: Bottleneck, beta_max: float, n_grid: int = 40) -> 
         return ()
     betas = np.geomspace(first.beta * (1.0 + 1e-3), beta_max, n_grid)
     core = problem.reduced
-    points, atoms = [], None
+    points: list[Iterate] = []
     for beta in betas[::-1]:
-        points.append(_optimum(core, float(beta), atoms))
-        atoms = points[-1].atoms
-    return (first, *transitions_between(points[::-1]))
+        points.append(optimum(core, float(beta), points[-1] if points else None))
+    return join_first(first, transitions_between(points[::-1]))
+
+
+def join_first(first: Transition, later: list[Transition]) -> tuple[Transition, ...]:
+    """The first transition with the later ones; those that show it again, from one cluster, only add to its n_after."""
+    again = [t for t in later if t.n_before == 1 and t.beta <= first.beta * (1.0 + 1e-2)]
+    n_after = max([first.n_after, *(t.n_after for t in again)]) if first.kind == "first-order" else first.n_after
+    return (replace(first, n_after=n_after), *(t for t in later if t not in again))
 
 
 def transitions_between(points: list[Iterate]) -> list[Transition]:
@@ -179,19 +186,23 @@ def _bisect(low: Iterate, high: Iterate) -> list[Transition]:
     n_low, n_high = len(low.weights), len(high.weights)
     if n_low == n_high:
         return []
-    if high.beta - low.beta <= RELATIVE_WIDTH * high.beta:
+    width = RELATIVE_WIDTH if low.problem.dimension <= Certify().max_dimension else 10 * RELATIVE_WIDTH
+    if high.beta - low.beta <= width * high.beta:
         kind = "first-order" if abs(_rate(high) - _rate(low)) > JUMP else "continuous"
         beta = 0.5 * (low.beta + high.beta)
         return [Transition(beta, low.beta, high.beta, kind, _is_birth(low, high), n_low, n_high)]
     beta = float(np.sqrt(low.beta * high.beta))
-    middle = _optimum(low.problem, beta, high.atoms)
+    middle = optimum(low.problem, beta, high)
     return _bisect(low, middle) + _bisect(middle, high)
 
 
-def _optimum(core: Bottleneck, beta: float, atoms: FloatArray | None) -> Iterate:
-    """The optimum at β, started from given atoms: proven in dimension 1, elsewhere as far as ascents can tell."""
-    options = Certify(tolerance=1e-12)
-    it, _, residual = generate_columns(start_from(core, beta, atoms), options, np.random.default_rng(0))
+def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iterate:
+    """The optimum at β, from a solved iterate near by: proven in dimension 1, elsewhere as far as ascents can tell."""
+    small = core.dimension <= Certify().max_dimension
+    options = Certify(tolerance=1e-12) if small else Certify()
+    rng = np.random.default_rng(0) if small or start is None else None
+    it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
+    it, _, residual = generate_columns(it, options, rng)
     return prove(it, core.chart(), options, residual)[0] if core.dimension == 1 else it
 
 
