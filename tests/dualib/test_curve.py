@@ -1,0 +1,210 @@
+"""Curves: concavity, brackets between the points, queries, files, transitions and verification of others' points."""
+
+import numpy as np
+import pytest
+from joints import PROBLEMS, random_joint
+
+import dualib
+
+KINDS = sorted(PROBLEMS)
+
+
+@pytest.fixture(scope="module")
+def curves():
+    joint = random_joint(1, 9, 3)
+    return {kind: dualib.information_curve(PROBLEMS[kind](joint)) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shape_of_the_curve(curves, kind):
+    c = curves[kind]
+    assert c.certified.all()
+    assert np.all(c.gap <= 1e-9)
+    slopes = np.diff(c.objective) / np.diff(c.beta)
+    assert np.all(np.diff(slopes) <= 1e-8)
+    assert np.all(slopes >= 0)
+    # F' = E d lies between the chord slopes beside it
+    assert np.all(c.distortion[1:-1] <= slopes[:-1] + 1e-7)
+    assert np.all(c.distortion[1:-1] >= slopes[1:] - 1e-7)
+    assert np.all(np.diff(c.rate) >= -1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bracket_between_points(curves, kind):
+    c, problem = curves[kind], PROBLEMS[kind](random_joint(1, 9, 3))
+    for beta in np.sqrt(c.beta[:-1:7] * c.beta[1::7]):
+        lower, upper = c.bracket(beta)
+        exact = dualib.solve(problem, beta)
+        assert lower <= exact.objective + 1e-12
+        assert exact.lower_bound <= upper
+        point = c.at_beta(beta)
+        assert point.rate + beta * point.distortion >= exact.lower_bound - 1e-12
+
+
+def test_dual_lies_below_ib(curves):
+    ib, dual = curves["ib"], curves["dual"]
+    for rate in np.linspace(0.01, min(ib.rate.max(), dual.rate.max()), 40):
+        assert dual.at_rate(rate).relevance <= ib.at_rate(rate).relevance_bound + 1e-9
+        assert ib.at_rate(rate).relevance <= ib.at_rate(rate).relevance_bound + 1e-9
+
+
+def test_queries_are_inverse(curves):
+    for c in curves.values():
+        for rate in np.linspace(c.rate.min(), c.rate.max(), 17)[1:-1]:
+            point = c.at_rate(rate)
+            assert point.distortion >= point.distortion_bound - 1e-9
+            assert c.at_relevance(point.relevance).rate == pytest.approx(rate, abs=1e-6)
+        i = len(c.beta) // 2
+        assert c.at_beta(c.beta[i]).rate == pytest.approx(c.rate[i], abs=1e-6)
+        for query, value in ((c.at_rate, 1e3), (c.at_relevance, 1e3), (c.at_beta, 1e9)):
+            with pytest.raises(ValueError, match=r"outside the curve|leaves the curve"):
+                query(value)
+
+
+@pytest.mark.parametrize("kind", ["ib", "dual"])
+def test_refinement_brackets_everywhere(kind):
+    problem = PROBLEMS[kind](random_joint(2, 7, 3))
+    local = dualib.local_critical_beta(problem)
+    c = dualib.information_curve(problem, [0.8 * local, 10 * local], tolerance=1e-3)
+    betas = np.geomspace(c.beta[0], c.beta[-1], 500)
+    lower, upper = c.bracket(betas)
+    assert len(c.beta) > 5
+    assert np.all(upper - lower <= 1e-3 + 1e-9)
+    assert np.all(upper >= lower - 1e-12)
+
+
+def test_saving_keeps_everything(curves, tmp_path):
+    c = curves["dual"]
+    c.save(tmp_path / "curve.npz")
+    back = dualib.InformationCurve.load(tmp_path / "curve.npz")
+    for name in ("beta", "rate", "relevance", "objective", "lower_bound", "gap", "certified", "n_clusters"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(c, name))
+    assert all(np.array_equal(a, b) for a, b in zip(back.decoders, c.decoders, strict=True))
+    assert repr(back.transitions) == repr(c.transitions)
+    assert (back.problem, back.mutual_information) == (c.problem, c.mutual_information)
+    assert list(tmp_path.iterdir()) == [tmp_path / "curve.npz"]
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ValueError, match="not a saved InformationCurve"):
+        dualib.InformationCurve.load(tmp_path / "other.npz")
+
+
+def test_units_at_the_edge(curves):
+    nats, bits = curves["ib"].to_frame("nats"), curves["ib"].to_frame("bits")
+    np.testing.assert_allclose(bits["rate_bits"] * np.log(2), nats["rate_nats"])
+    np.testing.assert_array_equal(bits["beta"], nats["beta"])
+
+
+def test_grid_may_come_in_any_order():
+    problem = dualib.IB(random_joint(3, 5, 2))
+    c = dualib.information_curve(problem, [9.0, 3.0, 9.0, 5.0])
+    np.testing.assert_array_equal(c.beta, [3.0, 5.0, 9.0])
+    ticks = []
+    dualib.information_curve(problem, [3.0, 5.0], progress=ticks.append)
+    assert sum(ticks) == 2
+    for bad, message in (([], "empty"), ([1.0, -2.0], "must be positive"), ([np.nan], "must be positive")):
+        with pytest.raises(ValueError, match=message):
+            dualib.information_curve(problem, bad)
+    with pytest.raises(ValueError, match="must exceed"):
+        dualib.information_curve(problem, [1.0, 2.0], tolerance=1e-12)
+
+
+def test_function_of_x_is_explained():
+    joint = dualib.Joint.from_conditional([0.1, 0.2, 0.3, 0.4], np.eye(2)[[0, 1, 0, 1]])
+    c = dualib.information_curve(dualib.IB(joint), [0.5, 1.5, 4.0])
+    assert "function of X" in c.note
+    np.testing.assert_allclose(c.relevance, np.minimum(c.rate, dualib.entropy(joint.p_y)), atol=1e-9)
+
+
+# --- transitions ---
+
+
+def test_toy_of_the_dual_paper():
+    joint = dualib.examples.toy()
+    assert joint.mutual_information() == pytest.approx(0.122597451, abs=5e-10)
+    # F certified at tolerance 1e-10 on both sides of each (30-digit arithmetic for the first ones).
+    for problem, local, expected in (
+        (dualib.IB(joint), 4.36547, (4.36503, 12.737, 27.861, 44.411)),
+        (dualib.DualIB(joint), 3.25168, (3.22371, 11.810, 26.684, 42.196)),
+    ):
+        found = dualib.find_transitions(problem, 60.0)
+        np.testing.assert_allclose([t.beta for t in found], expected, rtol=1e-4)
+        assert [(t.n_before, t.n_after) for t in found] == [(1, 2), (2, 3), (3, 4), (4, 5)]
+        assert all(t.kind == "continuous" and t.lower <= t.beta <= t.upper for t in found)
+        assert found[0].proven
+        assert found[0].local_beta == pytest.approx(local, abs=6e-6)
+        for t in found:
+            for beta, n in ((t.lower * (1 - 1e-3), t.n_before), (t.upper * (1 + 1e-3), t.n_after)):
+                s = dualib.solve(problem, beta, options=dualib.Certify(tolerance=1e-10))
+                assert s.certified
+                assert s.n_clusters == n
+    for problem, beta, f, rate, relevance in (
+        (dualib.IB(joint), 10.913671764, 0.920358033, 0.502012569, 0.084265213),
+        (dualib.DualIB(joint), 8.129188952, 0.815135480, 0.449054470, 0.078765258),
+    ):
+        s = dualib.solve(problem, beta)
+        assert s.objective == pytest.approx(f, abs=1e-9)
+        assert s.rate == pytest.approx(rate, abs=2e-9)
+        assert s.relevance == pytest.approx(relevance, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["ib", "dual"])
+def test_first_transition(kind, seed):
+    joint = random_joint(seed, 6, 3)
+    problem = PROBLEMS[kind](joint)
+    first = dualib.first_transition(problem)
+    assert first.proven
+    assert first.lower <= first.beta <= first.upper <= first.local_beta * (1 + 1e-9)
+    above = dualib.solve(problem, first.upper * 1.01, options=dualib.Certify(tolerance=1e-12))
+    below = dualib.solve(problem, first.lower * 0.999)
+    assert above.n_clusters > 1
+    assert below.n_clusters == 1
+    p_x, rows = joint.p_x, joint.p_y_given_x
+    if kind == "ib":
+        rho = np.linalg.svd(joint.p_xy / np.sqrt(np.outer(p_x, joint.p_y)))[1][1]
+        expected = 1 / rho**2
+    else:
+        r = np.exp(p_x @ np.log(rows))
+        r /= r.sum()
+        s = np.log(rows / r)
+        s = s - (s @ r)[:, None]
+        s = s - p_x @ s
+        expected = 1 / np.linalg.svd(np.sqrt(p_x)[:, None] * s * np.sqrt(r))[1][0] ** 2
+    assert first.local_beta == pytest.approx(expected, rel=1e-9)
+
+
+def test_first_order_transition():
+    first = dualib.first_transition(dualib.DualIB(dualib.examples.hamming(0.3)))
+    assert first.kind == "first-order"
+    assert first.birth
+    assert first.proven
+    assert first.beta < 0.75 * first.local_beta
+
+
+# --- verify ---
+
+
+def test_verify():
+    problem = dualib.IB(random_joint(4, 7, 3))
+    s = dualib.solve(problem, 8.0)
+    good = dualib.verify(problem, 8.0, s.p_t_given_x)
+    assert good.certified
+    assert "optimal: proven" in good.verdict
+    worse = 0.9 * s.p_t_given_x + 0.1 * s.p_t
+    bad = dualib.verify(problem, 8.0, worse)
+    assert not bad.certified
+    assert 0 < bad.excess_lower <= bad.excess_upper <= bad.excess_lower + 1e-9
+    assert "not optimal" in bad.verdict
+    p_t = problem.p_x @ worse
+    rate = problem.p_x @ dualib.kl_divergence(worse, np.tile(p_t, (7, 1)))
+    assert bad.objective >= rate
+    same = dualib.verify(problem, 8.0, rate=s.rate, relevance=s.relevance)
+    assert same.objective == pytest.approx(s.objective, abs=1e-10)
+    wrong = dualib.verify(problem, 8.0, rate=s.rate, relevance=s.relevance + 0.01)
+    assert "impossible" in wrong.verdict
+    with pytest.raises(ValueError, match="give either"):
+        dualib.verify(problem, 8.0)
+    with pytest.raises(ValueError, match="its rows must be the 7"):
+        dualib.verify(problem, 8.0, np.full((3, 2), 0.5))
+    with pytest.raises(ValueError, match="do not fix the objective"):
+        dualib.verify(dualib.DualIB(random_joint(4, 7, 3)), 8.0, rate=0.1, relevance=0.1)
