@@ -16,6 +16,7 @@ from .joint import Joint, Merged
 from .measures import conditional_entropy, entropy, jensen_shannon_divergence, kl_divergence, mutual_information
 from .plotting import plot_bifurcation, plot_information_plane, plot_objective
 from .problems import IB, AlphaIB, Bottleneck, DualIB
+from .sampling import HeldOut, SampledCurve, bootstrap_curve, held_out_relevance
 from .solve import Certify, Solution, solve
 from .transitions import Transition, find_transitions, first_transition, local_critical_beta
 from .verify import Verification, verify
@@ -30,12 +31,15 @@ __all__ = [
     "ExponentialFamily",
     "GaussianCurve",
     "GaussianIB",
+    "HeldOut",
     "InformationCurve",
     "Joint",
     "Merged",
+    "SampledCurve",
     "Solution",
     "Transition",
     "Verification",
+    "bootstrap_curve",
     "conditional_entropy",
     "default_betas",
     "entropy",
@@ -46,6 +50,7 @@ __all__ = [
     "gaussian_entropy",
     "gaussian_kl",
     "gaussian_mutual_information",
+    "held_out_relevance",
     "information_curve",
     "jensen_shannon_divergence",
     "kl_divergence",

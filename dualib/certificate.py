@@ -131,7 +131,7 @@ def _bound(
     By the tangent, G ≤ Σ_x exp(affine), which is convex: its maximum is at a vertex. Where that does not fall below
     `ceiling`, the second-order bound is tried too.
     """
-    tangent = chart.tangent(cells.mean(axis=1), guess)
+    tangent = chart.tangent(cells.mean(axis=1), guess, cells)
     terms = g.log_terms(tangent.r)
     slopes = g.beta * chart.exponents(tangent, cells)
     one = np.ones(terms.shape[1])

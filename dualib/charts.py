@@ -71,8 +71,11 @@ class Chart(Protocol):
     def guess(self, u: FloatArray) -> FloatArray:
         """A state to start :meth:`tangent` from, shape (N, k)."""
 
-    def tangent(self, u: FloatArray, guess: FloatArray) -> Tangent:
-        """Tangents at, or near, the coordinates u (N, k); `guess` (N, k) is the state of a tangent near by."""
+    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
+        """Tangents at, or near, the coordinates u (N, k), for use over `cells` (N, v, k).
+
+        `guess` (N, k) is the state of a tangent near by.
+        """
 
     def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
         """The tangent of −d(x, ·) at vertices (N, v, k), less its value at the base; shape (N, v, n_x)."""
@@ -122,7 +125,7 @@ class MixtureChart:
         if self._spans_simplex:
             floor = self.floor * (1 - 1e-9)
             return self.coordinates(floor + (1 - floor.sum()) * np.eye(len(floor)))
-        return _enclosing_simplex(self._points)
+        return self._points if len(self._points) == self.dimension + 1 else _enclosing_simplex(self._points)
 
     def coordinates(self, r: FloatArray) -> FloatArray:
         return (r - self.centre) @ self.basis.T
@@ -134,9 +137,11 @@ class MixtureChart:
     def guess(self, u: FloatArray) -> FloatArray:
         return u
 
-    def tangent(self, u: FloatArray, guess: FloatArray) -> Tangent:
+    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
         r = self.centre + u @ self.basis
         least = np.maximum(0.1 * self.floor, 1e-12)
+        if cells is not None:  # a base outside the simplex is brought as far inside as the cell reaches
+            least = np.maximum(least, 0.02 * (self.centre + cells @ self.basis).max(axis=1))
         return Tangent(np.maximum(r, least), u, np.all(r >= least, axis=1), u)
 
     def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
@@ -219,7 +224,7 @@ class MomentChart:
         # Keeps the inverse finite where r has run to a vertex; it only loosens the bound.
         return covariance + 1e-14 * np.eye(self.dimension)
 
-    def tangent(self, u: FloatArray, guess: FloatArray) -> Tangent:
+    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
         c = guess
         for _ in range(NEWTON):  # Newton on c ↦ A(c) − c · u, in steps of at most e⁴ in any ratio r_y / r_y'
             r = self._member(c)

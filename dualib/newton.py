@@ -70,7 +70,7 @@ def _system(it: Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
     flat = jacobian.reshape(n_t * n_y, -1)
     hessian = flat @ flat.T
     mean = np.einsum("tx,txk->tk", p_ratio, a)
-    curvature = (p_ratio @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    curvature = _curvature(problem, atoms, p_ratio)
     blocks = hessian.reshape(n_t, n_y, n_t, n_y)
     t = np.arange(n_t)
     blocks[t, 0, t, 1:] -= mean
@@ -112,6 +112,12 @@ def _descend(
     return None, 0
 
 
+def _curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
+    """Σ_x weights_tx (−∂²(−d)/∂r²) r, (n_t, n_y); 1 where r is 0 because no x of the cluster has that y."""
+    curvature = (weights @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    return np.where(atoms > 1e-200, curvature, 1.0)
+
+
 def tangent_basis(atoms: FloatArray) -> FloatArray:
     """Orthonormal basis of the complement of √r_t by a Householder reflection, shape (n_t, n_y, n_y − 1)."""
     root = np.sqrt(atoms)
@@ -151,7 +157,7 @@ def instability(
     a = problem.slope(atoms) @ basis
     a = a - posterior[:, None, :] @ a
     covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
-    diagonal = (posterior @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    diagonal = _curvature(problem, atoms, posterior)
     factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
     inverse = np.linalg.inv(factor)
     values, vectors = np.linalg.eigh(inverse @ covariance @ inverse.transpose(0, 2, 1))

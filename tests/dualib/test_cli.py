@@ -115,9 +115,7 @@ def test_samples_smoothing_is_printed(tmp_path, capsys):
 def test_digits_state_the_smoothing_of_their_default():
     args = cli.parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
     task = cli.read_task(args)
-    assert (
-        "pseudocount 0.1 in each cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
-    )
+    assert "pseudocount 0.1 in each cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
     assert (task.joint.p_xy > 0).all()
     plain = cli.read_task(cli.parser().parse_args(["curve", "--example", "digits"]))
     assert plain.smoothing == "none"

@@ -79,5 +79,5 @@ def test_bad_problems_are_refused():
         dualib.DualIB(joint)
     with pytest.raises(ValueError, match=r"alpha = 1.5 is outside"):
         dualib.AlphaIB(joint, 1.5)
-    with pytest.raises(TypeError, match="takes a dualib.Joint"):
+    with pytest.raises(TypeError, match=r"takes a dualib\.Joint"):
         dualib.IB(joint.p_xy)
