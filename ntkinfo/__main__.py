@@ -1,0 +1,236 @@
+"""Command line: ``ntkinfo curve`` and ``ntkinfo bounds``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from ntkinfo import Dataset, Ensemble
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        print(f"ntkinfo: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ntkinfo: interrupted; files already written are whole", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ntkinfo", description="Information in infinite ensembles of infinitely wide networks."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    curve = commands.add_parser("curve", help="every quantity against training time: a table, files, figures")
+    _add_common(curve)
+    curve.add_argument(
+        "--units", choices=("nats", "bits"), default="nats", help="of informations in tables and figures"
+    )
+    curve.add_argument("--label-noise", type=float, help="variance of Y given X (default: the task's, else 1)")
+    curve.add_argument("--output-noise", type=float, default=0.0, help="variance of noise added to every output")
+    curve.add_argument("--ledger-tau", type=float, help="time of the per-mode ledger (default: least test error)")
+    curve.set_defaults(run=_run_curve)
+    bounds = commands.add_parser("bounds", help="generalisation bounds against training time, with assumptions")
+    _add_common(bounds)
+    bounds.add_argument("--loss", choices=("clipped_square", "zero_one"), default="clipped_square")
+    bounds.add_argument("--delta", type=float, default=0.05, help="probability of failure")
+    bounds.add_argument("--scale", type=float, default=1.0, help="squared error at which the clipped loss reaches 1")
+    bounds.set_defaults(run=_run_bounds)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--task",
+        default="gaussian",
+        help="gaussian, digits, or the path of an .npz file (x_train, y_train, x_test, y_test)",
+    )
+    data.add_argument("--n-train", type=int, default=100)
+    data.add_argument("--n-test", type=int, default=200)
+    data.add_argument("--parity", action="store_true", help="labels of an .npz: +1 for even, -1 for odd")
+    data.add_argument("--seed", type=int, default=0)
+    network = parser.add_argument_group("network")
+    network.add_argument("--architecture", choices=("mlp", "cnn"), default="mlp")
+    network.add_argument("--layers", type=int, default=2, help="hidden (or convolutional) layers")
+    network.add_argument("--activation", default="erf", help="erf, relu, gelu, sin or linear")
+    network.add_argument("--w-std", type=float, default=1.5)
+    network.add_argument("--b-std", type=float, default=0.1)
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--taus", nargs=3, type=float, default=(1e-2, 1e4, 25), metavar=("FROM", "TO", "COUNT"), help="geometric times"
+    )
+    training.add_argument("--ridge", type=float, default=0.0)
+    training.add_argument(
+        "--step", type=float, help="discrete gradient descent with that step (default: gradient flow)"
+    )
+    training.add_argument("--last-layer", action="store_true", help="train the last layer only")
+    training.add_argument("--centred", action="store_true", help="train f(θ) - f(θ₀)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write .npz, .csv, .json and figures there")
+
+
+def _dataset(a: argparse.Namespace) -> Dataset:
+    from ntkinfo import digits_parity, from_npz, gaussian_task
+
+    images = a.architecture == "cnn"
+    if a.task == "gaussian":
+        if images:
+            raise ValueError("the Gaussian task has no images: use --architecture mlp")
+        return gaussian_task(a.n_train, a.n_test, seed=a.seed)
+    if a.task == "digits":
+        return digits_parity(a.n_train, a.n_test, images=images, seed=a.seed)
+    if not a.task.endswith(".npz"):
+        raise ValueError(f"unknown task {a.task!r}: use gaussian, digits, or the path of an .npz file")
+    return from_npz(a.task, a.n_train, a.n_test, parity=a.parity, images=images, seed=a.seed)
+
+
+def _times(a: argparse.Namespace) -> Any:
+    import numpy as np
+
+    low, high, count = a.taus
+    if not (0 < low <= high < np.inf) or count < 1 or count != int(count):
+        raise ValueError(f"--taus needs 0 < FROM <= TO and a whole COUNT >= 1, got {low:g} {high:g} {count:g}")
+    return np.geomspace(low, high, int(count))
+
+
+def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any]:
+    import numpy as np
+
+    import ntkinfo
+
+    times = _times(a)
+    rule = ntkinfo.GradientFlow() if a.step is None else ntkinfo.GradientDescent(a.step)
+    if isinstance(rule, ntkinfo.GradientDescent):
+        times = np.unique(rule.round(times))
+    build = ntkinfo.mlp if a.architecture == "mlp" else ntkinfo.cnn
+    network = build(a.layers, a.activation, a.w_std, a.b_std)
+    data = _dataset(a)
+    kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
+    mode = "nngp" if a.last_layer else "ntk"
+    return data, ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred), times
+
+
+def _run_curve(a: argparse.Namespace) -> int:
+    import numpy as np
+
+    import ntkinfo
+
+    start = time.perf_counter()
+    data, ensemble, times = _prepare(a)
+    noise = a.label_noise if a.label_noise is not None else (data.label_noise if data.label_noise is not None else 1.0)
+    curve = ntkinfo.information_curve(
+        ensemble,
+        times,
+        y_test=data.y_test,
+        entropy_y=data.entropy_y,
+        label_noise=noise,
+        output_noise=a.output_noise,
+        seed=a.seed,
+    )
+    best = float(times[int(np.argmin(curve["square_error"]))]) if a.ledger_tau is None else a.ledger_tau
+    ledger = ntkinfo.mode_ledger(ensemble, best, noise or 1.0)
+    frame = curve.to_frame(a.units)
+    _print_table(_overview(frame))
+    if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
+        print(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
+    if a.out is not None:
+        curve.save(_ready(a.out) / "curve.npz")
+        record = {"columns": json.loads(curve.describe().to_json(orient="index")), "settings": curve.settings}
+        _write_tables(a, "curve", frame, record, start)
+        _write_csv(a.out / "ledger.csv", ledger.to_frame())
+        _save_figure(a.out / "loss.png", lambda ax: ntkinfo.plot_loss(curve, ax))
+        _save_figure(
+            a.out / "plane.png", lambda ax: ntkinfo.plot_information_plane(curve, data.gaussian_ib, ax, a.units)
+        )
+        _save_figure(
+            a.out / "quantities.png", lambda ax: ntkinfo.plot_quantities(curve, ax=ax, units=a.units), wide=True
+        )
+        _save_figure(a.out / "ledger.png", lambda ax: ntkinfo.plot_mode_ledger(ledger, ax, a.units))
+        print(f"written: {a.out}/curve.npz .csv .json, ledger.csv, loss.png, plane.png, quantities.png, ledger.png")
+    return 0
+
+
+def _run_bounds(a: argparse.Namespace) -> int:
+    import ntkinfo
+
+    start = time.perf_counter()
+    data, ensemble, times = _prepare(a)
+    table = ntkinfo.generalisation_bounds(
+        ensemble, times, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
+    )
+    frame = table.to_frame()
+    _print_table(frame[[c for c in frame.columns if not c.endswith("_vacuous")]])
+    print("\nA bound of 1 or more on a loss in [0, 1] is vacuous. Assumptions:")
+    for name, row in table.assumptions().iterrows():
+        count = int(table.vacuous(str(name)).sum())
+        print(f"  {name}: bounds the {row['on']}; {row['assumption']}; vacuous at {count} of {len(times)} times")
+    if a.out is not None:
+        _ready(a.out)
+        record = {
+            "assumptions": json.loads(table.assumptions().to_json(orient="index")),
+            "settings": {"loss": a.loss, "delta": a.delta},
+        }
+        _write_tables(a, "bounds", frame, record, start)
+        _save_figure(a.out / "bounds.png", lambda ax: ntkinfo.plot_bounds(table, ax))
+        print(f"written: {a.out}/bounds.csv .json .png")
+    return 0
+
+
+def _overview(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that fit a terminal: the rest is in the files."""
+    wanted = ("tau", "train_square_error", "square_error", "i_zx_exact", "i_zx_infonce_lower", "i_zy_affine_lower")
+    wanted += ("i_zy_discrete_lower", "i_zd_upper", "parameter_kl", "i_theta_y_exact")
+    keep = [c for c in frame.columns if c in wanted or c.removesuffix("_nats").removesuffix("_bits") in wanted]
+    return frame[keep]
+
+
+def _print_table(frame: pd.DataFrame) -> None:
+    print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def _ready(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    from ntkinfo._io import write_atomically
+
+    write_atomically(path, lambda file: file.write(frame.to_csv().encode()) and None)
+
+
+def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:
+    from ntkinfo._io import write_json
+
+    _write_csv(a.out / f"{stem}.csv", frame.set_index("tau"))
+    command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
+    wall = time.perf_counter() - start
+    write_json(a.out / f"{stem}.json", {**record, "command": command, "wall_seconds": round(wall, 3)})
+
+
+def _save_figure(path: Path, draw: Any, wide: bool = False) -> None:
+    from matplotlib.figure import Figure
+
+    from ntkinfo._io import write_atomically
+
+    figure = Figure(figsize=(8.6, 4.4) if wide else (6.0, 4.2), layout="constrained")
+    ax: Axes = figure.subplots()
+    draw(ax)
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

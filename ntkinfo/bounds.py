@@ -1,0 +1,306 @@
+r"""Generalisation bounds. Each result says what it bounds, what it assumes, and whether it is vacuous.
+
+Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1 error, whose means
+under the Gaussian law of an ensemble are computed exactly. Informations are in nats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import ndtr, rel_entr
+
+from ntkinfo._arrays import FloatArray, positive
+from ntkinfo._quantity import quantity
+from ntkinfo.ensemble import Law, Marginals
+from ntkinfo.predictive import _labels
+
+Subject = Literal["risk", "generalisation gap"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One bound.
+
+    Attributes
+    ----------
+    name : of the bound.
+    value : the bound; +inf is possible.
+    on : "risk" (population risk) or "generalisation gap" (population risk minus empirical risk, in absolute value).
+    assumption : what it needs.
+    vacuous : True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
+    source : citation.
+    """
+
+    name: str
+    value: float
+    on: Subject
+    assumption: str
+    vacuous: bool
+    source: str
+
+
+def _bound(name: str, value: float, on: Subject, assumption: str, source: str, trivial: float = 1.0) -> Bound:
+    return Bound(name, float(value), on, assumption, bool(value >= trivial), source)
+
+
+def _sample_size(n: int) -> int:
+    if int(n) != n or n < 1:
+        raise ValueError(f"the sample size must be a whole number of at least 1, got {n!r}")
+    return int(n)
+
+
+def _confidence(delta: float) -> float:
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is the probability of failure and must be strictly between 0 and 1, got {delta!r}")
+    return float(delta)
+
+
+def _information(name: str, value: float) -> float:
+    if np.isnan(value) or value < 0:
+        raise ValueError(f"{name} is an information in nats and must be >= 0, got {value!r}")
+    return float(value)
+
+
+def _risk(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"the empirical risk must lie in [0, 1], as the loss does, got {value!r}: clip the loss or use the 0-1 error"
+        )
+    return float(value)
+
+
+def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
+    r"""Expected generalisation gap from the information I(W;S) between weights and sample.
+
+    .. math:: |E\,\mathrm{gen}| \le \sqrt{2\sigma^2 I(W;S)/n}
+
+    Parameters
+    ----------
+    information : I(W;S) in nats, or an upper bound on it.
+    n : sample size.
+    sigma : sub-Gaussian parameter of the loss; a loss in [0, 1] has ½.
+
+    References
+    ----------
+    [xu2017]_ theorem 1
+    """
+    value = np.sqrt(2 * positive("sigma", sigma) ** 2 * _information("information", information) / _sample_size(n))
+    assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
+    return _bound("Xu-Raginsky", value, "generalisation gap", assumption, "[xu2017]_ theorem 1", trivial=2 * sigma)
+
+
+def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
+    r"""Expected generalisation gap from the information I(W;Z_i) about each single sample; never worse than :func:`xu_raginsky`.
+
+    .. math:: |E\,\mathrm{gen}| \le \frac1n \sum_i \sqrt{2\sigma^2 I(W;Z_i)}
+
+    References
+    ----------
+    [bu2020]_ proposition 1
+    """
+    values = np.asarray(informations, dtype=np.float64).ravel()
+    if values.size == 0 or np.isnan(values).any() or (values < 0).any():
+        raise ValueError("informations must be one information >= 0 in nats for each sample")
+    value = np.sqrt(2 * positive("sigma", sigma) ** 2 * values).mean()
+    assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
+    return _bound(
+        "Bu-Zou-Veeravalli", value, "generalisation gap", assumption, "[bu2020]_ proposition 1", trivial=2 * sigma
+    )
+
+
+def conditional_mutual_information(cmi: float, n: int) -> Bound:
+    r"""Expected generalisation gap from the conditional mutual information of a supersample; CMI ≤ n log 2.
+
+    .. math:: |E\,\mathrm{gen}| \le \sqrt{2\,\mathrm{CMI}/n}
+
+    References
+    ----------
+    [steinke2020]_ theorem 2
+    """
+    size, value = _sample_size(n), _information("cmi", cmi)
+    if value > size * np.log(2) * (1 + 1e-12):
+        raise ValueError(f"CMI is at most n log 2 = {size * np.log(2):.6g} nats, got {value:.6g}")
+    assumption = "loss in [0, 1]; in expectation over the supersample and W"
+    return _bound(
+        "Steinke-Zakynthinou", np.sqrt(2 * value / size), "generalisation gap", assumption, "[steinke2020]_ theorem 2"
+    )
+
+
+def mcallester(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
+    r"""PAC-Bayes bound on the Gibbs risk, in McAllester's form with Maurer's constant.
+
+    .. math:: L \le \hat L + \sqrt{\frac{\mathrm{KL} + \log(2\sqrt n/\delta)}{2n}}
+
+    References
+    ----------
+    [mcallester1999]_, [maurer2004]_
+    """
+    size = _sample_size(n)
+    value = _risk(risk) + np.sqrt(_complexity(kl, size, delta) / (2 * size))
+    return _bound("McAllester", value, "risk", _pac(delta), "[mcallester1999]_, [maurer2004]_")
+
+
+def seeger(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
+    r"""PAC-Bayes-kl bound on the Gibbs risk; never worse than :func:`mcallester`.
+
+    .. math:: \mathrm{kl}(\hat L \| L) \le \frac{\mathrm{KL} + \log(2\sqrt n/\delta)}{n}, \qquad
+              \mathrm{kl}(p\|q) = p\log\tfrac pq + (1-p)\log\tfrac{1-p}{1-q}
+
+    References
+    ----------
+    [seeger2002]_, [maurer2004]_
+    """
+    size = _sample_size(n)
+    value = binary_kl_inverse(_risk(risk), _complexity(kl, size, delta) / size)
+    return _bound("Seeger-Maurer", value, "risk", _pac(delta), "[seeger2002]_, [maurer2004]_")
+
+
+def catoni(risk: float, kl: float, n: int, delta: float = 0.05, lam: float | None = None) -> Bound:
+    r"""PAC-Bayes bound linear in the KL, for a temperature λ fixed before the sample is seen.
+
+    .. math:: L \le \hat L + \frac{\mathrm{KL} + \log(1/\delta)}{\lambda} + \frac{\lambda}{8n}
+
+    Parameters
+    ----------
+    lam : λ > 0; by default √(8n log(1/δ)), which depends on n and δ only.
+
+    References
+    ----------
+    [catoni2007]_, [alquier2016]_ theorem 4.1
+    """
+    size, log_delta = _sample_size(n), np.log(1 / _confidence(delta))
+    temperature = np.sqrt(8 * size * log_delta) if lam is None else positive("lam", lam)
+    value = _risk(risk) + (_information("kl", kl) + log_delta) / temperature + temperature / (8 * size)
+    assumption = f"{_pac(delta)}; λ = {temperature:.4g} fixed before the sample"
+    return _bound("Catoni-Alquier", value, "risk", assumption, "[catoni2007]_, [alquier2016]_ theorem 4.1")
+
+
+def _complexity(kl: float, n: int, delta: float) -> float:
+    return _information("kl", kl) + np.log(2 * np.sqrt(n) / _confidence(delta))
+
+
+def _pac(delta: float) -> str:
+    return (
+        f"loss in [0, 1]; independent samples; prior fixed before the sample; with probability at least {1 - delta:g}"
+    )
+
+
+def binary_kl_inverse(p: float, c: float) -> float:
+    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, to 1e-12."""
+    if not 0 <= p <= 1 or np.isnan(c) or c < 0:
+        raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
+
+    def excess(q: float) -> float:
+        return float(rel_entr(p, q) + rel_entr(1 - p, 1 - q)) - c
+
+    top = 1.0 - 1e-15
+    if p >= top or excess(top) <= 0:
+        return 1.0
+    return float(brentq(excess, p, top, xtol=1e-13)) if c > 0 else float(p)
+
+
+def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
+    r"""The input-compression bound, a heuristic: 2^{I(X;T)} cells in place of a hypothesis class.
+
+    .. math:: \mathrm{gap} \le \sqrt{\frac{2^{I(X;T)} + \log(1/\delta)}{2n}}, \qquad I(X;T)\ \text{in bits}
+
+    Parameters
+    ----------
+    information : I(X;T) in nats (2 to the information in bits is e to that in nats).
+
+    References
+    ----------
+    [shwartzziv2019b]_ theorem 1
+    """
+    size = _sample_size(n)
+    with np.errstate(over="ignore"):
+        cells = np.exp(np.float64(_information("information", information)))
+    value = np.sqrt((cells + np.log(1 / _confidence(delta))) / (2 * size))
+    assumption = "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; not a theorem for a learned T"
+    return _bound("input compression", value, "generalisation gap", assumption, "[shwartzziv2019b]_ theorem 1")
+
+
+def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
+    r"""The exact finite form of :func:`input_compression`: all 2^{|T|} labellings of |T| cells, by Hoeffding and a union bound.
+
+    .. math:: \mathrm{gap} \le \sqrt{\frac{|T|\log 2 + \log(1/\delta)}{2n}}
+    """
+    size = _sample_size(n)
+    if int(n_cells) != n_cells or n_cells < 1:
+        raise ValueError(f"n_cells must be a whole number of at least 1, got {n_cells!r}")
+    value = np.sqrt((n_cells * np.log(2) + np.log(1 / _confidence(delta))) / (2 * size))
+    assumption = f"0-1 loss; independent samples; T fixed before the sample; with probability at least {1 - delta:g}"
+    return _bound("finite cells", value, "generalisation gap", assumption, "derived here")
+
+
+# --- Gibbs risks in [0, 1], exact under a Gaussian law ---
+
+_HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+
+
+@quantity("exact", "P(sign z ≠ y), or P(argmax z ≠ class)", "labels ±1, or one-hot rows", "derived here")
+def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
+    r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's output.
+
+    Parameters
+    ----------
+    law : of the outputs, on the points of y.
+    y : labels ±1 for one output, one-hot rows for more.
+
+    Returns
+    -------
+    array of the law's leading shape, in [0, 1]; a tie counts as half an error.
+
+    Raises
+    ------
+    ValueError: labels outside that assumption.
+    """
+    labels = _labels(law, y)
+    sigma = np.sqrt(law.variance)
+    if labels.shape[1] == 1:
+        if not np.isin(labels, (-1.0, 1.0)).all():
+            raise ValueError("the 0-1 risk of one output needs labels -1 or +1")
+        return ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1)
+    if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
+        raise ValueError("the 0-1 risk of several outputs needs one-hot labels")
+    true = labels.argmax(axis=1)
+    margins = (
+        np.take_along_axis(law.mean, np.broadcast_to(true[:, None], (*law.mean.shape[:-1], 1)), axis=-1) - law.mean
+    )
+    others = np.ones_like(true[:, None] * labels, dtype=bool)
+    others[np.arange(true.size), true] = False
+    scaled = _standardised(margins, sigma[..., None])
+    correct = np.zeros(law.variance.shape)
+    for node, weight in zip(_HERMITE, _HERMITE_WEIGHTS / np.sqrt(2 * np.pi), strict=True):
+        correct += weight * np.where(others, ndtr(scaled + node), 1.0).prod(axis=-1)
+    return np.clip(1 - correct, 0.0, 1.0).mean(axis=-1)
+
+
+def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
+    """value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(value == 0, 0.0, value / sigma)
+
+
+@quantity("exact", "E min((y - z)²/scale, 1)", "none", "derived here")
+def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> FloatArray:
+    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed form.
+
+    With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b², plus P(|u| > b).
+    """
+    labels = _labels(law, y)
+    b = np.sqrt(positive("scale", scale))
+    d, sigma = law.mean - labels, np.sqrt(law.variance)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = (-b - d) / sigma, (b - d) / sigma
+        inside = ndtr(high) - ndtr(low)
+        phi_low, phi_high = (np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi) for t in (low, high))
+        second = (d**2 + sigma**2) * inside + sigma * (phi_low * (d - b) - phi_high * (d + b))
+        value = second / b**2 + 1 - inside
+    exact = np.minimum((d / b) ** 2, 1.0)
+    return np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1))

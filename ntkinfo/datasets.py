@@ -1,0 +1,205 @@
+"""Data sets: the Gaussian task with known information, digits parity, and an .npz of the user's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ntkinfo._arrays import FloatArray, positive
+
+if TYPE_CHECKING:
+    from dualib.gaussian import GaussianIB
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test points with labels.
+
+    Attributes
+    ----------
+    x_train, x_test : arrays, shapes (n, ...) and (m, ...).
+    y_train, y_test : arrays, shapes (n, k) and (m, k).
+    entropy_y : H(Y) in nats where it is known, else None.
+    label_noise : variance of Y|X, per output, where it is known, else None.
+    gaussian_ib : the exact information bottleneck of (X, Y), for the Gaussian task, else None.
+    settings : what it was made from.
+    """
+
+    x_train: FloatArray
+    y_train: FloatArray
+    x_test: FloatArray
+    y_test: FloatArray
+    entropy_y: float | None = None
+    label_noise: float | None = None
+    gaussian_ib: GaussianIB | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def gaussian_task(
+    n_train: int = 100,
+    n_test: int = 1000,
+    *,
+    x_dim: int = 30,
+    y_dim: int = 1,
+    information: float = 0.445,
+    seed: int = 0,
+) -> Dataset:
+    r"""The jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck curve.
+
+    L and A have independent standard normal entries; Y is scaled to unit mean variance, and σ is chosen such that
+
+    .. math:: I(X;Y) = \tfrac12 \log\det\left(I + \sigma^{-2} A L L^\top A^\top\right)
+
+    is `information`. The published experiments do not state A, L or the sample sizes; the default is near the value at which their curves
+    level off.
+
+    Parameters
+    ----------
+    n_train, n_test : sizes of the samples.
+    x_dim, y_dim : dimensions; 30 and 1 in [shwartzziv2019]_.
+    information : I(X;Y) in nats.
+    seed : of everything; the same seed gives the same task and sample.
+
+    Returns
+    -------
+    Dataset, with entropy_y, label_noise (σ²) and gaussian_ib.
+
+    References
+    ----------
+    [shwartzziv2019]_, [chechik2005]_
+    """
+    from dualib.gaussian import GaussianIB, gaussian_entropy
+
+    _sizes(n_train=n_train, n_test=n_test, x_dim=x_dim, y_dim=y_dim)
+    target = positive("information", information)
+    rng = np.random.default_rng(seed)
+    spread = rng.standard_normal((x_dim, x_dim)) / np.sqrt(x_dim)
+    mix = rng.standard_normal((y_dim, x_dim)) @ spread
+    signal = np.linalg.eigvalsh(mix @ mix.T)
+
+    def excess(log_noise: float) -> float:
+        return 0.5 * float(np.log1p(np.maximum(signal, 0) * np.exp(-log_noise)).sum()) - target
+
+    centre = float(np.log(signal.mean()))
+    noise = float(np.exp(brentq(excess, centre - 2 * target - 60, centre + 60, xtol=1e-14)))
+    unit = np.sqrt(signal.sum() / y_dim + noise)
+    mix, noise = mix / unit, noise / unit**2
+    cov_y = mix @ mix.T + noise * np.eye(y_dim)
+    total = n_train + n_test
+    source = rng.standard_normal((total, x_dim))
+    x, y = source @ spread.T, source @ mix.T + np.sqrt(noise) * rng.standard_normal((total, y_dim))
+    settings = {"task": "gaussian", "x_dim": x_dim, "y_dim": y_dim, "information_nats": target, "seed": seed}
+    return Dataset(
+        x[:n_train],
+        y[:n_train],
+        x[n_train:],
+        y[n_train:],
+        entropy_y=float(gaussian_entropy(cov_y)),
+        label_noise=noise,
+        gaussian_ib=GaussianIB(spread @ spread.T, cov_y, spread @ mix.T),
+        settings=settings | {"n_train": n_train, "n_test": n_test},
+    )
+
+
+def digits_parity(n_train: int = 500, n_test: int = 500, *, images: bool = False, seed: int = 0) -> Dataset:
+    """Parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd.
+
+    Parameters
+    ----------
+    n_train, n_test : at most 1797 together.
+    images : shape (n, 8, 8, 1) for convolutional networks, else (n, 64). Pixels lie in [0, 1].
+    seed : of the split.
+    """
+    from sklearn.datasets import load_digits
+
+    _sizes(n_train=n_train, n_test=n_test)
+    digits = load_digits()
+    if n_train + n_test > len(digits.target):
+        raise ValueError(f"there are {len(digits.target)} digits, fewer than n_train + n_test = {n_train + n_test}")
+    x = digits.images[..., None] / 16.0 if images else digits.data / 16.0
+    order = np.random.default_rng(seed).permutation(len(x))
+    settings = {"task": "digits parity", "n_train": n_train, "n_test": n_test, "seed": seed}
+    return _split(x, _parity(digits.target), order[:n_train], order[n_train : n_train + n_test], settings)
+
+
+def from_npz(
+    path: str | Path,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    *,
+    parity: bool = False,
+    images: bool = False,
+    seed: int = 0,
+) -> Dataset:
+    """Training and test points from an .npz file with x_train, y_train, x_test, y_test (as in MNIST's usual file).
+
+    Parameters
+    ----------
+    path : of the file.
+    n_train, n_test : take that many at random; by default all.
+    parity : labels +1 for even and -1 for odd integers.
+    images : give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
+    seed : of the choice.
+
+    Raises
+    ------
+    ValueError: a missing array (the message says which), or more points asked for than there are.
+    """
+    _sizes(**{name: size for name, size in (("n_train", n_train), ("n_test", n_test)) if size is not None})
+    with np.load(path, allow_pickle=False) as file:
+        missing = [name for name in ("x_train", "y_train", "x_test", "y_test") if name not in file.files]
+        if missing:
+            raise ValueError(f"{path} has no {', '.join(missing)}; it must hold x_train, y_train, x_test, y_test")
+        data = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    rng = np.random.default_rng(seed)
+    for part, size in (("train", n_train), ("test", n_test)):
+        x, y = data[f"x_{part}"], data[f"y_{part}"]
+        if len(x) != len(y):
+            raise ValueError(f"{path}: x_{part} has shape {x.shape} but y_{part} has shape {y.shape}")
+        if size is not None and size > len(x):
+            raise ValueError(f"{path} has {len(x)} {part} points, fewer than n_{part} = {size}")
+        chosen = np.arange(len(x)) if size is None else rng.permutation(len(x))[:size]
+        data[f"x_{part}"], data[f"y_{part}"] = (
+            _prepare(x[chosen], images),
+            _parity(y[chosen]) if parity else _column(y[chosen]),
+        )
+    settings = {
+        "task": Path(path).name,
+        "n_train": len(data["x_train"]),
+        "n_test": len(data["x_test"]),
+        "parity": parity,
+        "seed": seed,
+    }
+    return Dataset(data["x_train"], data["y_train"], data["x_test"], data["y_test"], settings=settings)
+
+
+def _sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if int(size) != size or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def _split(x: FloatArray, y: FloatArray, train: np.ndarray, test: np.ndarray, settings: dict[str, Any]) -> Dataset:
+    return Dataset(x[train], y[train], x[test], y[test], settings=settings)
+
+
+def _column(y: np.ndarray) -> FloatArray:
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+
+
+def _parity(y: np.ndarray) -> FloatArray:
+    integers = np.asarray(y).reshape(len(y), -1)
+    if integers.shape[1] != 1 or not np.array_equal(integers, np.rint(integers)):
+        raise ValueError(f"parity needs one integer label a point, got labels of shape {np.shape(y)}")
+    return np.where(integers % 2 == 0, 1.0, -1.0)
+
+
+def _prepare(x: np.ndarray, images: bool) -> FloatArray:
+    scaled = x / 255.0 if x.dtype == np.uint8 else np.asarray(x, dtype=np.float64)
+    if not images:
+        return scaled.reshape(len(scaled), -1)
+    return scaled[..., None] if scaled.ndim == 3 else scaled

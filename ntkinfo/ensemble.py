@@ -1,0 +1,407 @@
+r"""Infinite ensembles of infinitely wide networks: the eigenmodes of Θ once, the Gaussian law at every training time.
+
+With loss ½‖f - Y‖², learning rule and ridge ρ, mode j of Θ = V Λ V^T has rate s_j = λ_j + ρ, response a_j(τ) = (1 - e_j(τ))/s_j and residual
+r_j = 1 - λ_j a_j. Writing A = V diag(a) V^T, the outputs at time τ are z(x) = z_0(x) - Θ_x A (z_0 - Y), with z_0 ~ N(0, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import blas, lapack
+
+from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
+from ntkinfo.kernels import Kernels
+from ntkinfo.learning import GradientFlow, LearningRule
+
+Points = Literal["train", "test"]
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A Gaussian law of the outputs on n points: k independent outputs with one covariance. Leading axes, if any, are times.
+
+    Attributes
+    ----------
+    mean : array, shape (..., n, k).
+    covariance : array, shape (..., n, n), the same for each output.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """The variance of each point's outputs, shape (..., n)."""
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1)
+
+    def marginals(self) -> Marginals:
+        """The law of single points, without their covariances."""
+        return Marginals(self.mean, self.variance)
+
+    def with_output_noise(self, variance: float) -> Law:
+        """The law of the outputs plus independent Gaussian noise of that variance."""
+        return Law(self.mean, self.covariance + positive("variance", variance, zero=True) * np.eye(self.mean.shape[-2]))
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter((self.mean, self.covariance))
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """The Gaussian law of each point by itself. Leading axes, if any, are times.
+
+    Attributes
+    ----------
+    mean : array, shape (..., n, k).
+    variance : array, shape (..., n), the same for each output; an exact 0 where it is below the rounding error of its computation.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+
+    def with_output_noise(self, variance: float) -> Marginals:
+        """The law of the outputs plus independent Gaussian noise of that variance."""
+        return Marginals(self.mean, self.variance + positive("variance", variance, zero=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The functions of an eigenvalue on which everything depends, at T times; each has shape (T, n)."""
+
+    decay: FloatArray
+    """e: what is left of a mode's error, without ridge."""
+    response: FloatArray
+    """a = (1 - e)/(λ + ρ); 0 for the modes in the null space of Θ, which are never seen."""
+    fitted: FloatArray
+    """λa: the fraction of the label that is fitted."""
+    residual: FloatArray
+    """r = 1 - λa; equal to e without ridge."""
+    log_residual: FloatArray
+    """log |r|, computed without forming r, so that it does not underflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    r"""An infinite ensemble: all infinitely wide networks that start from N(0, I) parameters and train on the same data.
+
+    Parameters
+    ----------
+    kernels : Kernels on n training points (and m test points).
+    y_train : array, shape (n,) or (n, k).
+    ridge : ρ >= 0, penalty ½ρ‖θ - θ_0‖² towards the initialisation (neural-tangents' ``diag_reg`` on the absolute scale).
+    learning_rule : GradientFlow() or GradientDescent(step).
+    mode : "ntk" trains all layers, "nngp" the last layer only (then Θ is K, and τ → ∞ is the noise-free Gaussian process posterior).
+    centred : train f(θ) - f(θ_0), a network whose output is zero at initialisation; its law has no variance.
+    rank_tolerance : eigenvalues of Θ at most this fraction of the largest count as zero; by default n times machine precision, or the
+        size of the most negative eigenvalue where that is larger.
+
+    Raises
+    ------
+    ValueError: labels that do not match the kernels (both shapes are printed), an unstable step, a test-train kernel that sees the null
+        space of Θ (so that the blocks cannot belong to one kernel), or a parameter out of range.
+
+    References
+    ----------
+    [jacot2018]_, [lee2019]_, [shwartzziv2019]_ eqs. 4-6
+    """
+
+    kernels: Kernels
+    y_train: FloatArray
+    ridge: float = 0.0
+    learning_rule: LearningRule = field(default_factory=GradientFlow)
+    mode: Literal["ntk", "nngp"] = "ntk"
+    centred: bool = False
+    rank_tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("ntk", "nngp"):
+            raise ValueError(f'mode must be "ntk" or "nngp", got {self.mode!r}')
+        n = self.kernels.n_train
+        object.__setattr__(
+            self, "y_train", as_columns("y_train", self.y_train, n, f"a training kernel of shape ({n}, {n})")
+        )
+        object.__setattr__(self, "ridge", positive("ridge", self.ridge, zero=True))
+        if self.rank_tolerance is not None:
+            positive("rank_tolerance", self.rank_tolerance, zero=True)
+        largest = float(np.abs(self._theta).sum(axis=0).max()) + self.ridge
+        try:
+            self.learning_rule.check(largest)
+        except ValueError:  # the cheap bound on the largest eigenvalue does not clear the step: ask the spectrum
+            self.learning_rule.check(float(self.eigenvalues[-1]) + self.ridge)
+
+    # --- sizes and kernels ---
+
+    @property
+    def n_train(self) -> int:
+        """The number n of training points."""
+        return self.kernels.n_train
+
+    @property
+    def n_test(self) -> int:
+        """The number m of test points."""
+        return self.kernels.n_test
+
+    @property
+    def n_outputs(self) -> int:
+        """The number k of outputs."""
+        return self.y_train.shape[1]
+
+    @property
+    def _theta(self) -> FloatArray:
+        return self.kernels.ntk if self.mode == "ntk" else self.kernels.nngp
+
+    @property
+    def theta_test(self) -> FloatArray:
+        """Θ between test points, shape (m, m)."""
+        self._need_test()
+        return self.kernels.ntk_test if self.mode == "ntk" else self.kernels.nngp_test  # type: ignore[return-value]
+
+    def _need_test(self) -> None:
+        if self.n_test == 0:
+            raise ValueError(
+                "these kernels have no test points: give all four test blocks to Kernels, or use on='train'"
+            )
+
+    # --- the eigenmodes, once ---
+
+    @cached_property
+    def _eigen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        values, vectors = np.linalg.eigh(self._theta)
+        return np.maximum(values, 0.0), vectors, values[values < 0]
+
+    @cached_property
+    def _null(self) -> np.ndarray:
+        """Which modes count as the null space of Θ, boolean, shape (n,)."""
+        values = self.eigenvalues
+        relative = self.n_train * _EPS if self.rank_tolerance is None else self.rank_tolerance
+        threshold = relative * values[-1]
+        if self.rank_tolerance is None and self.n_clipped:
+            threshold = max(threshold, -float(self._eigen[2].min()))
+        return values <= threshold
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """Eigenvalues of Θ, ascending, negative ones (rounding) set to 0, shape (n,)."""
+        return self._eigen[0]
+
+    @property
+    def eigenvectors(self) -> FloatArray:
+        """Eigenvectors of Θ in columns, shape (n, n)."""
+        return self._eigen[1]
+
+    @property
+    def n_clipped(self) -> int:
+        """How many eigenvalues of Θ came out negative by rounding and were set to 0."""
+        return self._eigen[2].size
+
+    @property
+    def rank(self) -> int:
+        """The numerical rank of Θ: modes outside it are never fitted."""
+        return self.n_train - int(self._null.sum())
+
+    @cached_property
+    def y_modes(self) -> FloatArray:
+        """The labels in the eigenbasis, V^T Y, shape (n, k)."""
+        return self.eigenvectors.T @ self.y_train
+
+    @cached_property
+    def nngp_modes(self) -> FloatArray:
+        """K in the eigenbasis of Θ, V^T K V, shape (n, n)."""
+        if self.mode == "nngp":
+            return np.diag(self.eigenvalues)
+        half = self.kernels.nngp @ self.eigenvectors
+        product = self.eigenvectors.T @ half
+        half[:] = product.T
+        product += half
+        product *= 0.5
+        return product
+
+    @cached_property
+    def inverse_nngp_modes(self) -> FloatArray | None:
+        """(V^T K V)^{-1}, zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on the rest."""
+        modes, seen = self.nngp_modes, ~self._null
+        diagonal = np.diagonal(modes)
+        if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * _EPS * diagonal.max():
+            seen = np.ones_like(seen)
+        block = modes if seen.all() else modes[np.ix_(seen, seen)]
+        factor, info = lapack.dpotrf(block.T, lower=0)
+        if info != 0:
+            return None
+        inverse, _ = lapack.dpotri(factor, lower=0)
+        inverse = np.triu(inverse) + np.triu(inverse, 1).T
+        if seen.all():
+            return inverse
+        whole = np.zeros_like(modes)
+        whole[np.ix_(seen, seen)] = inverse
+        return whole
+
+    @cached_property
+    def kappa(self) -> FloatArray:
+        """The initial output variance in each mode, v_j^T K v_j, shape (n,); 0 for a centred ensemble."""
+        return np.zeros(self.n_train) if self.centred else np.maximum(np.diagonal(self.nngp_modes), 0.0)
+
+    @cached_property
+    def mode_power(self) -> FloatArray:
+        """E‖r_j‖², the mean squared initial error of each mode summed over outputs: k κ_j + ‖y_j‖², shape (n,)."""
+        return self.n_outputs * self.kappa + (self.y_modes**2).sum(axis=1)
+
+    @cached_property
+    def test_modes(self) -> tuple[FloatArray, FloatArray]:
+        """Θ_x V (zero on the null space) and K_x V, shape (m, n) each."""
+        self._need_test()
+        kernels = self.kernels
+        theta = kernels.ntk_test_train if self.mode == "ntk" else kernels.nngp_test_train
+        seen = theta @ self.eigenvectors  # type: ignore[operator]
+        initial = seen if self.mode == "nngp" else kernels.nngp_test_train @ self.eigenvectors  # type: ignore[operator]
+        scale = float(np.diagonal(self.theta_test).max()) * float(self.eigenvalues[-1])
+        if self._null.any() and float(np.abs(seen[:, self._null]).max()) > 1e-3 * np.sqrt(scale):
+            raise ValueError(
+                "the test-train kernel has a component in the null space of the training kernel, which no kernel function has: check that "
+                "the blocks come from one kernel on the same training points in the same order (or lower rank_tolerance)"
+            )
+        return np.where(self._null, 0.0, seen), initial
+
+    # --- functions of the spectrum ---
+
+    def spectrum(self, taus: ArrayLike) -> Spectrum:
+        """The mode functions at `taus` (scalar or shape (T,)); each of shape (T, n), T = 1 for a scalar."""
+        times = self.learning_rule.time(np.atleast_1d(as_times(taus)))
+        values, seen = self.eigenvalues, ~self._null
+        rates = np.where(seen, values + self.ridge, 0.0)
+        safe = np.where(seen, rates, 1.0)
+        log_decay = self.learning_rule.log_decay(rates, times)
+        sign = self.learning_rule.decay_sign(rates, times)
+        decay = sign * np.exp(log_decay)
+        moved = np.where(sign > 0, -np.expm1(log_decay), 1.0 - decay)
+        response = moved / safe
+        if self.ridge == 0:
+            return Spectrum(decay, response, moved, decay, log_decay)
+        fitted = values / safe * moved
+        residual = np.where(seen, (self.ridge + values * decay) / safe, 1.0)
+        with np.errstate(divide="ignore"):
+            log_residual = np.where(fitted < 0.5, np.log1p(-np.minimum(fitted, 0.5)), np.log(np.abs(residual)))
+        return Spectrum(decay, response, fitted, residual, log_residual)
+
+    # --- the predictive law ---
+
+    def law(self, tau: float, on: Points = "test") -> Law:
+        r"""The Gaussian law of the outputs at time `tau`. Exact.
+
+        .. math:: \mu = \Theta_x A Y, \qquad
+                  \Sigma = K_{xx} + \Theta_x A K A \Theta_x^\top - \Theta_x A K_{Dx} - (\Theta_x A K_{Dx})^\top
+
+        On the training set μ = (I - R) Y and Σ = R K R, with R = I - ΘA.
+
+        Parameters
+        ----------
+        tau : float >= 0, infinity included.
+        on : "test" or "train".
+
+        Returns
+        -------
+        Law, mean of shape (points, k), covariance of shape (points, points); it unpacks as ``mean, covariance``.
+
+        Raises
+        ------
+        ValueError: no test points, or a time the learning rule does not reach.
+
+        References
+        ----------
+        [shwartzziv2019]_ eqs. 4-6 (eq. 6 symmetrised; see the errata), [lee2019]_
+        """
+        if np.ndim(tau) != 0:
+            raise ValueError(f"law takes one time, got shape {np.shape(tau)}; use laws or marginals for many")
+        if on == "train":
+            return self._train_law(tau)
+        (law,) = (batch for _, batch in self.laws(tau))
+        return Law(law.mean[0], law.covariance[0])
+
+    def _train_law(self, tau: float) -> Law:
+        spectrum, v = self.spectrum(tau), self.eigenvectors
+        mean = v @ (spectrum.fitted[0][:, None] * self.y_modes)
+        if self.centred:
+            return Law(mean, np.zeros((self.n_train, self.n_train)))
+        left = v * spectrum.residual[0]
+        covariance = left @ self.nngp_modes @ left.T
+        return Law(mean, 0.5 * (covariance + covariance.T))
+
+    def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
+        """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with a time axis)."""
+        for where, projected, half, mean in self._test_batches(taus):
+            if half is None:
+                yield where, Law(mean, np.zeros((mean.shape[0], self.n_test, self.n_test)))
+                continue
+            cross = half @ projected.transpose(0, 2, 1)
+            cross -= projected @ self.test_modes[1].T
+            covariance = self.kernels.nngp_test + cross + cross.transpose(0, 2, 1)
+            index = np.arange(self.n_test)
+            covariance[:, index, index] = self._above_rounding(covariance[:, index, index], projected, half)
+            yield where, Law(mean, covariance)
+
+    def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
+        """The law of single points at many times: mean (T, points, k), variance (T, points). On "train" it takes 2n³ operations a time."""
+        if on == "train":
+            return self._train_marginals(taus)
+        n_times = np.atleast_1d(as_times(taus)).size
+        mean, variance = np.empty((n_times, self.n_test, self.n_outputs)), np.zeros((n_times, self.n_test))
+        for where, projected, half, batch_mean in self._test_batches(taus):
+            mean[where] = batch_mean
+            if half is not None:
+                raw = (
+                    np.diagonal(self.kernels.nngp_test)
+                    + 2 * _row_dots(half, projected)
+                    - 2 * _row_dots(projected, self.test_modes[1])
+                )
+                variance[where] = self._above_rounding(raw, projected, half)
+        return Marginals(mean, variance)
+
+    def _train_marginals(self, taus: ArrayLike) -> Marginals:
+        spectrum, v = self.spectrum(taus), self.eigenvectors
+        mean = np.stack([v @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
+        if self.centred:
+            return Marginals(mean, np.zeros(mean.shape[:2]))
+        variance = np.empty(mean.shape[:2])
+        for row, residual in zip(variance, spectrum.residual, strict=True):
+            left = v * residual
+            row[:] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
+        return Marginals(mean, variance)
+
+    @cached_property
+    def _half_nngp_modes(self) -> FloatArray:
+        """The upper triangle U of V^T K V with half its diagonal: U + U^T is the whole, at half the work in a product."""
+        half = np.triu(self.nngp_modes)
+        half[np.diag_indices_from(half)] *= 0.5
+        return half
+
+    def _test_batches(self, taus: ArrayLike) -> Iterator[tuple[slice, FloatArray, FloatArray | None, FloatArray]]:
+        """Batches of (slice, P = Θ_x V a, P U or None, mean), P of shape (batch, m, n)."""
+        seen, _ = self.test_modes
+        response = self.spectrum(taus).response
+        m, n = seen.shape
+        step = max(1, n // (2 * m))
+        for start in range(0, response.shape[0], step):
+            projected = response[start : start + step, None, :] * seen
+            half = None
+            if not self.centred:
+                flat = projected.reshape(-1, n)
+                half = blas.dtrmm(1.0, self._half_nngp_modes.T, flat.T, lower=1).T.reshape(projected.shape)
+            yield slice(start, start + projected.shape[0]), projected, half, projected @ self.y_modes
+
+    def _above_rounding(self, variance: FloatArray, projected: FloatArray, half: FloatArray) -> FloatArray:
+        """The variance, with what is below the rounding error of the sum that gave it set to 0."""
+        terms = np.diagonal(self.kernels.nngp_test) + np.sqrt(_row_dots(half, half)) * np.sqrt(
+            _row_dots(projected, projected)
+        )
+        return np.where(variance > 16 * _EPS * terms, variance, 0.0)
+
+
+def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.einsum("...ij,...ij->...i", a, np.broadcast_to(b, a.shape))

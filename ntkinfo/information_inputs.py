@@ -1,0 +1,283 @@
+r"""Information that outputs keep about inputs, I(Z;X|D), for the input that is uniform on the N points of a law.
+
+Two different things are bounded here, and each function says which: the information about that N-point input (at most log N), and the
+information about the population the points were drawn from, on averaging over the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ntkinfo._arrays import FloatArray
+from ntkinfo._quantity import quantity
+from ntkinfo.ensemble import Law, Marginals
+
+_STEPS_PER_SIGMA = 2.5
+_REACH = 9.0
+_LARGEST_GRID = 2048
+_BLOCK = 2**20
+
+
+@quantity(
+    "exact",
+    "I(Z;X|D) of the N-point input",
+    "one output; as a statement on the population: a lower bound in expectation",
+    "[shwartzziv2019]_ eq. 13, its average over z done by quadrature (derived here)",
+)
+def input_information(law: Law | Marginals) -> FloatArray:
+    r"""Mutual information of a scalar output and the uniform N-point input, in nats.
+
+    .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
+
+    The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes where the widths are
+    too different for one grid); points without variance are atoms and counted exactly, so that distinct deterministic outputs give log N.
+
+    Returns
+    -------
+    array of the law's leading shape, between 0 and log N.
+
+    Raises
+    ------
+    ValueError: more than one output (use the bounds of :func:`input_information_kolchinsky_tracey_lower` or the sampled
+        :func:`input_information_infonce`).
+    """
+    return _over_times(law, leave_one_out=False)[0]
+
+
+@quantity(
+    "upper bound in expectation",
+    "I(Z;X|D) of the population",
+    "one output; the points are independent draws",
+    "[shwartzziv2019]_ eq. 13, its average over z done by quadrature (derived here)",
+)
+def input_information_leave_one_out(law: Law | Marginals) -> FloatArray:
+    r"""Leave-one-out upper bound, in nats: as :func:`input_information`, but a point is left out of its own mixture.
+
+    .. math:: \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1{N-1} \sum_{j \ne i} p(z|x_j)}\,dz
+
+    Returns an array of the law's leading shape, +inf where a point's output has no variance and no twin.
+    """
+    return _over_times(law, leave_one_out=True)[1]
+
+
+def _over_times(law: Law | Marginals, leave_one_out: bool) -> tuple[FloatArray, FloatArray]:
+    """Both quadratures at each time (the second inf unless asked for)."""
+    if law.mean.shape[-1] != 1:
+        raise ValueError(
+            f"quadrature over z needs one output, got {law.mean.shape[-1]}; use the Kolchinsky-Tracey or sampled bounds"
+        )
+    means, variances = law.mean.reshape(-1, law.mean.shape[-2]), law.variance.reshape(-1, law.mean.shape[-2])
+    pairs = np.array([_scalar_information(m, v, leave_one_out) for m, v in zip(means, variances, strict=True)]).reshape(
+        -1, 2
+    )
+    return pairs[:, 0].reshape(law.mean.shape[:-2]), pairs[:, 1].reshape(law.mean.shape[:-2])
+
+
+def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: bool) -> tuple[float, float]:
+    """The mutual information of the N-point input, and the leave-one-out bound (inf unless asked for)."""
+    n = mean.size
+    atoms, rest = variance == 0, variance > 0
+    total = total_without = 0.0
+    if atoms.any():
+        multiplicity = np.unique(mean[atoms], return_inverse=True, return_counts=True)
+        same = multiplicity[2][multiplicity[1]]
+        total += float(np.log(n / same).sum())
+        with np.errstate(divide="ignore"):
+            total_without += float(np.log((n - 1) / (same - 1)).sum()) if n > 1 else 0.0
+    if rest.any():
+        inside, without = _density_information(mean[rest], np.sqrt(variance[rest]), leave_one_out)
+        count = int(rest.sum())
+        total += inside + count * np.log(n / count)
+        total_without += without + count * np.log(max(n - 1, 1) / max(count - 1, 1)) if count > 1 or n == 1 else np.inf
+    upper = total_without / n if leave_one_out else np.inf
+    return float(np.clip(total / n, 0.0, np.log(n))), max(float(upper), 0.0)
+
+
+def _density_information(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> tuple[float, float]:
+    """Σ_i KL(p_i ‖ mean of all p_j), and Σ_i KL(p_i ‖ mean of the p_j with j ≠ i), of Gaussian densities."""
+    n = mean.size
+    if n == 1:
+        return 0.0, 0.0
+    inside = without = 0.0
+    points, weights = _quadrature(mean, sigma)
+    step = max(1, _BLOCK // n)
+    log_norm = np.log(sigma) + 0.5 * np.log(2 * np.pi)
+    for start in range(0, points.size, step):
+        z, w = points[start : start + step, None], weights[start : start + step]
+        log_p = -0.5 * ((z - mean) / sigma) ** 2 - log_norm
+        top = log_p.max(axis=1, keepdims=True)
+        scaled = np.exp(log_p - top)
+        sums = scaled.sum(axis=1, keepdims=True)
+        density = np.exp(top[:, 0])
+        own = np.einsum("gi,gi->g", scaled, log_p)
+        log_sum = top + np.log(sums)
+        inside += float(w @ (density * (own - sums[:, 0] * (log_sum[:, 0] - np.log(n)))))
+        if leave_one_out:
+            log_others = _log_sum_of_others(log_p, scaled, sums, log_sum)
+            without += float(w @ (density * (own - np.einsum("gi,gi->g", scaled, log_others - np.log(n - 1)))))
+    return inside, without if leave_one_out else np.inf
+
+
+def _log_sum_of_others(log_p: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray) -> FloatArray:
+    """log Σ_{j≠i} p_j for each i, without cancellation: the largest term of each row is left out by summing the others afresh."""
+    rows, first = np.arange(log_p.shape[0]), log_p.argmax(axis=1)
+    share = scaled / sums
+    share[rows, first] = 0.0
+    others = log_sum + np.log1p(-share)
+    rest = log_p.copy()
+    rest[rows, first] = -np.inf
+    others[rows, first] = logsumexp(rest, axis=1)
+    return others
+
+
+def _quadrature(mean: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points and weights for ∫dz of smooth functions of the mixture."""
+    low, high = float((mean - _REACH * sigma).min()), float((mean + _REACH * sigma).max())
+    size = (high - low) / float(sigma.min()) * _STEPS_PER_SIGMA
+    if size <= _LARGEST_GRID:
+        points = np.linspace(low, high, max(int(np.ceil(size)), 64))
+        return points, np.full(points.size, points[1] - points[0])
+    steps = np.arange(-_REACH, _REACH + 0.5)
+    edges = np.unique((mean[:, None] + sigma[:, None] * steps).ravel())
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    left, width = edges[:-1, None], np.diff(edges)[:, None]
+    return (left + width * (nodes + 1) / 2).ravel(), (width * weights / 2).ravel()
+
+
+# --- any number of outputs ---
+
+
+@quantity("lower bound", "I(Z;X|D) of the N-point input", "none", "[kolchinsky2017]_ with the Bhattacharyya distance")
+def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> FloatArray:
+    r"""Closed-form lower bound from pairwise Bhattacharyya distances, in nats, for any number of outputs.
+
+    .. math:: -\frac1N \sum_i \log \frac1N \sum_j e^{-B_{ij}}, \qquad
+              B_{ij} = \frac{\|\mu_i-\mu_j\|^2}{4(v_i+v_j)} + \frac k2 \log\frac{v_i+v_j}{2\sqrt{v_i v_j}}
+    """
+    return _pairwise(law, _bhattacharyya)
+
+
+@quantity(
+    "upper bound", "I(Z;X|D) of the N-point input", "none", "[kolchinsky2017]_ with the Kullback-Leibler divergence"
+)
+def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> FloatArray:
+    r"""Closed-form upper bound from pairwise KL divergences, in nats, for any number of outputs; at most log N.
+
+    .. math:: -\frac1N \sum_i \log \frac1N \sum_j e^{-D_{ij}}, \qquad
+              D_{ij} = \frac{\|\mu_i-\mu_j\|^2}{2v_j} + \frac k2\left[\frac{v_i}{v_j} - 1 - \log\frac{v_i}{v_j}\right]
+    """
+    return _pairwise(law, _kullback_leibler)
+
+
+def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray]) -> FloatArray:
+    n, k = law.mean.shape[-2:]
+    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
+    values = [
+        -(logsumexp(-distance(_square_distances(mean), variance, k), axis=1) - np.log(n)).mean()
+        for mean, variance in zip(means, variances, strict=True)
+    ]
+    return np.array(values).reshape(law.mean.shape[:-2])
+
+
+def _square_distances(mean: FloatArray) -> FloatArray:
+    return sum((np.subtract.outer(column, column) ** 2 for column in mean.T), start=np.zeros((mean.shape[0],) * 2))
+
+
+def _bhattacharyya(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
+    total = variance[:, None] + variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(variance)
+        value = squares / (4 * total) + 0.5 * k * np.log(total / (2 * np.outer(root, root)))
+    return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
+
+
+def _kullback_leibler(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = variance[:, None] / variance
+        value = squares / (2 * variance) + 0.5 * k * (ratio - 1 - np.log(ratio))
+    both_atoms = (variance == 0)[:, None] & (variance == 0)
+    return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
+
+
+@quantity(
+    "lower bound",
+    "I(Z;X|D) of the population",
+    "in expectation over the points; at most log N",
+    "[shwartzziv2019]_ eq. 13; [oord2018]_",
+)
+def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1) -> tuple[FloatArray, FloatArray]:
+    r"""InfoNCE from sampled outputs, in nats: its mean over samples is the information of the N-point input.
+
+    .. math:: \frac1N \sum_i \log \frac{p(z_i|x_i)}{\frac1N \sum_j p(z_i|x_j)}, \qquad z_i \sim p(z|x_i)
+
+    Parameters
+    ----------
+    seed : of the samples; the same seed gives the same numbers.
+    samples : outputs drawn for each point.
+
+    Returns
+    -------
+    value, standard error over samples of z : arrays of the law's leading shape.
+    """
+    return _sampled(law, seed, samples, leave_one_out=False)
+
+
+@quantity(
+    "upper bound in expectation",
+    "I(Z;X|D) of the population",
+    "the points are independent draws",
+    "[shwartzziv2019]_ eq. 13",
+)
+def input_information_leave_one_out_sampled(
+    law: Law | Marginals, seed: int, samples: int = 1
+) -> tuple[FloatArray, FloatArray]:
+    """As :func:`input_information_infonce`, with a point left out of its own mixture: an upper bound, for any number of outputs."""
+    return _sampled(law, seed, samples, leave_one_out=True)
+
+
+def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> tuple[FloatArray, FloatArray]:
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    n, k = law.mean.shape[-2:]
+    noise = np.random.default_rng(seed).standard_normal((samples, n, k))
+    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
+    values, errors = np.empty(len(means)), np.empty(len(means))
+    for t, (mean, variance) in enumerate(zip(means, variances, strict=True)):
+        ratios = np.stack(
+            [_log_ratios(mean, variance, mean + np.sqrt(variance)[:, None] * eps, leave_one_out) for eps in noise]
+        )
+        values[t] = ratios.mean()
+        errors[t] = _standard_error(ratios)
+    shape = law.mean.shape[:-2]
+    return values.reshape(shape), errors.reshape(shape)
+
+
+def _standard_error(ratios: FloatArray) -> float:
+    """The standard error over z at fixed points (over points as well, hence larger, with a single sample each)."""
+    if not np.isfinite(ratios).all():
+        return 0.0
+    samples, n = ratios.shape
+    if samples == 1:
+        return float(ratios.std() / np.sqrt(max(n - 1, 1)))
+    return float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
+
+
+def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:
+    """log p(z_i|x_i) / mixture(z_i) of each point; among atoms, densities are compared as the limit of small equal variances."""
+    n, k = mean.shape
+    squares = ((z[:, None, :] - mean) ** 2).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_p = np.where(variance > 0, -squares / (2 * variance) - 0.5 * k * np.log(2 * np.pi * variance), -np.inf)
+    atoms = variance == 0
+    if atoms.any():  # an atom's mixture is that of the atoms at its place
+        log_p[atoms] = np.where(atoms & (squares[atoms] == 0), 0.0, -np.inf)
+    own = np.diagonal(log_p).copy()
+    if leave_one_out:
+        np.fill_diagonal(log_p, -np.inf)
+    count = n - 1 if leave_one_out else n
+    if count == 0:
+        return np.zeros(n)
+    return own - (logsumexp(log_p, axis=1) - np.log(count))
