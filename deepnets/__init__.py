@@ -1,1 +1,1 @@
-"""Finite networks, trained here, that the theories of :mod:`dualib` and :mod:`ntkinfo` are checked against (in preparation)."""
+"""Finite networks, trained here, that the theories of dualib and ntkinfo are checked against (in preparation)."""
