@@ -1,8 +1,8 @@
 """Closed-form information quantities of infinite ensembles of infinitely wide networks.
 
-Importing this package turns JAX's 64-bit mode on, because spectra of kernels span more orders of magnitude than single precision holds;
-the environment variable ``IB_NTK_X64=0`` turns that off. JAX itself, and neural-tangents, are imported only when an architecture's kernels
-are asked for: kernels given as plain arrays need neither.
+Importing this package turns JAX's 64-bit mode on, because spectra of kernels span more orders of magnitude than single
+precision holds; the environment variable ``IB_NTK_X64=0`` turns that off. JAX itself, and neural-tangents, are imported
+only when an architecture's kernels are asked for: kernels given as plain arrays need neither.
 
 Values are in nats; units="bits" converts in tables, plots and on the command line.
 """
@@ -23,6 +23,9 @@ from ntkinfo._quantity import Quantity, quantities
 from ntkinfo.architectures import Network, cnn, mlp
 from ntkinfo.bounds_table import BoundsTable, generalisation_bounds
 from ntkinfo.curve import Column, InformationCurve, information_curve
+from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
     data_information,
     data_information_joint,
@@ -30,9 +33,6 @@ from ntkinfo.information_data import (
     gaussian_label_information,
     gaussian_label_information_joint,
 )
-from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
-from ntkinfo.ensemble import Ensemble, Law, Marginals, Spectrum
-from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_inputs import (
     input_information,
     input_information_infonce,
@@ -42,6 +42,7 @@ from ntkinfo.information_inputs import (
     input_information_leave_one_out_sampled,
 )
 from ntkinfo.kernels import Kernels
+from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import (
     GradientDescent,
     GradientFlow,

@@ -119,8 +119,13 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any]:
     network = build(a.layers, a.activation, a.w_std, a.b_std)
     data = _dataset(a)
     kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
-    mode = "nngp" if a.last_layer else "ntk"
-    return data, ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred), times
+    return (
+        data,
+        ntkinfo.Ensemble(
+            kernels, data.y_train, a.ridge, rule, mode="nngp" if a.last_layer else "ntk", centred=a.centred
+        ),
+        times,
+    )
 
 
 def _run_curve(a: argparse.Namespace) -> int:
@@ -191,9 +196,9 @@ def _run_bounds(a: argparse.Namespace) -> int:
 
 def _overview(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that fit a terminal: the rest is in the files."""
-    wanted = ("tau", "train_square_error", "square_error", "i_zx_exact", "i_zx_infonce_lower", "i_zy_affine_lower")
-    wanted += ("i_zy_discrete_lower", "i_zd_upper", "parameter_kl", "i_theta_y_exact")
-    keep = [c for c in frame.columns if c in wanted or c.removesuffix("_nats").removesuffix("_bits") in wanted]
+    wanted = {"tau", "train_square_error", "square_error", "i_zx_exact", "i_zx_infonce_lower", "i_zy_affine_lower"}
+    wanted |= {"i_zy_discrete_lower", "i_zd_upper", "parameter_kl", "i_theta_y_exact"}
+    keep = [c for c in frame.columns if c.removesuffix("_nats").removesuffix("_bits") in wanted]
     return frame[keep]
 
 
@@ -209,7 +214,7 @@ def _ready(folder: Path) -> Path:
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
     from ntkinfo._io import write_atomically
 
-    write_atomically(path, lambda file: file.write(frame.to_csv().encode()) and None)
+    write_atomically(path, lambda file: file.write(frame.to_csv().encode()))
 
 
 def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:

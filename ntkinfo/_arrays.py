@@ -21,15 +21,16 @@ def as_float64(name: str, value: ArrayLike) -> FloatArray:
 
     Raises
     ------
-    TypeError: `value` is single precision or not a real number array. Spectra of kernels span ten and more orders of magnitude, and
-        single precision keeps seven, so that a float32 kernel is not positive semi-definite in general.
+    TypeError: `value` is single precision or not a real number array. Spectra of kernels span ten and more orders of
+        magnitude, and single precision keeps seven, so that a float32 kernel is not positive semi-definite in general.
     ValueError: `value` has entries that are not finite (the message says how many).
     """
     array = np.asarray(value)
     if array.dtype in (np.float32, np.float16) or array.dtype.name == "bfloat16":
         raise TypeError(
-            f"{name} is {array.dtype}: its eigenvalues below 1e-7 of the largest would be rounding noise. Compute it in float64 (importing "
-            "ntkinfo before JAX turns JAX's 64-bit mode on, unless IB_NTK_X64=0), or convert it with .astype(float) if you accept that."
+            f"{name} is {array.dtype}: its eigenvalues below 1e-7 of the largest would be rounding noise. Compute it in "
+            "float64 (importing ntkinfo turns JAX's 64-bit mode on, unless IB_NTK_X64=0), or convert it with "
+            ".astype(float) if you accept that."
         )
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
@@ -62,7 +63,8 @@ def as_symmetric(name: str, value: ArrayLike) -> FloatArray:
 
     Raises
     ------
-    ValueError: not square, or asymmetric beyond :data:`SYMMETRY_TOLERANCE` (the message gives the largest difference and its place).
+    ValueError: not square, or asymmetric beyond :data:`SYMMETRY_TOLERANCE` (the message gives the largest difference
+        and its place).
     """
     array = as_float64(name, value)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
@@ -81,7 +83,9 @@ def as_symmetric(name: str, value: ArrayLike) -> FloatArray:
 
 
 def check_positive_semidefinite(name: str, matrix: FloatArray) -> None:
-    """Raise unless the symmetric `matrix` is positive semi-definite within :data:`PSD_TOLERANCE` of its 1-norm (n³/3 operations)."""
+    """Raise unless the symmetric `matrix` is positive semi-definite within :data:`PSD_TOLERANCE` of its 1-norm (n³/3
+    operations).
+    """
     from scipy.linalg import LinAlgError, cholesky, eigvalsh
 
     tolerance = PSD_TOLERANCE * float(np.abs(matrix).sum(axis=0).max())

@@ -12,8 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 
-def write_atomically(path: str | Path, write: Callable[[BinaryIO], None]) -> None:
-    """Call `write` on a temporary file beside `path`, then move it there: a reader sees the old file or the new one, never a part."""
+def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Call `write` on a temporary file beside `path`, then move it there: a reader sees the old file or the new one,
+    never a part.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,10 +1,12 @@
 """neural-tangents on today's JAX, without TensorFlow: the only module here that imports it.
 
-neural-tangents 0.6.5 was written for JAX up to 0.5.3. Two things stand between it and a newer JAX, and both are repaired before its first
-import:
+neural-tangents 0.6.5 was written for JAX up to 0.5.3. Two things stand between it and a newer JAX, and both are
+repaired before its first import:
 
-- names that JAX has moved (``jax.core.Jaxpr`` and its like, the module ``jax.util``) are put back where it looks for them;
-- ``neural_tangents.experimental``, which imports TensorFlow for one conversion that nothing here uses, is replaced by an empty module.
+- names that JAX has moved (``jax.core.Jaxpr`` and its like, the module ``jax.util``) are put back where it looks for
+  them;
+- ``neural_tangents.experimental``, which imports TensorFlow for one conversion that nothing here uses, is replaced by
+  an empty module.
 
 Nothing happens on import of this module; call :func:`load`.
 """
@@ -53,7 +55,8 @@ def load() -> Any:
 
     Raises
     ------
-    ImportError: JAX or neural-tangents is not installed, or JAX no longer has one of the names that neural-tangents needs (the message
+    ImportError: JAX or neural-tangents is not installed, or JAX no longer has one of the names that neural-tangents
+        needs (the message
     names it, the places that were searched, and the JAX version).
     """
     if "neural_tangents" not in sys.modules:
@@ -80,8 +83,9 @@ def _restore_moved_names(moved: tuple[tuple[str, str, tuple[str, ...]], ...]) ->
 
             searched = ", ".join((home, *places))
             raise ImportError(
-                f"neural-tangents needs {home}.{name}, which JAX {jax.__version__} has moved: it is not in {searched}. Install jax<=0.12, "
-                f"or add the new place of {name} to ntkinfo._neural_tangents._MOVED. Kernels given as plain arrays need neither."
+                f"neural-tangents needs {home}.{name}, which JAX {jax.__version__} has moved: it is not in {searched}. "
+                f"Install jax<=0.12, or add the new place of {name} to ntkinfo._neural_tangents._MOVED. Kernels given "
+                "as plain arrays need neither."
             )
 
 

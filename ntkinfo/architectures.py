@@ -39,11 +39,13 @@ def mlp(
     width: int = 512,
     n_outputs: int = 1,
 ) -> Network:
-    """A fully connected network: `hidden_layers` hidden layers and a linear readout, all with the same weight and bias scales.
+    """A fully connected network: `hidden_layers` hidden layers and a linear readout, all with the same weight and bias
+    scales.
 
     Parameters
     ----------
-    hidden_layers : int >= 0. The networks of [shwartzziv2019]_ have three fully connected layers: two hidden ones and the readout.
+    hidden_layers : int >= 0. The networks of [shwartzziv2019]_ have three fully connected layers: two hidden ones and
+        the readout.
     activation : "erf", "relu", "gelu", "sin" or "linear".
     w_std, b_std : standard deviations of weights (times 1/sqrt(fan-in)) and of biases at initialisation.
     width, n_outputs : of the finite network; the kernels do not depend on them.
@@ -66,7 +68,8 @@ def mlp(
     for _ in range(hidden_layers):
         layers += [stax.Dense(width, W_std=w_std, b_std=b_std), *_activation(stax, activation)]
     layers.append(stax.Dense(n_outputs, W_std=w_std, b_std=b_std))
-    return Network(*stax.serial(*layers), settings=settings)
+    init_fn, apply_fn, kernel_fn = stax.serial(*layers)
+    return Network(init_fn, apply_fn, kernel_fn, settings)
 
 
 def cnn(
@@ -79,10 +82,11 @@ def cnn(
     channels: int = 128,
     n_outputs: int = 1,
 ) -> Network:
-    """A convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all pixels.
+    """A convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all
+    pixels.
 
-    Inputs have shape (n, height, width, colours). Parameters are those of :func:`mlp`, with `channels` for the width; the default is the
-    two-layer network of the MNIST parity experiment of [shwartzziv2019]_.
+    Inputs have shape (n, height, width, colours). Parameters are those of :func:`mlp`, with `channels` for the width;
+    the default is the two-layer network of the MNIST parity experiment of [shwartzziv2019]_.
     """
     settings = _settings("cnn", conv_layers, "conv_layers", activation, w_std, b_std, channels, n_outputs)
     if len(filter_shape) != 2 or min(filter_shape) < 1:
@@ -93,7 +97,8 @@ def cnn(
         convolution = stax.Conv(channels, filter_shape, padding="SAME", W_std=w_std, b_std=b_std)
         layers += [convolution, *_activation(stax, activation)]
     layers += [stax.Flatten(), stax.Dense(n_outputs, W_std=w_std, b_std=b_std)]
-    return Network(*stax.serial(*layers), settings={**settings, "filter_shape": list(filter_shape)})
+    init_fn, apply_fn, kernel_fn = stax.serial(*layers)
+    return Network(init_fn, apply_fn, kernel_fn, {**settings, "filter_shape": list(filter_shape)})
 
 
 def _settings(

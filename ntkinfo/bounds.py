@@ -1,7 +1,7 @@
 r"""Generalisation bounds. Each result says what it bounds, what it assumes, and whether it is vacuous.
 
-Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1 error, whose means
-under the Gaussian law of an ensemble are computed exactly. Informations are in nats.
+Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1
+error, whose means under the Gaussian law of an ensemble are computed exactly. Informations are in nats.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.special import ndtr, rel_entr
 
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import quantity
-from ntkinfo.ensemble import Law, Marginals
+from ntkinfo.laws import Law, Marginals
 from ntkinfo.predictive import _labels
 
 Subject = Literal["risk", "generalisation gap"]
@@ -95,7 +95,8 @@ def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
 
 
 def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
-    r"""Expected generalisation gap from the information I(W;Z_i) about each single sample; never worse than :func:`xu_raginsky`.
+    r"""Expected generalisation gap from the information I(W;Z_i) about each single sample; never worse than
+    :func:`xu_raginsky`.
 
     .. math:: |E\,\mathrm{gen}| \le \frac1n \sum_i \sqrt{2\sigma^2 I(W;Z_i)}
 
@@ -221,12 +222,16 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
     with np.errstate(over="ignore"):
         cells = np.exp(np.float64(_information("information", information)))
     value = np.sqrt((cells + np.log(1 / _confidence(delta))) / (2 * size))
-    assumption = "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; not a theorem for a learned T"
+    assumption = (
+        "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; "
+        "not a theorem for a learned T"
+    )
     return _bound("input compression", value, "generalisation gap", assumption, "[shwartzziv2019b]_ theorem 1")
 
 
 def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
-    r"""The exact finite form of :func:`input_compression`: all 2^{|T|} labellings of |T| cells, by Hoeffding and a union bound.
+    r"""The exact finite form of :func:`input_compression`: all 2^{|T|} labellings of |T| cells, by Hoeffding and a
+    union bound.
 
     .. math:: \mathrm{gap} \le \sqrt{\frac{|T|\log 2 + \log(1/\delta)}{2n}}
     """
@@ -245,7 +250,8 @@ _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 
 @quantity("exact", "P(sign z ≠ y), or P(argmax z ≠ class)", "labels ±1, or one-hot rows", "derived here")
 def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
-    r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's output.
+    r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's
+    output.
 
     Parameters
     ----------
@@ -289,9 +295,11 @@ def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
 
 @quantity("exact", "E min((y - z)²/scale, 1)", "none", "derived here")
 def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> FloatArray:
-    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed form.
+    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed
+    form.
 
-    With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b², plus P(|u| > b).
+    With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b²,
+    plus P(|u| > b).
     """
     labels = _labels(law, y)
     b = np.sqrt(positive("scale", scale))

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from ntkinfo import bounds
 from ntkinfo._arrays import FloatArray, as_times
-from ntkinfo.ensemble import Ensemble, Marginals
+from ntkinfo.ensemble import Ensemble
 from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
+from ntkinfo.laws import Marginals
 from ntkinfo.parameters import parameter_kl
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def generalisation_bounds(
 ) -> BoundsTable:
     """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
-    The PAC-Bayes bounds hold for the linearised model (exactly where K = Θ); Xu-Raginsky's holds in expectation, with the KL averaged over
-    data sets, of which this is one; the input-compression bound is a heuristic, with I(Z;X|D) of the training inputs.
+    The PAC-Bayes bounds hold for the linearised model (exactly where K = Θ); Xu-Raginsky's holds in expectation, with
+    the KL averaged over data sets, of which this is one; the input-compression bound is a heuristic, with I(Z;X|D) of
+    the training inputs.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ from dualib.measures import Units, to_units
 from ntkinfo import _io, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
 from ntkinfo._quantity import Quantity
-from ntkinfo.ensemble import Ensemble, Law, Marginals
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.laws import Law, Marginals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ class _Table:
         self.columns: list[Column] = []
 
     def add(self, name: str, unit: str, function: Callable[..., Any], value: ArrayLike, **changes: str) -> None:
-        record: Quantity = replace(function.quantity, **changes)  # type: ignore[attr-defined, arg-type]
+        record: Quantity = replace(function.quantity, **changes)  # type: ignore[attr-defined]
         self.values[name] = np.asarray(value, dtype=np.float64)
         self.columns.append(Column(name, unit, record.kind, record.assumption, record.source, record.name))
 
@@ -129,14 +130,16 @@ def information_curve(
     ----------
     ensemble : Ensemble.
     taus : array, shape (T,), of times of the loss ½‖f - Y‖².
-    x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test points. The training
-        points cost 2n³ operations a time.
+    x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
+        points. The training points cost 2n³ operations a time.
     y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
-    entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels' covariance (the columns are
-        then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or one-hot.
+    entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
+        covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or
+        one-hot.
     label_noise : s² of Y|X, for the optimism and for I(z;Y|X,x), I(θ;Y|X).
-    output_noise : variance of Gaussian noise added to every output before its information is taken. Without it informations diverge as
-        outputs become deterministic (a centred ensemble, training points after a long time), and are reported as infinite.
+    output_noise : variance of Gaussian noise added to every output before its information is taken. Without it
+        informations diverge as outputs become deterministic (a centred ensemble, training points after a long time),
+        and are reported as infinite.
     weight_noise : variance of the noise added to the parameters in their finite KL.
     seed : of the samples that more than one output need (InfoNCE).
     progress : show a progress bar; by default only on a terminal.
@@ -156,8 +159,8 @@ def information_curve(
     if where not in ("test", "train"):
         raise ValueError(f'x must be "test" or "train", got {x!r}')
     labels = _labels(ensemble, where, y_test)
-    for name, value in (("label_noise", label_noise), ("output_noise", output_noise)):
-        positive(name, value, zero=True)
+    positive("label_noise", label_noise, zero=True)
+    positive("output_noise", output_noise, zero=True)
     positive("weight_noise", weight_noise)
     table = _Table()
     _parameter_columns(table, ensemble, times, label_noise, weight_noise)
@@ -179,13 +182,14 @@ def information_curve(
 def _labels(ensemble: Ensemble, where: str, y_test: ArrayLike | None) -> FloatArray | None:
     if where == "train":
         return ensemble.y_train
-    ensemble._need_test()
+    ensemble.need_test()
     if y_test is None:
         return None
     labels = as_columns("y_test", y_test, ensemble.n_test, f"{ensemble.n_test} test points")
     if labels.shape[1] != ensemble.n_outputs:
         raise ValueError(
-            f"y_test has shape {np.shape(y_test)}, but y_train of shape {ensemble.y_train.shape} has {ensemble.n_outputs} outputs"
+            f"y_test has shape {np.shape(y_test)}, but y_train of shape {ensemble.y_train.shape} has "
+            f"{ensemble.n_outputs} outputs"
         )
     return labels
 
@@ -312,18 +316,17 @@ def _input_columns(table: _Table, law: Marginals, seed: int) -> None:
         table.add("i_zx_exact", "nats", i.input_information, inside)
         table.add("i_zx_leave_one_out_upper", "nats", i.input_information_leave_one_out, without)
     else:
-        for name, function in (
-            ("i_zx_infonce_lower", i.input_information_infonce),
-            ("i_zx_leave_one_out_upper", i.input_information_leave_one_out_sampled),
-        ):
-            value, error = function(law, seed)
-            table.add(name, "nats", function, value)
-            table.add(f"{name}_standard_error", "nats", function, error)
-    for name, function in (
-        ("i_zx_kolchinsky_tracey_lower", i.input_information_kolchinsky_tracey_lower),
-        ("i_zx_kolchinsky_tracey_upper", i.input_information_kolchinsky_tracey_upper),
-    ):
-        table.add(name, "nats", function, function(law))
+        lower, upper = i.input_information_infonce, i.input_information_leave_one_out_sampled
+        _sampled_columns(table, "i_zx_infonce_lower", lower, lower(law, seed))
+        _sampled_columns(table, "i_zx_leave_one_out_upper", upper, upper(law, seed))
+    low, high = i.input_information_kolchinsky_tracey_lower, i.input_information_kolchinsky_tracey_upper
+    table.add("i_zx_kolchinsky_tracey_lower", "nats", low, low(law))
+    table.add("i_zx_kolchinsky_tracey_upper", "nats", high, high(law))
+
+
+def _sampled_columns(table: _Table, name: str, function: Callable[..., Any], result: tuple[FloatArray, ...]) -> None:
+    table.add(name, "nats", function, result[0])
+    table.add(f"{name}_standard_error", "nats", function, result[1], kind="estimate")
 
 
 def _settings(

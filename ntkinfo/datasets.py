@@ -48,14 +48,15 @@ def gaussian_task(
     information: float = 0.445,
     seed: int = 0,
 ) -> Dataset:
-    r"""The jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck curve.
+    r"""The jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck
+    curve.
 
     L and A have independent standard normal entries; Y is scaled to unit mean variance, and σ is chosen such that
 
     .. math:: I(X;Y) = \tfrac12 \log\det\left(I + \sigma^{-2} A L L^\top A^\top\right)
 
-    is `information`. The published experiments do not state A, L or the sample sizes; the default is near the value at which their curves
-    level off.
+    is `information`. The published experiments do not state A, L or the sample sizes; the default is near the value at
+    which their curves level off.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 r"""Infinite ensembles of infinitely wide networks: the eigenmodes of Θ once, the Gaussian law at every training time.
 
-With loss ½‖f - Y‖², learning rule and ridge ρ, mode j of Θ = V Λ V^T has rate s_j = λ_j + ρ, response a_j(τ) = (1 - e_j(τ))/s_j and residual
-r_j = 1 - λ_j a_j. Writing A = V diag(a) V^T, the outputs at time τ are z(x) = z_0(x) - Θ_x A (z_0 - Y), with z_0 ~ N(0, K).
+With loss ½‖f - Y‖², learning rule and ridge ρ, mode j of Θ = V Λ V^T has rate s_j = λ_j + ρ, response a_j(τ) = (1 -
+e_j(τ))/s_j and residual r_j = 1 - λ_j a_j. Writing A = V diag(a) V^T, the outputs at time τ are z(x) = z_0(x) - Θ_x A
+(z_0 - Y), with z_0 ~ N(0, K).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy.linalg import blas, lapack
 
 from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
 from ntkinfo.kernels import Kernels
+from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
 
 Points = Literal["train", "test"]
@@ -25,88 +27,27 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
-    """A Gaussian law of the outputs on n points: k independent outputs with one covariance. Leading axes, if any, are times.
-
-    Attributes
-    ----------
-    mean : array, shape (..., n, k).
-    covariance : array, shape (..., n, n), the same for each output.
-    """
-
-    mean: FloatArray
-    covariance: FloatArray
-
-    @property
-    def variance(self) -> FloatArray:
-        """The variance of each point's outputs, shape (..., n)."""
-        return np.diagonal(self.covariance, axis1=-2, axis2=-1)
-
-    def marginals(self) -> Marginals:
-        """The law of single points, without their covariances."""
-        return Marginals(self.mean, self.variance)
-
-    def with_output_noise(self, variance: float) -> Law:
-        """The law of the outputs plus independent Gaussian noise of that variance."""
-        return Law(self.mean, self.covariance + positive("variance", variance, zero=True) * np.eye(self.mean.shape[-2]))
-
-    def __iter__(self) -> Iterator[FloatArray]:
-        return iter((self.mean, self.covariance))
-
-
-@dataclass(frozen=True, eq=False)
-class Marginals:
-    """The Gaussian law of each point by itself. Leading axes, if any, are times.
-
-    Attributes
-    ----------
-    mean : array, shape (..., n, k).
-    variance : array, shape (..., n), the same for each output; an exact 0 where it is below the rounding error of its computation.
-    """
-
-    mean: FloatArray
-    variance: FloatArray
-
-    def with_output_noise(self, variance: float) -> Marginals:
-        """The law of the outputs plus independent Gaussian noise of that variance."""
-        return Marginals(self.mean, self.variance + positive("variance", variance, zero=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """The functions of an eigenvalue on which everything depends, at T times; each has shape (T, n)."""
-
-    decay: FloatArray
-    """e: what is left of a mode's error, without ridge."""
-    response: FloatArray
-    """a = (1 - e)/(λ + ρ); 0 for the modes in the null space of Θ, which are never seen."""
-    fitted: FloatArray
-    """λa: the fraction of the label that is fitted."""
-    residual: FloatArray
-    """r = 1 - λa; equal to e without ridge."""
-    log_residual: FloatArray
-    """log |r|, computed without forming r, so that it does not underflow."""
-
-
-@dataclass(frozen=True, eq=False)
 class Ensemble:
-    r"""An infinite ensemble: all infinitely wide networks that start from N(0, I) parameters and train on the same data.
+    r"""An infinite ensemble: all infinitely wide networks that start from N(0, I) parameters and train on the same
+    data.
 
     Parameters
     ----------
     kernels : Kernels on n training points (and m test points).
     y_train : array, shape (n,) or (n, k).
-    ridge : ρ >= 0, penalty ½ρ‖θ - θ_0‖² towards the initialisation (neural-tangents' ``diag_reg`` on the absolute scale).
+    ridge : ρ >= 0, penalty ½ρ‖θ - θ_0‖² towards the initialisation (neural-tangents' ``diag_reg`` on the absolute
+        scale).
     learning_rule : GradientFlow() or GradientDescent(step).
-    mode : "ntk" trains all layers, "nngp" the last layer only (then Θ is K, and τ → ∞ is the noise-free Gaussian process posterior).
+    mode : "ntk" trains all layers, "nngp" the last layer only (then Θ is K, and τ → ∞ is the noise-free Gaussian
+        process posterior).
     centred : train f(θ) - f(θ_0), a network whose output is zero at initialisation; its law has no variance.
-    rank_tolerance : eigenvalues of Θ at most this fraction of the largest count as zero; by default n times machine precision, or the
-        size of the most negative eigenvalue where that is larger.
+    rank_tolerance : eigenvalues of Θ at most this fraction of the largest count as zero; by default n times machine
+        precision, or the size of the most negative eigenvalue where that is larger.
 
     Raises
     ------
-    ValueError: labels that do not match the kernels (both shapes are printed), an unstable step, a test-train kernel that sees the null
-        space of Θ (so that the blocks cannot belong to one kernel), or a parameter out of range.
+    ValueError: labels that do not match the kernels (both shapes are printed), an unstable step, a test-train kernel
+        that sees the null space of Θ (so that the blocks cannot belong to one kernel), or a parameter out of range.
 
     References
     ----------
@@ -161,10 +102,16 @@ class Ensemble:
     @property
     def theta_test(self) -> FloatArray:
         """Θ between test points, shape (m, m)."""
-        self._need_test()
+        self.need_test()
         return self.kernels.ntk_test if self.mode == "ntk" else self.kernels.nngp_test  # type: ignore[return-value]
 
-    def _need_test(self) -> None:
+    @property
+    def _initial_test(self) -> FloatArray:
+        self.need_test()
+        return self.kernels.nngp_test  # type: ignore[return-value]
+
+    def need_test(self) -> None:
+        """Raise unless the kernels have test points."""
         if self.n_test == 0:
             raise ValueError(
                 "these kernels have no test points: give all four test blocks to Kernels, or use on='train'"
@@ -226,7 +173,9 @@ class Ensemble:
 
     @cached_property
     def inverse_nngp_modes(self) -> FloatArray | None:
-        """(V^T K V)^{-1}, zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on the rest."""
+        """(V^T K V)^{-1}, zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on
+        the rest.
+        """
         modes, seen = self.nngp_modes, ~self._null
         diagonal = np.diagonal(modes)
         if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * _EPS * diagonal.max():
@@ -256,7 +205,7 @@ class Ensemble:
     @cached_property
     def test_modes(self) -> tuple[FloatArray, FloatArray]:
         """Θ_x V (zero on the null space) and K_x V, shape (m, n) each."""
-        self._need_test()
+        self.need_test()
         kernels = self.kernels
         theta = kernels.ntk_test_train if self.mode == "ntk" else kernels.nngp_test_train
         seen = theta @ self.eigenvectors  # type: ignore[operator]
@@ -264,8 +213,9 @@ class Ensemble:
         scale = float(np.diagonal(self.theta_test).max()) * float(self.eigenvalues[-1])
         if self._null.any() and float(np.abs(seen[:, self._null]).max()) > 1e-3 * np.sqrt(scale):
             raise ValueError(
-                "the test-train kernel has a component in the null space of the training kernel, which no kernel function has: check that "
-                "the blocks come from one kernel on the same training points in the same order (or lower rank_tolerance)"
+                "the test-train kernel has a component in the null space of the training kernel, which no kernel "
+                "function has: check that the blocks come from one kernel on the same training points in the same order "
+                "(or lower rank_tolerance)"
             )
         return np.where(self._null, 0.0, seen), initial
 
@@ -334,20 +284,24 @@ class Ensemble:
         return Law(mean, 0.5 * (covariance + covariance.T))
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
-        """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with a time axis)."""
+        """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
+        a time axis).
+        """
         for where, projected, half, mean in self._test_batches(taus):
             if half is None:
                 yield where, Law(mean, np.zeros((mean.shape[0], self.n_test, self.n_test)))
                 continue
             cross = half @ projected.transpose(0, 2, 1)
             cross -= projected @ self.test_modes[1].T
-            covariance = self.kernels.nngp_test + cross + cross.transpose(0, 2, 1)
+            covariance = self._initial_test + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
             covariance[:, index, index] = self._above_rounding(covariance[:, index, index], projected, half)
             yield where, Law(mean, covariance)
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
-        """The law of single points at many times: mean (T, points, k), variance (T, points). On "train" it takes 2n³ operations a time."""
+        """The law of single points at many times: mean (T, points, k), variance (T, points). On "train" it takes 2n³
+        operations a time.
+        """
         if on == "train":
             return self._train_marginals(taus)
         n_times = np.atleast_1d(as_times(taus)).size
@@ -356,7 +310,7 @@ class Ensemble:
             mean[where] = batch_mean
             if half is not None:
                 raw = (
-                    np.diagonal(self.kernels.nngp_test)
+                    np.diagonal(self._initial_test)
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
@@ -397,7 +351,7 @@ class Ensemble:
 
     def _above_rounding(self, variance: FloatArray, projected: FloatArray, half: FloatArray) -> FloatArray:
         """The variance, with what is below the rounding error of the sum that gave it set to 0."""
-        terms = np.diagonal(self.kernels.nngp_test) + np.sqrt(_row_dots(half, half)) * np.sqrt(
+        terms = np.diagonal(self._initial_test) + np.sqrt(_row_dots(half, half)) * np.sqrt(
             _row_dots(projected, projected)
         )
         return np.where(variance > 16 * _EPS * terms, variance, 0.0)

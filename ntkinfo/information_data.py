@@ -8,7 +8,8 @@ from scipy.linalg import LinAlgError, cholesky, lapack
 
 from ntkinfo._arrays import FloatArray, as_shape, as_symmetric, check_positive_semidefinite, positive
 from ntkinfo._quantity import quantity
-from ntkinfo.ensemble import Ensemble, Law, Marginals, Points
+from ntkinfo.ensemble import Ensemble, Points
+from ntkinfo.laws import Law, Marginals
 
 
 @quantity("upper bound", "I(z;D|x) per point", "on averaging over data sets D", "[shwartzziv2019]_ eq. 14")
@@ -59,12 +60,13 @@ def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
 def data_information_joint(law: Law, prior: Law) -> FloatArray:
     r"""KL divergence between the laws of all outputs together, in nats; at least the largest of the single points.
 
-    .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1}\Sigma - m - \log\det K^{-1}\Sigma\right] + \tfrac12 \mathrm{Tr}\,(\mu-\mu_0)^\top K^{-1}(\mu-\mu_0)
+    .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1}\Sigma - m - \log\det K^{-1}\Sigma\right]
+              + \tfrac12 \mathrm{Tr}\,(\mu-\mu_0)^\top K^{-1}(\mu-\mu_0)
 
     Returns
     -------
-    array of the law's leading shape; +inf where the joint law is degenerate (as on the training set after a long time, for which
-    :func:`data_information_train` does not go through the collapsed covariance).
+    array of the law's leading shape; +inf where the joint law is degenerate (as on the training set after a long time,
+    for which :func:`data_information_train` does not go through the collapsed covariance).
     """
     _same_points(law, prior)
     m, k = law.mean.shape[-2:]
@@ -93,11 +95,13 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1} R K R - n - 2 \log\det R\right] + \tfrac12 \mathrm{Tr}\,\mu^\top K^{-1}\mu
 
-    The log-determinant comes from the spectrum, never from the collapsed covariance. Precision falls with the condition number of K.
+    The log-determinant comes from the spectrum, never from the collapsed covariance. Precision falls with the condition
+    number of K.
 
     Returns
     -------
-    array of the shape of `tau`; +inf for τ > 0 where K is singular on a direction that is trained, or for a centred ensemble.
+    array of the shape of `tau`; +inf for τ > 0 where K is singular on a direction that is trained, or for a centred
+    ensemble.
     """
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0

@@ -1,7 +1,7 @@
 r"""Information that outputs keep about inputs, I(Z;X|D), for the input that is uniform on the N points of a law.
 
-Two different things are bounded here, and each function says which: the information about that N-point input (at most log N), and the
-information about the population the points were drawn from, on averaging over the draw.
+Two different things are bounded here, and each function says which: the information about that N-point input (at most
+log N), and the information about the population the points were drawn from, on averaging over the draw.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import quantity
-from ntkinfo.ensemble import Law, Marginals
+from ntkinfo.laws import Law, Marginals
 
 _STEPS_PER_SIGMA = 2.5
 _REACH = 9.0
@@ -32,8 +32,9 @@ def input_information(law: Law | Marginals) -> FloatArray:
 
     .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
 
-    The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes where the widths are
-    too different for one grid); points without variance are atoms and counted exactly, so that distinct deterministic outputs give log N.
+    The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes
+    where the widths are too different for one grid); points without variance are atoms and counted exactly, so that
+    distinct deterministic outputs give log N.
 
     Returns
     -------
@@ -122,7 +123,9 @@ def _density_information(mean: FloatArray, sigma: FloatArray, leave_one_out: boo
 
 
 def _log_sum_of_others(log_p: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray) -> FloatArray:
-    """log Σ_{j≠i} p_j for each i, without cancellation: the largest term of each row is left out by summing the others afresh."""
+    """log Σ_{j≠i} p_j for each i, without cancellation: the largest term of each row is left out by summing the others
+    afresh.
+    """
     rows, first = np.arange(log_p.shape[0]), log_p.argmax(axis=1)
     share = scaled / sums
     share[rows, first] = 0.0
@@ -234,7 +237,9 @@ def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1)
 def input_information_leave_one_out_sampled(
     law: Law | Marginals, seed: int, samples: int = 1
 ) -> tuple[FloatArray, FloatArray]:
-    """As :func:`input_information_infonce`, with a point left out of its own mixture: an upper bound, for any number of outputs."""
+    """As :func:`input_information_infonce`, with a point left out of its own mixture: an upper bound, for any number of
+    outputs.
+    """
     return _sampled(law, seed, samples, leave_one_out=True)
 
 
@@ -266,7 +271,9 @@ def _standard_error(ratios: FloatArray) -> float:
 
 
 def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:
-    """log p(z_i|x_i) / mixture(z_i) of each point; among atoms, densities are compared as the limit of small equal variances."""
+    """log p(z_i|x_i) / mixture(z_i) of each point; among atoms, densities are compared as the limit of small equal
+    variances.
+    """
     n, k = mean.shape
     squares = ((z[:, None, :] - mean) ** 2).sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -32,8 +32,8 @@ class Kernels:
     Raises
     ------
     TypeError: single-precision or non-real input (with the reason).
-    ValueError: shapes that do not match (both are printed), entries that are not finite, a kernel that is not symmetric, or one that is
-        not positive semi-definite (with its smallest eigenvalue and the remedy).
+    ValueError: shapes that do not match (both are printed), entries that are not finite, a kernel that is not
+        symmetric, or one that is not positive semi-definite (with its smallest eigenvalue and the remedy).
     """
 
     ntk: FloatArray
@@ -103,11 +103,11 @@ class Kernels:
 
         Parameters
         ----------
-        kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``, as from :func:`ntkinfo.mlp` or ``stax.serial``; x2 may be
-            None for x1.
+        kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``, as from :func:`ntkinfo.mlp` or
+            ``stax.serial``; x2 may be None for x1.
         x_train, x_test : arrays, shapes (n, ...) and (m, ...).
-        batch_size : points on the side of a block; by default the largest for which a block's work fits in `working_memory_gib`. The
-            results take 16 (n² + nm + m²) bytes besides.
+        batch_size : points on the side of a block; by default the largest for which a block's work fits in
+            `working_memory_gib`. The results take 16 (n² + nm + m²) bytes besides.
         jit : compile `kernel_fn` with JAX; False for a kernel function written in NumPy.
         progress : show a progress bar; by default only on a terminal.
 
@@ -125,7 +125,7 @@ class Kernels:
             test = _inputs("x_test", x_test)
             if test.shape[1:] != train.shape[1:]:
                 raise ValueError(
-                    f"x_test has shape {test.shape}, but x_train of shape {train.shape} asks for (m, {str(train.shape[1:])[1:]}"
+                    f"x_test has shape {test.shape}, but x_train of shape {train.shape} has other features"
                 )
             points.append(test)
         size = batch_size if batch_size is not None else _block_side(train.shape, working_memory_gib)
@@ -163,7 +163,9 @@ def _inputs(name: str, value: ArrayLike) -> FloatArray:
 
 
 def _block_side(shape: tuple[int, ...], memory_gib: float) -> int:
-    """The side of a block whose work fits in `memory_gib`: a convolutional kernel keeps one entry per pixel and pair of points."""
+    """The side of a block whose work fits in `memory_gib`: a convolutional kernel keeps one entry per pixel and pair of
+    points.
+    """
     pixels = int(np.prod(shape[1:-1])) if len(shape) > 2 else 1
     side = int(np.sqrt(memory_gib * 2**30 / (8 * _WORKING_COPIES * pixels)))
     return max(1, min(side, 1024))
@@ -215,7 +217,9 @@ def _blockwise(
 
 
 def _blocks(x: FloatArray, size: int) -> Iterator[tuple[slice, FloatArray]]:
-    """Slices of at most `size` points; the last is filled up with copies of the last point, so that all are compiled once."""
+    """Slices of at most `size` points; the last is filled up with copies of the last point, so that all are compiled
+    once.
+    """
     size = min(size, x.shape[0])
     for start in range(0, x.shape[0], size):
         stop = min(start + size, x.shape[0])
@@ -230,6 +234,6 @@ def _check_block(block: FloatArray, rows: int, columns: int) -> None:
         _arrays.as_float64("the kernel function's result", block)
     if block.shape != (rows, columns):
         raise ValueError(
-            f"kernel_fn returned shape {block.shape} for {rows} and {columns} points; it must be ({rows}, {columns}). End the network in "
-            "a readout (Flatten or pooling, then Dense), with the output axis traced out."
+            f"kernel_fn returned shape {block.shape} for {rows} and {columns} points; it must be ({rows}, {columns}). "
+            "End the network in a readout (Flatten or pooling, then Dense), with the output axis traced out."
         )

@@ -1,9 +1,10 @@
 r"""Learning rules: how each mode of the kernel is fitted in time; and the units of training time.
 
-Every quantity of an infinite ensemble depends on the learning rule through one function of the eigenvalues only. A mode with decay rate
-s = λ + ridge has at time τ the decay e(s), and the response a(s) = (1 - e(s))/s.
+Every quantity of an infinite ensemble depends on the learning rule through one function of the eigenvalues only. A mode
+with decay rate s = λ + ridge has at time τ the decay e(s), and the response a(s) = (1 - e(s))/s.
 
-The time τ of this package belongs to the loss ½‖f - Y‖² (a sum over points and outputs), so that gradient flow is dz/dτ = -Θ(z - Y).
+The time τ of this package belongs to the loss ½‖f - Y‖² (a sum over points and outputs), so that gradient flow is dz/dτ
+= -Θ(z - Y).
 """
 
 from __future__ import annotations
@@ -57,12 +58,13 @@ class GradientDescent:
     Parameters
     ----------
     step : float > 0
-        η of the loss ½‖f - Y‖². For neural-tangents' loss (a mean over n points and k outputs) it is learning_rate / (n k).
+        η of the loss ½‖f - Y‖². For neural-tangents' loss (a mean over n points and k outputs) it is learning_rate / (n
+        k).
 
     Raises
     ------
-    ValueError: on construction of an ensemble, if η times the largest rate is 2 or more (descent would diverge); at a time that is no
-        whole number of steps (use :meth:`round` to get admissible times).
+    ValueError: on construction of an ensemble, if η times the largest rate is 2 or more (descent would diverge); at a
+        time that is no whole number of steps (use :meth:`round` to get admissible times).
     """
 
     step: float

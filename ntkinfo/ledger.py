@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ModeLedger:
-    """Contributions of the modes, largest eigenvalue first; each array has shape (n,), and sums to the quantity it is named after.
+    """Contributions of the modes, largest eigenvalue first; each array has shape (n,), and sums to the quantity it is
+    named after.
 
     Attributes
     ----------

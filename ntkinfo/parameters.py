@@ -1,9 +1,11 @@
-r"""Information in the parameters: KL(p(θ_τ|D) ‖ p_0) of the linearised model, its published form, and its finite alternatives.
+r"""Information in the parameters: KL(p(θ_τ|D) ‖ p_0) of the linearised model, its published form, and its finite
+alternatives.
 
-On averaging over data sets D each KL is an upper bound on I(θ_τ;D). The linearised model is exact where z_0 = Jθ_0, hence K = Θ: for linear
-models, and for last-layer training of any infinitely wide network (mode="nngp"). For other networks E‖Δθ‖² is exact, and the KL holds the
-initial output's covariance K but a linear network's divergence of the flow; it is labelled "linearised". All values are in nats and have
-the shape of `tau`; k outputs have k times the label-free terms.
+On averaging over data sets D each KL is an upper bound on I(θ_τ;D). The linearised model is exact where z_0 = Jθ_0,
+hence K = Θ: for linear models, and for last-layer training of any infinitely wide network (mode="nngp"). For other
+networks E‖Δθ‖² is exact, and the KL holds the initial output's covariance K but a linear network's divergence of the
+flow; it is labelled "linearised". All values are in nats and have the shape of `tau`; k outputs have k times the
+label-free terms.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from ntkinfo._arrays import FloatArray, as_shape, as_symmetric, as_times, check_positive_semidefinite, positive
 from ntkinfo._quantity import quantity
-from ntkinfo.ensemble import Ensemble, Spectrum
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow
 
 _LINEARISED = "linearised model; exact where K = Θ"
@@ -43,10 +46,11 @@ def _log_gap(f: FloatArray, log_rest: FloatArray) -> FloatArray:
 def parameter_kl(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     r"""KL divergence of the trained parameters from the initial ones, linearised.
 
-    .. math:: -k\log\det R - k\,\mathrm{Tr}\,\Theta A + \tfrac k2 \mathrm{Tr}\,K A\Theta A + \tfrac12 \mathrm{Tr}\,Y^\top A\Theta A Y
+    .. math:: -k\log\det R - k\,\mathrm{Tr}\,\Theta A + \tfrac k2 \mathrm{Tr}\,K A\Theta A
+              + \tfrac12 \mathrm{Tr}\,Y^\top A\Theta A Y
 
-    For gradient flow -log det R = τ Tr Θ: it diverges, for the trained parameters keep no variance on the row space of J. A centred
-    ensemble keeps it all, and has the last term only.
+    For gradient flow -log det R = τ Tr Θ: it diverges, for the trained parameters keep no variance on the row space of
+    J. A centred ensemble keeps it all, and has the last term only.
 
     Returns
     -------
@@ -65,8 +69,8 @@ def parameter_kl_published(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
     .. math:: k\,\tau\,\mathrm{Tr}\,\Theta + k\,\mathrm{Tr}\,K A\Theta A + \mathrm{Tr}\,Y^\top A\Theta A Y
 
-    Written for gradient flow; other rules have -k log det R in place of the first term. For linear models it is at least
-    :func:`parameter_kl`; for deep nonlinear networks it is no safe bound.
+    Written for gradient flow; other rules have -k log det R in place of the first term. For linear models it is at
+    least :func:`parameter_kl`; for deep nonlinear networks it is no safe bound.
     """
     spectrum = ensemble.spectrum(tau)
     value = _displacement(ensemble, spectrum).sum(axis=-1) - ensemble.n_outputs * spectrum.log_residual.sum(axis=-1)
@@ -101,7 +105,8 @@ def parameter_kl_rate(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 def parameter_kl_ridge(ensemble: Ensemble, ridge: float) -> float:
     r"""KL at the fixed point of training with a ridge: a finite alternative, in nats.
 
-    .. math:: k\log\det(I + \Theta/\rho) - k\,\mathrm{Tr}\,\Theta(\Theta+\rho)^{-1} + \tfrac k2\mathrm{Tr}\,K\Theta(\Theta+\rho)^{-2}
+    .. math:: k\log\det(I + \Theta/\rho) - k\,\mathrm{Tr}\,\Theta(\Theta+\rho)^{-1}
+              + \tfrac k2\mathrm{Tr}\,K\Theta(\Theta+\rho)^{-2}
               + \tfrac12\mathrm{Tr}\,Y^\top(\Theta+\rho)^{-1}\Theta(\Theta+\rho)^{-1}Y
     """
     rho, values, k = positive("ridge", ridge), ensemble.eigenvalues, ensemble.n_outputs
@@ -113,7 +118,8 @@ def parameter_kl_ridge(ensemble: Ensemble, ridge: float) -> float:
 
 @quantity("upper bound", "I(θ + noise;D)", "linear model (K = Θ); a bound on averaging over D", "derived here")
 def parameter_kl_weight_noise(ensemble: Ensemble, tau: ArrayLike, weight_noise: float) -> FloatArray:
-    r"""KL between trained and initial parameters, each with independent Gaussian noise of variance σ² added: finite at all times, in nats.
+    r"""KL between trained and initial parameters, each with independent Gaussian noise of variance σ² added: finite at
+    all times, in nats.
 
     .. math:: \frac k2\sum_j\left[\frac{r_j^2+\sigma^2}{1+\sigma^2} - 1 + \log\frac{1+\sigma^2}{r_j^2+\sigma^2}\right]
               + \frac12 \sum_j \frac{\lambda_j a_j^2\|y_j\|^2}{1+\sigma^2}
@@ -133,7 +139,8 @@ def parameter_information(ensemble: Ensemble, tau: ArrayLike, label_noise: float
 
     .. math:: I(\theta;Y|X) = \frac k2\sum_j\log\left(1 + \frac{s^2\lambda_j a_j^2}{r_j^2}\right)
 
-    For gradient flow ½ log det(I + s² Θ^{-1}(e^{τΘ} - I)²): it diverges as k τ Tr Θ, its mode terms being added in logarithms.
+    For gradient flow ½ log det(I + s² Θ^{-1}(e^{τΘ} - I)²): it diverges as k τ Tr Θ, its mode terms being added in
+    logarithms.
     """
     s2, spectrum = positive("label_noise", label_noise, zero=True), ensemble.spectrum(tau)
     if ensemble.centred:
@@ -232,7 +239,8 @@ def path_length_lower(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 def path_length_upper_modes(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     r"""Mode by mode: E L ≤ Σ_j λ_j a_j E‖r_j‖, with the mean norm of the Gaussian r_j ~ N(y_j, κ_j I_k) in closed form.
 
-    For one output the folded normal √(2κ/π) e^{-y²/2κ} + |y| erf(|y|/√(2κ)). Discrete descent has (1 - |e|)/(1 - |1 - ηs|) η in place of a.
+    For one output the folded normal √(2κ/π) e^{-y²/2κ} + |y| erf(|y|/√(2κ)). Discrete descent has (1 - |e|)/(1 - |1 -
+    ηs|) η in place of a.
     """
     spectrum, values = ensemble.spectrum(tau), ensemble.eigenvalues
     length = spectrum.fitted
@@ -247,7 +255,9 @@ def path_length_upper_modes(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
 
 def _mean_norm(mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """E‖r‖ for r ~ N(mean, variance I_k), rows of `mean`: a Laguerre function, in its asymptotic form for a large ratio."""
+    """E‖r‖ for r ~ N(mean, variance I_k), rows of `mean`: a Laguerre function, in its asymptotic form for a large
+    ratio.
+    """
     from scipy.special import gammaln, hyp1f1
 
     k = mean.shape[1]
@@ -264,8 +274,9 @@ def _mean_norm(mean: FloatArray, variance: FloatArray) -> FloatArray:
 def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     r"""Speed by Jensen's inequality: E L ≤ ∫_0^τ √Tr(M Θ² e^{-2s(Θ+ρ)}) ds with M = kK + YY^T.
 
-    The integral is by Gauss-Legendre quadrature on a geometric grid, to 1e-9. For discrete descent the sum over steps is bounded by its
-    first term plus the integral of the falling speed. At τ = ∞ it stops where nothing is left to move.
+    The integral is by Gauss-Legendre quadrature on a geometric grid, to 1e-9. For discrete descent the sum over steps
+    is bounded by its first term plus the integral of the falling speed. At τ = ∞ it stops where nothing is left to
+    move.
     """
     times = np.atleast_1d(as_times(tau))
     rule, step = ensemble.learning_rule, getattr(ensemble.learning_rule, "step", 0.0)

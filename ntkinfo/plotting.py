@@ -1,4 +1,6 @@
-"""Figures. Each function draws on an Axes and returns it; matplotlib is imported on first use and its settings are left alone."""
+"""Figures. Each function draws on an Axes and returns it; matplotlib is imported on first use and its settings are left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ def plot_loss(curve: InformationCurve, ax: Axes | None = None) -> Axes:
 def plot_information_plane(
     curve: InformationCurve, gaussian_ib: GaussianIB | None = None, ax: Axes | None = None, units: Units = "bits"
 ) -> Axes:
-    """I(Z;Y|D) against I(Z;X|D), coloured by training time, with the exact Gaussian bottleneck curve where one is given.
+    """I(Z;Y|D) against I(Z;X|D), coloured by training time, with the exact Gaussian bottleneck curve where one is
+    given.
 
     Both coordinates are lower bounds, so that a point left of the frontier is no violation; the figure says so.
     """
@@ -138,7 +141,9 @@ def _is_information(curve: InformationCurve, name: str) -> bool:
 
 
 def plot_mode_ledger(ledger: ModeLedger, ax: Axes | None = None, units: Units = "bits") -> Axes:
-    """What each eigenmode contributes at one time: to the fit, the training error, and the information in the parameters."""
+    """What each eigenmode contributes at one time: to the fit, the training error, and the information in the
+    parameters.
+    """
     ax = _axes(ax)
     mode = np.arange(1, ledger.eigenvalue.size + 1)
     series = (
@@ -160,7 +165,9 @@ def plot_mode_ledger(ledger: ModeLedger, ax: Axes | None = None, units: Units = 
 
 
 def plot_bounds(table: BoundsTable, ax: Axes | None = None) -> Axes:
-    """Bounds on the risk against training time, with the risks; where a bound is vacuous (1 or more) is shaded and cut off."""
+    """Bounds on the risk against training time, with the risks; where a bound is vacuous (1 or more) is shaded and cut
+    off.
+    """
     ax = _axes(ax)
     ax.plot(table.tau, table.train_risk, color="0.5", linewidth=2, label="training risk")
     if table.test_risk is not None:

@@ -1,7 +1,7 @@
 r"""Losses of the predictive law, and the information that outputs have about labels, I(Z;Y|D).
 
-Laws come from :meth:`ntkinfo.Ensemble.law` or :meth:`~ntkinfo.Ensemble.marginals`; leading axes are times and are kept. Labels y have shape
-(m, k) or (m,). All logarithms are natural: losses in nats are negative log densities.
+Laws come from :meth:`ntkinfo.Ensemble.law` or :meth:`~ntkinfo.Ensemble.marginals`; leading axes are times and are kept.
+Labels y have shape (m, k) or (m,). All logarithms are natural: losses in nats are negative log densities.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from scipy.special import log_expit, logsumexp
 
 from ntkinfo._arrays import FloatArray, as_columns, positive
 from ntkinfo._quantity import quantity
-from ntkinfo.ensemble import Ensemble, Law, Marginals
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.laws import Law, Marginals
 
 Fit = Literal["same", "halves"]
 
@@ -70,7 +71,8 @@ def gibbs_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> FloatAr
 
 @quantity("exact", "-log N(y; μ, noise + Σ_xx) per point", "Gaussian observation noise", "[shwartzziv2019]_ eq. 9")
 def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> FloatArray:
-    r"""Negative log likelihood of the ensemble's mixture, averaged over points, in nats; at most :func:`gibbs_nll` (Jensen).
+    r"""Negative log likelihood of the ensemble's mixture, averaged over points, in nats; at most :func:`gibbs_nll`
+    (Jensen).
 
     .. math:: \frac{\|y - \mu\|^2}{2 (s^2 + \Sigma_{xx})} + \frac k2 \log 2\pi (s^2 + \Sigma_{xx})
     """
@@ -86,7 +88,9 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> FloatAr
     "[shwartzziv2019]_ eq. 9, all points jointly",
 )
 def bayes_nll_joint(law: Law, y: ArrayLike, noise: float = 1.0) -> FloatArray:
-    """Negative log likelihood of all labels together under the ensemble's mixture, divided by the number of points, in nats."""
+    """Negative log likelihood of all labels together under the ensemble's mixture, divided by the number of points, in
+    nats.
+    """
     labels = _labels(law, y)
     m, k = labels.shape
     factor = np.linalg.cholesky(law.covariance + positive("noise", noise) * np.eye(m))
@@ -97,7 +101,9 @@ def bayes_nll_joint(law: Law, y: ArrayLike, noise: float = 1.0) -> FloatArray:
 
 @quantity("exact", "degrees of freedom Tr ΘA", "none", "derived here")
 def degrees_of_freedom(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
-    """Effective degrees of freedom of one output, Tr ΘA (for gradient flow Tr(I - e^{-τΘ})): between 0 and the rank of Θ."""
+    """Effective degrees of freedom of one output, Tr ΘA (for gradient flow Tr(I - e^{-τΘ})): between 0 and the rank of
+    Θ.
+    """
     return ensemble.spectrum(tau).fitted.sum(axis=-1).reshape(np.shape(tau))
 
 
@@ -119,7 +125,9 @@ def expected_optimism(ensemble: Ensemble, tau: ArrayLike, label_noise: float) ->
 
 
 def gaussian_plug_in_entropy(y: ArrayLike) -> float:
-    """Entropy of the Gaussian with the sample covariance of y, in nats: H(Y) itself where Y is Gaussian, too large elsewhere."""
+    """Entropy of the Gaussian with the sample covariance of y, in nats: H(Y) itself where Y is Gaussian, too large
+    elsewhere.
+    """
     from dualib.gaussian import gaussian_entropy
 
     labels = np.asarray(y, dtype=np.float64).reshape(len(np.asarray(y)), -1)
@@ -224,8 +232,9 @@ def label_information_discrete(
 ) -> FloatArray:
     r"""Lower bound for discrete labels, in nats; at most H(Y).
 
-    One output, labels ±1: decoder q(y|z) = σ(2yz/s²), the average over z by quadrature (to 1e-9). k outputs, one-hot labels: decoder
-    softmax(z/s²), with the average of log Σ exp bounded by Jensen's inequality, so that it stays a lower bound.
+    One output, labels ±1: decoder q(y|z) = σ(2yz/s²), the average over z by quadrature (to 1e-9). k outputs, one-hot
+    labels: decoder softmax(z/s²), with the average of log Σ exp bounded by Jensen's inequality, so that it stays a
+    lower bound.
 
     Parameters
     ----------
@@ -257,8 +266,8 @@ _LEGENDRE, _LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(48)
 def _expected_softplus(mean: FloatArray, scale: FloatArray) -> FloatArray:
     """E log(1 + e^x) for x ~ N(mean, scale²).
 
-    Narrow laws: Gauss-Hermite. Wide ones: log(1 + e^x) = max(x, 0) + log(1 + e^{-|x|}); the first part in closed form, the second, which is
-    negligible beyond |x| = 38, by Gauss-Legendre on each half-line.
+    Narrow laws: Gauss-Hermite. Wide ones: log(1 + e^x) = max(x, 0) + log(1 + e^{-|x|}); the first part in closed form,
+    the second, which is negligible beyond |x| = 38, by Gauss-Legendre on each half-line.
     """
     from scipy.special import ndtr
 

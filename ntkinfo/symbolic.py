@@ -1,8 +1,10 @@
-r"""The formulas for one and two modes in sympy: readable derivations, limits, LaTeX, and an oracle that shares no code with the rest.
+r"""The formulas for one and two modes in sympy: readable derivations, limits, LaTeX, and an oracle that shares no code
+with the rest.
 
-Everything is built from matrices (or, for the parameters, from the KL of Gaussians in parameter space), not from the formulas that the
-numerical modules use. Gradient flow, one output. Symbols: ``lam`` eigenvalues of Θ, ``kappa`` entries of K in its eigenbasis, ``y`` labels,
-``tau`` time, ``s2`` the label noise, ``theta_x, k_x, k_xx`` one test point's kernels.
+Everything is built from matrices (or, for the parameters, from the KL of Gaussians in parameter space), not from the
+formulas that the numerical modules use. Gradient flow, one output. Symbols: ``lam`` eigenvalues of Θ, ``kappa`` entries
+of K in its eigenbasis, ``y`` labels, ``tau`` time, ``s2`` the label noise, ``theta_x, k_x, k_xx`` one test point's
+kernels.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def _modes(n: int) -> Modes:
     return Modes({str(symbol): symbol for symbol in symbols}, formulas)
 
 
-def _predictive(k, e, a, theta, y, row, cross, k_xx) -> dict[str, sympy.Expr]:  # type: ignore[no-untyped-def]
+def _predictive(k, e, a, theta, y, row, cross, k_xx) -> dict[str, sympy.Expr]:
     import sympy as sp
 
     n = y.shape[0]
@@ -108,14 +110,14 @@ def _predictive(k, e, a, theta, y, row, cross, k_xx) -> dict[str, sympy.Expr]:  
     }
 
 
-def _log_det(sigma, k, e):  # type: ignore[no-untyped-def]
+def _log_det(sigma, k, e):
     """log det(E K E), expanded so that it does not underflow."""
     import sympy as sp
 
     return sp.log(k.det()) + 2 * sum(sp.log(e[i, i]).expand(force=True) for i in range(e.shape[0]))
 
 
-def _parameters(lam, k, e, a, theta, y, tau, s2) -> dict[str, sympy.Expr]:  # type: ignore[no-untyped-def]
+def _parameters(lam, k, e, a, theta, y, tau, s2) -> dict[str, sympy.Expr]:
     import sympy as sp
 
     n = len(lam)

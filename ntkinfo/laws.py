@@ -1,0 +1,76 @@
+"""Gaussian laws of outputs, and the spectral functions that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntkinfo._arrays import FloatArray, positive
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A Gaussian law of the outputs on n points: k independent outputs with one covariance. Leading axes, if any, are
+    times.
+
+    Attributes
+    ----------
+    mean : array, shape (..., n, k).
+    covariance : array, shape (..., n, n), the same for each output.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """The variance of each point's outputs, shape (..., n)."""
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1)
+
+    def marginals(self) -> Marginals:
+        """The law of single points, without their covariances."""
+        return Marginals(self.mean, self.variance)
+
+    def with_output_noise(self, variance: float) -> Law:
+        """The law of the outputs plus independent Gaussian noise of that variance."""
+        return Law(self.mean, self.covariance + positive("variance", variance, zero=True) * np.eye(self.mean.shape[-2]))
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter((self.mean, self.covariance))
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """The Gaussian law of each point by itself. Leading axes, if any, are times.
+
+    Attributes
+    ----------
+    mean : array, shape (..., n, k).
+    variance : array, shape (..., n), the same for each output; an exact 0 where it is below the rounding error of its
+        computation.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+
+    def with_output_noise(self, variance: float) -> Marginals:
+        """The law of the outputs plus independent Gaussian noise of that variance."""
+        return Marginals(self.mean, self.variance + positive("variance", variance, zero=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The functions of an eigenvalue on which everything depends, at T times; each has shape (T, n)."""
+
+    decay: FloatArray
+    """e: what is left of a mode's error, without ridge."""
+    response: FloatArray
+    """a = (1 - e)/(λ + ρ); 0 for the modes in the null space of Θ, which are never seen."""
+    fitted: FloatArray
+    """λa: the fraction of the label that is fitted."""
+    residual: FloatArray
+    """r = 1 - λa; equal to e without ridge."""
+    log_residual: FloatArray
+    """log |r|, computed without forming r, so that it does not underflow."""
