@@ -4,7 +4,7 @@
 
 The annealing runs at two stopping rules: ΔF < 1e-9 in one step, and ΔF < 1e-12, with which its objectives come nearer to
 ours. Ratios are of times measured side by side. "worse by" is the largest (our F − its F) over β, "better by" the largest
-(its F − ours). Where the annealing does not finish within the limit, its time is a lower bound: seconds per β done × 50.
+(its F − ours). Where the annealing does not finish within the limit, its time is extrapolated (~): seconds per β done × 50.
 """
 
 import os
@@ -60,7 +60,7 @@ def compare(name, joint, kinds, limit):
             done = len(values)
             difference = curve.objective[::-1][:done] - values
             whole = peer if done == 50 else peer / max(done, 1) * 50
-            bound = "" if done == 50 else f"≥ (did {done} of 50 β in {peer:.0f} s) "
+            bound = "" if done == 50 else f"~ (did {done} of 50 β in {peer:.0f} s) "
             worse = f"{max(difference.max(), 0):.0e}" if done else "–"
             better = f"{max(-difference.min(), 0):.0e}" if done else "–"
             print(
