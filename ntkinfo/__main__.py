@@ -101,7 +101,7 @@ def _times(a: argparse.Namespace) -> Any:
     import numpy as np
 
     low, high, count = a.taus
-    if not (0 < low <= high < np.inf) or count < 1 or count != int(count):
+    if not (0 < low <= high < np.inf and 1 <= count < 1e9 and count == np.rint(count)):
         raise ValueError(f"--taus needs 0 < FROM <= TO and a whole COUNT >= 1, got {low:g} {high:g} {count:g}")
     return np.geomspace(low, high, int(count))
 

@@ -196,13 +196,12 @@ def binary_kl_inverse(p: float, c: float) -> float:
     if not 0 <= p <= 1 or np.isnan(c) or c < 0:
         raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
 
-    def excess(q: float) -> float:
-        return float(rel_entr(p, q) + rel_entr(1 - p, 1 - q)) - c
+    def excess(log_rest: float) -> float:  # in log(1 - q), which resolves q near 1
+        return float(rel_entr(p, -np.expm1(log_rest)) + (1 - p) * (np.log1p(-p) - log_rest)) - c
 
-    top = 1.0 - 1e-15
-    if p >= top or excess(top) <= 0:
+    if p == 1 or excess(-700.0) <= 0:
         return 1.0
-    return float(brentq(excess, p, top, xtol=1e-13)) if c > 0 else float(p)
+    return max(p, float(-np.expm1(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13)))) if c > 0 else float(p)
 
 
 def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:

@@ -266,7 +266,7 @@ def _mean_norm(mean: FloatArray, variance: FloatArray) -> FloatArray:
         x = norm2 / (2 * variance)
         front = np.sqrt(2 * variance) * np.exp(gammaln((k + 1) / 2) - gammaln(k / 2))
         exact = front * hyp1f1(-0.5, k / 2, -np.minimum(x, 200.0))
-        far = np.sqrt(norm2) * (1 + (k - 1) / (4 * x) * (1 - (3 - k) / (8 * x) * (1 - (5 - k) / (4 * x))))
+        far = np.sqrt(norm2) * (1 + (k - 1) / (4 * x) * (1 + (3 - k) / (8 * x) * (1 + (5 - k) / (4 * x))))
     return np.where(variance == 0, np.sqrt(norm2), np.where(x > 200.0, far, exact))
 
 

@@ -111,7 +111,9 @@ def test_asymmetry_is_refused_with_its_place():
 
 
 def test_indefinite_kernels_are_refused_with_the_smallest_eigenvalue_and_a_remedy():
-    with pytest.raises(ValueError, match=r"nngp is not positive semi-definite: its smallest eigenvalue is -1\.000e\+00.*add"):
+    with pytest.raises(
+        ValueError, match=r"nngp is not positive semi-definite: its smallest eigenvalue is -1\.000e\+00.*add"
+    ):
         ntkinfo.Kernels(np.eye(2), np.array([[1.0, 2.0], [2.0, 1.0]]))
     singular = np.ones((3, 3))
     assert ntkinfo.Ensemble(ntkinfo.Kernels(singular, singular), np.zeros(3)).rank == 1

@@ -1,0 +1,133 @@
+"""Generalisation bounds: against their definitions and each other; on a problem where the truth is known; risks by Monte Carlo."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ntkinfo
+from ntkinfo import bounds
+
+unit = st.floats(0, 1)
+information = st.floats(0, 1e6)
+size = st.integers(1, 10**6)
+
+
+@given(p=unit, c=st.floats(0, 50))
+def test_binary_kl_inverse_inverts(p, c):
+    q = bounds.binary_kl_inverse(p, c)
+    assert p <= q <= 1
+    if p < q < 1 - 1e-9:
+        kl = (p * np.log(p / q) if p else 0) + (1 - p) * np.log((1 - p) / (1 - q))
+        assert kl == pytest.approx(c, rel=1e-6, abs=1e-9)
+
+
+@given(risk=unit, kl=information, n=size, delta=st.floats(1e-9, 0.999))
+def test_seeger_is_never_worse_than_mcallester(risk, kl, n, delta):
+    seeger, mcallester = bounds.seeger(risk, kl, n, delta), bounds.mcallester(risk, kl, n, delta)
+    assert risk <= seeger.value <= mcallester.value + 1e-9
+    assert seeger.vacuous == (seeger.value >= 1)
+    assert mcallester.value == pytest.approx(risk + np.sqrt((kl + np.log(2 * np.sqrt(n) / delta)) / (2 * n)))
+
+
+@given(values=st.lists(st.floats(0, 100), min_size=1, max_size=50))
+def test_single_sample_informations_never_make_it_worse(values):
+    """I(W;S) ≥ Σ I(W;Z_i) for independent samples, and the root is concave."""
+    assert bounds.bu(values).value <= bounds.xu_raginsky(sum(values), len(values)).value * (1 + 1e-12) + 1e-15
+
+
+def test_catoni_with_its_best_temperature_is_mcallester_like():
+    n, kl, delta = 1000, 5.0, 0.05
+    lams = np.geomspace(1, 1e5, 400)
+    best = min(bounds.catoni(0.1, kl, n, delta, lam).value for lam in lams)
+    assert best == pytest.approx(0.1 + np.sqrt((kl + np.log(1 / delta)) / (2 * n)), rel=1e-4)
+
+
+def test_values_by_hand():
+    assert bounds.xu_raginsky(2.0, 100).value == pytest.approx(np.sqrt(2 * 0.25 * 2 / 100))
+    assert bounds.conditional_mutual_information(2.0, 100).value == pytest.approx(np.sqrt(0.04))
+    four_bits = bounds.input_compression(4 * np.log(2), 1000, 0.05)
+    assert four_bits.value == pytest.approx(np.sqrt((16 + np.log(20)) / 2000))
+    assert "heuristic" in four_bits.assumption
+    assert bounds.finite_cells(16, 1000, 0.05).value == pytest.approx(np.sqrt((16 * np.log(2) + np.log(20)) / 2000))
+    assert bounds.input_compression(1e6, 10).vacuous
+    assert bounds.xu_raginsky(np.inf, 10).vacuous
+
+
+def test_pac_bayes_holds_on_a_coin():
+    """Predict a coin of bias 0.3 by the constant that the sample prefers; prior uniform on the two. 4000 samples of 50."""
+    rng, n, delta = np.random.default_rng(0), 50, 0.1
+    failures = 0
+    for heads in rng.binomial(n, 0.3, 4000):
+        guess_heads = heads > n / 2
+        empirical, true = (1 - heads / n, 0.7) if guess_heads else (heads / n, 0.3)
+        failures += true > bounds.seeger(empirical, np.log(2), n, delta).value
+    assert failures / 4000 <= delta
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: bounds.mcallester(1.2, 1.0, 10), r"risk must lie in \[0, 1\]"),
+        (lambda: bounds.seeger(0.1, -1.0, 10), "kl is an information"),
+        (lambda: bounds.catoni(0.1, 1.0, 10, delta=1.0), "strictly between"),
+        (lambda: bounds.xu_raginsky(float("nan"), 10), "information in nats"),
+        (lambda: bounds.xu_raginsky(1.0, 0), "sample size"),
+        (lambda: bounds.conditional_mutual_information(10.0, 2), "at most n log 2"),
+        (lambda: bounds.bu([]), "one information"),
+        (lambda: bounds.finite_cells(0, 3), "n_cells"),
+    ],
+)
+def test_input_outside_the_assumptions_is_refused(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_risks_are_monte_carlo_averages(random_marginals, outputs):
+    law = random_marginals(6, outputs=outputs)
+    rng = np.random.default_rng(1)
+    z = law.mean + np.sqrt(law.variance)[:, None] * rng.standard_normal((200_000, *law.mean.shape))
+    y = rng.standard_normal((7, outputs))
+    clipped = np.minimum((z - y) ** 2 / 0.8, 1.0).mean(axis=(1, 2))
+    value = bounds.clipped_square_risk(law, y, 0.8)
+    assert abs(value - clipped.mean()) < 4 * clipped.std() / np.sqrt(len(z))
+    if outputs == 1:
+        labels = np.sign(y)
+        wrong = (np.sign(z) != labels).mean(axis=(1, 2))
+    else:
+        labels = np.eye(3)[rng.integers(0, 3, 7)]
+        wrong = (z.argmax(axis=-1) != labels.argmax(axis=-1)).mean(axis=1)
+    assert abs(bounds.zero_one_risk(law, labels) - wrong.mean()) < 4 * wrong.std() / np.sqrt(len(z))
+
+
+def test_risks_of_deterministic_outputs():
+    law = ntkinfo.Marginals(np.array([[0.5], [-0.5], [0.0]]), np.zeros(3))
+    assert bounds.zero_one_risk(law, np.array([1.0, 1.0, 1.0])) == pytest.approx((0 + 1 + 0.5) / 3)
+    assert bounds.clipped_square_risk(law, np.array([0.0, 0.0, 5.0]), 1.0) == pytest.approx((0.25 + 0.25 + 1) / 3)
+
+
+def test_table_of_bounds(linear_model):
+    model = linear_model(n=12, m=5, parameters=14)
+    ensemble = model.ensemble()
+    taus = np.geomspace(1e-4, 1e4, 9)
+    table = ntkinfo.generalisation_bounds(ensemble, taus, y_test=model.y_test, scale=4.0)
+    law = ensemble.marginals(taus, on="train")
+    np.testing.assert_allclose(table.train_risk, bounds.clipped_square_risk(law, model.y, 4.0))
+    for name in table.bounds:
+        assert (table.risk_bound(name) >= table.train_risk).all()
+        np.testing.assert_array_equal(table.vacuous(name), table.risk_bound(name) >= 1)
+    assert table.vacuous("McAllester")[-1]
+    assert not table.vacuous("Seeger-Maurer")[0]
+    frame = table.to_frame()
+    assert {"tau", "train_risk", "test_risk", "parameter_kl_nats", "seeger_maurer", "seeger_maurer_vacuous"} <= set(
+        frame
+    )
+    assert table.assumptions()["assumption"].str.len().min() > 20
+
+
+def test_table_refuses_labels_outside_the_loss_before_the_work(linear_model):
+    ensemble = linear_model().ensemble()
+    with pytest.raises(ValueError, match=r"needs labels -1 or \+1"):
+        ntkinfo.generalisation_bounds(ensemble, [1.0], loss="zero_one")
+    assert "nngp_modes" not in vars(ensemble)

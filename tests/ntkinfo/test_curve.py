@@ -1,0 +1,284 @@
+"""The table: one row a time, units, kinds, saving; stable from 1e-6 to 1e12; datasets; figures; the command line."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ntkinfo
+from ntkinfo.__main__ import main
+
+WIDE = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 19)])
+
+
+@pytest.fixture(scope="module")
+def gaussian_curve():
+    data = ntkinfo.gaussian_task(20, 30, x_dim=6, seed=1)
+    kernels = ntkinfo.Kernels.compute(ntkinfo.mlp().kernel_fn, data.x_train, data.x_test)
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train)
+    options = {"y_test": data.y_test, "entropy_y": data.entropy_y, "label_noise": data.label_noise}
+    return ntkinfo.information_curve(ensemble, WIDE, **options), ensemble, data
+
+
+def test_every_column_is_its_function(gaussian_curve):
+    curve, ensemble, data = gaussian_curve
+    i = 9
+    tau, law, prior = WIDE[i], ensemble.law(WIDE[i]), ensemble.law(0.0)
+    s2 = data.label_noise
+    expected = {
+        "square_error": ntkinfo.expected_square_error(law, data.y_test),
+        "ensemble_square_error": ntkinfo.ensemble_square_error(law, data.y_test),
+        "train_square_error": ntkinfo.expected_square_error(ensemble.law(tau, on="train"), data.y_train),
+        "train_gibbs_nll": ntkinfo.gibbs_nll(ensemble.law(tau, on="train"), data.y_train),
+        "gibbs_nll": ntkinfo.gibbs_nll(law, data.y_test),
+        "bayes_nll": ntkinfo.bayes_nll(law, data.y_test),
+        "bayes_nll_joint": ntkinfo.bayes_nll_joint(law, data.y_test),
+        "i_zx_exact": ntkinfo.input_information(law),
+        "i_zx_leave_one_out_upper": ntkinfo.input_information_leave_one_out(law),
+        "i_zy_affine_lower": ntkinfo.label_information_affine(law, data.y_test, data.entropy_y),
+        "i_zd_upper": ntkinfo.data_information(law, prior),
+        "i_zd_joint_upper": ntkinfo.data_information_joint(law, prior),
+        "i_zy_given_x_exact": ntkinfo.gaussian_label_information(ensemble, tau, s2),
+        "i_theta_y_exact": ntkinfo.parameter_information(ensemble, tau, s2),
+        "parameter_kl": ntkinfo.parameter_kl(ensemble, tau),
+        "expected_optimism": ntkinfo.expected_optimism(ensemble, tau, s2),
+    }
+    for name, value in expected.items():
+        assert curve[name][i] == pytest.approx(float(value), rel=1e-9), name
+
+
+def test_table_has_units_kinds_and_sources(gaussian_curve):
+    curve, _, _ = gaussian_curve
+    frame, bits = curve.to_frame(), curve.to_frame(units="bits")
+    assert len(frame) == len(WIDE)
+    assert list(frame.columns)[0] == "tau"
+    np.testing.assert_allclose(bits["parameter_kl_bits"], frame["parameter_kl_nats"] / np.log(2))
+    np.testing.assert_array_equal(bits["square_error"], frame["square_error"])
+    record = curve.describe()
+    assert set(record["kind"]) <= {"exact", "lower bound", "upper bound", "upper bound in expectation", "estimate"}
+    assert (record["assumption"].str.len() > 0).all()
+    assert record["source"].str.contains(r"derived here|\[").all()
+    assert all(hasattr(ntkinfo, function) for function in record["function"])
+    with pytest.raises(ValueError, match="units"):
+        curve.to_frame(units="bans")
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"centred": True}, {"mode": "nngp"}, {"ridge": 0.2}], ids=str)
+def test_nothing_is_nan_for_duplicate_inputs(linear_model, outputs, options):
+    model = linear_model(n=6, m=5, outputs=outputs)
+    order = np.array([0, 1, 2, 3, 4, 5, 0, 1, 0, 6, 7, 8, 9])
+    labels = np.random.default_rng(0).standard_normal((8, outputs))
+    test_labels = np.random.default_rng(1).standard_normal((5, outputs))
+    ensemble = type(model)(model.phi[order], model.psi[order], 8, labels, test_labels).ensemble(**options)
+    for where in ("test", "train"):
+        curve = ntkinfo.information_curve(ensemble, np.append(WIDE, np.inf), x=where, y_test=test_labels)
+        for name, values in curve.values.items():
+            assert not np.isnan(values).any(), (where, name)
+        for lower, upper in (
+            ("i_zx_kolchinsky_tracey_lower", "i_zx_kolchinsky_tracey_upper"),
+            ("path_length_lower", "path_length_upper"),
+            ("path_length_lower", "path_length_upper_modes"),
+        ):
+            assert (curve[lower] <= curve[upper] * (1 + 1e-9) + 1e-9).all()
+        for name in ("train_square_error", "train_gibbs_nll"):
+            assert (np.diff(curve[name]) <= 1e-12).all()
+
+
+def test_input_information_collapses_on_the_training_points_unless_noise_is_added(gaussian_curve):
+    _, ensemble, _ = gaussian_curve
+    clean = ntkinfo.information_curve(ensemble, [1e12], x="train")
+    assert clean["i_zx_kolchinsky_tracey_lower"][0] == pytest.approx(np.log(20))
+    assert clean["i_zd_upper"][0] == np.inf
+    noisy = ntkinfo.information_curve(ensemble, [1e12], x="train", output_noise=0.5)
+    assert noisy["i_zx_exact"][0] < np.log(20) - 0.5
+    assert np.isfinite(noisy["i_zd_upper"][0])
+
+
+def test_descent_table(linear_model):
+    rule = ntkinfo.GradientDescent(0.2)
+    ensemble = linear_model().ensemble(learning_rule=rule)
+    curve = ntkinfo.information_curve(ensemble, rule.round(np.geomspace(0.1, 1e6, 7)))
+    assert "parameter_kl_rate" not in curve.values
+    assert all(np.isfinite(values).all() for values in curve.values.values())
+
+
+def test_save_and_load(gaussian_curve, tmp_path):
+    curve, _, _ = gaussian_curve
+    curve.save(tmp_path / "c.npz")
+    loaded = ntkinfo.InformationCurve.load(tmp_path / "c.npz")
+    pd.testing.assert_frame_equal(loaded.to_frame(), curve.to_frame())
+    assert loaded.columns == curve.columns
+    assert loaded.settings == curve.settings
+
+
+def test_the_table_refuses_before_the_work(linear_model):
+    ensemble = linear_model().ensemble()
+    for options, match in (
+        ({"y_test": np.zeros(3)}, r"\(3,\).*4 test points"),
+        ({"y_test": np.zeros((4, 2))}, "has 1 outputs"),
+        ({"x": "both"}, "x must be"),
+        ({"label_noise": -1.0}, "label_noise"),
+        ({"weight_noise": 0.0}, "weight_noise"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            ntkinfo.information_curve(ensemble, [1.0], **options)
+    assert "nngp_modes" not in vars(ensemble)
+
+
+def test_every_quantity_says_what_it_is():
+    records = ntkinfo.quantities()
+    assert len(records) > 30
+    for record in records:
+        assert record.assumption
+        assert record.of
+        assert "derived here" in record.source or re.search(r"\[\w+\]_", record.source)
+
+
+# --- datasets ---
+
+
+@pytest.mark.parametrize("y_dim", [1, 3])
+def test_gaussian_task_has_the_information_it_says(y_dim):
+    data = ntkinfo.gaussian_task(50_000, 10, x_dim=5, y_dim=y_dim, information=0.6, seed=2)
+    assert data.gaussian_ib.mutual_information == pytest.approx(0.6, abs=1e-9)
+    joint = np.cov(np.hstack([data.x_train, data.y_train]), rowvar=False)
+    log_dets = [np.linalg.slogdet(part)[1] for part in (joint[:5, :5], joint[5:, 5:], joint)]
+    assert 0.5 * (log_dets[0] + log_dets[1] - log_dets[2]) == pytest.approx(0.6, abs=0.02)
+    residual = data.y_train - data.x_train @ np.linalg.lstsq(data.x_train, data.y_train, rcond=None)[0]
+    assert residual.var() == pytest.approx(data.label_noise, rel=0.03)
+    assert ntkinfo.gaussian_plug_in_entropy(data.y_train) == pytest.approx(data.entropy_y, abs=0.03)
+
+
+def test_digits_parity():
+    data = ntkinfo.digits_parity(300, 200, seed=0)
+    assert set(np.unique(data.y_train)) == {-1.0, 1.0}
+    assert ntkinfo.digits_parity(30, 20, images=True).x_test.shape == (20, 8, 8, 1)
+    again = ntkinfo.digits_parity(300, 200, seed=0)
+    np.testing.assert_array_equal(again.x_train, data.x_train)
+    with pytest.raises(ValueError, match="1797"):
+        ntkinfo.digits_parity(1700, 200)
+
+
+def test_npz(tmp_path):
+    x = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
+    np.savez(tmp_path / "m.npz", x_train=x, y_train=np.arange(5), x_test=x[:2], y_test=np.arange(2))
+    data = ntkinfo.from_npz(tmp_path / "m.npz", 3, parity=True, images=True)
+    assert data.x_train.shape == (3, 4, 4, 1)
+    assert data.x_test.max() <= 1
+    np.testing.assert_array_equal(data.y_test[:, 0], [1, -1])
+    with pytest.raises(ValueError, match="fewer than n_train = 6"):
+        ntkinfo.from_npz(tmp_path / "m.npz", 6)
+    np.savez(tmp_path / "bad.npz", x_train=x)
+    with pytest.raises(ValueError, match="has no y_train, x_test, y_test"):
+        ntkinfo.from_npz(tmp_path / "bad.npz")
+
+
+# --- figures ---
+
+
+def test_figures_draw_the_numbers(gaussian_curve):
+    from matplotlib.figure import Figure
+
+    curve, ensemble, data = gaussian_curve
+    ax = Figure().subplots()
+    assert ntkinfo.plot_loss(curve, ax) is ax
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), curve["square_error"])
+    ax = ntkinfo.plot_information_plane(curve, data.gaussian_ib, Figure().subplots(), units="bits")
+    assert "bits" in ax.get_xlabel()
+    assert "lower bounds" in ax.get_title()
+    offsets = ax.collections[0].get_offsets()
+    np.testing.assert_allclose(offsets[:, 0], curve["i_zx_exact"][1:] / np.log(2))
+    frontier = ax.lines[1]
+    np.testing.assert_allclose(
+        frontier.get_ydata() * np.log(2), data.gaussian_ib.relevance_at(frontier.get_xdata() * np.log(2)), atol=1e-12
+    )
+    ax = ntkinfo.plot_quantities(curve, ["parameter_kl"], Figure().subplots(), units="nats")
+    assert "nats" in ax.get_ylabel()
+    ledger = ntkinfo.mode_ledger(ensemble, 1.0)
+    ax = ntkinfo.plot_mode_ledger(ledger, Figure().subplots())
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), ledger.eigenvalue)
+    table = ntkinfo.generalisation_bounds(ensemble, WIDE[1:], y_test=data.y_test)
+    ax = ntkinfo.plot_bounds(table, Figure().subplots())
+    assert max(np.nanmax(line.get_ydata(), initial=0.0) for line in ax.lines) < 1
+    with pytest.raises(ValueError, match="give y_test"):
+        ntkinfo.plot_information_plane(ntkinfo.information_curve(ensemble, [1.0]))
+
+
+# --- command line ---
+
+SMALL = ["--n-train", "12", "--n-test", "15", "--taus", "1e-2", "1e2", "4"]
+
+
+def test_curve_command_writes_what_it_prints(tmp_path, capsys):
+    assert main(["curve", *SMALL, "--units", "bits", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "parameter_kl_bits" in printed.out
+    assert printed.err == ""
+    frame = pd.read_csv(tmp_path / "out" / "curve.csv")
+    curve = ntkinfo.InformationCurve.load(tmp_path / "out" / "curve.npz")
+    np.testing.assert_allclose(frame["parameter_kl_bits"], curve["parameter_kl"] / np.log(2))
+    record = json.loads((tmp_path / "out" / "curve.json").read_text())
+    assert record["command"]["seed"] == 0
+    assert record["columns"]["i_zx_exact"]["kind"] == "exact"
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    figures = {f"{name}.png" for name in ("loss", "plane", "quantities", "ledger")}
+    assert written == {"curve.npz", "curve.csv", "curve.json", "ledger.csv"} | figures
+
+
+def test_bounds_command(tmp_path, capsys):
+    assert main(["bounds", "--task", "digits", "--loss", "zero_one", *SMALL, "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "Assumptions" in out
+    assert "vacuous at" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"bounds.csv", "bounds.json", "bounds.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "mnist"], "unknown task 'mnist'"),
+        (["--task", "missing.npz"], "missing.npz"),
+        (["--taus", "1", "0.1", "3"], "--taus needs"),
+        (["--activation", "tanh"], "unknown activation 'tanh'"),
+        (["--step", "100"], "diverges"),
+        (["--architecture", "cnn"], "no images"),
+        (["--n-train", "0"], "n_train"),
+        (["--ridge", "-1"], "ridge"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(arguments, message, capsys):
+    assert main(["curve", *SMALL, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.sampled_from(["nan", "inf", "-1", "0", "1", "2.5"]), min_size=3, max_size=3))
+def test_times_out_of_range_never_end_in_a_traceback(values):
+    low, high, count = map(float, values)
+    if 0 < low <= high < np.inf and count == 1:
+        return
+    assert main(["bounds", "--n-train", "3", "--n-test", "4", "--taus", *values]) == 2
+
+
+def test_interrupted_writes_leave_the_old_file(tmp_path):
+    from ntkinfo._io import write_atomically
+
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
