@@ -93,13 +93,19 @@ def main():
     eigh, table, law, full, products = np.median(rows, axis=0)
     predict, last = predict_per_time(kernels, data.y_train, taus, 5)
     error = np.abs(last - fresh.law(taus[-1]).covariance).max()
-    print(f"n = {a.n}, test points = {a.n_test}, times = {a.times}, medians of {a.repetitions}, {len(curve.columns)} columns")
+    print(
+        f"n = {a.n}, test points = {a.n_test}, times = {a.times}, medians of {a.repetitions}, {len(curve.columns)} columns"
+    )
     print(f"one eigh of Θ                        {eigh:8.2f} s")
     print(f"per-time products (floor)            {products:8.2f} s   {products / eigh:6.2f} x eigh")
-    print(f"whole table, with its eigh           {table:8.2f} s   {table / eigh:6.2f} x eigh   target <= {TARGETS['table / eigh']}")
+    print(
+        f"whole table, with its eigh           {table:8.2f} s   {table / eigh:6.2f} x eigh   target <= {TARGETS['table / eigh']}"
+    )
     print(f"law, variances, all times            {law:8.2f} s")
     print(f"law, full covariances, all times     {full:8.2f} s")
-    print(f"neural-tangents predict, each time   {predict:8.2f} s   {predict / full:6.2f} x ours   target >= {TARGETS['predict / law']}")
+    print(
+        f"neural-tangents predict, each time   {predict:8.2f} s   {predict / full:6.2f} x ours   target >= {TARGETS['predict / law']}"
+    )
     print(f"memory of the table, over the kernels {memory:7.2f} n² doubles   target <= {TARGETS['memory']}")
     print(f"largest difference of the last covariance from neural-tangents': {error:.1e}")
 

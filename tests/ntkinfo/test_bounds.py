@@ -1,4 +1,4 @@
-"""Generalisation bounds: against their definitions and each other; on a problem where the truth is known; risks by Monte Carlo."""
+"""Generalisation bounds: by their definitions, against each other, where the truth is known; risks by Monte Carlo."""
 
 import numpy as np
 import pytest

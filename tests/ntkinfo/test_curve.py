@@ -55,7 +55,7 @@ def test_table_has_units_kinds_and_sources(gaussian_curve):
     curve, _, _ = gaussian_curve
     frame, bits = curve.to_frame(), curve.to_frame(units="bits")
     assert len(frame) == len(WIDE)
-    assert list(frame.columns)[0] == "tau"
+    assert frame.columns[0] == "tau"
     np.testing.assert_allclose(bits["parameter_kl_bits"], frame["parameter_kl_nats"] / np.log(2))
     np.testing.assert_array_equal(bits["square_error"], frame["square_error"])
     record = curve.describe()

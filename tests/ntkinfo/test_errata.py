@@ -22,7 +22,7 @@ def test_eq_6_needs_both_cross_terms(linear_model):
 
 
 def test_eq_10_signs(random_marginals):
-    """A negative log likelihood rises with the error and with the variance; with the published signs it falls below the minimum."""
+    """A negative log likelihood rises with the error and with the variance, and is never below its minimum."""
     law, y = random_marginals(), np.zeros((7, 1))
     wide = ntkinfo.Marginals(law.mean, law.variance + 1)
     assert ntkinfo.gibbs_nll(wide, y) - ntkinfo.gibbs_nll(law, y) == pytest.approx(0.5)

@@ -83,7 +83,7 @@ def gaussian_pairs(seed, n=4000, outputs=1):
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_affine_decoder_is_exact_on_gaussian_pairs(outputs):
-    law, y, mixing = gaussian_pairs(1, outputs=outputs)
+    law, y, _ = gaussian_pairs(1, outputs=outputs)
     cov_y = np.cov(y, rowvar=False, bias=True).reshape(outputs, outputs)
     z = law.mean - law.mean.mean(axis=0)
     cov_zy = z.T @ (y - y.mean(axis=0)) / len(y)
