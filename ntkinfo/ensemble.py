@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas, lapack, qr, solve_triangular
 
 from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
 from ntkinfo.kernels import Kernels
@@ -171,7 +171,6 @@ class Ensemble:
         product *= 0.5
         return product
 
-    @cached_property
     def inverse_nngp_modes(self) -> FloatArray | None:
         """(V^T K V)^{-1}, zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on
         the rest.
@@ -181,11 +180,13 @@ class Ensemble:
         if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * _EPS * diagonal.max():
             seen = np.ones_like(seen)
         block = modes if seen.all() else modes[np.ix_(seen, seen)]
-        factor, info = lapack.dpotrf(block.T, lower=0)
+        factor, info = lapack.dpotrf(block.T, lower=0, clean=1)
         if info != 0:
             return None
-        inverse, _ = lapack.dpotri(factor, lower=0)
-        inverse = np.triu(inverse) + np.triu(inverse, 1).T
+        inverse, _ = lapack.dpotri(factor, lower=0, overwrite_c=1)
+        diagonal = np.diagonal(inverse).copy()
+        inverse = inverse + inverse.T  # the other triangle is zero
+        inverse[np.diag_indices_from(inverse)] = diagonal
         if seen.all():
             return inverse
         whole = np.zeros_like(modes)
@@ -328,26 +329,35 @@ class Ensemble:
             row[:] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
         return Marginals(mean, variance)
 
-    @cached_property
-    def _half_nngp_modes(self) -> FloatArray:
-        """The upper triangle U of V^T K V with half its diagonal: U + U^T is the whole, at half the work in a product."""
-        half = np.triu(self.nngp_modes)
-        half[np.diag_indices_from(half)] *= 0.5
-        return half
+    def _times_half(self, rows: FloatArray) -> FloatArray:
+        """rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
+        modes = self.nngp_modes
+        flat = rows.reshape(-1, self.n_train)
+        product = blas.dtrmm(1.0, modes.T, flat.T, lower=1).T
+        product -= 0.5 * np.diagonal(modes) * flat
+        return product.reshape(rows.shape)
 
     def _test_batches(self, taus: ArrayLike) -> Iterator[tuple[slice, FloatArray, FloatArray | None, FloatArray]]:
         """Batches of (slice, P = Θ_x V a, P U or None, mean), P of shape (batch, m, n)."""
         seen, _ = self.test_modes
         response = self.spectrum(taus).response
         m, n = seen.shape
+        basis = None
+        if not self.centred:
+            size = np.abs(seen).max(axis=0) * np.sqrt(np.maximum(np.diagonal(self.nngp_modes), 0.0))
+            pivots, coefficients = _time_basis(response * size)
+            if len(pivots) < 0.7 * len(response) and len(pivots) * m <= 4 * n:
+                basis = coefficients, self._times_half(response[pivots, None, :] * seen).reshape(len(pivots), -1)
         step = max(1, n // (2 * m))
         for start in range(0, response.shape[0], step):
-            projected = response[start : start + step, None, :] * seen
+            where = slice(start, min(start + step, response.shape[0]))
+            projected = response[where, None, :] * seen
             half = None
-            if not self.centred:
-                flat = projected.reshape(-1, n)
-                half = blas.dtrmm(1.0, self._half_nngp_modes.T, flat.T, lower=1).T.reshape(projected.shape)
-            yield slice(start, start + projected.shape[0]), projected, half, projected @ self.y_modes
+            if basis is not None:
+                half = (basis[0][where] @ basis[1]).reshape(projected.shape)
+            elif not self.centred:
+                half = self._times_half(projected)
+            yield where, projected, half, projected @ self.y_modes
 
     def _above_rounding(self, variance: FloatArray, projected: FloatArray, half: FloatArray) -> FloatArray:
         """The variance, with what is below the rounding error of the sum that gave it set to 0."""
@@ -359,3 +369,20 @@ class Ensemble:
 
 def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.einsum("...ij,...ij->...i", a, np.broadcast_to(b, a.shape))
+
+
+def _time_basis(rows: FloatArray) -> tuple[np.ndarray, FloatArray]:
+    """Which rows span all of them to machine precision, and the coefficients: rows ≈ coefficients @ rows[chosen].
+
+    Sums of exponentials at many times are nearly dependent, the more so as most modes are either untouched or done: a pivoted QR of the
+    rows, each scaled to norm one, finds a few tens among hundreds.
+    """
+    norms = np.linalg.norm(rows, axis=1)
+    norms[norms == 0] = 1.0
+    _, triangle, order = qr((rows / norms[:, None]).T, mode="economic", pivoting=True)
+    sizes = np.abs(np.diagonal(triangle))
+    rank = max(1, int((sizes > 2 * _EPS * sizes[0]).sum()))
+    coefficients = np.empty((len(rows), rank))
+    coefficients[order[:rank]] = np.eye(rank)
+    coefficients[order[rank:]] = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
+    return order[:rank], coefficients * norms[:, None] / norms[order[:rank]]

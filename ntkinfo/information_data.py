@@ -105,12 +105,13 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     """
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
-    inverse = None if ensemble.centred else ensemble.inverse_nngp_modes
+    inverse = None if ensemble.centred else ensemble.inverse_nngp_modes()
     if inverse is None:
         return np.where(still, 0.0, np.inf).reshape(np.shape(tau))
     fitted = spectrum.fitted
-    trace = _quadratic(fitted, inverse * ensemble.nngp_modes) - 2 * fitted.sum(axis=-1)
     moved = sum(_quadratic(fitted * column, inverse) for column in ensemble.y_modes.T)
+    inverse *= ensemble.nngp_modes
+    trace = _quadratic(fitted, inverse) - 2 * fitted.sum(axis=-1)
     value = 0.5 * k * (trace - 2 * spectrum.log_residual.sum(axis=-1)) + 0.5 * moved
     return np.where(still, 0.0, np.maximum(value, 0.0)).reshape(np.shape(tau))
 

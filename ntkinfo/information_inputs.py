@@ -18,6 +18,7 @@ from ntkinfo.laws import Law, Marginals
 _STEPS_PER_SIGMA = 2.5
 _REACH = 9.0
 _LARGEST_GRID = 2048
+_RESOLUTION = 1e-12  # of the largest mean: a density narrower than that is an atom, for its points cannot be told apart
 _BLOCK = 2**20
 
 
@@ -33,7 +34,7 @@ def input_information(law: Law | Marginals) -> FloatArray:
     .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
 
     The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes
-    where the widths are too different for one grid); points without variance are atoms and counted exactly, so that
+    where the widths are too different for one grid); points without variance (or too little to resolve) are atoms and counted exactly, so that
     distinct deterministic outputs give log N.
 
     Returns
@@ -80,11 +81,12 @@ def _over_times(law: Law | Marginals, leave_one_out: bool) -> tuple[FloatArray, 
 def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: bool) -> tuple[float, float]:
     """The mutual information of the N-point input, and the leave-one-out bound (inf unless asked for)."""
     n = mean.size
-    atoms, rest = variance == 0, variance > 0
+    resolution = _RESOLUTION * float(np.abs(mean).max())
+    atoms = variance <= resolution**2
+    rest = ~atoms
     total = total_without = 0.0
     if atoms.any():
-        multiplicity = np.unique(mean[atoms], return_inverse=True, return_counts=True)
-        same = multiplicity[2][multiplicity[1]]
+        same = _multiplicities(mean[atoms], resolution)
         total += float(np.log(n / same).sum())
         with np.errstate(divide="ignore"):
             total_without += float(np.log((n - 1) / (same - 1)).sum()) if n > 1 else 0.0
@@ -95,6 +97,14 @@ def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: b
         total_without += without + count * np.log(max(n - 1, 1) / max(count - 1, 1)) if count > 1 or n == 1 else np.inf
     upper = total_without / n if leave_one_out else np.inf
     return float(np.clip(total / n, 0.0, np.log(n))), max(float(upper), 0.0)
+
+
+def _multiplicities(places: FloatArray, resolution: float) -> FloatArray:
+    """How many of the atoms lie at each atom's place, to `resolution`."""
+    order = np.argsort(places)
+    group = np.empty(places.size, dtype=int)
+    group[order] = np.cumsum(np.diff(places[order], prepend=places[order[0]]) > resolution)
+    return np.bincount(group)[group]
 
 
 def _density_information(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> tuple[float, float]:

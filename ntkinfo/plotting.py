@@ -65,7 +65,8 @@ def plot_loss(curve: InformationCurve, ax: Axes | None = None) -> Axes:
     for i, name in enumerate(names):
         ax.plot(curve.tau, curve[name], label=_NAMES[name], **_style(i))
     ax.set(xscale="log", yscale="log", xlabel="training time τ", ylabel="squared error per point")
-    ax.set_ylim(bottom=max(floor, 0.5 * min(float(curve[name].min()) for name in names)))
+    lowest = max(floor, 0.5 * min(float(curve[name].min()) for name in names))
+    ax.set_ylim(lowest, 2e4 * floor)
     ax.legend()
     return ax
 

@@ -130,6 +130,20 @@ def test_marginals_and_batches_are_the_law(linear_model, on):
     np.testing.assert_allclose(marginals.variance, [law.variance for law in laws], atol=1e-13)
 
 
+def test_many_times_share_their_products(linear_model):
+    """With many times the law of each comes from a basis of few: no accuracy is lost, small times and late times included."""
+    ensemble = linear_model(seed=2, n=30, m=2, parameters=40, outputs=1).ensemble()
+    taus = np.geomspace(1e-6, 1e12, 80)
+    for where, batch in ensemble.laws(taus):
+        for tau, covariance in zip(taus[where], batch.covariance, strict=True):
+            exact = ensemble.law(tau).covariance
+            np.testing.assert_allclose(covariance, exact, atol=1e-13)
+            drop = ensemble.kernels.nngp_test - exact
+            np.testing.assert_allclose(
+                ensemble.kernels.nngp_test - covariance, drop, atol=1e-14 + 1e-12 * np.abs(drop).max()
+            )
+
+
 def test_law_does_not_depend_on_the_order_of_points(linear_model):
     model = linear_model()
     k, order = model.kernels, np.random.default_rng(1).permutation(model.n_train)

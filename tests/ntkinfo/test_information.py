@@ -91,6 +91,12 @@ def test_deterministic_outputs_are_counted():
     assert ntkinfo.input_information_infonce(law, seed=0)[0] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("sigma", [1e-5, 1e-9, 1e-13, 1e-20, 1e-150, 0.0])
+def test_distinct_points_keep_all_their_information_however_narrow(sigma):
+    law = ntkinfo.Marginals(np.array([[-1.3], [0.2], [0.7], [0.9], [0.9]]), np.full(5, sigma**2))
+    assert ntkinfo.input_information(law) == pytest.approx(np.log(5) - 0.4 * np.log(2), abs=1e-9)
+
+
 def test_an_atom_among_densities_is_the_limit_of_a_narrow_density():
     mean = np.array([[0.0], [0.3], [1.0]])
     values = [ntkinfo.input_information(ntkinfo.Marginals(mean, np.array([v, 0.5, 0.5]))) for v in (1e-14, 0.0)]
