@@ -164,11 +164,12 @@ class Ensemble:
         """K in the eigenbasis of Θ, V^T K V, shape (n, n)."""
         if self.mode == "nngp":
             return np.diag(self.eigenvalues)
-        half = self.kernels.nngp @ self.eigenvectors
-        product = self.eigenvectors.T @ half
+        v = self.eigenvectors
+        half = blas.dtrmm(1.0, self.kernels.nngp.T, v.T, side=1, lower=1).T  # the upper triangle of K times V
+        half -= 0.5 * np.diagonal(self.kernels.nngp)[:, None] * v
+        product = v.T @ half
         half[:] = product.T
         product += half
-        product *= 0.5
         return product
 
     def inverse_nngp_modes(self) -> FloatArray | None:
@@ -347,7 +348,10 @@ class Ensemble:
             size = np.abs(seen).max(axis=0) * np.sqrt(np.maximum(np.diagonal(self.nngp_modes), 0.0))
             pivots, coefficients = _time_basis(response * size)
             if len(pivots) < 0.7 * len(response) and len(pivots) * m <= 4 * n:
-                basis = coefficients, self._times_half(response[pivots, None, :] * seen).reshape(len(pivots), -1)
+                shared = np.empty((len(pivots), m * n))
+                for row, pivot in zip(shared, pivots, strict=True):
+                    row[:] = self._times_half(response[pivot] * seen).ravel()
+                basis = coefficients, shared
         step = max(1, n // (2 * m))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
@@ -372,16 +376,16 @@ def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def _time_basis(rows: FloatArray) -> tuple[np.ndarray, FloatArray]:
-    """Which rows span all of them to machine precision, and the coefficients: rows ≈ coefficients @ rows[chosen].
+    """Which rows span all of them to 1e-14, and the coefficients: rows ≈ coefficients @ rows[chosen].
 
-    Sums of exponentials at many times are nearly dependent, the more so as most modes are either untouched or done: a pivoted QR of the
-    rows, each scaled to norm one, finds a few tens among hundreds.
+    Sums of exponentials at many times are nearly dependent, the more so as most modes are either untouched or done:
+    a pivoted QR of the rows, each scaled to norm one, finds a few tens among hundreds.
     """
     norms = np.linalg.norm(rows, axis=1)
     norms[norms == 0] = 1.0
     _, triangle, order = qr((rows / norms[:, None]).T, mode="economic", pivoting=True)
     sizes = np.abs(np.diagonal(triangle))
-    rank = max(1, int((sizes > 2 * _EPS * sizes[0]).sum()))
+    rank = max(1, int((sizes > 1e-14 * sizes[0]).sum()))
     coefficients = np.empty((len(rows), rank))
     coefficients[order[:rank]] = np.eye(rank)
     coefficients[order[rank:]] = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T

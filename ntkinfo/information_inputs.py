@@ -34,8 +34,8 @@ def input_information(law: Law | Marginals) -> FloatArray:
     .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
 
     The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes
-    where the widths are too different for one grid); points without variance (or too little to resolve) are atoms and counted exactly, so that
-    distinct deterministic outputs give log N.
+    where the widths are too different for one grid); points without variance, or too little to resolve, are atoms and
+    counted exactly, so that distinct deterministic outputs give log N.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: b
     return float(np.clip(total / n, 0.0, np.log(n))), max(float(upper), 0.0)
 
 
-def _multiplicities(places: FloatArray, resolution: float) -> FloatArray:
+def _multiplicities(places: FloatArray, resolution: float) -> np.ndarray:
     """How many of the atoms lie at each atom's place, to `resolution`."""
     order = np.argsort(places)
     group = np.empty(places.size, dtype=int)
@@ -189,7 +189,9 @@ def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, 
     n, k = law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values = [
-        -(logsumexp(-distance(_square_distances(mean), variance, k), axis=1) - np.log(n)).mean()
+        -np.log(
+            np.exp(-distance(_square_distances(mean), variance, k)).mean(axis=1)
+        ).mean()  # the diagonal's 1 is in each
         for mean, variance in zip(means, variances, strict=True)
     ]
     return np.array(values).reshape(law.mean.shape[:-2])

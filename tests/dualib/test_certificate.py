@@ -121,7 +121,9 @@ def check_interval(seed, starts=6, steps=400):
     beta = rng.choice([0.5, 0.9, 1.3, 3.0, 8.0, 20.0]) * dualib.local_critical_beta(problem)
     solution = dualib.solve(problem, beta)
     other = plain_minimisation(problem, beta, rng, starts, steps)
-    if beta > 1e4:  # X and Y all but independent: the allowance for rounding, which grows as β, may exceed the tolerance
+    if (
+        beta > 1e4
+    ):  # X and Y all but independent: the allowance for rounding, which grows as β, may exceed the tolerance
         assert solution.certified or "rounding" in solution.status
         assert solution.gap <= 1e-12 * beta
     else:
