@@ -173,7 +173,7 @@ class Ensemble:
         return product
 
     def inverse_nngp_modes(self) -> FloatArray | None:
-        """(V^T K V)^{-1}, zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on
+        """Half of (V^T K V)^{-1}: a triangle T with T + T^T the whole; zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on
         the rest.
         """
         modes, seen = self.nngp_modes, ~self._null
@@ -185,9 +185,7 @@ class Ensemble:
         if info != 0:
             return None
         inverse, _ = lapack.dpotri(factor, lower=0, overwrite_c=1)
-        diagonal = np.diagonal(inverse).copy()
-        inverse = inverse + inverse.T  # the other triangle is zero
-        inverse[np.diag_indices_from(inverse)] = diagonal
+        inverse[np.diag_indices_from(inverse)] *= 0.5
         if seen.all():
             return inverse
         whole = np.zeros_like(modes)
@@ -293,8 +291,8 @@ class Ensemble:
             if half is None:
                 yield where, Law(mean, np.zeros((mean.shape[0], self.n_test, self.n_test)))
                 continue
-            cross = half @ projected.transpose(0, 2, 1)
-            cross -= projected @ self.test_modes[1].T
+            # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
+            cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
             covariance = self._initial_test + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
             covariance[:, index, index] = self._above_rounding(covariance[:, index, index], projected, half)
@@ -352,7 +350,7 @@ class Ensemble:
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, n // (2 * m))
+        step = max(1, n // (2 * m)) if basis is None else max(1, n // m)
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen

@@ -109,9 +109,9 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     if inverse is None:
         return np.where(still, 0.0, np.inf).reshape(np.shape(tau))
     fitted = spectrum.fitted
-    moved = sum(_quadratic(fitted * column, inverse) for column in ensemble.y_modes.T)
+    moved = 2 * sum(_quadratic(fitted * column, inverse) for column in ensemble.y_modes.T)
     inverse *= ensemble.nngp_modes
-    trace = _quadratic(fitted, inverse) - 2 * fitted.sum(axis=-1)
+    trace = 2 * _quadratic(fitted, inverse) - 2 * fitted.sum(axis=-1)
     value = 0.5 * k * (trace - 2 * spectrum.log_residual.sum(axis=-1)) + 0.5 * moved
     return np.where(still, 0.0, np.maximum(value, 0.0)).reshape(np.shape(tau))
 
