@@ -5,7 +5,7 @@ The plug-in curve of an empirical joint p̂ from N samples lies too high: the en
 * :func:`bootstrap_curve` resamples p̂ and solves again. For a statistic s with resampled values s*, its bias is estimated as
   mean(s*) − s, the corrected value is 2s − mean(s*), and the basic interval is [2s − q_{1−a/2}(s*), 2s − q_{a/2}(s*)]
   ([efron1993]_ ch. 10, [davison1997]_ §5.2). A percentile interval [q_{a/2}, q_{1−a/2}] would carry the bias twice, once from
-  the sample and once from the resample, and then misses F and the distortion nearly always beyond the first transition (simulated).
+  the sample and once from the resample; in simulations beyond the first transition it nearly always missed F.
 * :func:`held_out_relevance` learns the encoder on part of the sample and measures, on the rest,
 
 .. math:: \hat I = E_{\text{test}} \log \frac{p_{\text{train}}(y|t)}{p_{\text{train}}(y)}
