@@ -172,9 +172,10 @@ class Ensemble:
         product += half
         return product
 
-    def inverse_nngp_modes(self) -> FloatArray | None:
-        """Half of (V^T K V)^{-1}: a triangle T with T + T^T the whole; zero on the null space of Θ where K vanishes too, shape (n, n); None where K is singular on
-        the rest.
+    def inverse_nngp_triangle(self) -> FloatArray | None:
+        """A triangle T (n, n) with T + T^T = (V^T K V)^{-1}, zero on the null space of Θ where K vanishes too.
+
+        None where K is singular on the rest.
         """
         modes, seen = self.nngp_modes, ~self._null
         diagonal = np.diagonal(modes)
@@ -350,7 +351,7 @@ class Ensemble:
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, n // (2 * m)) if basis is None else max(1, n // m)
+        step = max(1, n // (2 * m))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen

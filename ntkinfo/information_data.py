@@ -105,13 +105,13 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     """
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
-    inverse = None if ensemble.centred else ensemble.inverse_nngp_modes()
-    if inverse is None:
+    triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
+    if triangle is None:
         return np.where(still, 0.0, np.inf).reshape(np.shape(tau))
     fitted = spectrum.fitted
-    moved = 2 * sum(_quadratic(fitted * column, inverse) for column in ensemble.y_modes.T)
-    inverse *= ensemble.nngp_modes
-    trace = 2 * _quadratic(fitted, inverse) - 2 * fitted.sum(axis=-1)
+    moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
+    triangle *= ensemble.nngp_modes
+    trace = 2 * _quadratic(fitted, triangle) - 2 * fitted.sum(axis=-1)
     value = 0.5 * k * (trace - 2 * spectrum.log_residual.sum(axis=-1)) + 0.5 * moved
     return np.where(still, 0.0, np.maximum(value, 0.0)).reshape(np.shape(tau))
 
