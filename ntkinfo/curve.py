@@ -162,11 +162,12 @@ def information_curve(
     positive("label_noise", label_noise, zero=True)
     positive("output_noise", output_noise, zero=True)
     positive("weight_noise", weight_noise)
+    entropy = _entropy(labels, where, entropy_y)
     table = _Table()
     _parameter_columns(table, ensemble, times, label_noise, weight_noise)
     law, joint = _laws(ensemble, times, where, labels, output_noise, progress)
     prior = _prior(ensemble, where).with_output_noise(output_noise)
-    _predictive_columns(table, law, labels, entropy_y)
+    _predictive_columns(table, law, labels, entropy, given=entropy_y is not None)
     _input_columns(table, law, seed)
     table.add("i_zd_upper", "nats", information_data.data_information, information_data.data_information(law, prior))
     if where == "test" and output_noise == 0:
@@ -192,6 +193,21 @@ def _labels(ensemble: Ensemble, where: str, y_test: ArrayLike | None) -> FloatAr
             f"{ensemble.n_outputs} outputs"
         )
     return labels
+
+
+def _entropy(labels: FloatArray | None, where: str, given: float | None) -> float | None:
+    """H(Y): as given, else of the classes or of a Gaussian with the labels' covariance; None without labels."""
+    if labels is None or given is not None:
+        return given
+    if _discrete(labels):
+        return predictive.class_entropy(labels)
+    spread = labels - labels.mean(axis=0)
+    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(labels))) < labels.shape[1]:
+        raise ValueError(
+            f"the {where} labels of shape {labels.shape} are constant or linearly dependent, so that no Gaussian entropy "
+            "H(Y) can be had from them: give entropy_y, or more labels"
+        )
+    return predictive.gaussian_plug_in_entropy(labels)
 
 
 def _prior(ensemble: Ensemble, where: str) -> Marginals:
@@ -268,7 +284,9 @@ def _laws(
     return Marginals(mean, variance), joint
 
 
-def _predictive_columns(table: _Table, law: Marginals, labels: FloatArray | None, entropy_y: float | None) -> None:
+def _predictive_columns(
+    table: _Table, law: Marginals, labels: FloatArray | None, entropy: float | None, *, given: bool
+) -> None:
     table.add(
         "output_variance",
         "",
@@ -276,7 +294,7 @@ def _predictive_columns(table: _Table, law: Marginals, labels: FloatArray | None
         law.variance.mean(axis=-1),
         of="Σ_xx, averaged over points",
     )
-    if labels is None:
+    if labels is None or entropy is None:
         return
     p = predictive
     table.add("square_error", "", p.expected_square_error, p.expected_square_error(law, labels))
@@ -284,15 +302,14 @@ def _predictive_columns(table: _Table, law: Marginals, labels: FloatArray | None
     table.add("gibbs_nll", "nats", p.gibbs_nll, p.gibbs_nll(law, labels))
     table.add("bayes_nll", "nats", p.bayes_nll, p.bayes_nll(law, labels))
     if _discrete(labels):
-        value = p.label_information_discrete(law, labels, entropy_y=entropy_y)
+        value = p.label_information_discrete(law, labels, entropy_y=entropy)
         table.add("i_zy_discrete_lower", "nats", p.label_information_discrete, value)
         return
-    entropy = p.gaussian_plug_in_entropy(labels) if entropy_y is None else float(entropy_y)
-    changes = {
+    gaussian = {
         "kind": "estimate",
         "assumption": "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian",
     }
-    changes = changes if entropy_y is None else {}
+    changes = {} if given else gaussian
     value = p.label_information_unit_noise(law, labels, entropy)
     table.add("i_zy_unit_noise_lower", "nats", p.label_information_unit_noise, value, **changes)
     if len(labels) >= 4:

@@ -282,3 +282,10 @@ def test_interrupted_writes_leave_the_old_file(tmp_path):
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_labels_without_an_entropy_are_refused_before_the_laws(gaussian_curve, monkeypatch):
+    _, ensemble, data = gaussian_curve
+    monkeypatch.setattr(ntkinfo.Ensemble, "laws", lambda *_: pytest.fail("the long work has begun"))
+    with pytest.raises(ValueError, match=r"test labels of shape \(30, 1\) are constant.*give entropy_y"):
+        ntkinfo.information_curve(ensemble, [1.0], y_test=np.full_like(data.y_test, 0.3))
