@@ -107,11 +107,15 @@ def _times(a: argparse.Namespace) -> Any:
 
 
 def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any]:
+    """Data, ensemble and times; whatever can be wrong with the arguments is found here, before the work."""
     import numpy as np
 
     import ntkinfo
+    from dualib._io import writable_directory
 
     times = _times(a)
+    if a.out is not None:
+        writable_directory(a.out)
     rule = ntkinfo.GradientFlow() if a.step is None else ntkinfo.GradientDescent(a.step)
     if isinstance(rule, ntkinfo.GradientDescent):
         times = np.unique(rule.round(times))
@@ -152,7 +156,7 @@ def _run_curve(a: argparse.Namespace) -> int:
     if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
         print(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
     if a.out is not None:
-        curve.save(_ready(a.out) / "curve.npz")
+        curve.save(a.out / "curve.npz")
         record = {"columns": json.loads(curve.describe().to_json(orient="index")), "settings": curve.settings}
         _write_tables(a, "curve", frame, record, start)
         _write_csv(a.out / "ledger.csv", ledger.to_frame())
@@ -183,7 +187,6 @@ def _run_bounds(a: argparse.Namespace) -> int:
         count = int(table.vacuous(str(name)).sum())
         print(f"  {name}: bounds the {row['on']}; {row['assumption']}; vacuous at {count} of {len(times)} times")
     if a.out is not None:
-        _ready(a.out)
         record = {
             "assumptions": json.loads(table.assumptions().to_json(orient="index")),
             "settings": {"loss": a.loss, "delta": a.delta},
@@ -206,19 +209,15 @@ def _print_table(frame: pd.DataFrame) -> None:
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
-def _ready(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    from ntkinfo._io import write_atomically
+    from dualib._io import atomic_path
 
-    write_atomically(path, lambda file: file.write(frame.to_csv().encode()))
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary)
 
 
 def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:
-    from ntkinfo._io import write_json
+    from dualib._io import write_json
 
     _write_csv(a.out / f"{stem}.csv", frame.set_index("tau"))
     command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
@@ -229,12 +228,13 @@ def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record:
 def _save_figure(path: Path, draw: Any, wide: bool = False) -> None:
     from matplotlib.figure import Figure
 
-    from ntkinfo._io import write_atomically
+    from dualib._io import atomic_path
 
     figure = Figure(figsize=(8.6, 4.4) if wide else (6.0, 4.2), layout="constrained")
     ax: Axes = figure.subplots()
     draw(ax)
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dualib import _io
 from dualib.measures import Units, to_units
-from ntkinfo import _io, information_data, information_inputs, parameters, predictive
+from ntkinfo import information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
 from ntkinfo._quantity import Quantity
 from ntkinfo.ensemble import Ensemble
@@ -270,14 +271,14 @@ def _laws(
     kl, nll = np.empty(times.size), np.empty(times.size)
     covariance = np.zeros((m, m)) if ensemble.centred else np.asarray(ensemble.kernels.nngp_test)
     prior = Law(np.zeros((m, k)), covariance).with_output_noise(noise)
-    with _io.progress_bar(times.size, "times", progress) as bar:
+    with _io.progress_bar(times.size, "times", progress) as done:
         for batch, clean in ensemble.laws(times):
             law = clean.with_output_noise(noise) if noise else clean
             mean[batch], variance[batch] = law.mean, law.variance
             kl[batch] = information_data.data_information_joint(law, prior)
             if labels is not None:
                 nll[batch] = predictive.bayes_nll_joint(law, labels)
-            bar.update(law.mean.shape[0])
+            done(law.mean.shape[0])
     joint: _Joint = {"i_zd_joint_upper": ("nats", information_data.data_information_joint, kl)}
     if labels is not None:
         joint["bayes_nll_joint"] = ("nats", predictive.bayes_nll_joint, nll)

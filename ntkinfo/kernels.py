@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ntkinfo import _arrays, _io
+from dualib import _io
+from ntkinfo import _arrays
 from ntkinfo._arrays import FloatArray
 
 _WORKING_COPIES = 24
@@ -138,9 +139,9 @@ class Kernels:
         )
         evaluate = _evaluator(kernel_fn, jit)
         results: dict[str, FloatArray] = {}
-        with _io.progress_bar(sum(_count_blocks(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as bar:
+        with _io.progress_bar(sum(_count_blocks(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as done:
             for suffix, a, b in jobs:
-                results["ntk" + suffix], results["nngp" + suffix] = _blockwise(evaluate, a, b, size, bar)
+                results["ntk" + suffix], results["nngp" + suffix] = _blockwise(evaluate, a, b, size, done)
         return cls(**results)
 
     def save(self, path: str | Path) -> None:
@@ -197,7 +198,7 @@ def _count_blocks(a: FloatArray, b: FloatArray | None, size: int) -> int:
 
 
 def _blockwise(
-    evaluate: Callable[..., Any], a: FloatArray, b: FloatArray | None, size: int, bar: Any
+    evaluate: Callable[..., Any], a: FloatArray, b: FloatArray | None, size: int, done: Callable[[int], object]
 ) -> tuple[FloatArray, FloatArray]:
     """Both kernels between `a` and `b` (None: a with itself, where the blocks below the diagonal are mirrored)."""
     columns = a if b is None else b
@@ -212,7 +213,7 @@ def _blockwise(
                 whole[rows, cols] = block[: rows.stop - rows.start, : cols.stop - cols.start]
                 if b is None:
                     whole[cols, rows] = whole[rows, cols].T
-            bar.update()
+            done(1)
     return ntk, nngp
 
 

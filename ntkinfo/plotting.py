@@ -175,7 +175,8 @@ def plot_bounds(table: BoundsTable, ax: Axes | None = None) -> Axes:
         ax.plot(table.tau, table.test_risk, color="black", linewidth=2, label="test risk")
     for i, name in enumerate(table.bounds):
         value, vacuous = table.risk_bound(name), table.vacuous(name)
-        said = " (vacuous throughout)" if vacuous.all() else ""
+        said = " (heuristic)" if "heuristic" in table.bounds[name][0].assumption else ""
+        said += " (vacuous throughout)" if vacuous.all() else ""
         ax.plot(table.tau, np.where(vacuous, np.nan, value), label=name + said, **_style(i))
     ax.axhspan(1.0, 1.12, color="0.85", zorder=0)
     ax.text(0.5, 1.06, "vacuous", ha="center", va="center", fontsize=8, transform=ax.get_yaxis_transform())

@@ -268,18 +268,17 @@ def test_times_out_of_range_never_end_in_a_traceback(values):
     assert main(["bounds", "--n-train", "3", "--n-test", "4", "--taus", *values]) == 2
 
 
-def test_interrupted_writes_leave_the_old_file(tmp_path):
-    from ntkinfo._io import write_atomically
-
-    path = tmp_path / "a.bin"
+def test_interrupted_writes_leave_the_old_file(tmp_path, gaussian_curve, monkeypatch):
+    path = tmp_path / "a.npz"
     path.write_bytes(b"old")
 
-    def fail(file):
+    def fail(file, **arrays):
         file.write(b"half")
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
+        gaussian_curve[0].save(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
