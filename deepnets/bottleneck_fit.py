@@ -1,0 +1,168 @@
+r"""How near a layer is to the information bottleneck: the β at which its encoder best satisfies the bottleneck equations.
+
+A quantised layer is a deterministic encoder t(x), with p(t) and p(y|t) of its own. The bottleneck's self-consistent
+encoder with these is
+
+.. math:: p_\beta(t|x) = \frac{p(t)\,e^{-\beta D(x,t)}}{Z(x,\beta)}, \qquad D(x,t) = KL[p(y|x) \| p(y|t)]
+
+and the layer's β is the one at which it comes nearest to its own encoder, [shwartzziv2017]_ section 3.6:
+
+.. math:: \beta^* = \arg\min_\beta \sum_x p(x)\,KL[p(t|x)\|p_\beta(t|x)]
+          = \arg\min_\beta \sum_x p(x)\left[-\log p(t_x) + \beta D(x,t_x) + \log Z(x,\beta)\right],
+
+a convex function of β. That some β is best says little by itself, for it is fitted to each layer: the same β for all
+layers, and an encoder that deals the same cells out to the patterns at random, are the controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+
+from dualib import Joint
+from dualib.measures import FloatArray, entropy, mutual_information
+
+BETA_MAX = 1e4
+"""β is searched in [0, BETA_MAX]; a layer whose cells hold one p(y|x) each has no finite best β and gets this one."""
+
+
+@dataclass(frozen=True)
+class BottleneckFit:
+    """One layer against the bottleneck equations. Informations in nats.
+
+    Attributes
+    ----------
+    beta : β*, at which the residual is least.
+    residual : E_x KL[p(t|x) ‖ p_β*(t|x)]; 0 where the bottleneck equations hold exactly.
+    at_the_edge : whether β* is :data:`BETA_MAX`, so that the best β is at least this.
+    rate, relevance : I(X;T) and I(T;Y) of the quantised layer.
+    """
+
+    beta: float
+    residual: float
+    at_the_edge: bool
+    rate: float
+    relevance: float
+
+
+class _Encoder:
+    """A deterministic encoder's residual as a function of β. Patterns with equal p(y|x) share a row of D and of Z."""
+
+    def __init__(self, codes: np.ndarray, joint: Joint) -> None:
+        _, cell = np.unique(codes, return_inverse=True)
+        merged = joint.merge_equal_rows()
+        p_xt = np.zeros((joint.n_x, int(cell.max()) + 1))
+        p_xt[np.arange(joint.n_x), cell] = joint.p_x
+        self.p_t = p_xt.sum(axis=0)
+        p_yt = joint.p_y_given_x.T @ p_xt
+        self.rate = float(entropy(self.p_t))
+        self.relevance = mutual_information(p_yt)
+        self.p_row = merged.joint.p_x
+        self.divergence = _divergences(merged.joint.p_y_given_x, (p_yt / self.p_t).T)
+        # E D(x, t_x): the mean over the patterns of each (row, cell) pair
+        weight = np.zeros_like(self.divergence)
+        np.add.at(weight, (merged.index, cell), joint.p_x)
+        self.own = float(np.where(weight > 0, weight * self.divergence, 0.0).sum())
+
+    def _log_terms(self, beta: float) -> FloatArray:
+        distortion = beta * self.divergence if beta > 0 else np.zeros_like(self.divergence)
+        return np.log(self.p_t) - distortion
+
+    def residual(self, beta: float) -> float:
+        log_z = logsumexp(self._log_terms(beta), axis=1)
+        return max(0.0, self.rate + beta * self.own + float(self.p_row @ log_z))
+
+    def slope(self, beta: float) -> float:
+        """d residual / dβ = E D(x, t_x) − E_x Σ_t p_β(t|x) D(x,t), increasing in β."""
+        terms = self._log_terms(beta)
+        encoder = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
+        finite = np.where(encoder > 0, self.divergence, 0.0)
+        return self.own - float(self.p_row @ (encoder * finite).sum(axis=1))
+
+    def best_beta(self) -> float:
+        return _root([self])
+
+
+def _divergences(rows: FloatArray, decoders: FloatArray) -> FloatArray:
+    """KL[row ‖ decoder] of every pair, shape (rows, decoders); +inf where a decoder excludes what a row allows."""
+    with np.errstate(divide="ignore"):
+        log_decoder = np.log(decoders)
+        log_rows = np.log(rows)
+    own = np.where(rows > 0, rows * np.where(rows > 0, log_rows, 0.0), 0.0).sum(axis=1)
+    cross = np.zeros((len(rows), len(decoders)))
+    for y in range(rows.shape[1]):
+        present = rows[:, y] > 0
+        cross[present] += rows[present, y, None] * log_decoder[None, :, y]
+    return np.maximum(own[:, None] - cross, 0.0)
+
+
+def _root(encoders: Sequence[_Encoder]) -> float:
+    """The β at which the sum of the residuals is least: the zero of its slope, or an end of the range."""
+
+    def slope(beta: float) -> float:
+        return sum(e.slope(beta) for e in encoders)
+
+    if slope(1e-6) >= 0:
+        return 0.0
+    if slope(BETA_MAX) <= 0:
+        return BETA_MAX
+    return float(np.exp(brentq(lambda log_beta: slope(np.exp(log_beta)), np.log(1e-6), np.log(BETA_MAX), xtol=1e-10)))
+
+
+def _checked(codes: ArrayLike, joint: Joint) -> np.ndarray:
+    array = np.asarray(codes)
+    if array.shape != (joint.n_x,):
+        raise ValueError(f"codes have shape {array.shape}; the joint has {joint.n_x} patterns, so give ({joint.n_x},)")
+    return array
+
+
+def fit_beta(codes: ArrayLike, joint: Joint, beta: float | None = None) -> BottleneckFit:
+    """The β at which a quantised layer best satisfies the bottleneck equations, and how well.
+
+    Parameters
+    ----------
+    codes : array, shape (n_x,): the cell of every pattern, any labels.
+    joint : of patterns and labels; noisy labels, p(y|x) > 0, make the test one of the encoder everywhere.
+    beta : take this β instead of the best.
+
+    Returns
+    -------
+    BottleneckFit
+
+    Raises
+    ------
+    ValueError: codes that do not match the joint (both shapes are printed), or a negative β.
+
+    References
+    ----------
+    [shwartzziv2017]_ section 3.6
+    """
+    if beta is not None and not 0 <= beta < np.inf:
+        raise ValueError(f"beta = {beta} must be finite and >= 0")
+    encoder = _Encoder(_checked(codes, joint), joint)
+    best = encoder.best_beta() if beta is None else float(beta)
+    return BottleneckFit(
+        best, encoder.residual(best), beta is None and best == BETA_MAX, encoder.rate, encoder.relevance
+    )
+
+
+def fit_shared_beta(layers: Sequence[ArrayLike], joint: Joint) -> tuple[BottleneckFit, ...]:
+    """As :func:`fit_beta`, with one β for all layers: the control without a parameter per layer."""
+    if not layers:
+        raise ValueError("give at least one layer")
+    encoders = [_Encoder(_checked(codes, joint), joint) for codes in layers]
+    beta = _root(encoders)
+    return tuple(BottleneckFit(beta, e.residual(beta), beta == BETA_MAX, e.rate, e.relevance) for e in encoders)
+
+
+def fit_random_encoder(codes: ArrayLike, joint: Joint, seed: int) -> BottleneckFit:
+    """As :func:`fit_beta`, for the same cells dealt out to the patterns at random: the control without an encoder.
+
+    For equally likely patterns the control has the layer's p(t), and its I(X;T).
+    """
+    return fit_beta(np.random.default_rng(seed).permutation(_checked(codes, joint)), joint)
