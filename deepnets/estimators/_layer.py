@@ -53,6 +53,11 @@ class Layer:
         np.add.at(p_xy, inverse, self.p_xy[self.p_x > 0])
         return Layer(t[first], p_xy)
 
+    @cached_property
+    def centres(self) -> FloatArray:
+        """t in float64."""
+        return np.asarray(self.t, dtype=np.float64)
+
 
 def check_layer(t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None) -> Layer:
     """The layer of an estimator's arguments.

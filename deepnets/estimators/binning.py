@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from dualib.measures import entropy, mutual_information
+from dualib.measures import entropy
 
 from ._layer import Layer, check_finite, check_layer
 from .estimate import Z_95, Estimate, LayerInformation, make_estimate
@@ -103,7 +103,8 @@ class Binning:
             raise ValueError("from_range needs activations: give those of all snapshots that are to be compared")
         for array in arrays:
             check_finite(array)
-        low, high = (float(f(f(a) for a in arrays if a.size)) for f in (_least, _largest))
+        low = min(float(a.min()) for a in arrays if a.size)
+        high = max(float(a.max()) for a in arrays if a.size)
         if low == high:
             raise ValueError(f"all activations are {low}: there is no range to divide; give low and high")
         return cls(bins, low, high, sampled=sampled)
@@ -173,8 +174,9 @@ class Binning:
                     "p_x differs between patterns, but an independent sample has equal weights: leave it out"
                 )
             return _sampled(layer, cells, self._method)
-        p_ty = _cell_law(layer, cells)
-        input_value, label_value = float(entropy(p_ty.sum(axis=1))), mutual_information(p_ty)
+        p_ty = _sums_by_cell(layer.p_xy, cells)  # p(t̂, y)
+        input_value = float(entropy(p_ty.sum(axis=1)))
+        label_value = max(0.0, input_value + float(entropy(layer.p_y)) - float(entropy(p_ty.ravel())))
         return LayerInformation(
             *(
                 Estimate(value, value, value, self._method, "exact", warnings=warnings)
@@ -236,14 +238,6 @@ def _label_warnings(input_value: float, layer: Layer) -> tuple[str, ...]:
     )
 
 
-def _least(values: Iterable) -> float:
-    return float(np.min(values if isinstance(values, np.ndarray) else list(values)))
-
-
-def _largest(values: Iterable) -> float:
-    return float(np.max(values if isinstance(values, np.ndarray) else list(values)))
-
-
 def _codes(t: FloatArray, edges: FloatArray, uniform: bool) -> NDArray[np.int64]:
     if not uniform:
         return np.searchsorted(edges, t, side="right") - 1
@@ -294,17 +288,17 @@ def _number(word: NDArray[np.uint64]) -> NDArray[np.int64]:
     return numbers
 
 
-def _cell_law(layer: Layer, cells: NDArray[np.int64]) -> FloatArray:
-    """p(t̂, y), shape (n_cells, n_y)."""
-    return np.column_stack([np.bincount(cells, column) for column in layer.p_xy.T])
+def _sums_by_cell(rows: FloatArray, cells: NDArray[np.int64]) -> FloatArray:
+    """Sums of the rows (n, n_y) over each cell, shape (n_cells, n_y)."""
+    return np.column_stack([np.bincount(cells, column) for column in rows.T]).astype(np.float64, copy=False)
 
 
 def _sampled(layer: Layer, cells: NDArray[np.int64], method: str) -> LayerInformation:
     """Jackknifed informations of a sample; the interval holds plug-in and jackknife and 1.96 standard errors of either."""
     n = len(cells)
     rows = layer.p_xy * n
-    counts_ty = np.column_stack([np.bincount(cells, column) for column in rows.T])
-    counts_t, counts_y = counts_ty.sum(axis=1), counts_ty.sum(axis=0)
+    counts_ty = _sums_by_cell(rows, cells)
+    counts_t, counts_y = counts_ty.sum(axis=1), rows.sum(axis=0)
     h_t, less_t = _jackknife(counts_t, counts_t[cells][:, None], np.ones((n, 1)), n)
     h_y, less_y = _jackknife(counts_y, np.broadcast_to(counts_y, rows.shape), rows, n)
     h_ty, less_ty = _jackknife(counts_ty.ravel(), counts_ty[cells], rows, n)

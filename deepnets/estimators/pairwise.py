@@ -116,7 +116,7 @@ class _Bounds:
         weights = self.mixtures
         with np.errstate(divide="ignore", invalid="ignore"):
             # The own term alone makes the sum at least the weight.
-            logs = (np.log(np.maximum(s, weights)) for s in pair_sums(self.layer.t, weights, self.sigma))
+            logs = (np.log(np.maximum(s, weights)) for s in pair_sums(self.layer.centres, weights, self.sigma))
             return [-np.where(weights > 0, weights * log, 0.0).sum(axis=0) for log in logs]
 
     @property
@@ -148,7 +148,7 @@ class _Bounds:
 
     @cached_property
     def _slack(self) -> float:
-        return rounding(np.asarray(self.layer.t, dtype=np.float64), self.sigma)
+        return rounding(self.layer.centres, self.sigma)
 
     def difference(self, entropies: FloatArray) -> float:
         """h(T) - Σ_y p(y) h(T|y) of a vector of entropies."""

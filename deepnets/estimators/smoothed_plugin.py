@@ -96,7 +96,7 @@ class SmoothedPlugin:
             raise ValueError("p_x differs between patterns, but an independent sample has equal weights: leave p_x out")
         if len(layer.t) < 2:
             raise ValueError("one pattern is no sample: at least 2 are needed")
-        return self._sample(Layer(np.asarray(layer.t, dtype=np.float64), layer.p_xy), rng)
+        return self._sample(layer, rng)
 
     def standard_error_bound(self, t: ArrayLike, p_x: ArrayLike | None = None) -> float:
         r"""A proven bound on the standard error of I(X;T) with coefficient 1 of the control variate.
@@ -126,7 +126,7 @@ class SmoothedPlugin:
         error = entr(draws.sums / q[:, None]).sum(axis=1)  # of the label given t
         found = []
         bounds = PairwiseBounds(self.sigma)._of_merged(layer)
-        slack = 3.0 / len(draws.own) + rounding(layer.t, self.sigma)
+        slack = 3.0 / len(draws.own) + rounding(layer.centres, self.sigma)
         for values, proven in ((-np.log(q) - draws.shifts, bounds.input), (-error, bounds.label)):
             mean, variance = draws.mean(values)
             if proven is bounds.label:
@@ -192,7 +192,7 @@ class _Draws:
         counts = np.maximum(2, np.ceil(n_draws * layer.p_x - 1e-9).astype(np.intp))
         own = np.repeat(np.arange(len(counts)), counts)
         noise = rng.normal(scale=sigma, size=(len(own), layer.t.shape[1]))
-        sums, shifts = kernel_sums(own, noise, layer.t, layer.p_xy, sigma)
+        sums, shifts = kernel_sums(own, noise, layer.centres, layer.p_xy, sigma)
         control = 0.5 * (noise * noise).sum(axis=1) / sigma**2 - 0.5 * noise.shape[1]
         return _Draws(layer.p_x, own, counts, control, sums, shifts)
 
@@ -229,7 +229,7 @@ def _log_ratio(joint: FloatArray, p_y: FloatArray, rows: FloatArray, prior: floa
 
 def _gaussian_bound(layer: Layer, sigma: float) -> float:
     """½ ln det(1 + Cov/σ²) with the sample's covariance."""
-    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(layer.t.T / sigma)))
+    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(layer.centres.T / sigma)))
     return float(0.5 * np.log1p(np.maximum(values, 0.0)).sum())
 
 
