@@ -5,6 +5,8 @@ noisy layer, ConditionalPlugin for deeper noisy layers, and measures of clusteri
 """
 
 from .binning import Binning
+from .clustering import Clustering, clustering
+from .conditional import ConditionalPlugin
 from .estimate import Estimate, LayerInformation, Violation, dpi_violations
 from .pairwise import PairwiseBounds
 from .quadrature import Quadrature
@@ -13,6 +15,8 @@ from .smoothed_plugin import SmoothedPlugin
 
 __all__ = [
     "Binning",
+    "Clustering",
+    "ConditionalPlugin",
     "Estimate",
     "LayerInformation",
     "PairwiseBounds",
@@ -20,5 +24,6 @@ __all__ = [
     "Sensitivity",
     "SmoothedPlugin",
     "Violation",
+    "clustering",
     "dpi_violations",
 ]
