@@ -195,13 +195,31 @@ def binary_kl_inverse(p: float, c: float) -> float:
     """The largest q in [p, 1] with kl(p ‖ q) ≤ c, to 1e-12."""
     if not 0 <= p <= 1 or np.isnan(c) or c < 0:
         raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
+    if p == 1 or c == 0:
+        return float(p)
+    if c < 0.1:  # in d = q - p, at most √(c/2) by Pinsker's inequality: nothing cancels
+        largest = min(float(np.sqrt(c / 2)), 1 - p)
+        if largest < 1e-12 or _binary_kl_step(p, largest) <= c:
+            return min(p + largest, 1.0)
+        return p + float(brentq(lambda d: _binary_kl_step(p, d) - c, 0.0, largest, xtol=1e-16))
 
     def excess(log_rest: float) -> float:  # in log(1 - q), which resolves q near 1
         return float(rel_entr(p, -np.expm1(log_rest)) + (1 - p) * (np.log1p(-p) - log_rest)) - c
 
-    if p == 1 or excess(-700.0) <= 0:
+    if excess(-700.0) <= 0:
         return 1.0
-    return max(p, float(-np.expm1(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13)))) if c > 0 else float(p)
+    return max(p, float(-np.expm1(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13))))
+
+
+def _binary_kl_step(p: float, d: float) -> float:
+    """kl(p ‖ p + d) = p g(d/p) + (1 - p) g(-d/(1 - p)) with g(x) = x - log(1 + x), whose linear terms have cancelled."""
+
+    def g(x: float) -> float:
+        if abs(x) < 1e-2:
+            return x * x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x * (1 / 7 - x / 8))))))
+        return x - float(np.log1p(x)) if x > -1 else np.inf
+
+    return (p * g(d / p) if p > d * 1e-300 else d) + (1 - p) * g(-d / (1 - p))
 
 
 def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:

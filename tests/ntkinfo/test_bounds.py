@@ -17,9 +17,28 @@ size = st.integers(1, 10**6)
 def test_binary_kl_inverse_inverts(p, c):
     q = bounds.binary_kl_inverse(p, c)
     assert p <= q <= 1
+    assert q <= p + np.sqrt(c / 2) + 1e-12  # Pinsker
     if p < q < 1 - 1e-9:
         kl = (p * np.log(p / q) if p else 0) + (1 - p) * np.log((1 - p) / (1 - q))
         assert kl == pytest.approx(c, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-12, 1e-3, 0.3359375, 0.9, 1 - 1e-9])
+@pytest.mark.parametrize("c", [1e-300, 1e-15, 1e-9, 1e-4, 0.0999, 0.1, 3.0])
+def test_binary_kl_inverse_in_fifty_digits(p, c):
+    from mpmath import mp, mpf
+
+    with mp.workdps(50):
+
+        def kl(q):
+            first = mpf(p) * mp.log(mpf(p) / q) if p else 0
+            return first + (1 - mpf(p)) * mp.log((1 - mpf(p)) / (1 - q)) if q < 1 else mp.inf
+
+        low, high = mpf(p), mpf(1)
+        for _ in range(160):
+            middle = (low + high) / 2
+            low, high = (middle, high) if kl(middle) <= c else (low, middle)
+        assert abs(bounds.binary_kl_inverse(p, c) - low) < 1e-12
 
 
 @given(risk=unit, kl=information, n=size, delta=st.floats(1e-9, 0.999))
