@@ -113,3 +113,11 @@ def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[F
             total[start:stop] += tile @ weights[start:]
             total[stop:] += tile[:, stop - start :].T @ weights[start:stop]
     return sums[0], sums[1], sums[2]
+
+
+def gaussian_bound(centres: FloatArray, weights: FloatArray, sigma: float) -> float:
+    """½ ln det(1 + Cov/σ²) of weighted centres (n, d), nats: the largest h(S + Z) - h(Z) of this covariance."""
+    scaled = (centres - weights @ centres) * (np.sqrt(weights) / sigma)[:, None]
+    n, d = scaled.shape
+    gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
+    return 0.5 * float(np.linalg.slogdet(np.eye(len(gram)) + gram)[1])

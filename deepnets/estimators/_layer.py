@@ -118,3 +118,10 @@ def check_sigma(sigma: float) -> float:
             "deviation of the network's noise, or use Binning for a deterministic network"
         )
     return sigma
+
+
+def noise_generator(seed: int) -> np.random.Generator:
+    """A stream that differs from ``default_rng(seed)``, of which the caller may have made the activations' noise."""
+    if int(seed) != seed or seed < 0:
+        raise ValueError(f"seed = {seed} must be a whole number, at least 0")
+    return np.random.default_rng([int(seed), 0x5EED])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._kernel import kernel_sums
-from ._layer import Layer, check_finite, check_layer, check_sigma
+from ._layer import Layer, check_finite, check_layer, check_sigma, noise_generator
 from .estimate import Z_95, LayerInformation, make_estimate
 
 FloatArray = NDArray[np.float64]
@@ -89,7 +89,7 @@ class ConditionalPlugin:
         layer = check_layer(array[:, 0], p_y_given_x, p_x)
         draws = int(self.n_mc)
         ends = np.zeros((2, 2, n_x, repeats))  # (input, label), (low, high), x, pass
-        rng = np.random.default_rng(seed)
+        rng = noise_generator(seed)
         for _ in range(draws):
             ends += self._draw(array, layer, rng.normal(scale=self.sigma, size=array.shape)) / draws
         method = f"conditional smoothed plug-in, sigma = {self.sigma:g}, {repeats} passes, {draws} draws"

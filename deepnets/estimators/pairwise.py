@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._kernel import pair_sums, rounding
+from ._kernel import gaussian_bound, pair_sums, rounding
 from ._layer import Layer, check_layer, check_sigma
 from .estimate import LayerInformation, make_estimate
 
@@ -36,7 +36,7 @@ class PairwiseBounds:
     ----------
     sigma : σ > 0, in the units of the activations.
     value : which number within the interval is reported: "kl", the one of the distances ‖Δ‖²/2σ² that Saxe et al. plot (for
-        I(X;T) the upper end), "bhattacharyya", or the "middle".
+        I(X;T) the upper end), "bhattacharyya", or the "middle"; the nearest end where the interval excludes it.
 
     Raises
     ------
@@ -138,13 +138,8 @@ class _Bounds:
 
     @cached_property
     def _gaussian(self) -> FloatArray:
-        t, weights = self.layer.t / self.sigma, self.mixtures
-        largest = np.empty(weights.shape[1])
-        for k, w in enumerate(weights.T):
-            centred = (t - w @ t) * np.sqrt(w)[:, None]
-            values = np.linalg.eigvalsh(centred.T @ centred)
-            largest[k] = 0.5 * np.log1p(np.maximum(values, 0.0)).sum()
-        return largest
+        columns = self.mixtures.T
+        return np.array([gaussian_bound(self.layer.centres, w, self.sigma) for w in columns])
 
     @cached_property
     def _slack(self) -> float:

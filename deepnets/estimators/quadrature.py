@@ -92,14 +92,14 @@ class Quadrature:
 def _informations(layer: Layer, sigma: float, step: float) -> FloatArray:
     """(I(X;T), I(T;Y)) with grid points `step` σ apart; separable kernels make the densities one matrix product."""
     t = np.asarray(layer.t, dtype=np.float64) / sigma
-    axes = [np.arange(column.min() - REACH, column.max() + REACH + step, step) for column in t.T]
-    size = int(np.prod([len(axis) for axis in axes], dtype=float))
+    size = float(np.prod((np.ptp(t, axis=0) + 2 * REACH) / step + 1.0))
     if size > LARGEST_GRID:
         extent = " x ".join(f"{np.ptp(column):.3g}" for column in t.T)
         raise ValueError(
             f"the activations extend over {extent} sigma, which needs {size:.2g} grid points (at most "
             f"{LARGEST_GRID:.2g}); use SmoothedPlugin or a larger sigma"
         )
+    axes = [np.arange(column.min() - REACH, column.max() + REACH + step, step) for column in t.T]
     second = _kernel(axes[1], t[:, 1]) if len(axes) == 2 else np.ones((1, len(t)))
     totals = np.zeros(2)
     rows = max(1, 2**21 // max(len(t), len(second)))

@@ -10,8 +10,8 @@ from scipy.special import entr
 
 from dualib.measures import entropy
 
-from ._kernel import kernel_sums, rounding
-from ._layer import Layer, check_layer, check_sigma
+from ._kernel import gaussian_bound, kernel_sums, rounding
+from ._layer import Layer, check_layer, check_sigma, noise_generator
 from .estimate import Z_95, LayerInformation, intersect, make_estimate
 from .pairwise import PairwiseBounds
 
@@ -89,7 +89,7 @@ class SmoothedPlugin:
         ValueError: bad arrays, or weights p_x that are not equal for a sample.
         """
         layer = check_layer(t, p_y_given_x, p_x)
-        rng = np.random.default_rng(seed)
+        rng = noise_generator(seed)
         if not self.sampled:
             return self._enumerated(layer, rng)
         if p_x is not None and np.ptp(layer.p_x) > 1e-12:
@@ -154,7 +154,9 @@ class SmoothedPlugin:
             chi_square = draws.average(np.exp(outside))  # 1 + I_χ², from above
         plug_in, variance = draws.mean(inside, between=True)
         high = min(
-            draws.average(outside), plug_in + float(np.log1p(chi_square / n)), _gaussian_bound(layer, self.sigma)
+            draws.average(outside),
+            plug_in + float(np.log1p(chi_square / n)),
+            gaussian_bound(layer.centres, layer.p_x, self.sigma),
         )
         inputs = (plug_in, max(plug_in, high))
         label, label_variance = draws.mean(label_inside, between=True)
@@ -165,7 +167,7 @@ class SmoothedPlugin:
         found = []
         for (low, up), var, most in (
             (inputs, variance, np.inf),
-            (labels, label_variance, float(entropy(p_y)) + unseen),
+            (labels, label_variance, max(0.0, float(entropy(p_y))) + unseen),
         ):
             half = Z_95 * np.sqrt(var) + 3.0 / len(draws.own)
             interval = max(0.0, low - half), min(most, max(0.0, up + half))
@@ -225,12 +227,6 @@ def _log_ratio(joint: FloatArray, p_y: FloatArray, rows: FloatArray, prior: floa
     seen = rows > 0
     ratio = np.divide(posterior, p_y, out=np.ones_like(posterior), where=seen)
     return (rows * np.log(ratio, out=np.zeros_like(ratio), where=seen)).sum(axis=1)
-
-
-def _gaussian_bound(layer: Layer, sigma: float) -> float:
-    """½ ln det(1 + Cov/σ²) with the sample's covariance."""
-    values = np.linalg.eigvalsh(np.atleast_2d(np.cov(layer.centres.T / sigma)))
-    return float(0.5 * np.log1p(np.maximum(values, 0.0)).sum())
 
 
 def _sample_warnings(bracket: tuple[float, float], n: int) -> tuple[str, ...]:

@@ -1,0 +1,169 @@
+"""The smoothed plug-in against quadrature: coverage, rates, the bound on its error, and its kernel against direct sums."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from deepnets.estimators import PairwiseBounds, Quadrature, SmoothedPlugin
+from deepnets.estimators._kernel import kernel_sums
+
+
+def test_intervals_cover_the_truth(mixtures):
+    # 24 mixtures, 30 seeds: 720 intervals of each kind
+    covered = []
+    for centres, rows, weights, sigma in mixtures:
+        truth = Quadrature(sigma).layer(centres, rows, weights)
+        for seed in range(30):
+            found = SmoothedPlugin(sigma).layer(centres, rows, weights, seed=seed)
+            covered.append(
+                [e.low <= q.value <= e.high for e, q in ((found.input, truth.input), (found.label, truth.label))]
+            )
+    rates = np.mean(covered, axis=0)
+    assert (rates > 0.93).all(), rates
+
+
+def test_value_is_unbiased_and_its_standard_error_is_that_of_repeats(mixtures):
+    for index in (1, 5, 9, 14):  # no rare events
+        centres, rows, weights, sigma = mixtures[index]
+        truth = Quadrature(sigma).layer(centres, rows, weights)
+        runs = [SmoothedPlugin(sigma).layer(centres, rows, weights, seed=seed) for seed in range(60)]
+        for name in ("input", "label"):
+            values = np.array([getattr(r, name).value for r in runs])
+            z = (values.mean() - getattr(truth, name).value) / (values.std(ddof=1) / math.sqrt(60))
+            assert abs(z) < 4.5
+            ratio = values.std(ddof=1) / np.mean([getattr(r, name).std_error for r in runs])
+            assert abs(ratio - 1) < 4.5 / math.sqrt(2 * 60) + 0.1
+
+
+def test_the_interval_stays_within_the_sandwich(mixture):
+    centres, rows, weights, sigma = mixture
+    found, proven = (
+        SmoothedPlugin(sigma).layer(centres, rows, weights),
+        PairwiseBounds(sigma).layer(centres, rows, weights),
+    )
+    for estimate, bounds in ((found.input, proven.input), (found.label, proven.label)):
+        assert bounds.low <= estimate.low <= estimate.value <= estimate.high <= bounds.high
+
+
+def test_standard_error_is_under_its_bound(mixture):
+    centres, rows, weights, sigma = mixture
+    estimator = SmoothedPlugin(sigma)
+    bound = estimator.standard_error_bound(centres, weights)
+    assert bound <= math.sqrt(centres.shape[1] / 4000)
+    # the standard error is itself known to about 1/√(2·4000) and more where few draws carry it
+    assert estimator.layer(centres, rows, weights).input.std_error <= 1.1 * bound
+
+
+def test_plugin_error_falls_as_the_root_of_the_sample():
+    # S ~ N(0, τ²), so that I(S; S + Z) = ½ ln(1 + τ²/σ²)
+    sizes, errors = np.array([100, 400, 1600]), []
+    for n in sizes:
+        deviations = []
+        for seed in range(24):
+            s = 0.8 * np.random.default_rng([seed, n]).normal(size=(n, 1))
+            found = SmoothedPlugin(0.5, n_mc=4, sampled=True).layer(s, np.ones((n, 1)), seed=seed)
+            deviations.append(found.input.value - 0.5 * math.log1p(0.64 / 0.25))
+        errors.append(np.sqrt(np.mean(np.square(deviations))))
+    slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    # each log error has standard error 1/√48, so the slope about 1/√48/ln 4/√2
+    assert slope == pytest.approx(-0.5, abs=4 * 0.074)
+
+
+def test_sample_intervals_cover_the_population():
+    # T given the component is N(m, τ² + σ²): quadrature with the sum of the variances
+    means, rows, tau, sigma, n = (
+        np.array([[-1.0], [0.2], [1.5]]),
+        np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]),
+        0.5,
+        0.6,
+        250,
+    )
+    exact = Quadrature(math.hypot(tau, sigma)).layer(means, rows)
+    truth = exact.input.value + 0.5 * math.log1p(tau**2 / sigma**2), exact.label.value
+    covered = []
+    for seed in range(200):
+        rng = np.random.default_rng([seed, 5])
+        component = rng.integers(0, 3, n)
+        y = (rng.random(n) < rows[component, 1]).astype(int)
+        s = means[component] + tau * rng.normal(size=(n, 1))
+        found = SmoothedPlugin(sigma, sampled=True).layer(s, np.eye(2)[y], seed=seed)
+        covered.append([e.low <= v <= e.high for e, v in zip((found.input, found.label), truth, strict=True)])
+    assert (np.mean(covered, axis=0) >= 0.93).all()
+
+
+def test_too_few_samples_are_said():
+    rng = np.random.default_rng(0)
+    s = rng.normal(size=(300, 8))
+    found = SmoothedPlugin(0.1, sampled=True).layer(s, np.ones((300, 1))).input
+    truth = 4 * math.log1p(100)
+    assert found.low <= truth
+    assert found.high > truth - 1.5  # the covariance is known to some 8 %
+    assert found.width > 5
+    assert any("too low" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(("spread", "offset"), [(1.0, 0.0), (1.0, 1e3), (1e-4, 1.0), (300.0, 0.0)])
+def test_kernel_sums_against_direct_ones(spread, offset):
+    rng = np.random.default_rng(1)
+    centres, sigma = offset + spread * rng.normal(size=(700, 5)), 0.5
+    weights, own = rng.dirichlet(np.ones(700), 2).T, rng.integers(0, 700, 90)
+    noise = sigma * rng.normal(size=(90, 5))
+    sums, shifts = kernel_sums(own, noise, centres, weights, sigma)
+    square = ((centres[own, None] + noise[:, None] - centres[None]) ** 2).sum(axis=2)
+    exponent = ((noise**2).sum(axis=1)[:, None] - square) / (2 * sigma**2)
+    expected = logsumexp(exponent[:, :, None], axis=1, b=weights[None])
+    np.testing.assert_allclose(np.log(sums) + shifts[:, None], expected, atol=1e-8)
+
+
+def test_wide_layers_do_not_overflow():
+    # 2000 units: ‖Z‖²/2σ² is about 1000
+    rng = np.random.default_rng(0)
+    t = 0.01 * rng.normal(size=(40, 2000))
+    found = SmoothedPlugin(1.0).layer(t, np.ones((40, 1))).input
+    variances = np.linalg.svd(t - t.mean(axis=0), compute_uv=False) ** 2 / 40
+    assert 0 < found.low <= found.high <= 0.5 * np.log1p(variances).sum() + 1e-6
+
+
+def test_seed_order_and_labels(layer):
+    t, rows = layer
+    once, again = (SmoothedPlugin(0.5).layer(t, rows, seed=4) for _ in range(2))
+    assert once == again
+    swapped = SmoothedPlugin(0.5).layer(t, rows[:, ::-1], seed=4)
+    assert swapped.label.value == pytest.approx(once.label.value, abs=1e-12)
+    other = SmoothedPlugin(0.5).layer(t, rows, seed=5)
+    scale = math.hypot(once.input.std_error, other.input.std_error)
+    assert 0 < abs(once.input.value - other.input.value) < 4.5 * scale
+
+
+def test_fitted_control_variate_beats_the_raw_estimate(layer):
+    # raw: -ln q(T), whose variance keeps that of ‖Z‖²/2σ²
+    t, rows = layer
+    sigma = 0.5
+    rng = np.random.default_rng(0)
+    own = np.repeat(np.arange(300), 14)
+    noise = sigma * rng.normal(size=(len(own), 4))
+    sums, _ = kernel_sums(own, noise, t, np.full((300, 1), 1 / 300), sigma)
+    raw = -np.log(sums[:, 0]) + (noise**2).sum(axis=1) / (2 * sigma**2)
+
+    def variance(values):
+        return values.reshape(300, 14).var(axis=1, ddof=1).mean() / len(own)
+
+    fitted = SmoothedPlugin(sigma, n_mc=14).layer(t, rows).input.std_error ** 2
+    assert fitted < 0.8 * variance(raw)
+    assert fitted < 1.05 * variance(-np.log(sums[:, 0]))
+
+
+def test_refusals(layer):
+    t, rows = layer
+    with pytest.raises(ValueError, match="n_mc = 1"):
+        SmoothedPlugin(0.1, n_mc=1)
+    with pytest.raises(ValueError, match="sigma = -1"):
+        SmoothedPlugin(-1.0)
+    with pytest.raises(ValueError, match="leave p_x out"):
+        SmoothedPlugin(0.1, sampled=True).layer(t, rows, np.r_[2 / 300, 0, np.full(298, 1 / 300)])
+    with pytest.raises(ValueError, match="one pattern is no sample"):
+        SmoothedPlugin(0.1, sampled=True).layer(t[:1], rows[:1])
+    with pytest.raises(ValueError, match="seed = -3"):
+        SmoothedPlugin(0.1).layer(t, rows, seed=-3)
