@@ -24,7 +24,7 @@ class Layer:
     @cached_property
     def p_x(self) -> FloatArray:
         """Weights of the patterns, shape (n,)."""
-        return self.p_xy.sum(axis=1)
+        return row_sums(self.p_xy)
 
     @cached_property
     def p_y(self) -> FloatArray:
@@ -100,11 +100,16 @@ def check_finite(t: NDArray[np.floating]) -> None:
         )
 
 
+def row_sums(value: FloatArray) -> FloatArray:
+    """Sums over the last axis, as a matrix product: numpy's sum over a short last axis is several times slower."""
+    return value @ np.ones(value.shape[-1])
+
+
 def _check_sums(name: str, value: FloatArray) -> None:
     if not (value >= 0).all():  # NaN fails too
         where = np.argwhere(~(value >= 0))[0].tolist()
         raise ValueError(f"{name}{where} is {value[tuple(where)]}, and a probability is at least 0")
-    off = float(np.abs(value.sum(axis=-1) - 1.0).max())
+    off = float(np.abs(row_sums(value) - 1.0).max())
     if not off <= SUM_TOLERANCE:
         raise ValueError(f"{name} sums to 1 only within {off:.3g} (allowed: {SUM_TOLERANCE:g}); divide it by its sum")
 

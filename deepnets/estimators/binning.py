@@ -13,7 +13,7 @@ from scipy.special import xlogy
 
 from dualib.measures import entropy
 
-from ._layer import Layer, check_finite, check_layer
+from ._layer import Layer, check_finite, check_layer, row_sums
 from .estimate import Z_95, Estimate, LayerInformation, make_estimate
 from .sensitivity import Sensitivity
 
@@ -91,7 +91,7 @@ class Binning:
 
         References
         ----------
-        [saxe2018]_ section 2
+        [saxe2018]_
         """
         arrays = [np.asarray(a) for a in activations]
         if sum(a.size for a in arrays) == 0:
@@ -173,7 +173,7 @@ class Binning:
                 )
             return _sampled(layer, cells, self._method)
         p_ty = _sums_by_cell(layer.p_xy, cells)  # p(t̂, y)
-        input_value = float(entropy(p_ty.sum(axis=1)))
+        input_value = float(entropy(row_sums(p_ty)))
         label_value = max(0.0, input_value + float(entropy(layer.p_y)) - float(entropy(p_ty.ravel())))
         return LayerInformation(
             *(

@@ -91,7 +91,7 @@ def clustering(
 
     References
     ----------
-    [goldfeld2019]_ section 5; [shwartzziv2017]_
+    [goldfeld2019]_
     """
     layer = check_layer(t, p_y_given_x, p_x)
     if len(layer.t) < 2:

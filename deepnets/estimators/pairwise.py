@@ -50,7 +50,7 @@ class PairwiseBounds:
 
     References
     ----------
-    [kolchinsky2017]_ eqs. 10-13; [saxe2018]_ appendix C
+    [kolchinsky2017]_; [saxe2018]_
     """
 
     sigma: float

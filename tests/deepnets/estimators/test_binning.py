@@ -178,6 +178,21 @@ def test_sensitivity_reaches_the_entropy_of_the_patterns(layer):
     assert frame["I(X;T) [bits]"].iloc[-1] == pytest.approx(math.log2(300))
 
 
+def test_sensitivity_is_drawn_in_the_unit_of_its_label(layer):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    t, rows = layer
+    surface = Binning().sensitivity(t, rows, bins=(3, 30))
+    _, ax = plt.subplots()
+    assert surface.plot(ax, units="bits") is ax
+    assert "bits" in ax.get_ylabel()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), surface.input / math.log(2))
+    plt.close("all")
+
+
 def test_order_of_patterns_and_units_changes_nothing(layer):
     t, rows = layer
     order = np.random.default_rng(0).permutation(300)

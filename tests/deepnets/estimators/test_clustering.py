@@ -80,3 +80,20 @@ def test_degenerate_layers_and_refusals():
         clustering([[1.0]], [[1.0]])
     with pytest.raises(ValueError, match="distance_bins = 1"):
         clustering(np.ones((3, 2)), np.ones((3, 1)), distance_bins=1)
+
+
+def test_densities_of_the_plot_integrate_to_one(labelled):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    t, y = labelled
+    _, ax = plt.subplots()
+    found = clustering(t, np.eye(3)[y])
+    assert found.plot(ax) is ax
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["within class", "between classes"]
+    for patch in ax.patches:
+        values, edges, _ = patch.get_data()
+        assert (values * np.diff(edges)).sum() == pytest.approx(1)
+    plt.close("all")

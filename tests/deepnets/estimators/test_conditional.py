@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepnets.estimators import ConditionalPlugin, Quadrature, SmoothedPlugin
+from deepnets.estimators._layer import check_layer
 
 X, ROWS = np.array([-1.5, -0.5, 0.5, 1.5]), np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]])
 WEIGHTS = np.array([0.1, 0.4, 0.3, 0.2])
@@ -35,7 +36,20 @@ def test_linear_chain_is_covered(weights, repeats):
     assert (np.mean(covered, axis=0) >= 0.93).all()
 
 
-def test_bracket_holds_in_expectation_and_its_middle_is_nearly_unbiased():
+@pytest.mark.parametrize("repeats", [3, 12])
+def test_plugin_and_left_out_passes_bracket_the_truth_in_expectation(repeats):
+    estimator, exact = ConditionalPlugin(SIGMA), truth(WEIGHTS)
+    layer = check_layer(X[:, None], ROWS, WEIGHTS)
+    ends = []
+    for seed in range(300):
+        noise = SIGMA * np.random.default_rng([seed, 2]).normal(size=(4, repeats, 1))
+        ends.append(estimator._draw(passes(repeats, seed), layer, noise).mean(axis=-1) @ WEIGHTS)
+    mean = np.mean(ends, axis=0)
+    for k, value in enumerate((exact.input.value, exact.label.value)):
+        assert mean[k, 0] < value < mean[k, 1]
+
+
+def test_middle_is_nearly_unbiased():
     exact, estimator = truth(), ConditionalPlugin(SIGMA, n_mc=2)
     runs = [estimator.layer(passes(40, seed), ROWS, seed=seed) for seed in range(80)]
     for name in ("input", "label"):
