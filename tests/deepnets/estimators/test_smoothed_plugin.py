@@ -51,8 +51,8 @@ def test_standard_error_is_under_its_bound(mixture):
     centres, rows, weights, sigma = mixture
     estimator = SmoothedPlugin(sigma)
     bound = estimator.standard_error_bound(centres, weights)
-    assert bound <= math.sqrt(centres.shape[1] / 4000)
-    # the standard error is itself known to about 1/√(2·4000) and more where few draws carry it
+    assert bound <= math.sqrt(centres.shape[1] / 16000)
+    # the standard error is itself an estimate
     assert estimator.layer(centres, rows, weights).input.std_error <= 1.1 * bound
 
 
@@ -118,11 +118,11 @@ def test_kernel_sums_against_direct_ones(spread, offset):
 
 
 def test_wide_layers_do_not_overflow():
-    # 2000 units: ‖Z‖²/2σ² is about 1000
+    # 1300 units: ‖Z‖²/2σ² is about 650, and e^650 times a few more overflows
     rng = np.random.default_rng(0)
-    t = 0.01 * rng.normal(size=(40, 2000))
-    found = SmoothedPlugin(1.0).layer(t, np.ones((40, 1))).input
-    variances = np.linalg.svd(t - t.mean(axis=0), compute_uv=False) ** 2 / 40
+    t = 0.01 * rng.normal(size=(20, 1300))
+    found = SmoothedPlugin(1.0).layer(t, np.ones((20, 1))).input
+    variances = np.linalg.svd(t - t.mean(axis=0), compute_uv=False) ** 2 / 20
     assert 0 < found.low <= found.high <= 0.5 * np.log1p(variances).sum() + 1e-6
 
 
@@ -137,22 +137,21 @@ def test_seed_order_and_labels(layer):
     assert 0 < abs(once.input.value - other.input.value) < 4.5 * scale
 
 
-def test_fitted_control_variate_beats_the_raw_estimate(layer):
+def test_fitted_control_variates_beat_the_raw_estimate_and_coefficient_one(layer):
     # raw: -ln q(T), whose variance keeps that of ‖Z‖²/2σ²
     t, rows = layer
     sigma = 0.5
     rng = np.random.default_rng(0)
-    own = np.repeat(np.arange(300), 14)
+    own = np.repeat(np.arange(300), 54)
     noise = sigma * rng.normal(size=(len(own), 4))
     sums, _ = kernel_sums(own, noise, t, np.full((300, 1), 1 / 300), sigma)
     raw = -np.log(sums[:, 0]) + (noise**2).sum(axis=1) / (2 * sigma**2)
 
     def variance(values):
-        return values.reshape(300, 14).var(axis=1, ddof=1).mean() / len(own)
+        return values.reshape(300, 54).var(axis=1, ddof=1).mean() / len(own)
 
-    fitted = SmoothedPlugin(sigma, n_mc=14).layer(t, rows).input.std_error ** 2
-    assert fitted < 0.8 * variance(raw)
-    assert fitted < 1.05 * variance(-np.log(sums[:, 0]))
+    fitted = SmoothedPlugin(sigma, n_mc=54).layer(t, rows).input.std_error ** 2
+    assert fitted < 0.2 * min(variance(raw), variance(-np.log(sums[:, 0])))
 
 
 def test_refusals(layer):
