@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float64]
 FEWEST_DRAWS = 16000
 """Draws in all where n n_mc is less: few centres need many draws each for a standard error that can be trusted."""
 
+BLOCK = 2**20
+"""Numbers of noise drawn at a time."""
+
 
 @dataclass(frozen=True)
 class SmoothedPlugin:
@@ -194,12 +197,19 @@ class _Draws:
     def of(layer: Layer, sigma: float, n_draws: int, rng: np.random.Generator) -> _Draws:
         counts = np.maximum(2, np.ceil(n_draws * layer.p_x - 1e-9).astype(np.intp))
         own = np.repeat(np.arange(len(counts)), counts)
-        noise = rng.normal(scale=sigma, size=(len(own), layer.t.shape[1]))
+        n, n_y, d = len(own), layer.p_xy.shape[1], layer.t.shape[1]
         centred = (layer.centres - layer.p_x @ layer.centres) / sigma
         moments = np.column_stack([(centred * centred).sum(axis=1), centred]) * layer.p_x[:, None]
-        sums, shifts = kernel_sums(own, noise, layer.centres, np.hstack([layer.p_xy, moments]), sigma)
-        sums, moments = np.hsplit(sums, [layer.p_xy.shape[1]])
-        controls = _controls(centred[own], noise / sigma, moments / row_sums(sums)[:, None])
+        weights = np.hstack([layer.p_xy, moments])
+        sums, shifts, controls = np.empty((n, n_y)), np.empty(n), np.empty((n, 3))
+        rows = max(1, BLOCK // d)  # wide layers: noise and moments of all draws would not fit in memory
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            noise = rng.normal(scale=sigma, size=(len(own[part]), d))
+            found, shifts[part] = kernel_sums(own[part], noise, layer.centres, weights, sigma)
+            sums[part] = found[:, :n_y]
+            given_t = found[:, n_y:] / row_sums(sums[part])[:, None]
+            controls[part] = _controls(centred[own[part]], noise / sigma, given_t)
         return _Draws(layer.p_x, own, counts, controls, sums, shifts)
 
     def _strata(self, values: FloatArray) -> FloatArray:
