@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
 from scipy.special import entr
 
 from dualib.measures import entropy
 
-from ._kernel import gaussian_bound, kernel_sums, rounding
+from ._kernel import kernel_sums, rounding
 from ._layer import Layer, check_layer, check_sigma, noise_generator, row_sums
 from .estimate import Z_95, LayerInformation, intersect, make_estimate
 from .pairwise import PairwiseBounds
@@ -19,6 +21,9 @@ FloatArray = NDArray[np.float64]
 
 FEWEST_DRAWS = 16000
 """Draws in all where n n_mc is less: few centres need many draws each for a standard error that can be trusted."""
+
+UNSEEN = 6.0
+"""Nats / N added to an interval: N draws miss events of probability up to 3/N (at 95 %), worth some 2 nats each."""
 
 BLOCK = 2**20
 """Numbers of noise drawn at a time."""
@@ -38,14 +43,15 @@ class SmoothedPlugin:
     conditional mean E[‖T - t(X)‖² | T]/2σ² (both of mean d/2, the second by the tower rule) and t_i·Z. They cut the variance of
     the first alone by 4 to 100. Patterns with equal activations are merged first.
 
-    The interval (95 %) is the Monte Carlo error, with 3/N added for events that N draws do not meet, cut to the proven
+    The interval (95 %) is the Monte Carlo error, with 6/N nats added for events that N draws do not meet, cut to the proven
     bounds of PairwiseBounds, within which the truth lies. With ``sampled=True`` the patterns are an independent sample of a
     population whose information is meant, and it holds the sampling error and the bias of the plug-in too: in expectation,
 
     .. math:: \hat h_n \;\le\; h \;\le\; \min\Big(\hat h_n + \ln(1 + I_{χ²}/n),\; E[-\ln \hat q_{-i}(t_i + Z)]\Big)
 
-    with the density :math:`\hat q_{-i}` of the other patterns, which also estimates :math:`I_{χ²}` from above; the label
-    posteriors with and without the own pattern bracket H(Y|T) in the same way. The value is the middle of the bracket, in which
+    with the density :math:`\hat q_{-i}` of the other patterns (and a share 1/n of the Gaussian of their covariance, for points
+    that no other pattern is near), which also estimates :math:`I_{χ²}` from above; the label posteriors with and without the own
+    pattern bracket H(Y|T) in the same way. The value is the middle of the bracket, in which
     the leading biases, -I_{χ²}/2n and +I_{χ²}/2n, cancel.
 
     Parameters
@@ -130,7 +136,7 @@ class SmoothedPlugin:
         error = entr(draws.sums / q[:, None]).sum(axis=1)  # of the label given t
         found = []
         bounds = PairwiseBounds(self.sigma)._of_merged(layer)
-        slack = 3.0 / len(draws.own) + rounding(layer.centres, self.sigma)
+        slack = UNSEEN / len(draws.own) + rounding(layer.centres, self.sigma)
         for values, proven in ((-np.log(q) - draws.shifts, bounds.input), (-error, bounds.label)):
             mean, variance = draws.mean(values)
             if proven is bounds.label:
@@ -143,29 +149,26 @@ class SmoothedPlugin:
 
     def _sample(self, layer: Layer, rng: np.random.Generator) -> LayerInformation:
         n, p_y = len(layer.t), layer.p_y
-        draws = _Draws.of(layer, self.sigma, self._draws(n), rng)
+        draws = _Draws.of(layer, self.sigma, self._draws(n), rng, gaussian=True)
         own = np.exp(-draws.shifts)[:, None] * layer.p_xy[draws.own]  # the own pattern's part of the sums
         q, rows = row_sums(draws.sums), layer.p_xy[draws.own] * n
+        others = np.maximum(draws.sums - own, 0.0) * n / (n - 1.0)
+        others[row_sums(others) < 1e-13 * q] = 0.0
+        inside = -np.log(q) - draws.shifts
         with np.errstate(divide="ignore"):
-            others = np.maximum(draws.sums - own, 0.0) * n / (n - 1.0)
-            others[row_sums(others) < 1e-13 * q] = 0.0
-            inside = -np.log(q) - draws.shifts
-            outside = -np.log(row_sums(others)) - draws.shifts
+            near, far = np.log(row_sums(others)) + draws.shifts, draws.gaussian
+        outside = -np.logaddexp(near + math.log1p(-1.0 / n), far - math.log(n))
         label_inside = _log_ratio(draws.sums, p_y, rows, 0.0)
         label_outside = _log_ratio(others, p_y, rows, 1.0 / n)
 
+        plug_in, variance = draws.mean(inside, between=True)
         with np.errstate(over="ignore"):
             chi_square = draws.average(np.exp(outside))  # 1 + I_χ², from above
-        plug_in, variance = draws.mean(inside, between=True)
-        high = min(
-            draws.average(outside),
-            plug_in + float(np.log1p(chi_square / n)),
-            gaussian_bound(layer.centres, layer.p_x, self.sigma),
-        )
-        inputs = (plug_in, max(plug_in, high))
+        bias = min(draws.average(outside - inside), float(np.log1p(chi_square / n)))
+        inputs = (plug_in, plug_in + max(0.0, bias))
         label, label_variance = draws.mean(label_inside, between=True)
         unseen = float(np.log1p((len(p_y) - 1.0) / n))  # bias of H(Y)
-        labels = (min(draws.average(label_outside), label), label + unseen)
+        labels = (label + min(0.0, draws.average(label_outside - label_inside)), label + unseen)
         warnings = _sample_warnings(inputs, n)
         method = f"smoothed plug-in of a sample, sigma = {self.sigma:g}, {len(draws.own)} draws"
         found = []
@@ -173,7 +176,7 @@ class SmoothedPlugin:
             (inputs, variance, np.inf),
             (labels, label_variance, max(0.0, float(entropy(p_y))) + unseen),
         ):
-            half = Z_95 * np.sqrt(var) + 3.0 / len(draws.own)
+            half = Z_95 * np.sqrt(var) + UNSEEN / len(draws.own)
             interval = max(0.0, low - half), min(most, max(0.0, up + half))
             middle = 0.5 * (low + up)
             found.append(
@@ -184,7 +187,11 @@ class SmoothedPlugin:
 
 @dataclass(frozen=True, eq=False)
 class _Draws:
-    """Noisy copies of the centres, in the order of the centres, with kernel sums (r, n_y) and control variates (r, 3) there."""
+    """Noisy copies t of the centres, in their order: kernel sums (r, n_y) and control variates (r, 3) there.
+
+    gaussian is ln of the Gaussian density of the mean and covariance of all t, relative to that of the noise drawn; only asked for
+    samples.
+    """
 
     weights: FloatArray
     own: NDArray[np.intp]
@@ -192,9 +199,10 @@ class _Draws:
     controls: FloatArray
     sums: FloatArray
     shifts: FloatArray
+    gaussian: FloatArray
 
     @staticmethod
-    def of(layer: Layer, sigma: float, n_draws: int, rng: np.random.Generator) -> _Draws:
+    def of(layer: Layer, sigma: float, n_draws: int, rng: np.random.Generator, gaussian: bool = False) -> _Draws:
         counts = np.maximum(2, np.ceil(n_draws * layer.p_x - 1e-9).astype(np.intp))
         own = np.repeat(np.arange(len(counts)), counts)
         n, n_y, d = len(own), layer.p_xy.shape[1], layer.t.shape[1]
@@ -202,6 +210,8 @@ class _Draws:
         moments = np.column_stack([(centred * centred).sum(axis=1), centred]) * layer.p_x[:, None]
         weights = np.hstack([layer.p_xy, moments])
         sums, shifts, controls = np.empty((n, n_y)), np.empty(n), np.empty((n, 3))
+        far = np.full(n, np.nan)
+        factor = np.linalg.cholesky(np.eye(d) + (centred.T * layer.p_x) @ centred) if gaussian else None
         rows = max(1, BLOCK // d)  # wide layers: noise and moments of all draws would not fit in memory
         for start in range(0, n, rows):
             part = slice(start, start + rows)
@@ -210,7 +220,11 @@ class _Draws:
             sums[part] = found[:, :n_y]
             given_t = found[:, n_y:] / row_sums(sums[part])[:, None]
             controls[part] = _controls(centred[own[part]], noise / sigma, given_t)
-        return _Draws(layer.p_x, own, counts, controls, sums, shifts)
+            if factor is not None:
+                whitened = solve_triangular(factor, (centred[own[part]] + noise / sigma).T, lower=True)
+                squares = (noise * noise).sum(axis=1) / sigma**2 - (whitened * whitened).sum(axis=0)
+                far[part] = 0.5 * squares - np.log(np.diagonal(factor)).sum()
+        return _Draws(layer.p_x, own, counts, controls, sums, shifts, far)
 
     def _strata(self, values: FloatArray) -> FloatArray:
         return np.bincount(self.own, values) / self.counts

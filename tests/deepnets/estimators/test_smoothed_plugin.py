@@ -117,7 +117,8 @@ def test_kernel_sums_against_direct_ones(spread, offset):
     np.testing.assert_allclose(np.log(sums) + shifts[:, None], expected, atol=1e-8)
 
 
-def test_wide_layers_do_not_overflow():
+def test_wide_layers_do_not_overflow(monkeypatch):
+    monkeypatch.setattr("deepnets.estimators.smoothed_plugin.FEWEST_DRAWS", 1000)
     # 1300 units: ‖Z‖²/2σ² is about 650, and e^650 times a few more overflows
     rng = np.random.default_rng(0)
     t = 0.01 * rng.normal(size=(20, 1300))
@@ -166,3 +167,16 @@ def test_refusals(layer):
         SmoothedPlugin(0.1, sampled=True).layer(t[:1], rows[:1])
     with pytest.raises(ValueError, match="seed = -3"):
         SmoothedPlugin(0.1).layer(t, rows, seed=-3)
+
+
+def test_plugin_and_left_out_samples_bracket_the_population_in_expectation():
+    # S ~ N(0, I) in two dimensions, 60 samples: the ends of the interval, without their 1.96 standard errors
+    truth = math.log1p(1 / 0.25)
+    ends = []
+    for seed in range(100):
+        s = np.random.default_rng([seed, 8]).normal(size=(60, 2))
+        found = SmoothedPlugin(0.5, sampled=True).layer(s, np.ones((60, 1)), seed=seed).input
+        ends.append([found.low + 1.96 * found.std_error, found.high - 1.96 * found.std_error])
+    mean, error = np.mean(ends, axis=0), np.std(ends, axis=0, ddof=1) / 10
+    assert mean[0] + 3 * error[0] < truth < mean[1] - 3 * error[1]
+    assert abs(mean.mean() - truth) < 0.3 * (truth - mean[0])
