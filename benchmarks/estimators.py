@@ -73,15 +73,16 @@ def plain_pairwise(t, labels, sigma):
 # --- times ---
 
 
-def best(functions, repeats):
-    """Best time of each function in ms: in turn, twice in a row each time, the first of which warms the caches."""
+def best(functions, repeats, in_a_row=1):
+    """Best time of each function in ms: in turn, `in_a_row` runs each time after one that warms the caches."""
     times = np.full(len(functions), np.inf)
     for _ in range(repeats):
         for k, function in enumerate(functions):
             function()
-            begin = time.perf_counter()
-            function()
-            times[k] = min(times[k], time.perf_counter() - begin)
+            for _ in range(in_a_row):
+                begin = time.perf_counter()
+                function()
+                times[k] = min(times[k], time.perf_counter() - begin)
     return times * 1e3
 
 
@@ -110,6 +111,7 @@ def compare_binning(layers, rows, repeats):
             lambda: binning_floor(layers),
         ],
         repeats,
+        in_a_row=5,
     )
     error = 0.0
     for t in layers:

@@ -58,6 +58,10 @@ def kernel_sums(
     right = np.vstack([c.T, -half, np.ones(n)])
     sums, shifts = np.empty((len(own), weights.shape[1])), np.zeros(len(own))
     rows = max(1, TILE // n)
+    far = (
+        _reach(half) ** 2 + 2.0 * _reach(half) * float(np.abs(noise).max()) * np.sqrt(d) / sigma
+        > 2.0 * LARGEST_EXPONENT
+    )
     buffer = np.empty((rows, n))
     for start in range(0, len(own), rows):
         part = slice(start, start + rows)
@@ -70,7 +74,8 @@ def kernel_sums(
         if 0.5 * (z * z).sum(axis=1).max() > LARGEST_EXPONENT:
             shifts[part] = tile.max(axis=1)
             tile -= shifts[part, None]
-        np.maximum(tile, -LARGEST_EXPONENT, out=tile)
+        if far:
+            np.maximum(tile, -LARGEST_EXPONENT, out=tile)
         np.matmul(np.exp(tile, out=tile), weights, out=sums[part])
     return sums, shifts
 
@@ -100,12 +105,14 @@ def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[F
     left, right = np.column_stack([c, ones, -half]), np.vstack([c.T, -half, ones])
     sums = tuple(np.zeros_like(weights) for _ in range(3))
     rows = max(1, TILE // n)
+    far = 2.0 * _reach(half) ** 2 > LARGEST_EXPONENT
     buffer = np.empty(rows * n)
     for start in range(0, n, rows):
         stop = min(start + rows, n)
         tile = buffer[: (stop - start) * (n - start)].reshape(stop - start, n - start)
         np.matmul(left[start:stop], right[:, start:], out=tile)
-        np.maximum(tile, -0.25 * LARGEST_EXPONENT, out=tile)
+        if far:
+            np.maximum(tile, -0.25 * LARGEST_EXPONENT, out=tile)
         np.exp(tile, out=tile)
         for index, total in enumerate(sums):
             if index:
@@ -113,6 +120,11 @@ def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[F
             total[start:stop] += tile @ weights[start:]
             total[stop:] += tile[:, stop - start :].T @ weights[start:stop]
     return sums[0], sums[1], sums[2]
+
+
+def _reach(half: FloatArray) -> float:
+    """No two centres are further apart than this, given half their squared norms."""
+    return 2.0 * float(np.sqrt(2.0 * half.max()))
 
 
 def gaussian_bound(centres: FloatArray, weights: FloatArray, sigma: float) -> float:

@@ -91,13 +91,14 @@ def check_layer(t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None) -> 
 
 def check_finite(t: NDArray[np.floating]) -> None:
     """Refuse activations that are not finite, naming the first and how many there are."""
+    if t.size == 0 or (math.isfinite(t.min()) and math.isfinite(t.max())):  # NaN goes through both
+        return
     bad = ~np.isfinite(t)
-    if bad.any():
-        where = tuple(np.argwhere(bad)[0].tolist())
-        raise ValueError(
-            f"t{list(where)} is {t[where]}: {int(bad.sum())} of {t.size} activations are not finite; this network has "
-            "diverged (lower its learning rate) or its activations overflow"
-        )
+    where = tuple(np.argwhere(bad)[0].tolist())
+    raise ValueError(
+        f"t{list(where)} is {t[where]}: {int(bad.sum())} of {t.size} activations are not finite; this network has "
+        "diverged (lower its learning rate) or its activations overflow"
+    )
 
 
 def row_sums(value: FloatArray) -> FloatArray:

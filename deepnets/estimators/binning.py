@@ -123,8 +123,8 @@ class Binning:
         check_finite(array)
         self._check_resolution(array.dtype)
         edges = self.edge_array
-        below, above = int((array < edges[0]).sum()), int((array > edges[-1]).sum())
-        if below or above:
+        if array.size and (array.min() < edges[0] or array.max() > edges[-1]):
+            below, above = int((array < edges[0]).sum()), int((array > edges[-1]).sum())
             raise ValueError(
                 f"{below} activations are below the first edge {edges[0]:g} and {above} above the last {edges[-1]:g}, out of "
                 f"{array.size}, which run from {array.min():g} to {array.max():g}; use Binning.from_range(activations) or "

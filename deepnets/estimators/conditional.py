@@ -87,6 +87,8 @@ class ConditionalPlugin:
             )
         check_finite(array)
         layer = check_layer(array[:, 0], p_y_given_x, p_x)
+        seen = layer.p_x > 0
+        array, layer = array[seen], Layer(layer.t[seen], layer.p_xy[seen])
         draws = int(self.n_mc)
         ends = np.zeros((2, 2, n_x, repeats))  # (input, label), (low, high), x, pass
         rng = noise_generator(seed)
