@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-TILE = 2**17
-"""Entries of a tile: 1 MiB."""
+TILE = 2**15
+"""Entries of a tile, 256 KiB; at least 8 rows."""
 
 LARGEST_EXPONENT = 600.0
 """Above this a row is shifted by its maximum before the exponential; under minus this exponents are cut off, as
@@ -57,7 +57,7 @@ def kernel_sums(
     half = 0.5 * (c * c).sum(axis=1)
     right = np.vstack([c.T, -half, np.ones(n)])
     sums, shifts = np.empty((len(own), weights.shape[1])), np.zeros(len(own))
-    rows = max(1, TILE // n)
+    rows = max(8, TILE // n)
     far = (
         _reach(half) ** 2 + 2.0 * _reach(half) * float(np.abs(noise).max()) * np.sqrt(d) / sigma
         > 2.0 * LARGEST_EXPONENT
@@ -104,7 +104,7 @@ def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[F
     ones = np.ones(n)
     left, right = np.column_stack([c, ones, -half]), np.vstack([c.T, -half, ones])
     sums = tuple(np.zeros_like(weights) for _ in range(3))
-    rows = max(1, TILE // n)
+    rows = max(8, TILE // n)
     far = 2.0 * _reach(half) ** 2 > LARGEST_EXPONENT
     buffer = np.empty(rows * n)
     for start in range(0, n, rows):
