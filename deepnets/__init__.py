@@ -1,1 +1,50 @@
-"""Finite networks, trained here, that the theories of dualib and ntkinfo are checked against (in preparation)."""
+"""Finite networks, trained here, that the theories of dualib and ntkinfo are checked against.
+
+Importing this package turns JAX's 64-bit mode on, in which information is computed; the environment variable
+``IB_NTK_X64=0`` turns that off. Networks are trained in single precision unless they say otherwise. JAX itself is imported
+with the first network that is run.
+
+Values are in nats; units="bits" converts in tables, plots and on the command line.
+"""
+
+from __future__ import annotations
+
+import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
+from deepnets.bottleneck_fit import BottleneckFit, fit_beta, fit_random_encoder, fit_shared_beta
+from deepnets.estimators import (
+    Binning,
+    ConditionalPlugin,
+    Estimate,
+    LayerInformation,
+    PairwiseBounds,
+    Quadrature,
+    SmoothedPlugin,
+)
+from deepnets.networks import Network
+from deepnets.runs import Run
+from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task
+from deepnets.training import snapshot_epochs, train
+from deepnets.trajectory import InformationPlane
+
+__all__ = [
+    "Binning",
+    "BottleneckFit",
+    "ConditionalPlugin",
+    "Estimate",
+    "InformationPlane",
+    "LayerInformation",
+    "Network",
+    "PairwiseBounds",
+    "Quadrature",
+    "Run",
+    "SmoothedPlugin",
+    "Task",
+    "digits_task",
+    "fit_beta",
+    "fit_random_encoder",
+    "fit_shared_beta",
+    "gaussian_task",
+    "icosahedral_task",
+    "snapshot_epochs",
+    "train",
+]

@@ -120,6 +120,11 @@ class Network:
         return (*(f"{i} ({w})" for i, w in enumerate(self.widths[1:-1], 1)), f"output ({self.widths[-1]})")
 
     @property
+    def random_in_training(self) -> bool:
+        """Whether training draws random numbers: noise or dropout."""
+        return self.noise_std > 0 or self.dropout > 0
+
+    @property
     def n_parameters(self) -> int:
         """How many weights and biases."""
         return sum((a + 1) * b for a, b in zip(self.widths, self.widths[1:], strict=False))
@@ -137,18 +142,20 @@ class Network:
         """Parameters drawn with a JAX random key: a list of one {"w": (in, out), "b": (out,)} a layer."""
         import jax
 
-        params = []
-        for a, b, layer_key in zip(
-            self.widths, self.widths[1:], jax.random.split(key, len(self.widths) - 1), strict=False
-        ):
-            w_key, b_key = jax.random.split(layer_key)
-            if self.parameterisation == "ntk":
-                w = jax.random.normal(w_key, (a, b), self.dtype)
-                bias = jax.random.normal(b_key, (b,), self.dtype)
-            else:
-                w = jax.random.truncated_normal(w_key, -2.0, 2.0, (a, b), self.dtype) * (self.w_std / sqrt(a))
-                bias = jax.random.normal(b_key, (b,), self.dtype) * self.b_std
-            params.append({"w": w, "b": bias})
+        fans = list(zip(self.widths, self.widths[1:], strict=False))
+        w_key, b_key = jax.random.split(key)  # one draw for all layers: compiled once
+        weights, biases = (sum(a * b for a, b in fans),), (sum(self.widths[1:]),)
+        b = jax.random.normal(b_key, biases, self.dtype)
+        if self.parameterisation == "ntk":
+            w = jax.random.normal(w_key, weights, self.dtype)
+        else:
+            w, b = jax.random.truncated_normal(w_key, -2.0, 2.0, weights, self.dtype), self.b_std * b
+        params, i, j = [], 0, 0
+        for fan_in, fan_out in fans:
+            scale = 1.0 if self.parameterisation == "ntk" else self.w_std / sqrt(fan_in)
+            layer = scale * w[i : i + fan_in * fan_out].reshape(fan_in, fan_out)
+            params.append({"w": layer, "b": b[j : j + fan_out]})
+            i, j = i + fan_in * fan_out, j + fan_out
         return params
 
     def apply(

@@ -97,7 +97,6 @@ class Task:
         """The law p(x, y) of pattern and label; ``joint.merge_equal_rows()`` is as informative and much smaller."""
         return Joint.from_conditional(self.p_x, self.p_y_given_x)
 
-
     def digest(self) -> str:
         """A hash of patterns, labels and law: equal for equal tasks."""
         content = hashlib.sha256()
@@ -182,7 +181,12 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     if gamma is not None:
         settings["seed"] = seed
     return Task(
-        "icosahedral", patterns.astype(np.float64), y, rows, symmetry_classes=_orbits(patterns, score + threshold), settings=settings
+        "icosahedral",
+        patterns.astype(np.float64),
+        y,
+        rows,
+        symmetry_classes=_orbits(patterns, score + threshold),
+        settings=settings,
     )
 
 

@@ -1,0 +1,268 @@
+"""Training: against plain JAX, resumed to the same bits, spread over devices, replicas of their own, failures named."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import deepnets
+from deepnets import training
+from deepnets.training import batches_of_epoch, snapshot_epochs, train
+
+NET = deepnets.Network((3, 4, 3, 2), dtype="float64")
+SETTINGS = {"replicas": 3, "epochs": 6, "batch_size": 16, "learning_rate": 0.05, "snapshots": [0, 2, 4, 6], "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    return deepnets.Task("product", x, y, np.eye(2)[y])
+
+
+def same(a, b):
+    for first, second in zip(jax.tree.leaves((a.params, a.scores)), jax.tree.leaves((b.params, b.scores)), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "momentum", "sgd"])
+def test_an_epoch_is_the_steps_of_optax_on_its_batches(task, optimiser):
+    run = train(NET, task, optimiser=optimiser, **{**SETTINGS, "epochs": 2, "snapshots": [0, 1, 2]})
+    rule = {"adam": optax.adam(0.05), "sgd": optax.sgd(0.05), "momentum": optax.sgd(0.05, momentum=0.9)}[optimiser]
+    for replica in range(3):
+        params = jax.tree.map(jnp.asarray, run.parameters(0, replica))
+        state = rule.init(params)
+
+        def loss(p, chosen):
+            outputs = NET.apply(p, task.x[chosen])
+            return optax.softmax_cross_entropy_with_integer_labels(outputs, task.y[chosen]).mean()
+
+        for epoch in range(2):
+            batches = list(batches_of_epoch(run, replica, epoch))
+            np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.sort(run.train_patterns[replica]))
+            for chosen in batches:
+                updates, state = rule.update(jax.grad(loss)(params, chosen), state, params)
+                params = optax.apply_updates(params, updates)
+            for ours, plain in zip(run.parameters(epoch + 1, replica), params, strict=True):
+                np.testing.assert_allclose(ours["w"], plain["w"], rtol=1e-9, atol=1e-12)
+                np.testing.assert_allclose(ours["b"], plain["b"], rtol=1e-9, atol=1e-12)
+
+
+def test_full_batch_descent_lowers_the_training_loss_at_every_epoch(task):
+    run = train(NET, task, optimiser="sgd", batch_size=None, learning_rate=0.1, epochs=20, snapshots=range(21))
+    assert (np.diff(run.scores["train_loss"][:, 0]) < 0).all()
+
+
+def test_scores_are_those_of_the_network_on_each_split(task):
+    run = train(NET, task, **SETTINGS)
+    for replica in range(3):
+        outputs = np.asarray(NET.apply(run.parameters(-1, replica), task.x))
+        right = outputs.argmax(axis=1) == task.y
+        loss = np.log(np.exp(outputs).sum(axis=1)) - outputs[np.arange(60), task.y]
+        trained = np.isin(np.arange(60), run.train_patterns[replica])
+        assert trained.sum() == 48
+        assert run.scores["train_accuracy"][-1, replica] == pytest.approx(right[trained].mean())
+        assert run.scores["test_accuracy"][-1, replica] == pytest.approx(right[~trained].mean())
+        assert run.scores["test_loss"][-1, replica] == pytest.approx(loss[~trained].mean())
+    assert len(run.to_frame()) == 3 * 4
+
+
+def test_without_test_patterns_their_scores_are_nan_and_accuracy_is_that_of_training(task):
+    run = train(NET, task, train_fraction=1.0, **SETTINGS)
+    assert np.isnan(run.scores["test_loss"]).all()
+    np.testing.assert_array_equal(run.accuracy, run.scores["train_accuracy"])
+
+
+@pytest.mark.parametrize("network", [NET, deepnets.Network((3, 4, 2), noise_std=0.3, dropout=0.2, dtype="float64")])
+def test_a_replica_does_not_depend_on_how_many_there_are(task, network):
+    few, many = train(network, task, **SETTINGS), train(network, task, **{**SETTINGS, "replicas": 5})
+    np.testing.assert_array_equal(few.train_patterns, many.train_patterns[:3])
+    for a, b in zip(few.params, many.params, strict=True):
+        np.testing.assert_allclose(a["w"], b["w"][:, :3], rtol=1e-9, atol=1e-12)
+    assert np.ptp(many.params[0]["w"][-1], axis=0).min() > 0  # and the replicas differ
+
+
+def test_seeds_give_the_same_numbers_again_and_others_do_not(task):
+    first, again = train(NET, task, **SETTINGS), train(NET, task, **SETTINGS)
+    same(first, again)
+    other = train(NET, task, **{**SETTINGS, "seed": 6})
+    assert np.abs(first.params[0]["w"] - other.params[0]["w"]).max() > 1e-3
+
+
+# --- interrupted ---
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("at", [1, 4])
+def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, error, at):
+    noisy = deepnets.Network((3, 4, 2), noise_std=0.1)
+    whole = train(noisy, task, **SETTINGS)
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+    calls = {"n": 0}
+    original = training.Machine.epoch if error is KeyboardInterrupt else training.Store.write_checkpoint
+
+    def fails(self, *args):
+        calls["n"] += 1
+        if calls["n"] == at + 1:
+            raise error
+        return original(self, *args)
+
+    owner, name = (training.Machine, "epoch") if error is KeyboardInterrupt else (training.Store, "write_checkpoint")
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fails)
+        with pytest.raises(type(error) if isinstance(error, OSError) else error):
+            train(noisy, task, out=tmp_path / "run", **SETTINGS)
+    resumed = train(noisy, task, out=tmp_path / "run", **SETTINGS)
+    same(whole, resumed)
+    finished = train(noisy, task, out=tmp_path / "run", **SETTINGS)  # nothing left to train: it is read
+    same(whole, finished)
+
+
+SCRIPT = """
+import sys, deepnets
+from deepnets import training
+training._CHECKPOINT_SECONDS = 0.0
+run = deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), replicas=2, epochs=400, batch_size=512,
+                     snapshots=[0, 100, 400], out=sys.argv[1], progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+    command = [sys.executable, "-c", SCRIPT]
+    subprocess.run([*command, tmp_path / "whole"], check=True)
+    with subprocess.Popen([*command, tmp_path / "killed"]) as process:
+        checkpoint = tmp_path / "killed" / "checkpoint.npz"
+        while not checkpoint.exists():
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+    done = deepnets.Run.load(tmp_path / "killed")
+    assert done.epochs[-1] < 400
+    subprocess.run([*command, tmp_path / "killed"], check=True)
+    same(deepnets.Run.load(tmp_path / "whole"), deepnets.Run.load(tmp_path / "killed"))
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+def test_other_settings_or_other_files_are_refused_before_training(task, tmp_path):
+    train(NET, task, out=tmp_path / "run", **SETTINGS)
+    with pytest.raises(ValueError, match=r"learning_rate: 0.05 there, 0.1 now"):
+        train(NET, task, out=tmp_path / "run", **{**SETTINGS, "learning_rate": 0.1})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    with pytest.raises(ValueError, match="not empty"):
+        train(NET, task, out=tmp_path / "other", **SETTINGS)
+    with pytest.raises(ValueError, match="holds no run"):
+        deepnets.Run.load(tmp_path / "other")
+    with pytest.raises(ValueError, match="pass the task itself"):
+        deepnets.Run.load(tmp_path / "run")
+    same(deepnets.Run.load(tmp_path / "run", task), train(NET, task, **SETTINGS))
+
+
+# --- devices ---
+
+SHARDED = """
+import sys, jax, numpy as np, deepnets
+run = deepnets.train(deepnets.Network((12, 5, 2), noise_std=0.1, dtype="float64"), deepnets.icosahedral_task(), replicas=4,
+                     epochs=3, batch_size=512, progress=False)
+np.savez(sys.argv[1], devices=len(jax.devices()), **{f"w{i}": layer["w"] for i, layer in enumerate(run.params)})
+"""
+
+
+@pytest.mark.slow
+def test_several_devices_give_the_numbers_of_one(tmp_path):
+    for count in (1, 4):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        environment = {**os.environ, "XLA_FLAGS": flags}
+        subprocess.run([sys.executable, "-c", SHARDED, tmp_path / f"{count}.npz"], check=True, env=environment)
+    one, four = np.load(tmp_path / "1.npz"), np.load(tmp_path / "4.npz")
+    assert (one["devices"], four["devices"]) == (1, 4)
+    for name in ("w0", "w1"):
+        np.testing.assert_allclose(four[name], one[name], rtol=1e-10, atol=1e-12)
+
+
+# --- failures and input ---
+
+
+def test_a_replica_that_diverges_is_named_and_the_others_go_on(task):
+    network = deepnets.Network((3, 4, 2), activation="relu")
+    with pytest.warns(RuntimeWarning, match=r"replica 0: its loss was no longer finite in epoch \d"):
+        run = train(network, task, replicas=1, epochs=5, optimiser="sgd", learning_rate=1e25, batch_size=None)
+    assert 1 <= run.failed[0] <= 5
+
+
+def test_a_nan_in_one_replica_leaves_the_others_as_they_are(task, monkeypatch):
+    whole = train(NET, task, **SETTINGS)
+    start = training.Machine.start
+
+    def poisoned(self):
+        vectors, *rest = start(self)
+        return (vectors.at[1].set(np.nan), *rest)
+
+    monkeypatch.setattr(training.Machine, "start", poisoned)
+    with pytest.warns(RuntimeWarning, match="replica 1"):
+        run = train(NET, task, **SETTINGS)
+    np.testing.assert_array_equal(run.failed, [-1, 1, -1])
+    for replica in (0, 2):
+        np.testing.assert_array_equal(run.params[0]["w"][:, replica], whole.params[0]["w"][:, replica])
+
+
+def test_what_is_observed_is_kept_with_the_snapshots(task, tmp_path):
+    def norms(epoch, params):
+        return {"norm": np.array([np.linalg.norm(w) for w in params[0]["w"]]), "epoch": epoch}
+
+    run = train(NET, task, observe=norms, out=tmp_path / "run", **SETTINGS)
+    np.testing.assert_allclose(run.observed["norm"], np.linalg.norm(run.params[0]["w"], axis=(2, 3)))
+    np.testing.assert_array_equal(run.observed["epoch"], run.epochs)
+
+
+def test_the_orthonormality_step_draws_singular_values_to_one(task):
+    run = train(NET, task, optimiser="sgd", orthonormality=0.1, **{**SETTINGS, "learning_rate": 1e-9, "epochs": 60})
+    values = np.linalg.svd(run.params[1]["w"][-1, 0], compute_uv=False)
+    np.testing.assert_allclose(values, 1.0, atol=1e-3)
+    last = run.params[2]["w"]
+    np.testing.assert_allclose(last[-1], last[0], atol=1e-6)  # the readout is left alone
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"replicas": 0}, "replicas must be"),
+        ({"epochs": 1.5}, "epochs must be"),
+        ({"optimiser": "lbfgs"}, "adam"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"batch_size": 49}, "48 training patterns"),
+        ({"train_fraction": 0.0}, "train_fraction"),
+        ({"snapshots": [7]}, "snapshots"),
+        ({"seed": -1}, "seed"),
+        ({"orthonormality": -0.1}, "orthonormality"),
+    ],
+)
+def test_bad_settings_are_refused(task, change, message):
+    with pytest.raises(ValueError, match=message):
+        train(NET, task, **{**SETTINGS, **change})
+
+
+def test_a_network_that_does_not_fit_the_task_is_refused_with_both_shapes(task):
+    with pytest.raises(ValueError, match=r"\(4, 2\).*\(60, 3\)"):
+        train(deepnets.Network((4, 2)), task, **SETTINGS)
+
+
+@settings(max_examples=50)
+@given(epochs=st.integers(1, 10**6), count=st.integers(2, 500))
+def test_snapshot_epochs_rise_from_0_to_the_last(epochs, count):
+    chosen = snapshot_epochs(epochs, count)
+    assert chosen[0] == 0
+    assert chosen[-1] == epochs
+    assert (np.diff(chosen) > 0).all()
+    assert len(chosen) <= count
