@@ -24,7 +24,7 @@ from deepnets.networks import Network
 from deepnets.runs import Run
 from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task
 from deepnets.training import snapshot_epochs, train
-from deepnets.trajectory import InformationPlane
+from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
 
 __all__ = [
     "Binning",
@@ -36,6 +36,7 @@ __all__ = [
     "Network",
     "PairwiseBounds",
     "Quadrature",
+    "RangeBinning",
     "Run",
     "SmoothedPlugin",
     "Task",
@@ -45,6 +46,7 @@ __all__ = [
     "fit_shared_beta",
     "gaussian_task",
     "icosahedral_task",
+    "information_plane",
     "snapshot_epochs",
     "train",
 ]

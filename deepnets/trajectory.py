@@ -1,12 +1,13 @@
 """The information plane of trained networks: estimates for every replica, snapshot and layer, in one object.
 
-Computing and drawing are apart: this module only gathers estimates; :mod:`deepnets.plotting` draws them.
+Computing and drawing are apart: this module gathers estimates, :mod:`deepnets.plotting` draws them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from deepnets.estimators import Binning, ConditionalPlugin, SmoothedPlugin
 from dualib import _io
-from dualib.measures import FloatArray, Units, to_units
+from dualib.measures import FloatArray, Units, entropy, to_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from deepnets.estimators import LayerInformation
+    from deepnets.networks import Network
+    from deepnets.runs import Run
 
 Quantity = Literal["input", "label"]
 
@@ -33,6 +37,19 @@ class Estimator(Protocol):
     def layer(
         self, t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
     ) -> LayerInformation: ...
+
+
+@dataclass(frozen=True)
+class RangeBinning:
+    """Binning between the least and the largest activation of the hidden layers over a replica's whole run, for units
+    that do not saturate ([saxe2018]_). The softmax outputs keep the edges of :class:`deepnets.Binning`.
+
+    Parameters
+    ----------
+    bins : number of edges.
+    """
+
+    bins: int = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,3 +152,124 @@ class InformationPlane:
             rest = json.loads(str(file["record"]))
             rest["layers"] = tuple(rest["layers"])
             return cls(**{name: file[name] for name in _ARRAYS}, **rest)
+
+
+def information_plane(
+    run: Run,
+    estimator: Estimator | RangeBinning | None = None,
+    *,
+    replicas: Sequence[int] | None = None,
+    snapshots: Sequence[int] | None = None,
+    passes: int = 8,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> InformationPlane:
+    """Estimate I(X;T) and I(T;Y) of every layer, at every snapshot, for every replica of a run.
+
+    Parameters
+    ----------
+    run : trained replicas.
+    estimator : by default, for a deterministic network Binning(30) where its units saturate at ±1, else RangeBinning(30);
+        for a noisy one SmoothedPlugin of its σ. A noisy network's first layer is estimated with the estimator, deeper
+        ones with ConditionalPlugin; binning is of one noisy pass. Deterministic networks have the softmax outputs as
+        their last layer.
+    replicas : which; by default all whose training stayed finite.
+    snapshots : indices into ``run.epochs``; by default all.
+    passes : noisy passes from every pattern, at least 2, for the deeper layers of a noisy network.
+    seed : of noise and Monte Carlo.
+    progress : show a bar; by default only on a terminal.
+
+    Returns
+    -------
+    InformationPlane
+
+    Raises
+    ------
+    ValueError: a replica or snapshot that is not there, an estimator of added noise for a network without, or passes < 2.
+    """
+    task, network = run.task, run.network
+    chosen = np.flatnonzero(run.failed < 0) if replicas is None else np.asarray(replicas, dtype=int)
+    times = np.arange(len(run.epochs)) if snapshots is None else np.asarray(snapshots, dtype=int)
+    for name, index, size in (("replica", chosen, run.n_replicas), ("snapshot", times, len(run.epochs))):
+        if index.size == 0 or index.min() < -size or index.max() >= size:
+            raise ValueError(f"{name}s {index.tolist()} are not all among the {size} of the run (or there are none)")
+    chosen, times = chosen % run.n_replicas, times % len(run.epochs)
+    estimate = _layer_estimates(run, _default(network) if estimator is None else estimator, passes, times)
+    names = network.layer_names if network.noise_std == 0 else network.layer_names[:-1]
+    values = np.empty((6, len(chosen), len(times), len(names)))
+    warned: Counter[str] = Counter()
+    method = ""
+    with _io.progress_bar(len(chosen) * len(times), "information plane", progress) as done:
+        for i, replica in enumerate(chosen):
+            for j, snapshot in enumerate(times):
+                found = estimate(int(snapshot), int(replica), seed + int(replica) * len(run.epochs) + int(snapshot))
+                for k, layer in enumerate(found):
+                    sides = (layer.input, layer.label)
+                    values[:, i, j, k] = [v for e in sides for v in (e.value, e.low, e.high)]
+                    warned.update(text for e in sides for text in e.warnings)
+                method = "; ".join(dict.fromkeys(layer.input.method for layer in found))
+                done(1)
+    return InformationPlane(
+        epochs=run.epochs[times],
+        replicas=chosen,
+        **dict(zip(_ARRAYS[2:8], values, strict=True)),
+        accuracy=run.accuracy[times][:, chosen].T,
+        layers=names,
+        entropy_x=float(entropy(task.p_x)),
+        information_xy=task.joint.mutual_information(),
+        method=method,
+        warnings=dict(warned),
+        settings={"run": run.settings, "estimator": repr(estimator), "passes": passes, "seed": seed},
+    )
+
+
+def _default(network: Network) -> Estimator | RangeBinning:
+    if network.noise_std > 0:
+        return SmoothedPlugin(network.noise_std)
+    return Binning() if network.activation in ("tanh", "erf") else RangeBinning()
+
+
+def _layer_estimates(
+    run: Run, estimator: Estimator | RangeBinning, passes: int, times: np.ndarray
+) -> Callable[[int, int, int], list[LayerInformation]]:
+    """(snapshot, replica, seed) → the estimates of every layer."""
+    rows, p_x, sigma = run.task.p_y_given_x, run.task.p_x, run.network.noise_std
+    if isinstance(estimator, Binning | RangeBinning):
+        edges: dict[int, Binning] = {}
+
+        def binned(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
+            layers = run.activations(snapshot, replica, seed if sigma else None)
+            if sigma:
+                layers.pop()
+            hidden = estimator
+            if isinstance(estimator, RangeBinning):
+                if replica not in edges:
+                    whole = [t for s in times for t in run.activations(int(s), replica)[:-1]]
+                    edges[replica] = Binning.from_range(*whole, bins=estimator.bins)
+                hidden = edges[replica]
+            output = hidden if isinstance(estimator, Binning) else Binning(estimator.bins)
+            last = len(run.network.widths) - 2
+            return [
+                (hidden if k < last else output).layer(t, rows, p_x)  # type: ignore[union-attr]
+                for k, t in enumerate(layers)
+            ]
+
+        return binned
+    if not sigma:
+        raise ValueError(
+            f"{estimator!r} is for noisy networks: without noise I(X;T) is H(X) or infinite. Use Binning, or train a network "
+            "with noise_std > 0"
+        )
+    if passes < 2:
+        raise ValueError(f"passes must be at least 2, got {passes}")
+    deeper = ConditionalPlugin(sigma)
+
+    def noisy(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
+        first = run.activations(snapshot, replica)[0]
+        centres = run.passes(snapshot, replica, passes, seed)[1:]
+        return [
+            estimator.layer(first, rows, p_x, seed=seed),
+            *(deeper.layer(c, rows, p_x, seed=seed + k) for k, c in enumerate(centres, 1)),
+        ]
+
+    return noisy

@@ -1,0 +1,193 @@
+r"""Gradients layer by layer: their mean, their noise, and the epoch at which the noise takes over.
+
+At the parameters of a snapshot, the gradients g_b of an epoch's minibatches (weights only, no update in between) have
+
+.. math:: \text{mean} = \|\bar g\|, \qquad \text{std} = \sqrt{\mathrm{tr}\,\mathrm{Cov}(g_b)}, \qquad
+          \text{SNR} = \text{mean}/\text{std}, \qquad B_\text{simple} = B\,\mathrm{tr}\,\mathrm{Cov}(g_b)/\|g\|^2
+
+each layer for itself, mean and std divided by the norm of its weights. ḡ is the gradient on all training patterns, so
+that ‖ḡ‖ has no noise of its own. The batches of an epoch partition the patterns; their sum of squares about the mean, over
+their number less 1, has the expectation tr S²/B of independent batches (S² the patterns' covariance, N - 1 in its
+denominator): analysis of variance under a random partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets._machine import cross_entropies
+from deepnets.networks import Network
+from deepnets.runs import Run
+from dualib import _io
+from dualib.measures import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class GradientPhases:
+    """Gradient statistics of R replicas at S snapshots, for each of the L weight layers. Arrays of shape (R, S, L).
+
+    Attributes
+    ----------
+    epochs : array, shape (S,).
+    mean : ‖ḡ‖ / ‖W‖.
+    std : √tr Cov(g_b) / ‖W‖ of minibatches drawn independently.
+    weight_norm : ‖W‖ (Frobenius).
+    batch_size : B of the minibatches.
+    layers : names of the layers, by the sizes they connect.
+    """
+
+    epochs: np.ndarray
+    mean: FloatArray
+    std: FloatArray
+    weight_norm: FloatArray
+    batch_size: int
+    layers: tuple[str, ...]
+
+    @property
+    def snr(self) -> FloatArray:
+        """Signal-to-noise ratio mean/std, shape (R, S, L)."""
+        return self.mean / self.std
+
+    @property
+    def simple_noise_scale(self) -> FloatArray:
+        """B_simple = tr Cov(g of one pattern) / ‖g‖², in patterns: the batch size at which noise and signal are equal."""
+        return self.batch_size * (self.std / self.mean) ** 2
+
+    def transition_epoch(self) -> FloatArray:
+        """The epoch after which the SNR stays below 1, for each replica and layer, shape (R, L).
+
+        Log-linear between snapshots; inf where the SNR is not below 1 at the end, 0 where it never was above.
+        """
+        log_snr = np.log(self.snr)
+        found = np.empty((log_snr.shape[0], log_snr.shape[2]))
+        for r, j in np.ndindex(found.shape):
+            found[r, j] = _last_crossing(np.log1p(self.epochs), log_snr[r, :, j])
+        return found
+
+    def transition_interval(self, seed: int = 0, draws: int = 2000) -> FloatArray:
+        """The median transition epoch of each layer over replicas with its 95 % bootstrap interval: (low, median, high),
+        shape (3, L).
+        """
+        epochs = self.transition_epoch()
+        chosen = np.random.default_rng(seed).integers(len(epochs), size=(draws, len(epochs)))
+        medians = np.quantile(epochs[chosen], 0.5, axis=1, method="lower")
+        low, high = np.quantile(medians, [0.025, 0.975], axis=0, method="nearest")
+        return np.stack([low, np.quantile(epochs, 0.5, axis=0, method="lower"), high])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a replica, snapshot and layer."""
+        import pandas as pd
+
+        r, s, j = np.indices(self.mean.shape).reshape(3, -1)
+        values = {"mean": self.mean, "std": self.std, "snr": self.snr, "weight_norm": self.weight_norm}
+        columns = {name: value.ravel() for name, value in values.items()}
+        columns["simple_noise_scale_patterns"] = self.simple_noise_scale.ravel()
+        return pd.DataFrame({"replica": r, "epoch": self.epochs[s], "layer": np.asarray(self.layers)[j], **columns})
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write an .npz file, atomically."""
+        _io.write_npz(path, {**vars(self), "layers": np.array(self.layers)})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> GradientPhases:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("epochs", "mean", "std", "weight_norm")}
+            return cls(**arrays, batch_size=int(file["batch_size"]), layers=tuple(map(str, file["layers"])))
+
+
+def _last_crossing(time: np.ndarray, height: np.ndarray) -> float:
+    """Where a curve falls below 0 for good, on the scale of exp(time) - 1."""
+    above = np.flatnonzero(height >= 0)
+    if above.size == 0:
+        return 0.0
+    i = int(above[-1])
+    if i == len(height) - 1:
+        return float("inf")
+    share = height[i] / (height[i] - height[i + 1])
+    return float(np.expm1(time[i] + share * (time[i + 1] - time[i])))
+
+
+def gradient_phases(
+    run: Run, *, batch_size: int | None = None, seed: int = 0, progress: bool | None = None
+) -> GradientPhases:
+    """Gradient statistics of every replica at every snapshot of a run.
+
+    Parameters
+    ----------
+    run : trained replicas. A noisy network's gradients are those of its noisy loss.
+    batch_size : B; by default the run's. Only full batches are used: N div B of them, at least 2.
+    seed : of the batches, and of the noise.
+    progress : show a bar; by default only on a terminal.
+
+    Returns
+    -------
+    GradientPhases
+
+    Raises
+    ------
+    ValueError: a batch size that leaves fewer than two batches an epoch.
+
+    References
+    ----------
+    [shwartzziv2017]_ section 3.3; [mccandlish2018]_ (B_simple)
+    """
+    size = batch_size if batch_size is not None else run.settings["batch_size"]
+    n_train = run.train_patterns.shape[1]
+    if size is None or not (int(size) == size and 1 <= size <= n_train // 2):
+        raise ValueError(
+            f"batch_size must be a whole number between 1 and half of the {n_train} training patterns, got {size!r} (a run "
+            "of full batches needs one)"
+        )
+    count, layers = n_train // size, len(run.network.widths) - 1
+    rng = np.random.default_rng(seed)
+    order = np.stack([rng.permutation(row) for row in run.train_patterns])[:, : count * size]
+    batches = order.reshape(run.n_replicas, count, size).astype(np.int32)
+    gradients = _batch_gradients(run.network)
+    shape = (run.n_replicas, len(run.epochs), layers)
+    square_mean, trace, norm = np.empty(shape), np.empty(shape), np.empty(shape)
+    with _io.progress_bar(len(run.epochs), "gradients", progress) as done:
+        for s in range(len(run.epochs)):
+            params = run.parameters(s)
+            found = gradients(params, run.task.x, run.task.y, run.train_patterns, batches, seed + s)
+            square_mean[:, s], trace[:, s] = (np.asarray(v, np.float64) for v in found)
+            norm[:, s] = np.stack([np.linalg.norm(layer["w"], axis=(1, 2)) for layer in params], axis=1)
+            done(1)
+    names = tuple(f"{a}→{b}" for a, b in zip(run.network.widths, run.network.widths[1:], strict=False))
+    return GradientPhases(run.epochs, np.sqrt(square_mean) / norm, np.sqrt(trace) / norm, norm, int(size), names)
+
+
+@lru_cache(maxsize=8)
+def _batch_gradients(network: Network) -> Any:
+    """‖ḡ‖² of all patterns, and tr Cov of the minibatch gradients, of each layer's weights: shape (R, L) each."""
+    import jax
+    import jax.numpy as jnp
+
+    def loss(params: Any, x: Any, y: Any, key: Any) -> Any:
+        return cross_entropies(network.columns(params, x.T, key)[-1], y).mean()
+
+    def of_replica(params: Any, x: Any, y: Any, patterns: Any, batches: Any, key: Any) -> Any:
+        def one(chosen: Any, noise: Any) -> Any:
+            found = jax.grad(loss)(params, x[chosen], y[chosen], noise if network.noise_std else None)
+            return [layer["w"] for layer in found]
+
+        full_key, key = jax.random.split(key)
+        squares = jnp.stack([(g**2).sum() for g in one(patterns, full_key)])
+        each = jax.vmap(one)(batches, jax.random.split(key, len(batches)))
+        traces = jnp.stack([((g - g.mean(axis=0)) ** 2).sum() / (len(batches) - 1) for g in each])
+        return squares, traces
+
+    def run(params: Any, x: Any, y: Any, patterns: Any, batches: Any, seed: Any) -> Any:
+        keys = jax.random.split(jax.random.key(seed), len(batches))
+        x = jnp.asarray(x, network.dtype)
+        return jax.vmap(of_replica, (0, None, None, 0, 0, 0))(params, x, y, patterns, batches, keys)
+
+    return jax.jit(run)

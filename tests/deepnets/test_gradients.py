@@ -1,0 +1,110 @@
+"""Gradient statistics: against gradients one by one, in expectation over partitions, and the transition's interval."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import deepnets
+from deepnets.gradients import GradientPhases, gradient_phases
+
+NET = deepnets.Network((3, 4, 2), dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def run():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(50, 3))
+    y = (x[:, 0] > 0).astype(int)
+    task = deepnets.Task("sign", x, y, np.eye(2)[y])
+    return deepnets.train(NET, task, replicas=2, epochs=4, batch_size=10, learning_rate=0.05, snapshots=[0, 4])
+
+
+def pattern_gradients(run, snapshot, replica):
+    """The gradient of every training pattern's loss, by jax.grad one at a time: a list of (N, weights) a layer."""
+
+    def loss(params, i):
+        outputs = NET.apply(params, run.task.x[i : i + 1])
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, run.task.y[i : i + 1]).mean()
+
+    params = run.parameters(snapshot, replica)
+    found = [jax.grad(loss)(params, int(i)) for i in run.train_patterns[replica]]
+    return [np.stack([np.ravel(g[j]["w"]) for g in found]) for j in range(2)]
+
+
+def test_mean_is_the_full_gradient_and_its_noise_that_of_independent_batches(run):
+    seeds = range(40)
+    phases = [gradient_phases(run, seed=s) for s in seeds]
+    for replica in range(2):
+        for layer, each in enumerate(pattern_gradients(run, 1, replica)):
+            norm = np.linalg.norm(run.params[layer]["w"][1, replica])
+            full = np.linalg.norm(each.mean(axis=0)) / norm
+            assert phases[0].mean[replica, 1, layer] == pytest.approx(full, rel=1e-9)
+            expected = each.var(axis=0, ddof=1).sum() / 10 / norm**2
+            squares = np.array([p.std[replica, 1, layer] ** 2 for p in phases])
+            error = squares.std(ddof=1) / np.sqrt(len(squares))
+            assert abs(squares.mean() - expected) < 4 * error
+
+
+def test_gradient_is_the_finite_difference_of_the_loss(run):
+    phases = gradient_phases(run)
+    params, patterns = run.parameters(0, 0), run.train_patterns[0]
+
+    def loss(w):
+        changed = [{**params[0], "w": w}, params[1]]
+        outputs = NET.apply(changed, run.task.x[patterns])
+        return float(optax.softmax_cross_entropy_with_integer_labels(outputs, run.task.y[patterns]).mean())
+
+    w, step = params[0]["w"], 1e-6
+    slopes = [
+        (loss(w + step * e.reshape(w.shape)) - loss(w - step * e.reshape(w.shape))) / (2 * step) for e in np.eye(w.size)
+    ]
+    assert phases.mean[0, 0, 0] * phases.weight_norm[0, 0, 0] == pytest.approx(np.linalg.norm(slopes), rel=1e-6)
+
+
+def test_the_noise_scale_does_not_depend_on_the_batch_size_in_expectation(run):
+    scales = [np.mean([gradient_phases(run, batch_size=b, seed=s).simple_noise_scale[0, 0] for s in range(60)], axis=0)
+              for b in (2, 8)]  # fmt: skip
+    np.testing.assert_allclose(scales[0], scales[1], rtol=0.15)
+
+
+def phases_of(snr, epochs):
+    mean = np.asarray(snr, float)
+    return GradientPhases(np.asarray(epochs), mean, np.ones_like(mean), np.ones_like(mean), 8, ("a",))
+
+
+def test_the_transition_is_where_the_ratio_falls_below_one_for_good():
+    snr = np.array([[4.0, 2.0, 0.5, 0.5], [4.0, 0.5, 2.0, 0.5], [0.5, 0.5, 0.5, 0.5], [2.0, 2.0, 2.0, 2.0]])[:, :, None]
+    found = phases_of(snr, [0, 9, 99, 999]).transition_epoch()[:, 0]
+    assert found[0] == pytest.approx(np.sqrt(10 * 100) - 1)  # halfway on the logarithmic scale
+    assert found[1] == pytest.approx(np.sqrt(100 * 1000) - 1)
+    assert found[2] == 0.0
+    assert found[3] == np.inf
+
+
+def test_the_bootstrap_interval_covers_the_median_of_the_population():
+    rng = np.random.default_rng(3)
+    epochs = np.array([0, 10, 100, 1000, 10000])
+    covered = 0
+    for trial in range(200):
+        crossing = np.exp(rng.normal(np.log(300), 0.5, size=25))
+        snr = np.exp(np.log1p(crossing)[:, None] - np.log1p(epochs))[:, :, None]
+        low, median, high = phases_of(snr, epochs).transition_interval(seed=trial, draws=300)[:, 0]
+        assert low <= median <= high
+        covered += low <= 300 <= high
+    assert covered / 200 > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 200)
+
+
+def test_save_load_and_table(run, tmp_path):
+    phases = gradient_phases(run)
+    phases.save(tmp_path / "gradients.npz")
+    again = GradientPhases.load(tmp_path / "gradients.npz")
+    np.testing.assert_array_equal(again.snr, phases.snr)
+    assert (again.layers, again.batch_size) == (("3→4", "4→2"), 10)
+    assert len(again.to_frame()) == 2 * 2 * 2
+
+
+@pytest.mark.parametrize("size", [0, 21, 2.5])
+def test_batch_sizes_out_of_range_are_refused(run, size):
+    with pytest.raises(ValueError, match="half of the 40 training patterns"):
+        gradient_phases(run, batch_size=size)
