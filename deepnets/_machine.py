@@ -113,7 +113,7 @@ class Machine:
         trained = np.zeros((plan.replicas, task.n), bool)
         np.put_along_axis(trained, train_patterns, True, axis=1)
         self.trained = self._place(trained)
-        self._epoch = jax.jit(self._epoch_fn, donate_argnums=(0,))
+        self._epoch = jax.jit(self._epoch_fn)  # no donation: an interrupt must find the last state whole
         self._scores = jax.jit(jax.vmap(self._scores_of))
 
     def _place(self, array: Any) -> Any:

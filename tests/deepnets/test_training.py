@@ -114,6 +114,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
     def fails(self, *args):
         calls["n"] += 1
         if calls["n"] == at + 1:
+            if error is KeyboardInterrupt:  # which Python handles when the compiled epoch returns
+                original(self, *args)
             raise error
         return original(self, *args)
 
