@@ -62,14 +62,14 @@ class GradientPhases:
         return self.batch_size * (self.std / self.mean) ** 2
 
     def transition_epoch(self) -> FloatArray:
-        """The epoch after which the SNR stays below 1, for each replica and layer, shape (R, L).
+        """The epoch at which the SNR first falls below 1 after its maximum, for each replica and layer, shape (R, L).
 
-        Log-linear between snapshots; inf where the SNR is not below 1 at the end, 0 where it never was above.
+        Log-linear between snapshots; inf where it never falls below 1 after the maximum, 0 where it never was above.
         """
         log_snr = np.log(self.snr)
         found = np.empty((log_snr.shape[0], log_snr.shape[2]))
         for r, j in np.ndindex(found.shape):
-            found[r, j] = _last_crossing(np.log1p(self.epochs), log_snr[r, :, j])
+            found[r, j] = _crossing_after_maximum(np.log1p(self.epochs), log_snr[r, :, j])
         return found
 
     def transition_interval(self, seed: int = 0, draws: int = 2000) -> FloatArray:
@@ -104,14 +104,15 @@ class GradientPhases:
             return cls(**arrays, batch_size=int(file["batch_size"]), layers=tuple(map(str, file["layers"])))
 
 
-def _last_crossing(time: np.ndarray, height: np.ndarray) -> float:
-    """Where a curve falls below 0 for good, on the scale of exp(time) - 1."""
-    above = np.flatnonzero(height >= 0)
-    if above.size == 0:
+def _crossing_after_maximum(time: np.ndarray, height: np.ndarray) -> float:
+    """Where a curve first falls below 0 after its maximum, on the scale of exp(time) - 1."""
+    top = int(height.argmax())
+    if height[top] < 0:
         return 0.0
-    i = int(above[-1])
-    if i == len(height) - 1:
+    below = np.flatnonzero(height[top:] < 0)
+    if below.size == 0:
         return float("inf")
+    i = top + int(below[0]) - 1
     share = height[i] / (height[i] - height[i + 1])
     return float(np.expm1(time[i] + share * (time[i + 1] - time[i])))
 

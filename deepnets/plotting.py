@@ -45,7 +45,7 @@ def plot_plane(
         ax.scatter([], [], color="0.3", s=14, marker=marker, label=layer)
     _frontier(ax, plane, curve, units)
     ax.figure.colorbar(mappable, ax=ax, label="epoch")
-    ax.legend(title="layer", fontsize=7, title_fontsize=7, loc="lower right")
+    ax.legend(fontsize=6, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.0, handletextpad=0.3)
     _label_plane(ax, units)
     return ax
 

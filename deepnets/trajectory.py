@@ -6,6 +6,7 @@ Computing and drawing are apart: this module gathers estimates, :mod:`deepnets.p
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -66,7 +67,7 @@ class InformationPlane:
     layers : names of the L layers.
     entropy_x, information_xy : H(X) and I(X;Y) of the task: I(X;T) ≤ H(X) and I(T;Y) ≤ I(X;Y).
     method : of the estimates.
-    warnings : what the estimator warned of → how many of the R·S·L estimates.
+    warnings : what the estimators warned of, numbers replaced by # → how often.
     settings : of the run and of the estimator.
     """
 
@@ -158,8 +159,8 @@ def information_plane(
     run: Run,
     estimator: Estimator | RangeBinning | None = None,
     *,
-    replicas: Sequence[int] | None = None,
-    snapshots: Sequence[int] | None = None,
+    replicas: Sequence[int] | np.ndarray | None = None,
+    snapshots: Sequence[int] | np.ndarray | None = None,
     passes: int = 8,
     seed: int = 0,
     progress: bool | None = None,
@@ -206,7 +207,7 @@ def information_plane(
                 for k, layer in enumerate(found):
                     sides = (layer.input, layer.label)
                     values[:, i, j, k] = [v for e in sides for v in (e.value, e.low, e.high)]
-                    warned.update(text for e in sides for text in e.warnings)
+                    warned.update(_without_numbers(text) for e in sides for text in e.warnings)
                 method = "; ".join(dict.fromkeys(layer.input.method for layer in found))
                 done(1)
     return InformationPlane(
@@ -221,6 +222,11 @@ def information_plane(
         warnings=dict(warned),
         settings={"run": run.settings, "estimator": repr(estimator), "passes": passes, "seed": seed},
     )
+
+
+def _without_numbers(text: str) -> str:
+    """A warning with every number replaced, so that equal warnings are counted together."""
+    return re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", text)
 
 
 def _default(network: Network) -> Estimator | RangeBinning:

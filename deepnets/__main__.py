@@ -1,0 +1,264 @@
+"""Command line: ``deepnets train``, ``deepnets plane``, ``deepnets gradients`` and ``deepnets layers``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from deepnets import Run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status: 0, 2 for bad input, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        print("deepnets: error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("deepnets: interrupted; the same command goes on where it was left", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deepnets", description="Finite networks and their information flow.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train the replicas of a preset; resumable", description=_PRESETS)
+    train.add_argument("preset", help="szt2017, saxe2018 or goldfeld2019")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run: go on with it, or begin it")
+    train.add_argument("--full", action="store_true", help="at the paper's size (default: a quick run)")
+    train.add_argument("--activation", help="tanh, relu, erf, linear, sin or gelu")
+    train.add_argument("--hidden", type=int, nargs="+", metavar="WIDTH", help="widths of the hidden layers")
+    train.add_argument("--noise-std", type=float, help="σ of the noise at every hidden layer")
+    train.add_argument("--replicas", type=int)
+    train.add_argument("--epochs", type=int)
+    train.add_argument("--snapshots", type=int, help="about how many, evenly spaced on a logarithmic scale")
+    train.add_argument("--optimiser", help="adam, sgd or momentum")
+    train.add_argument("--learning-rate", type=float)
+    train.add_argument("--batch-size", type=int, help="0 for full batches")
+    train.add_argument("--train-fraction", type=float)
+    train.add_argument("--seed", type=int, default=0)
+    train.set_defaults(run=_run_train)
+    for name, run, text in (
+        ("plane", _run_plane, "information plane of a run: table, files, figures"),
+        ("gradients", _run_gradients, "gradient phases of a run, layer by layer: table, files, figure"),
+        ("layers", _run_layers, "the last layers of a run against the exact bottleneck, and by label: table, figures"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("directory", type=Path, help="of the run")
+        command.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: the run's)")
+        command.add_argument("--seed", type=int, default=0)
+        if name != "gradients":
+            command.add_argument("--units", choices=("nats", "bits"), default="bits")
+            command.add_argument("--bins", type=int, default=30, help="edges of the cells, for a deterministic network")
+        if name == "plane":
+            command.add_argument("--replicas", type=int, help="estimate at the first so many (default: all)")
+            command.add_argument("--snapshots", type=int, help="estimate at about so many (default: all)")
+            command.add_argument("--passes", type=int, default=4, help="noisy passes from every pattern")
+            command.add_argument("--epochs", type=int, nargs="+", help="of the rows of the table (default: a few)")
+        if name == "gradients":
+            command.add_argument("--batch-size", type=int, help="(default: the run's)")
+        if name == "layers":
+            command.add_argument(
+                "--gamma", type=float, default=53.826, help="sharpness of the labels for the bottleneck"
+            )
+            command.add_argument("--replica", type=int, default=0)
+        command.set_defaults(run=run)
+    return parser
+
+
+_PRESETS = (
+    "Presets: szt2017 (12-10-7-5-4-3-2, tanh), saxe2018 (the same with ReLU), goldfeld2019 (noise 0.01 at every hidden layer); "
+    "all on the icosahedral task. Every option overrides the preset's."
+)
+
+
+def _run_train(a: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    import deepnets
+    from deepnets.presets import preset
+
+    chosen = preset(a.preset)
+    network, task = chosen.network, chosen.task()
+    if a.hidden is not None:
+        network = replace(network, widths=(network.widths[0], *a.hidden, network.widths[-1]))
+    changes = {"activation": a.activation, "noise_std": a.noise_std}
+    network = replace(network, **{k: v for k, v in changes.items() if v is not None})
+    names = ("replicas", "epochs", "snapshots", "optimiser", "learning_rate", "batch_size", "train_fraction", "seed")
+    settings = chosen.settings(a.full, **{name: getattr(a, name) for name in names})
+    settings["batch_size"] = settings["batch_size"] or None
+    start = time.perf_counter()
+    run = deepnets.train(network, task, out=a.out, **settings)
+    _print(_scores(run))
+    print(f"{run.n_replicas} replicas, {run.epochs[-1]} epochs, {time.perf_counter() - start:.1f} s; run in {a.out}")
+    return 0
+
+
+def _scores(run: Run) -> pd.DataFrame:
+    """Median scores over replicas at a few snapshots."""
+    import numpy as np
+    import pandas as pd
+
+    rows = np.unique(np.linspace(0, len(run.epochs) - 1, 8).astype(int))
+    columns = {
+        f"{name}_nats" if name.endswith("loss") else name: np.median(v[rows], axis=1) for name, v in run.scores.items()
+    }
+    return pd.DataFrame({"epoch": run.epochs[rows], **columns})
+
+
+def _ready(a: argparse.Namespace) -> tuple[Run, Path]:
+    """The run, and a directory that can be written: found out before the work."""
+    import deepnets
+    from dualib._io import writable_directory
+
+    run = deepnets.Run.load(a.directory)
+    return run, writable_directory(a.out if a.out is not None else a.directory / "results")
+
+
+def _run_plane(a: argparse.Namespace) -> int:
+    import numpy as np
+
+    import deepnets
+    from deepnets import plotting
+
+    run, out = _ready(a)
+    start = time.perf_counter()
+    noisy = run.network.noise_std > 0
+    saturating = run.network.activation in ("tanh", "erf")
+    estimator = None if noisy else deepnets.Binning(a.bins) if saturating else deepnets.RangeBinning(a.bins)
+    snapshots = None
+    if a.snapshots is not None:
+        snapshots = np.unique(np.linspace(0, len(run.epochs) - 1, a.snapshots).round().astype(int))
+    replicas = None if a.replicas is None else np.flatnonzero(run.failed < 0)[: a.replicas]
+    plane = deepnets.information_plane(
+        run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes, seed=a.seed
+    )
+    _print(plane.summary(a.units, a.epochs))
+    violations = plane.processing_violations()
+    print(f"\n{plane.method}; median and quartiles of {len(plane.replicas)} replicas")
+    for text, count in plane.warnings.items():
+        print(f"  {count} times: {text}")
+    if violations.max(initial=0.0) > 0:
+        pairs = ", ".join(f"{share:.0%} into {n}" for n, share in zip(plane.layers[1:], violations, strict=True))
+        print(f"  estimates that rise from a layer to the next, as informations cannot: {pairs}")
+    plane.save(out / "plane.npz")
+    _write(a, out, "plane", plane.to_frame(a.units), start, {"warnings": plane.warnings, **plane.settings})
+    _figure(out / "plane.png", lambda: plotting.plot_plane(plane, units=a.units).figure)
+    epochs = [0, 400, int(plane.epochs[-1])]
+    _figure(out / "snapshots.png", lambda: plotting.plot_snapshots(plane, epochs, a.units))
+    _figure(out / "epochs.png", lambda: plotting.plot_against_epochs(plane, a.units))
+    print(f"written: {out}/plane.npz .csv .json .png, snapshots.png, epochs.png")
+    return 0
+
+
+def _run_gradients(a: argparse.Namespace) -> int:
+    import numpy as np
+    import pandas as pd
+
+    from deepnets.gradients import gradient_phases
+    from deepnets.plotting_layers import plot_gradient_phases
+
+    run, out = _ready(a)
+    start = time.perf_counter()
+    phases = gradient_phases(run, batch_size=a.batch_size, seed=a.seed)
+    low, median, high = phases.transition_interval(a.seed)
+    snr, scale = np.median(phases.snr, axis=0), np.median(phases.simple_noise_scale, axis=0)
+    columns = {"snr_first": snr[0], "snr_last": snr[-1], "b_simple_last_patterns": scale[-1]}
+    table = pd.DataFrame(
+        {"weights": phases.layers, "transition_epoch": median, "low_95%": low, "high_95%": high, **columns}
+    )
+    _print(table)
+    print(
+        f"medians over {run.n_replicas} replicas, batches of {phases.batch_size}; the interval is a bootstrap over replicas"
+    )
+    phases.save(out / "gradients.npz")
+    _write(a, out, "gradients", phases.to_frame(), start, {"run": run.settings, "batch_size": phases.batch_size})
+    _figure(out / "gradients.png", lambda: plot_gradient_phases(phases, a.seed))
+    print(f"written: {out}/gradients.npz .csv .json .png")
+    return 0
+
+
+def _run_layers(a: argparse.Namespace) -> int:
+    import numpy as np
+    import pandas as pd
+
+    import deepnets
+    import dualib
+    from deepnets import plotting_layers
+    from dualib.measures import to_units
+
+    run, out = _ready(a)
+    if run.task.name != "icosahedral":
+        raise ValueError(
+            f"deepnets layers is for the icosahedral task, whose labels can be made noisy; not {run.task.name}"
+        )
+    if not 0 <= a.replica < run.n_replicas:
+        raise ValueError(f"--replica must lie in 0..{run.n_replicas - 1}, got {a.replica}")
+    start = time.perf_counter()
+    joint = deepnets.icosahedral_task(a.gamma).joint
+    binning, last = deepnets.Binning(a.bins), len(run.epochs) - 1
+    layers = run.activations(last, a.replica)
+    codes = [np.unique(binning.codes(t), axis=0, return_inverse=True)[1].ravel() for t in layers]
+    own = [deepnets.fit_beta(c, joint) for c in codes]
+    shared = deepnets.fit_shared_beta(codes, joint)
+    random = [deepnets.fit_random_encoder(c, joint, a.seed) for c in codes]
+    names = run.network.layer_names
+    table = pd.DataFrame({"layer": names, "beta": [f.beta for f in own]})
+    for name, fits in (("residual", own), ("residual_shared_beta", shared), ("residual_random", random)):
+        table[f"{name}_{a.units}"] = to_units(np.array([f.residual for f in fits]), a.units)
+    _print(table)
+    print(
+        f"epoch {run.epochs[last]}, replica {a.replica}; shared β = {shared[0].beta:.4g}; labels of sharpness γ = {a.gamma:g}"
+    )
+    curve = dualib.information_curve(dualib.IB(joint))
+    _write(a, out, "layers", table, start, {"run": run.settings, "gamma": a.gamma, "bins": a.bins})
+    _figure(
+        out / "bottleneck.png",
+        lambda: plotting_layers.plot_layers_against_bottleneck(own, names, curve, random, units=a.units).figure,
+    )
+    _figure(out / "separation.png", lambda: plotting_layers.plot_label_separation(layers, run.task.y, names))
+    print(f"written: {out}/layers.csv .json, bottleneck.png, separation.png")
+    return 0
+
+
+def _print(frame: pd.DataFrame) -> None:
+    print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def _write(a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any) -> None:
+    from dualib import _io
+
+    with _io.atomic_path(out / f"{stem}.csv") as temporary:
+        frame.to_csv(temporary, index=False)
+    command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
+    units = {
+        name: name.rsplit("_", 1)[-1]
+        for name in frame.columns
+        if name.rsplit("_", 1)[-1] in ("nats", "bits", "patterns")
+    }
+    record = _io.metadata(settings, units, time.perf_counter() - start, command=command)
+    _io.write_json(out / f"{stem}.json", record)
+
+
+def _figure(path: Path, draw: Callable[[], Any]) -> None:
+    from dualib._io import atomic_path
+
+    with atomic_path(path) as temporary:
+        draw().savefig(temporary, dpi=150)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
