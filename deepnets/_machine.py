@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepnets.networks import Network
-from deepnets.runs import SCORES
+from deepnets.runs import EPOCH_GRADIENTS, SCORES
 from deepnets.tasks import Task
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class Machine:
         self.trained = self._place(trained)
         self._epoch = jax.jit(self._epoch_fn)  # no donation: an interrupt must find the last state whole
         self._scores = jax.jit(jax.vmap(self._scores_of))
+        layers = len(network.widths) - 1
+        self._gradients: Any = [np.full((plan.replicas, layers), np.nan)] * len(EPOCH_GRADIENTS)  # of the last epoch
 
     def _place(self, array: Any) -> Any:
         """Spread the leading axis, the replicas, over as many devices as divide them."""
@@ -162,7 +164,8 @@ class Machine:
 
     def epoch(self, state: Any, epoch: int) -> Any:
         patterns, weights = batches(self.plan, self.train_patterns, epoch)
-        return self._epoch(state, self._place_batches(patterns), weights, epoch)
+        state, self._gradients = self._epoch(state, self._place_batches(patterns), weights, epoch)
+        return state
 
     def _place_batches(self, patterns: np.ndarray) -> Any:
         """(batches, R, size) with the replicas where their states are."""
@@ -181,18 +184,27 @@ class Machine:
         keys = jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, 1), epoch))(self.keys)
 
         def step(carry: Any, batch: Any) -> Any:
-            vectors, inner, loss = carry
-            chosen, weight, index = batch
+            vectors, inner, loss, mean, square = carry
+            chosen, weight, share, index = batch
             one = jax.vmap(self._step, in_axes=(0, 0, 0, None, 0, None))
-            vectors, inner, value = one(vectors, inner, chosen, weight, keys, index)
-            return (vectors, inner, loss + value), None
+            vectors, inner, value, gradient = one(vectors, inner, chosen, weight, keys, index)
+            return (vectors, inner, loss + value, mean + share * gradient, square + share * gradient**2), None
 
         vectors, inner, failed = state
-        carry = (vectors, inner, jnp.zeros(self.plan.replicas, self.plan.network.dtype))
-        batches = (patterns, weights, jnp.arange(len(weights)))
-        (vectors, inner, loss), _ = jax.lax.scan(step, carry, batches)
+        none = jnp.zeros_like(vectors)
+        carry = (vectors, inner, none[:, 0], none, none)
+        shares = (weights > 0).sum(axis=1) / jnp.asarray(self.plan.n_train, weights.dtype)
+        batches = (patterns, weights, shares, jnp.arange(len(weights)))
+        (vectors, inner, loss, mean, square), _ = jax.lax.scan(step, carry, batches)
         broken = ~jnp.isfinite(loss) | ~jnp.isfinite(vectors).all(axis=1)
-        return vectors, inner, jnp.where((failed < 0) & broken, epoch + 1, failed)
+        gradients = [jax.vmap(self._layer_sums)(moment) for moment in (mean**2, square)]
+        return (vectors, inner, jnp.where((failed < 0) & broken, epoch + 1, failed)), gradients
+
+    def _layer_sums(self, vector: Any) -> Any:
+        """The sum over each layer's weights, shape (L,)."""
+        import jax.numpy as jnp
+
+        return jnp.stack([layer["w"].sum() for layer in self._unravel(vector)])
 
     def _step(self, vector: Any, inner: Any, chosen: Any, weight: Any, key: Any, index: Any) -> Any:
         import jax
@@ -203,7 +215,7 @@ class Machine:
         value, gradient = jax.value_and_grad(self._loss)(vector, x, y, weight, noise, drop)
         update, inner = self.optimiser.update(gradient, inner, vector)
         vector = vector + update
-        return self._orthonormalised(vector), inner, value
+        return self._orthonormalised(vector), inner, value, gradient
 
     def _loss(self, vector: Any, x: Any, y: Any, weight: Any, noise: Any, drop: Any) -> Any:
         return (cross_entropies(self.plan.network.columns(self._unravel(vector), x, noise, drop)[-1], y) * weight).sum()
@@ -228,6 +240,8 @@ class Machine:
         params = jax.tree.map(np.asarray, jax.vmap(self._unravel)(state[0]))
         scores = self._scores(state[0], self.trained)
         arrays = {name: np.asarray(value, np.float64) for name, value in zip(SCORES, scores, strict=True)}
+        gradients = zip(EPOCH_GRADIENTS, self._gradients, strict=True)
+        arrays |= {name: np.asarray(value, np.float64) for name, value in gradients}
         for i, layer in enumerate(params):
             arrays |= {f"{kind}{i}": layer[kind] for kind in ("w", "b")}
         if observe is not None:

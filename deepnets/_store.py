@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ class Store:
             if any(self.path.iterdir()):
                 raise ValueError(f"{self.path} is not empty and holds no run: choose another directory")
             _io.write_npz(self.path / "split.npz", split)
-            record = {"settings": settings, "versions": _io.versions()}
+            libraries = {name: version(name) for name in ("jax", "optax")}
+            record = {"settings": settings, "versions": {**_io.versions(), **libraries}}
             _io.write_json(self.path / "settings.json", record)
             return
         old, new = self.settings(), json.loads(json.dumps(_io._plain(settings)))

@@ -22,7 +22,7 @@ import numpy as np
 
 from deepnets._machine import cross_entropies
 from deepnets.networks import Network
-from deepnets.runs import Run
+from deepnets.runs import EPOCH_GRADIENTS, Run
 from dualib import _io
 from dualib.measures import FloatArray
 
@@ -64,7 +64,8 @@ class GradientPhases:
     def transition_epoch(self) -> FloatArray:
         """The epoch at which the SNR first falls below 1 after its maximum, for each replica and layer, shape (R, L).
 
-        Log-linear between snapshots; inf where it never falls below 1 after the maximum, 0 where it never was above.
+        Log-linear between snapshots; inf where it never falls below 1 after the maximum, 0 where it never was above,
+        NaN for a replica that failed.
         """
         log_snr = np.log(self.snr)
         found = np.empty((log_snr.shape[0], log_snr.shape[2]))
@@ -77,6 +78,9 @@ class GradientPhases:
         shape (3, L).
         """
         epochs = self.transition_epoch()
+        epochs = epochs[~np.isnan(epochs).any(axis=1)]
+        if len(epochs) == 0:
+            raise ValueError("every replica failed: there is no transition epoch")
         chosen = np.random.default_rng(seed).integers(len(epochs), size=(draws, len(epochs)))
         medians = np.quantile(epochs[chosen], 0.5, axis=1, method="lower")
         low, high = np.quantile(medians, [0.025, 0.975], axis=0, method="nearest")
@@ -105,7 +109,9 @@ class GradientPhases:
 
 
 def _crossing_after_maximum(time: np.ndarray, height: np.ndarray) -> float:
-    """Where a curve first falls below 0 after its maximum, on the scale of exp(time) - 1."""
+    """Where a curve first falls below 0 after its maximum, on the scale of exp(time) - 1; NaN where it is not all there."""
+    if np.isnan(height).any():
+        return float("nan")
     top = int(height.argmax())
     if height[top] < 0:
         return 0.0
@@ -118,13 +124,26 @@ def _crossing_after_maximum(time: np.ndarray, height: np.ndarray) -> float:
 
 
 def gradient_phases(
-    run: Run, *, batch_size: int | None = None, seed: int = 0, progress: bool | None = None
+    run: Run,
+    *,
+    as_trained: bool = False,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> GradientPhases:
-    """Gradient statistics of every replica at every snapshot of a run.
+    r"""Gradient statistics of every replica at every snapshot of a run.
 
     Parameters
     ----------
     run : trained replicas. A noisy network's gradients are those of its noisy loss.
+    as_trained : take the gradients that the epoch before each snapshot was trained with, as published, instead of an
+        epoch's at the snapshot's parameters: the parameters move meanwhile, which is part of their mean and their spread.
+        Without epoch 0. With n batches of sizes B_b, of N patterns in all, the covariance is
+
+        .. math:: \mathrm{tr}\,\mathrm{Cov}(g_b) = \frac{N}{B(n-1)}
+                  \sum_b \frac{B_b}{N}\|g_b - \bar g\|^2, \qquad \bar g = \sum_b \frac{B_b}{N} g_b
+
+        whose expectation, at parameters that stand still, is that of independent batches.
     batch_size : B; by default the run's. Only full batches are used: N div B of them, at least 2.
     seed : of the batches, and of the noise.
     progress : show a bar; by default only on a terminal.
@@ -135,7 +154,7 @@ def gradient_phases(
 
     Raises
     ------
-    ValueError: a batch size that leaves fewer than two batches an epoch.
+    ValueError: a batch size that leaves fewer than two batches an epoch, or, as trained, is not the run's.
 
     References
     ----------
@@ -148,6 +167,11 @@ def gradient_phases(
             f"batch_size must be a whole number between 1 and half of the {n_train} training patterns, got {size!r} (a run "
             "of full batches needs one)"
         )
+    names = tuple(f"{a}→{b}" for a, b in zip(run.network.widths, run.network.widths[1:], strict=False))
+    if as_trained:
+        if size != run.settings["batch_size"]:
+            raise ValueError(f"as_trained takes the run's batch_size = {run.settings['batch_size']}, got {size}")
+        return _as_trained(run, int(size), names)
     count, layers = n_train // size, len(run.network.widths) - 1
     rng = np.random.default_rng(seed)
     order = np.stack([rng.permutation(row) for row in run.train_patterns])[:, : count * size]
@@ -162,8 +186,16 @@ def gradient_phases(
             square_mean[:, s], trace[:, s] = (np.asarray(v, np.float64) for v in found)
             norm[:, s] = np.stack([np.linalg.norm(layer["w"], axis=(1, 2)) for layer in params], axis=1)
             done(1)
-    names = tuple(f"{a}→{b}" for a, b in zip(run.network.widths, run.network.widths[1:], strict=False))
     return GradientPhases(run.epochs, np.sqrt(square_mean) / norm, np.sqrt(trace) / norm, norm, int(size), names)
+
+
+def _as_trained(run: Run, size: int, names: tuple[str, ...]) -> GradientPhases:
+    mean, square = (run.epoch_gradients[name][1:].swapaxes(0, 1) for name in EPOCH_GRADIENTS)
+    n_train = run.train_patterns.shape[1]
+    count = -(-n_train // size)
+    trace = n_train / (size * (count - 1)) * np.maximum(square - mean, 0.0)
+    norm = np.stack([np.linalg.norm(layer["w"][1:], axis=(2, 3)).T for layer in run.params], axis=-1)
+    return GradientPhases(run.epochs[1:], np.sqrt(mean) / norm, np.sqrt(trace) / norm, norm, size, names)
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+EPOCH_GRADIENTS = ("gradient_mean_square", "gradient_square_mean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,9 @@ class Run:
         nats; NaN where there are no test patterns.
     train_patterns : array, shape (R, n_train): the patterns each replica was trained on.
     failed : array, shape (R,): the epoch in which a replica's loss was no longer finite, -1 where it stayed so.
+    epoch_gradients : of the minibatch gradients g_b that the epoch before a snapshot was trained with, batches weighted by
+        their size: "gradient_mean_square" ‖mean g_b‖² and "gradient_square_mean" mean ‖g_b‖² of each layer's weights, arrays
+        (S, R, L); NaN at epoch 0. See :func:`deepnets.gradient_phases`.
     observed : what ``observe`` returned, name → array with the snapshots first.
     settings : of the training.
     """
@@ -45,6 +49,7 @@ class Run:
     scores: dict[str, FloatArray]
     train_patterns: np.ndarray
     failed: np.ndarray
+    epoch_gradients: dict[str, FloatArray] = field(default_factory=dict)
     observed: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -135,9 +140,12 @@ def assemble(
     layers = len(network.widths) - 1
     params = [{kind: stacked.pop(f"{kind}{i}") for kind in ("w", "b")} for i in range(layers)]
     scores = {name: stacked.pop(name) for name in SCORES}
+    gradients = {name: stacked.pop(name) for name in EPOCH_GRADIENTS}
     observed = {name.removeprefix("observed_"): value for name, value in stacked.items()}
     patterns = split["train_patterns"]
-    return Run(network, task, np.asarray(epochs), params, scores, patterns, np.asarray(failed), observed, settings)
+    return Run(
+        network, task, np.asarray(epochs), params, scores, patterns, np.asarray(failed), gradients, observed, settings
+    )
 
 
 def _key(seed: int) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 import deepnets
 from deepnets.gradients import GradientPhases, gradient_phases
+from deepnets.training import batches_of_epoch
 
 NET = deepnets.Network((3, 4, 2), dtype="float64")
 
@@ -66,6 +67,50 @@ def test_the_noise_scale_does_not_depend_on_the_batch_size_in_expectation(run):
     scales = [np.mean([gradient_phases(run, batch_size=b, seed=s).simple_noise_scale[0, 0] for s in range(60)], axis=0)
               for b in (2, 8)]  # fmt: skip
     np.testing.assert_allclose(scales[0], scales[1], rtol=0.15)
+
+
+def test_gradients_as_trained_are_those_of_the_epochs_own_batches():
+    # steps too small to move the parameters, and a last batch of 4 beside four of 9
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(40, 3))
+    y = (x[:, 0] > 0).astype(int)
+    task = deepnets.Task("sign", x, y, np.eye(2)[y])
+    run = deepnets.train(
+        NET,
+        task,
+        optimiser="sgd",
+        learning_rate=1e-13,
+        epochs=400,
+        batch_size=9,
+        train_fraction=1.0,
+        snapshots=range(401),
+    )
+    phases = gradient_phases(run, as_trained=True)
+    assert phases.mean.shape == (1, 400, 2)
+    for layer, each in enumerate(pattern_gradients(run, 0, 0)):
+        norm = np.linalg.norm(run.params[layer]["w"][0, 0])
+        np.testing.assert_allclose(phases.mean[0, :, layer], np.linalg.norm(each.mean(axis=0)) / norm, rtol=1e-8)
+        place = {int(p): i for i, p in enumerate(run.train_patterns[0])}
+        chosen = [[place[int(p)] for p in batch] for batch in batches_of_epoch(run, 0, 6)]
+        spread = sum(len(c) * np.sum((each[c].mean(axis=0) - each.mean(axis=0)) ** 2) for c in chosen)
+        assert phases.std[0, 6, layer] == pytest.approx(np.sqrt(spread / (9 * 4)) / norm, rel=1e-6)
+        squares = phases.std[0, :, layer] ** 2
+        expected = each.var(axis=0, ddof=1).sum() / 9 / norm**2
+        assert abs(squares.mean() - expected) < 4 * squares.std(ddof=1) / np.sqrt(400)
+
+
+def test_as_trained_needs_the_batches_of_training(run):
+    with pytest.raises(ValueError, match="batch_size = 10, got 5"):
+        gradient_phases(run, as_trained=True, batch_size=5)
+
+
+def test_a_failed_replica_has_no_transition_and_is_left_out_of_the_interval():
+    snr = np.array([[4.0, 0.5, 0.25], [4.0, np.nan, np.nan], [4.0, 0.5, 0.25]])[:, :, None]
+    phases = phases_of(snr, [0, 9, 99])
+    assert np.isnan(phases.transition_epoch()[1, 0])
+    assert np.isfinite(phases.transition_interval()).all()
+    with pytest.raises(ValueError, match="every replica failed"):
+        phases_of(snr[1:2], [0, 9, 99]).transition_interval()
 
 
 def phases_of(snr, epochs):
