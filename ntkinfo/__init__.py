@@ -22,6 +22,14 @@ from ntkinfo import bounds, datasets
 from ntkinfo._quantity import Quantity, quantities
 from ntkinfo.architectures import Network, cnn, mlp
 from ntkinfo.bounds_table import BoundsTable, generalisation_bounds
+from ntkinfo.chaos import (
+    ChaosKernels,
+    chaos_kernels,
+    parameter_information,
+    parameter_kl_infinite_width,
+    polynomial,
+    smooth,
+)
 from ntkinfo.curve import Column, InformationCurve, information_curve
 from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
 from ntkinfo.ensemble import Ensemble
@@ -58,13 +66,13 @@ from ntkinfo.parameters import (
     fisher_trace,
     fisher_trace_test,
     parameter_distance_squared,
-    parameter_information,
-    parameter_information_correlated,
     parameter_kl,
     parameter_kl_published,
     parameter_kl_rate,
     parameter_kl_ridge,
     parameter_kl_weight_noise,
+    parameter_label_information,
+    parameter_label_information_correlated,
     path_length_lower,
     path_length_upper,
     path_length_upper_modes,
@@ -88,6 +96,7 @@ from ntkinfo.predictive import (
 
 __all__ = [
     "BoundsTable",
+    "ChaosKernels",
     "Column",
     "Dataset",
     "Ensemble",
@@ -105,6 +114,7 @@ __all__ = [
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",
+    "chaos_kernels",
     "class_entropy",
     "cnn",
     "data_information",
@@ -144,12 +154,14 @@ __all__ = [
     "nngp_evidence",
     "parameter_distance_squared",
     "parameter_information",
-    "parameter_information_correlated",
     "parameter_kl",
+    "parameter_kl_infinite_width",
     "parameter_kl_published",
     "parameter_kl_rate",
     "parameter_kl_ridge",
     "parameter_kl_weight_noise",
+    "parameter_label_information",
+    "parameter_label_information_correlated",
     "path_length_lower",
     "path_length_upper",
     "path_length_upper_modes",
@@ -158,7 +170,9 @@ __all__ = [
     "plot_loss",
     "plot_mode_ledger",
     "plot_quantities",
+    "polynomial",
     "quantities",
+    "smooth",
     "steps_from_tau",
     "tau_from_neural_tangents",
     "tau_from_steps",

@@ -249,7 +249,12 @@ def _parameter_columns(
         table.add("parameter_kl_rate", "nats/tau", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
     noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
     table.add("parameter_kl_weight_noise", "nats", p.parameter_kl_weight_noise, noisy)
-    table.add("i_theta_y_exact", "nats", p.parameter_information, p.parameter_information(ensemble, times, label_noise))
+    table.add(
+        "i_theta_y_exact",
+        "nats",
+        p.parameter_label_information,
+        p.parameter_label_information(ensemble, times, label_noise),
+    )
     table.add("fisher_trace", "", p.fisher_trace, np.full(times.size, p.fisher_trace(ensemble)))
     if ensemble.n_test:
         table.add("fisher_trace_test", "", p.fisher_trace_test, np.full(times.size, p.fisher_trace_test(ensemble)))

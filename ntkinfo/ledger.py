@@ -30,7 +30,7 @@ class ModeLedger:
     training_error : r_j² (k κ_j + ‖y_j‖²); sums to n times the expected squared error on the training set.
     distance_squared : the mode's part of E‖θ_τ - θ_0‖².
     parameter_kl : the mode's part of the linearised parameter KL, in nats.
-    parameter_information : the mode's part of I(θ;Y|X) for label noise of variance `label_noise`, in nats.
+    parameter_label_information : the mode's part of I(θ;Y|X) for label noise of variance `label_noise`, in nats.
     label_noise : s².
     """
 
@@ -43,7 +43,7 @@ class ModeLedger:
     training_error: FloatArray
     distance_squared: FloatArray
     parameter_kl: FloatArray
-    parameter_information: FloatArray
+    parameter_label_information: FloatArray
 
     def to_frame(self) -> pd.DataFrame:
         """One row a mode, largest eigenvalue first; information columns carry the unit nats."""
@@ -57,7 +57,7 @@ class ModeLedger:
             "training_error": self.training_error,
             "distance_squared": self.distance_squared,
             "parameter_kl_nats": self.parameter_kl,
-            "parameter_information_nats": self.parameter_information,
+            "parameter_label_information_nats": self.parameter_label_information,
         }
         return pd.DataFrame(columns, index=pd.RangeIndex(1, self.eigenvalue.size + 1, name="mode"))
 
@@ -90,6 +90,6 @@ def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> Mod
         "training_error": spectrum.residual[0] ** 2 * ensemble.mode_power,
         "distance_squared": distance,
         "parameter_kl": kl,
-        "parameter_information": information,
+        "parameter_label_information": information,
     }
     return ModeLedger(float(tau), float(label_noise), **{name: column[::-1].copy() for name, column in columns.items()})

@@ -134,7 +134,7 @@ def parameter_kl_weight_noise(ensemble: Ensemble, tau: ArrayLike, weight_noise: 
 
 
 @quantity("exact", "I(θ;Y|X)", "linear model (K = Θ), Y|X ~ N(m, s² I), whatever m", "derived here")
-def parameter_information(ensemble: Ensemble, tau: ArrayLike, label_noise: float) -> FloatArray:
+def parameter_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise: float) -> FloatArray:
     r"""Mutual information between the trained parameters and the training labels, in nats.
 
     .. math:: I(\theta;Y|X) = \frac k2\sum_j\log\left(1 + \frac{s^2\lambda_j a_j^2}{r_j^2}\right)
@@ -158,8 +158,8 @@ def _log_gain(spectrum: Spectrum) -> FloatArray:
 
 
 @quantity("exact", "I(θ;Y|X)", "linear model (K = Θ), Y|X ~ N(m, C), whatever m", "derived here")
-def parameter_information_correlated(ensemble: Ensemble, tau: float, label_covariance: ArrayLike) -> float:
-    r"""As :func:`parameter_information`, for labels of any covariance C (n, n), in nats.
+def parameter_label_information_correlated(ensemble: Ensemble, tau: float, label_covariance: ArrayLike) -> float:
+    r"""As :func:`parameter_label_information`, for labels of any covariance C (n, n), in nats.
 
     .. math:: I(\theta;Y|X) = \frac k2\log\det\left(I + C\,\Theta A^2 R^{-2}\right)
     """

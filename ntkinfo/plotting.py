@@ -153,7 +153,7 @@ def plot_mode_ledger(ledger: ModeLedger, ax: Axes | None = None, units: Units = 
         (ledger.fitted, "fraction fitted"),
         (ledger.training_error, "training error"),
         (to_units(ledger.parameter_kl, units), f"KL of parameters [{units}]"),
-        (to_units(ledger.parameter_information, units), f"I(θ;Y|X) [{units}]"),
+        (to_units(ledger.parameter_label_information, units), f"I(θ;Y|X) [{units}]"),
     )
     lowest = 1e-8 * max(float(v[np.isfinite(v)].max(initial=0.0)) for v, _ in series)
     for i, (values, label) in enumerate(series):

@@ -130,7 +130,7 @@ def _parameters(lam, k, e, a, theta, y, tau, s2) -> dict[str, sympy.Expr]:
         "parameter_kl_linear_model": linear_kl,
         "parameter_kl": tau * sum(lam) - (theta * a).trace() + displacement / 2,
         "parameter_kl_published": tau * sum(lam) + displacement,
-        "parameter_information": sum(sp.log(1 + s2 * (sp.exp(tau * v) - 1) ** 2 / v) for v in lam) / 2,
+        "parameter_label_information": sum(sp.log(1 + s2 * (sp.exp(tau * v) - 1) ** 2 / v) for v in lam) / 2,
         "parameter_distance_squared": displacement,
         "fisher_distance_squared": (moment * (sp.eye(n) - e) ** 2).trace(),
         "fisher_action": action,

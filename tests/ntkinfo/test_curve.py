@@ -43,7 +43,7 @@ def test_every_column_is_its_function(gaussian_curve):
         "i_zd_upper": ntkinfo.data_information(law, prior),
         "i_zd_joint_upper": ntkinfo.data_information_joint(law, prior),
         "i_zy_given_x_exact": ntkinfo.gaussian_label_information(ensemble, tau, s2),
-        "i_theta_y_exact": ntkinfo.parameter_information(ensemble, tau, s2),
+        "i_theta_y_exact": ntkinfo.parameter_label_information(ensemble, tau, s2),
         "parameter_kl": ntkinfo.parameter_kl(ensemble, tau),
         "expected_optimism": ntkinfo.expected_optimism(ensemble, tau, s2),
     }

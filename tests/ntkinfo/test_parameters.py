@@ -63,10 +63,10 @@ def test_parameter_information_is_that_of_the_joint_gaussian(trained, tau):
         gain, weights = unit.parameters(tau)
         cov_theta = gain @ gain.T + weights @ covariance @ weights.T
         dense = 2 * gaussian_mutual_information(cov_theta, covariance, weights @ covariance)
-        value = ntkinfo.parameter_information_correlated(trained.ensemble(), tau, covariance)
+        value = ntkinfo.parameter_label_information_correlated(trained.ensemble(), tau, covariance)
         assert value == pytest.approx(dense, rel=1e-8)
-    isotropic = ntkinfo.parameter_information_correlated(trained.ensemble(), tau, 0.7 * np.eye(4))
-    assert ntkinfo.parameter_information(trained.ensemble(), tau, 0.7) == pytest.approx(isotropic, rel=1e-12)
+    isotropic = ntkinfo.parameter_label_information_correlated(trained.ensemble(), tau, 0.7 * np.eye(4))
+    assert ntkinfo.parameter_label_information(trained.ensemble(), tau, 0.7) == pytest.approx(isotropic, rel=1e-12)
 
 
 def test_information_is_below_the_mean_kl(trained):
@@ -76,7 +76,7 @@ def test_information_is_below_the_mean_kl(trained):
     spectrum = ensemble.spectrum(taus)
     zero = ntkinfo.Ensemble(ensemble.kernels, np.zeros((4, 2)))
     mean_kl = ntkinfo.parameter_kl(zero, taus) + s2 * (spectrum.fitted * spectrum.response).sum(axis=-1)
-    assert (ntkinfo.parameter_information(ensemble, taus, s2) <= mean_kl).all()
+    assert (ntkinfo.parameter_label_information(ensemble, taus, s2) <= mean_kl).all()
 
 
 def test_divergence_is_that_of_the_trace(trained):
@@ -84,12 +84,14 @@ def test_divergence_is_that_of_the_trace(trained):
     rate = 2 * np.trace(ensemble.kernels.ntk)
     for values in (
         ntkinfo.parameter_kl(ensemble, np.array([1e5, 2e5])),
-        ntkinfo.parameter_information(ensemble, np.array([1e5, 2e5]), 0.3),
-        np.array([ntkinfo.parameter_information_correlated(ensemble, tau, 0.3 * np.eye(4)) for tau in (1e5, 2e5)]),
+        ntkinfo.parameter_label_information(ensemble, np.array([1e5, 2e5]), 0.3),
+        np.array(
+            [ntkinfo.parameter_label_information_correlated(ensemble, tau, 0.3 * np.eye(4)) for tau in (1e5, 2e5)]
+        ),
     ):
         assert np.diff(values)[0] == pytest.approx(1e5 * rate, rel=1e-9)
     assert ntkinfo.parameter_kl(ensemble, np.inf) == np.inf
-    assert ntkinfo.parameter_information(ensemble, np.inf, 0.3) == np.inf
+    assert ntkinfo.parameter_label_information(ensemble, np.inf, 0.3) == np.inf
 
 
 def test_rate_is_the_derivative(linear_model):
@@ -124,7 +126,7 @@ def test_stable_and_monotone_over_eighteen_decades(linear_model, outputs):
         assert values[0] == 0, name
         assert (np.diff(values) >= -1e-9 * np.abs(values[1:])).all(), name
     for values in (
-        ntkinfo.parameter_information(ensemble, WIDE, 0.5),
+        ntkinfo.parameter_label_information(ensemble, WIDE, 0.5),
         ntkinfo.parameter_kl_weight_noise(ensemble, WIDE, 0.01),
     ):
         assert not np.isnan(values).any()
@@ -240,7 +242,9 @@ def test_ledger_sums_to_its_quantities(linear_model):
         ledger = ntkinfo.mode_ledger(ensemble, tau, label_noise=0.4)
         law = ensemble.law(tau, on="train")
         assert ledger.parameter_kl.sum() == pytest.approx(ntkinfo.parameter_kl(ensemble, tau))
-        assert ledger.parameter_information.sum() == pytest.approx(ntkinfo.parameter_information(ensemble, tau, 0.4))
+        assert ledger.parameter_label_information.sum() == pytest.approx(
+            ntkinfo.parameter_label_information(ensemble, tau, 0.4)
+        )
         assert ledger.fitted.sum() == pytest.approx(ntkinfo.degrees_of_freedom(ensemble, tau))
         assert ledger.distance_squared.sum() == pytest.approx(ntkinfo.parameter_distance_squared(ensemble, tau))
         assert ledger.training_error.sum() / 6 == pytest.approx(

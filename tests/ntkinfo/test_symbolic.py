@@ -50,7 +50,7 @@ def test_numbers_agree_with_sympy(n, tau):
         "degrees_of_freedom": ntkinfo.degrees_of_freedom(ensemble, tau),
         "parameter_kl": ntkinfo.parameter_kl(ensemble, tau),
         "parameter_kl_published": ntkinfo.parameter_kl_published(ensemble, tau),
-        "parameter_information": ntkinfo.parameter_information(ensemble, tau, 0.6),
+        "parameter_label_information": ntkinfo.parameter_label_information(ensemble, tau, 0.6),
         "parameter_distance_squared": ntkinfo.parameter_distance_squared(ensemble, tau),
         "fisher_distance_squared": ntkinfo.fisher_distance_squared(ensemble, tau),
         "fisher_action": ntkinfo.fisher_action(ensemble, tau),
