@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets._machine import cross_entropies
+from deepnets._steps import cross_entropies
 from deepnets.networks import Network
 from deepnets.runs import EPOCH_GRADIENTS, Run
 from dualib import _io
