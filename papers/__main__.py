@@ -1,0 +1,143 @@
+"""Command line: ``python -m papers list | run | plot | check``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from dualib._io import format_table, say
+
+from .frame import NOT_MEASURED, Measurement
+from .paper import HERE, MODES, Mode, Paper, load_papers
+from .runner import plot_paper, read_measurements, run_paper, seeds_measured
+
+
+def main(argv: list[str] | None = None, root: Path = HERE) -> int:
+    """Run the command line on the papers under `root`.
+
+    Returns the exit status: 0; 1 if a check failed; 2 for bad input; 130 when interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments, load_papers(arguments.paper, root)))
+    except (ValueError, OSError, ImportError) as error:
+        print(f"papers: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("papers: interrupted; experiments that had ended are kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m papers", description="Published experiments, measured again.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, text in (
+        ("list", _list, "claims and their verdicts"),
+        ("run", _run, "run experiments that have not run yet, and measure"),
+        ("plot", _plot, "draw the figures of a run"),
+        ("check", _check, "compare measured numbers with expected ones; exit status 1 where one is off"),
+    ):
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
+        mode = one.add_mutually_exclusive_group()
+        for value in MODES:
+            mode.add_argument(
+                f"--{value}", dest="mode", action="store_const", const=value, help=f"the {value} settings"
+            )
+        one.add_argument("--out", type=Path, default=Path("results/papers"), help="directory of results (%(default)s)")
+        one.set_defaults(command=command)
+        if name == "list":
+            one.add_argument("--markdown", action="store_true", help="as a Markdown table")
+            continue
+        one.set_defaults(mode="quick")
+        one.add_argument("--seed", type=_seed, default=0, help="seed of every experiment (%(default)s)")
+        if name == "run":
+            one.add_argument("--force", action="store_true", help="run also what has been run")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _list(a: argparse.Namespace, papers: list[Paper]) -> int:
+    rows = []
+    for paper in papers:
+        mode, measured = _latest(paper, a.mode, a.out)
+        for claim in paper.claims:
+            verdict = claim.verdict_over_seeds(measured)
+            if verdict != NOT_MEASURED:
+                verdict += f" ({mode}, {len(measured)} seed{'s' if len(measured) > 1 else ''})"
+            rows.append((claim.number, paper.name, verdict, claim.statement))
+    rows.sort()
+    if a.markdown:
+        say("| # | paper | verdict | statement |\n|---:|---|---|---|")
+        for row in rows:
+            say("| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |")
+    else:
+        for number, name, verdict, statement in rows:
+            say(f"{number:>3}  {name}  —  {verdict}\n     {statement}")
+    return 0
+
+
+def _latest(paper: Paper, mode: Mode | None, out: Path) -> tuple[Mode, list[dict[str, Measurement]]]:
+    """The measurements of the mode asked for, or of full if there are any, else of quick."""
+    for one in (mode,) if mode else reversed(MODES):
+        measured = seeds_measured(paper, one, out)
+        if measured:
+            return one, measured
+    return mode or "quick", []
+
+
+def _run(a: argparse.Namespace, papers: list[Paper]) -> int:
+    for paper in papers:
+        start = time.perf_counter()
+        measured = run_paper(paper, a.mode, a.seed, a.out, a.force)
+        rows = [
+            (name, f"{m.value:.6g}", f"{m.low:.6g}", f"{m.high:.6g}", m.unit, str(m.n)) for name, m in measured.items()
+        ]
+        say(format_table([(h, "") for h in ("measure", "value", "low", "high", "unit", "n")], rows))
+        for claim in paper.claims:
+            say(f"  claim {claim.number}: {claim.verdict(measured)}")
+        say(f"{paper.name} ({a.mode}, seed {a.seed}): {time.perf_counter() - start:.1f} s")
+    return 0
+
+
+def _plot(a: argparse.Namespace, papers: list[Paper]) -> int:
+    for paper in papers:
+        for path in plot_paper(paper, a.mode, a.seed, a.out):
+            say(str(path))
+    return 0
+
+
+def _check(a: argparse.Namespace, papers: list[Paper]) -> int:
+    failed = 0
+    for paper in papers:
+        measured = read_measurements(paper, a.mode, a.seed, a.out)
+        if measured is None:
+            say(
+                f"{paper.name}: no current measurements; run: python -m papers run {paper.name} --{a.mode} --seed {a.seed}"
+            )
+            failed += 1
+            continue
+        for check in paper.checks:
+            if check.mode not in (None, a.mode):
+                continue
+            got = measured.get(check.measure)
+            passed = check.passes(got)
+            failed += not passed
+            value = "missing" if got is None else f"{got.value:.8g} {got.unit}"
+            expected = f"expected {check.value:.8g} ± {check.tolerance:.2g} {check.unit}"
+            say(
+                f"{'ok  ' if passed else 'FAIL'} {paper.name} {check.measure}: got {value}, {expected} ({check.source})"
+            )
+    say(f"{failed} failed" if failed else "all checks passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

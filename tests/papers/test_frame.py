@@ -1,0 +1,298 @@
+"""The frame of the papers: verdicts by rule, runs kept on disk, checks with an exit status."""
+
+import json
+
+import numpy as np
+import pytest
+
+from papers.__main__ import main
+from papers.frame import Check, Claim, Condition, Measurement
+from papers.paper import load_paper
+from papers.runner import read_results, run_paper
+
+RUN = """
+import os
+import numpy as np
+from papers.frame import Measurement
+
+def _log(name):
+    with open(os.path.join(os.path.dirname(__file__), "calls.txt"), "a") as file:
+        file.write(name + "\\n")
+
+def squares(settings, seed):
+    _log("squares")
+    return {"x": np.arange(settings["n"]) ** 2.0, "last": float((settings["n"] - 1) ** 2)}
+
+def noise(settings, seed):
+    _log("noise")
+    if os.path.exists(os.path.join(os.path.dirname(__file__), "interrupt")):
+        raise KeyboardInterrupt
+    return {"draw": np.random.default_rng(seed).normal(size=settings["n"])}
+
+EXPERIMENTS = {"squares": squares, "noise": noise}
+
+def measure(results):
+    total, draw = float(results["squares"]["x"].sum()), results["noise"]["draw"]
+    return {
+        "total": Measurement(total, total, total, "nats"),
+        "first": Measurement(draw[0], draw[0] - 1e-3, draw[0] + 1e-3, "1"),
+        "open": Measurement(0.0, -np.inf, 1.0, "1", n=3),
+    }
+
+def figures(results):
+    from matplotlib.figure import Figure
+    figure = Figure()
+    figure.subplots().plot(results["squares"]["x"])
+    return {"squares": figure}
+"""
+SETTINGS = "[quick]\nn = 3\n[full]\nn = 4\n"
+EXPECTED = """
+[[claim]]
+number = 2
+statement = "The sum of squares is large"
+source = "Nobody 2000, Fig. 1"
+conditions = [{measure = "total", op = ">", value = 4.0, unit = "nats"}]
+[[claim]]
+number = 1
+statement = "The first draw is positive"
+source = "Nobody 2000, Fig. 2"
+conditions = [{measure = "first", op = ">", value = 0.0, unit = "1"}]
+[[claim]]
+number = 3
+statement = "All is | well"
+source = "Nobody 2000"
+status = "not yet measured"
+[[check]]
+measure = "total"
+value = 5.0
+tolerance = 1e-9
+unit = "nats"
+source = "0 + 1 + 4"
+mode = "quick"
+[[check]]
+measure = "total"
+value = 14.0
+tolerance = 1e-9
+unit = "nats"
+source = "0 + 1 + 4 + 9"
+mode = "full"
+"""
+
+
+@pytest.fixture
+def paper(tmp_path):
+    folder = tmp_path / "papers" / "nobody_2000"
+    folder.mkdir(parents=True)
+    texts = {"run.py": RUN, "settings.toml": SETTINGS, "expected.toml": EXPECTED, "README.md": "# Nobody 2000\n"}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def command(paper, tmp_path):
+    return lambda line: main([*line.split(), "--out", str(tmp_path / "out")], root=paper.parent)
+
+
+def calls(paper):
+    return (paper / "calls.txt").read_text().split()
+
+
+def interval(low, high, unit="1"):
+    return Measurement((low + high) / 2, low, high, unit)
+
+
+@pytest.mark.parametrize(
+    ("op", "low", "high", "side"),
+    [
+        (">", 1.1, 2.0, "holds"),
+        (">", 1.0, 2.0, "open"),
+        (">", 0.0, 1.0, "fails"),
+        ("<", 0.0, 0.9, "holds"),
+        ("<", 0.0, 1.0, "open"),
+        ("<", 1.0, 2.0, "fails"),
+        ("within", 0.5, 1.5, "holds"),
+        ("within", 0.4, 1.5, "open"),
+        ("within", 0.0, 3.0, "open"),
+        ("within", 1.6, 3.0, "fails"),
+        ("within", 0.0, 0.4, "fails"),
+    ],
+)
+def test_side_of_an_interval(op, low, high, side):
+    tolerance = 0.5 if op == "within" else 0.0
+    assert Condition("m", op, 1.0, "1", tolerance).side(interval(low, high)) == side
+
+
+def test_verdict_is_the_weakest_of_its_conditions():
+    conditions = (Condition("a", ">", 0.0, "1"), Condition("b", ">", 0.0, "1"))
+    claim, controlled = Claim(1, "s", "p", conditions), Claim(1, "s", "p", conditions, "the activation")
+    above, across, below = interval(1.0, 2.0), interval(-1.0, 2.0), interval(-2.0, -1.0)
+    table = {
+        (above, above): ("reproduced", "reproduced"),
+        (above, across): ("undecided", "undecided"),
+        (across, across): ("undecided", "undecided"),
+        (above, below): ("refuted", "depends on the activation"),
+        (across, below): ("refuted", "refuted"),
+        (below, below): ("refuted", "refuted"),
+    }
+    for (a, b), (plain, with_control) in table.items():
+        for measured in ({"a": a, "b": b}, {"a": b, "b": a}):
+            assert claim.verdict(measured) == plain
+            assert controlled.verdict(measured) == with_control
+    assert claim.verdict({"a": above}) == Claim(2, "s", "p").verdict({}) == "not yet measured"
+
+
+def test_seeds_that_disagree():
+    claim = Claim(1, "s", "p", (Condition("a", ">", 0.0, "1"),))
+    above, below = {"a": interval(1.0, 2.0)}, {"a": interval(-2.0, -1.0)}
+    assert claim.verdict_over_seeds([above, above]) == "reproduced"
+    assert claim.verdict_over_seeds([above, below]) == "depends on the seed"
+    assert claim.verdict_over_seeds([]) == "not yet measured"
+
+
+def test_a_condition_in_another_unit_is_refused():
+    with pytest.raises(ValueError, match=r"measured in 'bits' but .* compares it in 'nats'"):
+        Condition("a", ">", 0.0, "nats").side(interval(1.0, 2.0, "bits"))
+    assert not Check("a", 1.5, 0.1, "nats", "s").passes(interval(1.0, 2.0, "bits"))
+
+
+@pytest.mark.parametrize("numbers", [(1.0, 2.0, 3.0), (1.0, 0.0, 0.5), (np.nan, 0.0, 1.0), (0.0, np.nan, 1.0)])
+def test_an_interval_contains_its_value(numbers):
+    with pytest.raises(ValueError, match=r"outside its interval|must be numbers"):
+        Measurement(*numbers, "1")
+
+
+def test_a_run_is_kept_until_the_settings_or_the_program_change(paper, command):
+    assert command("run nobody_2000") == 0
+    assert calls(paper) == ["squares", "noise"]
+    assert command("run nobody_2000") == 0
+    assert calls(paper) == ["squares", "noise"]
+    assert command("run --force") == 0
+    assert calls(paper) == ["squares", "noise"] * 2
+    (paper / "settings.toml").write_text(SETTINGS.replace("n = 3", "n = 5"))
+    assert command("run") == 0
+    assert calls(paper) == ["squares", "noise"] * 3
+    (paper / "run.py").write_text(RUN + "\n")
+    assert command("run") == 0
+    assert calls(paper) == ["squares", "noise"] * 4
+
+
+def test_a_damaged_result_is_run_again(paper, tmp_path):
+    run_paper(load_paper(paper), "quick", 0, tmp_path)
+    path = tmp_path / "nobody_2000" / "quick" / "seed0" / "squares.npz"
+    path.write_bytes(path.read_bytes()[:40])
+    run_paper(load_paper(paper), "quick", 0, tmp_path)
+    assert calls(paper) == ["squares", "noise", "squares"]
+
+
+def test_an_interruption_keeps_what_had_ended(paper, command, tmp_path, capsys):
+    (paper / "interrupt").touch()
+    assert command("run") == 130
+    assert "experiments that had ended are kept" in capsys.readouterr().err
+    folder = tmp_path / "out" / "nobody_2000" / "quick" / "seed0"
+    assert sorted(path.name for path in folder.iterdir()) == ["squares.json", "squares.npz"]
+    (paper / "interrupt").unlink()
+    assert command("run") == 0
+    assert calls(paper) == ["squares", "noise", "noise"]
+
+
+def test_kept_results_are_those_computed(paper, tmp_path):
+    one = load_paper(paper)
+    measured = run_paper(one, "full", 7, tmp_path)
+    results = read_results(one, "full", 7, tmp_path)
+    np.testing.assert_array_equal(results["squares"]["x"], [0.0, 1.0, 4.0, 9.0])
+    assert results["squares"]["last"] == 9.0
+    np.testing.assert_array_equal(results["noise"]["draw"], np.random.default_rng(7).normal(size=4))
+    assert run_paper(one, "full", 7, tmp_path) == measured
+    record = json.loads((tmp_path / "nobody_2000" / "full" / "seed7" / "squares.json").read_text())
+    assert record["settings"] == {"n": 4}
+    assert record["seed"] == 7
+    assert {"hash", "seconds", "versions"} <= set(record)
+
+
+def test_check_prints_both_numbers_and_fails_where_they_differ(paper, command, capsys):
+    assert command("check") == 1
+    assert "no current measurements" in capsys.readouterr().out
+    command("run")
+    command("run --full")
+    capsys.readouterr()
+    assert command("check") == 0
+    assert "ok   nobody_2000 total: got 5 nats, expected 5 ± 1e-09 nats (0 + 1 + 4)" in capsys.readouterr().out
+    assert command("check --full") == 0
+    assert "got 14 nats, expected 14" in capsys.readouterr().out
+    (paper / "expected.toml").write_text(EXPECTED.replace("5.0", "5.5"))
+    assert command("check") == 1
+    assert "FAIL nobody_2000 total: got 5 nats, expected 5.5" in capsys.readouterr().out
+    (paper / "expected.toml").write_text(EXPECTED.replace('[[check]]\nmeasure = "total"', '[[check]]\nmeasure = "no"'))
+    assert command("check") == 1
+    assert "FAIL nobody_2000 no: got missing" in capsys.readouterr().out
+    (paper / "run.py").write_text(RUN + "\n")
+    assert command("check") == 1  # measured with another run.py
+
+
+def test_list_gives_the_verdict_of_all_seeds(paper, command, capsys):
+    draws = {seed: np.random.default_rng(seed).normal(size=3)[0] for seed in range(6)}
+    positive = next(seed for seed, draw in draws.items() if draw > 0.01)
+    negative = next(seed for seed, draw in draws.items() if draw < -0.01)
+    command(f"run --seed {positive}")
+    capsys.readouterr()
+    assert command("list") == 0
+    assert "1  nobody_2000  —  reproduced (quick, 1 seed)" in capsys.readouterr().out
+    command(f"run --seed {negative}")
+    capsys.readouterr()
+    assert command("list --markdown") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "| # | paper | verdict | statement |",
+        "|---:|---|---|---|",
+        "| 1 | nobody_2000 | depends on the seed (quick, 2 seeds) | The first draw is positive |",
+        "| 2 | nobody_2000 | reproduced (quick, 2 seeds) | The sum of squares is large |",
+        r"| 3 | nobody_2000 | not yet measured | All is \| well |",
+    ]
+
+
+def test_plot_draws_kept_results_only(paper, command, tmp_path, capsys):
+    assert command("plot") == 2
+    assert "has no current results of squares, noise" in capsys.readouterr().err
+    command("run")
+    assert command("plot") == 0
+    image = tmp_path / "out" / "nobody_2000" / "quick" / "seed0" / "squares.png"
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert calls(paper) == ["squares", "noise"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("expected.toml", "statement =", "text =", "claim 2: unknown key text"),
+        ("expected.toml", "[[check]]", "[[test]]", "unknown key test"),
+        ("expected.toml", 'op = ">"', 'op = ">="', 'op must be ">", "<" or "within"'),
+        ("expected.toml", 'op = ">"', 'op = "within"', "needs a tolerance"),
+        ("expected.toml", 'op = ">", ', "", "missing key op"),
+        ("expected.toml", "tolerance = 1e-9", "tolerance = -1.0", "must not be negative"),
+        ("expected.toml", "number = 1", "number = 2", "same number"),
+        ("expected.toml", "number = 1", 'number = "1"', "number must be int"),
+        ("expected.toml", '"not yet measured"', '"reproduced"', "verdicts are measured"),
+        ("expected.toml", 'status = "not yet measured"', "", "either conditions or status"),
+        ("expected.toml", 'mode = "full"', 'mode = "slow"', '"quick" or "full"'),
+        ("expected.toml", "number = 1", "number =", "is not TOML"),
+        ("settings.toml", "[full]", "[all]", "unknown key all"),
+        ("settings.toml", "[full]\nn = 4", "[full]\nm = 4", "the same keys, but only one has m, n"),
+        ("settings.toml", "[full]\nn = 4", "", "missing key full"),
+    ],
+)
+def test_what_a_paper_may_not_say(paper, command, capsys, name, old, new, message):
+    text = (paper / name).read_text()
+    assert old in text
+    (paper / name).write_text(text.replace(old, new))
+    assert command("list") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert name in error
+
+
+def test_a_missing_file_and_an_unknown_paper_are_named(paper, command, capsys):
+    assert command("run nothing_1999") == 2
+    assert "there is no paper 'nothing_1999'; there are nobody_2000" in capsys.readouterr().err
+    (paper / "settings.toml").unlink()
+    assert command("run") == 2
+    assert "lacks settings.toml" in capsys.readouterr().err
