@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
 from deepnets.bottleneck_fit import BottleneckFit, fit_beta, fit_random_encoder, fit_shared_beta
+from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
     ConditionalPlugin,
@@ -29,6 +30,7 @@ from deepnets.trajectory import InformationPlane, RangeBinning, information_plan
 __all__ = [
     "Binning",
     "BottleneckFit",
+    "Comparison",
     "ConditionalPlugin",
     "Estimate",
     "InformationPlane",
@@ -40,6 +42,7 @@ __all__ = [
     "Run",
     "SmoothedPlugin",
     "Task",
+    "compare_with_infinite_width",
     "digits_task",
     "fit_beta",
     "fit_random_encoder",

@@ -1,4 +1,4 @@
-"""Command line: ``deepnets train``, ``deepnets plane``, ``deepnets gradients`` and ``deepnets layers``."""
+"""Command line: ``deepnets train``, ``plane``, ``gradients``, ``layers`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--replica", type=int, default=0)
         command.set_defaults(run=run)
+    from deepnets import compare_report
+
+    text = "finite networks against every quantity of infinite width: verdicts and a report; resumable"
+    compare = commands.add_parser("compare", help=text, description=text)
+    compare_report.add_arguments(compare)
+    compare.set_defaults(run=compare_report.run)
     return parser
 
 

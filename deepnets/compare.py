@@ -1,0 +1,404 @@
+r"""Finite networks against the theory of infinitely wide ones: every quantity, with standard errors and a verdict.
+
+Ensembles of finite networks are trained by gradient flow (:mod:`deepnets.gradient_flow`) at several widths N. A quantity
+agrees with its prediction q_∞ if the networks' values q_N = a + b/N, fitted over the widths with their errors, have a = q_∞
+within the errors: what is left is then a correction of order 1/width. Errors of the time step are measured apart, by halving
+the step for the same networks, and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import chdtrc, ndtri
+
+import ntkinfo
+from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
+from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
+from dualib import _io
+from dualib.measures import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.0027
+"""Probability with which a quantity that agrees is said not to (three standard errors), shared among its times."""
+
+_BATCH_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """A power of the width, value ∝ N^exponent, with its 95 % bootstrap interval over networks.
+
+    Attributes
+    ----------
+    name : of what.
+    expected : by theory.
+    exponent, low, high : fitted over the widths; NaN where there is nothing to fit (`note` says why).
+    """
+
+    name: str
+    expected: float
+    exponent: float
+    low: float
+    high: float
+    note: str = ""
+
+    @property
+    def compatible(self) -> bool:
+        """Whether the interval holds what theory expects."""
+        return self.low <= self.expected <= self.high
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the widths together say of one quantity.
+
+    Attributes
+    ----------
+    quantity : name.
+    verdict : "agrees at 1/width", "does not", "holds" or "is broken" (bounds), "not measurable".
+    detail : numbers or reason behind it.
+    """
+
+    quantity: str
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A finished comparison.
+
+    Attributes
+    ----------
+    rows : every quantity at every time and width.
+    step_errors : {(quantity, tau): error of the time step}, measured at the smallest width.
+    exponents : of the width.
+    settings : of everything.
+    """
+
+    rows: tuple[Row, ...]
+    step_errors: dict[tuple[str, float], float]
+    exponents: tuple[Exponent, ...]
+    settings: dict[str, Any]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a quantity, time and width."""
+        import pandas as pd
+
+        data = [
+            {**asdict(r), "step_error": self.step_errors.get((r.quantity, r.tau), 0.0), "z": r.z} for r in self.rows
+        ]
+        return pd.DataFrame(data)
+
+    def quantities(self) -> tuple[str, ...]:
+        """Names of what was compared, in order."""
+        return tuple(dict.fromkeys(r.quantity for r in self.rows))
+
+    def select(self, quantity: str, tau: float | None = None) -> list[Row]:
+        """Rows of one quantity (at one time)."""
+        return [r for r in self.rows if r.quantity == quantity and (tau is None or r.tau == tau)]
+
+    def extrapolated(self, quantity: str, tau: float) -> tuple[float, float, float]:
+        """(a, its standard error, p-value of the fit) of a + b/width, the step's error included."""
+        chosen = self.select(quantity, tau)
+        step = self.step_errors.get((quantity, tau), 0.0)
+        value = np.array([r.finite for r in chosen])
+        error = np.array([r.std_error for r in chosen])
+        design = np.stack([np.ones(len(chosen)), 1 / np.array([r.width for r in chosen])], axis=1)
+        if len(chosen) == 1:
+            return float(value[0]), float(np.hypot(error[0], step)), np.nan
+        scaled = design / error[:, None]
+        covariance = np.linalg.inv(scaled.T @ scaled)
+        a, b = covariance @ scaled.T @ (value / error)
+        misfit = (((value - design @ (a, b)) / error) ** 2).sum()
+        p = float(chdtrc(len(chosen) - 2, misfit)) if len(chosen) > 2 else np.nan
+        return float(a), float(np.hypot(np.sqrt(covariance[0, 0]), step)), p
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One verdict a quantity: those compared, then those of ntkinfo that were not, with the reason."""
+        found = [self._verdict(name) for name in self.quantities()]
+        known = {v.quantity for v in found}
+        missing = [q.name for q in ntkinfo.quantities() if q.name not in known]
+        return (
+            *found,
+            *(Verdict(m, "not measurable", NOT_MEASURED.get(m, "no finite estimate is known")) for m in missing),
+        )
+
+    def _verdict(self, name: str) -> Verdict:
+        times = list(dict.fromkeys(r.tau for r in self.select(name)))
+        limit = -float(ndtri(LEVEL / 2 / len(times)))
+        worst, worst_text, agrees = -np.inf, "", True
+        relation = self.select(name)[0].relation
+        for tau in times:
+            a, error, p = self.extrapolated(name, tau)
+            infinite = self.select(name, tau)[0].infinite
+            if not np.isfinite(infinite):
+                continue
+            excess = {"=": abs(a - infinite), "<=": infinite - a, ">=": a - infinite}[relation]
+            z = excess / error if error > 0 else np.inf * np.sign(excess)
+            agrees &= bool(z < limit)
+            if z > worst:
+                worst = z
+                fit = "" if np.isnan(p) else f", fit p = {p:.2g}"
+                worst_text = f"τ = {tau:g}: {a:.5g} ± {error:.2g} at infinite width, predicted {infinite:.5g}{fit}"
+        said = ("agrees at 1/width", "does not") if relation == "=" else ("holds", "is broken")
+        return Verdict(name, said[0] if agrees else said[1], worst_text or "infinite at every time")
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON, atomically."""
+        steps = [{"quantity": q, "tau": t, "error": v} for (q, t), v in self.step_errors.items()]
+        record = {
+            "rows": [asdict(r) for r in self.rows],
+            "step_errors": steps,
+            "exponents": [asdict(x) for x in self.exponents],
+            "settings": self.settings,
+            "versions": _io.versions(),
+        }
+        _io.write_json(path, record)
+
+
+def compare_with_infinite_width(
+    dataset: ntkinfo.Dataset | None = None,
+    *,
+    hidden_layers: int = 1,
+    activation: str = "erf",
+    w_std: float = 1.2,
+    b_std: float = 0.3,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    replicas: int = 1000,
+    taus: Sequence[float] = (0.5, 1.5),
+    step: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Train ensembles of finite networks and set every quantity of ntkinfo beside what they came to.
+
+    Parameters
+    ----------
+    dataset : by default the Gaussian task of 4 training and 12 test points in 3 dimensions. Small sets leave a quantity few
+        dimensions, in which a thousand networks say much.
+    hidden_layers, activation, w_std, b_std : of the network; the activation "erf", "sin", "tanh", "gelu" or "linear".
+    widths : at least 2 different ones, for verdicts at least 3.
+    replicas : networks a width, at least 100.
+    taus : times of the loss ½‖f - Y‖².
+    step : of time; by default 0.1 over the largest eigenvalue of Θ.
+    seed : of the networks.
+    out : a directory in which finished batches of networks are kept: the same call goes on where it was left.
+    progress : show a bar; by default only on a terminal.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError: a setting out of range, or a directory that holds a comparison with other settings.
+    """
+    data = dataset if dataset is not None else ntkinfo.gaussian_task(4, 12, x_dim=3, seed=seed)
+    chosen, times = tuple(sorted(set(map(int, widths)))), tuple(sorted(set(map(float, taus))))
+    if len(chosen) < 2 or chosen[0] < 2:
+        raise ValueError(f"widths must be at least two different numbers of at least 2, got {tuple(widths)}")
+    if replicas < 100:
+        raise ValueError(f"replicas must be at least 100 for the jackknife's groups, got {replicas}")
+    if data.y_train.shape[1] != 1:
+        raise ValueError(f"the finite networks have one output, but the labels have shape {data.y_train.shape}")
+    nets = [FlowNetwork(hidden_layers, width, activation, w_std, b_std) for width in chosen]
+    setting = _setting(data, hidden_layers, activation, w_std, b_std)
+    h = step if step is not None else 0.1 / float(setting.ensemble.eigenvalues[-1])
+    settings = {
+        "hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std, "widths": list(chosen),
+        "replicas": replicas, "taus": list(times), "step": h, "seed": seed, "dataset": data.settings,
+    }  # fmt: skip
+    flows = _Flows(
+        setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
+    )
+    rows: list[Row] = []
+    gaps: list[tuple[int, FloatArray, FloatArray]] = []
+    with _io.progress_bar(flows.work(nets, replicas), "finite networks", progress) as done:
+        for net in nets:
+            sample = flows.sample(net, replicas, done)
+            rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
+            gaps.append((net.width, _outputs_gap(setting, sample, times), sample.kernel - setting.ensemble.kernels.ntk))
+        step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
+    exponents = _exponents(gaps, hidden_layers, seed)
+    return Comparison(tuple(rows), step_errors, exponents, settings)
+
+
+def _setting(data: ntkinfo.Dataset, depth: int, activation: str, w_std: float, b_std: float) -> Setting:
+    found = ntkinfo.chaos_kernels(
+        data.x_train, data.x_test, hidden_layers=depth, activation=activation, w_std=w_std, b_std=b_std
+    )
+    entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
+    noise = data.label_noise if data.label_noise is not None else 1.0
+    return Setting(ntkinfo.Ensemble(found.kernels, data.y_train), found.omega, data.y_test, entropy, noise)
+
+
+class _Flows:
+    """Samples of networks, in batches that fit the memory, kept on disk where a directory is given."""
+
+    def __init__(
+        self, setting: Setting, x: FloatArray, y: FloatArray, taus: tuple[float, ...], step: float, seed: int,
+        out: str | Path | None, settings: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.setting, self.x, self.y, self.taus, self.step, self.seed = setting, x, y, taus, step, seed
+        self.path = None if out is None else _io.writable_directory(out)
+        if self.path is not None:
+            _same_settings(self.path / "flows.json", settings)
+
+    def batch(self, net: FlowNetwork) -> int:
+        parameters = net.width * (self.x.shape[1] + 2 + (net.hidden_layers - 1) * (net.width + 1))
+        return max(1, _BATCH_BYTES // (24 * parameters))
+
+    def batches(self, net: FlowNetwork, replicas: int) -> Iterator[tuple[int, int]]:
+        size = min(self.batch(net), replicas)
+        for first in range(0, replicas, size):
+            yield first, min(size, replicas - first)
+
+    def work(self, nets: Sequence[FlowNetwork], replicas: int) -> int:
+        """Networks to train: each once, a tenth of them with other labels, and a tenth of the narrowest with half the step."""
+        return sum(replicas + _some(replicas) for _ in nets) + _some(replicas)
+
+    def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
+               name: str = "flow") -> FlowSample:  # fmt: skip
+        parts = []
+        for first, count in self.batches(net, replicas):
+            labels = self.y if y is None else y[first : first + count]
+            path = None if self.path is None else self.path / f"{name}_{net.width}_{first}.npz"
+            if path is not None and path.exists():
+                with np.load(path) as file:
+                    parts.append(FlowSample(*(file[f.name] for f in fields(FlowSample))))
+            else:
+                part = gradient_flow(
+                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first
+                )
+                if path is not None:
+                    _io.write_npz(path, vars(part))
+                parts.append(part)
+            done(count)
+        return FlowSample.concatenate(parts)
+
+    def perturbed(self, net: FlowNetwork, replicas: int, done: Any) -> tuple[FloatArray, FloatArray]:
+        """Random changes of the labels, and the changes of the training outputs they make, for some of the networks."""
+        count, n = _some(replicas), self.setting.n
+        signs = np.random.default_rng([self.seed, net.width]).choice([-1.0, 1.0], size=(count, n))
+        v = 0.1 * signs
+        changed = self.sample(net, count, done, y=self.y + v, name="labels").outputs
+        plain = self.sample(net, count, lambda _: None).outputs if self.path is None else self._kept(net, count)
+        return v, changed[:, :, :n] - plain[:, :, :n]
+
+    def _kept(self, net: FlowNetwork, count: int) -> FloatArray:
+        """Outputs of the first networks, from the files."""
+        size, parts = 0, []
+        for path in sorted(self.path.glob(f"flow_{net.width}_*.npz"), key=lambda p: int(p.stem.rsplit("_", 1)[1])):  # type: ignore[union-attr]
+            with np.load(path) as file:
+                parts.append(file["outputs"])
+            size += len(parts[-1])
+            if size >= count:
+                break
+        return np.concatenate(parts)[:count]
+
+
+def _some(replicas: int) -> int:
+    return max(100, replicas // 10)
+
+
+def _same_settings(path: Path, settings: dict[str, Any]) -> None:
+    import json
+
+    new = json.loads(json.dumps(_io._plain(settings)))
+    ignored = ("widths", "replicas")  # batches of other widths and sizes can be told by their names
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        differ = [k for k in {**old, **new} if k not in ignored and old.get(k) != new.get(k)]
+        if old.get("replicas") != new["replicas"]:
+            differ.append("replicas")
+        if differ:
+            changes = "; ".join(f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in differ)
+            raise ValueError(
+                f"{path.parent} holds a comparison with other settings ({changes}): choose another directory"
+            )
+    _io.write_json(path, settings)
+
+
+def _step_errors(
+    setting: Setting, flows: _Flows, net: FlowNetwork, replicas: int, taus: FloatArray, done: Any
+) -> dict[tuple[str, float], float]:
+    """|q(step) - q(step/2)|·4/3, the error of a second-order step, of the same networks."""
+    count = _some(replicas)
+    coarse = flows.sample(net, count, lambda _: None, name="coarse")
+    fine = flows.sample(net, count, done, step=flows.step / 2, name="half")
+    n = setting.n
+    zero = (np.ones((1, n)), np.zeros((1, len(taus), n)))
+    pair = [rows_of(setting, s, zero, taus, net.width) for s in (coarse, fine)]
+    return {
+        (a.quantity, a.tau): abs(a.finite - b.finite) * 4 / 3
+        for a, b in zip(*pair, strict=True)
+        if np.isfinite(a.finite - b.finite) and a.quantity not in ("degrees_of_freedom", "expected_optimism")
+    }
+
+
+def _outputs_gap(setting: Setting, sample: FlowSample, taus: tuple[float, ...]) -> FloatArray:
+    """z_τ of each network less what its own start would become at infinite width, at the last time, (R, points).
+
+    z_∞ = z_0 - Θ_x A (z_0 - Y) has the mean of the infinite ensemble exactly, so that the gap has the bias of the finite
+    networks as its mean, and none of the spread of z_0.
+    """
+    e, n = setting.ensemble, setting.n
+    spectrum, v = e.spectrum(taus[-1]), e.eigenvectors
+    train = (v * spectrum.fitted[0]) @ v.T
+    test = (e.test_modes[0] * spectrum.response[0]) @ v.T
+    error = sample.start[:, :n] - e.y_train[:, 0]
+    return sample.outputs[:, -1] - (sample.start - error @ np.concatenate([train, test]).T)
+
+
+def _exponents(
+    gaps: list[tuple[int, FloatArray, FloatArray]], depth: int, seed: int, draws: int = 300
+) -> tuple[Exponent, ...]:
+    widths = np.array([w for w, _, _ in gaps], float)
+    outputs, kernels = [g for _, g, _ in gaps], [k.reshape(len(k), -1) for _, _, k in gaps]
+    rng = np.random.default_rng(seed)
+
+    def bias(samples: list[FloatArray]) -> float:
+        means = np.stack([s.mean(axis=0) for s in samples])
+        errors = np.stack([s.std(axis=0, ddof=1) / np.sqrt(len(s)) for s in samples])
+        return bias_exponent(widths, means, errors)
+
+    def spread(samples: list[FloatArray]) -> float:
+        rms = [np.sqrt(s.var(axis=0, ddof=1).mean()) for s in samples]
+        return float(np.polyfit(np.log(widths), np.log(rms), 1)[0])
+
+    def interval(name: str, expected: float, statistic: Any, samples: list[FloatArray]) -> Exponent:
+        drawn = [statistic([s[rng.integers(len(s), size=len(s))] for s in samples]) for _ in range(draws)]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return Exponent(name, expected, statistic(samples), float(low), float(high))
+
+    found = [interval("bias of the mean function", -1.0, bias, outputs)]
+    if depth == 1:
+        note = "with one hidden layer the mean kernel at the start has no bias: its units are independent"
+        found.append(Exponent("bias of the kernel at the start", -1.0, np.nan, np.nan, np.nan, note))
+    else:
+        found.append(interval("bias of the kernel at the start", -1.0, bias, kernels))
+    found.append(interval("fluctuation of one network's function", -0.5, spread, outputs))
+    found.append(interval("fluctuation of one network's kernel", -0.5, spread, kernels))
+    return tuple(found)
+
+
+def bias_exponent(widths: FloatArray, means: FloatArray, errors: FloatArray) -> float:
+    """The p at which B N^p, B a free vector, fits the mean deviations (widths, entries) best, in their standard errors."""
+    weight = 1 / np.maximum(errors, np.finfo(float).tiny) ** 2
+
+    def misfit(p: float) -> float:
+        power = (widths / widths[0])[:, None] ** p
+        vector = (weight * power * means).sum(axis=0) / (weight * power**2).sum(axis=0)
+        return float((weight * (means - power * vector) ** 2).sum())
+
+    return float(minimize_scalar(misfit, bounds=(-3.0, 1.0), method="bounded").x)

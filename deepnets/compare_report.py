@@ -1,0 +1,206 @@
+"""``deepnets compare``: comparisons with infinite width as one report, in Markdown with a figure a quantity."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets.compare import Comparison, compare_with_infinite_width
+from deepnets.plotting import COLOURS, MARKERS
+from dualib import _io
+from dualib.measures import Units, to_units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+QUICK = {"replicas": 400, "widths": (64, 128, 256)}
+FULL = {"replicas": 1000, "widths": (64, 128, 256, 512, 1024)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``deepnets compare``."""
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="of the report: go on with it, or begin it"
+    )
+    parser.add_argument("--activation", default="erf", help="erf, sin, tanh, gelu or linear")
+    parser.add_argument("--depth", type=int, nargs="+", default=[1, 2, 3], help="hidden layers, a comparison each")
+    parser.add_argument("--full", action="store_true", help="1000 networks of widths to 1024 (default: 400, to 256)")
+    parser.add_argument("--widths", type=int, nargs="+")
+    parser.add_argument("--replicas", type=int, help="networks a width")
+    parser.add_argument("--taus", type=float, nargs="+", default=[0.5, 1.5], help="times of the loss ½‖f - Y‖²")
+    parser.add_argument("--w-std", type=float, default=1.2)
+    parser.add_argument("--b-std", type=float, default=0.3)
+    parser.add_argument("--n-train", type=int, default=4, help="points of the Gaussian task")
+    parser.add_argument("--n-test", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(a: argparse.Namespace) -> int:
+    """Compare at every depth asked for, print the verdicts, write the report."""
+    import ntkinfo
+
+    _io.writable_directory(a.out)
+    size = FULL if a.full else QUICK
+    data = ntkinfo.gaussian_task(a.n_train, a.n_test, x_dim=3, seed=a.seed)
+    start, found = time.perf_counter(), {}
+    for depth in dict.fromkeys(a.depth):
+        name = f"{a.activation}, {depth} hidden layer{'s' if depth > 1 else ''}"
+        found[name] = compare_with_infinite_width(
+            data,
+            hidden_layers=depth,
+            activation=a.activation,
+            w_std=a.w_std,
+            b_std=a.b_std,
+            widths=a.widths or size["widths"],  # type: ignore[arg-type]
+            replicas=a.replicas or size["replicas"],  # type: ignore[arg-type]
+            taus=a.taus,
+            seed=a.seed,
+            out=a.out / f"{a.activation}_{depth}",
+        )
+        _io.say(f"{name}:")
+        _io.say(
+            _io.format_table([(c, "") for c in ("quantity", "verdict", "where it is tightest")], _cells(found[name]))
+        )
+        with _io.atomic_path(a.out / f"{a.activation}_{depth}_plane.png") as temporary:
+            plot_plane(found[name], data.gaussian_ib).savefig(temporary, dpi=130)
+    write_report(found, a.out, time.perf_counter() - start)
+    _io.say(f"written: {a.out}/report.md, *.json, *.png; {time.perf_counter() - start:.0f} s")
+    return 0
+
+
+def _cells(comparison: Comparison) -> list[list[str]]:
+    return [[v.quantity, v.verdict, v.detail] for v in comparison.verdicts() if v.verdict != "not measurable"]
+
+
+def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: float) -> None:
+    """report.md with one section a comparison, its figures, and its rows as JSON and CSV."""
+    lines = ["# Finite networks against the theory of infinite width", "", _PREFACE, ""]
+    for name, comparison in comparisons.items():
+        stem = f"{comparison.settings['activation']}_{comparison.settings['hidden_layers']}"
+        comparison.save(out / f"{stem}.json")
+        with _io.atomic_path(out / f"{stem}.csv") as temporary:
+            comparison.to_frame().to_csv(temporary, index=False)
+        lines += [
+            f"## {name}",
+            "",
+            _settings_line(comparison),
+            "",
+            *_verdict_table(comparison),
+            "",
+            *_exponents(comparison),
+            "",
+        ]
+        lines.append(f"![information plane]({stem}_plane.png)")
+        for quantity in comparison.quantities():
+            figure_name = f"{stem}_{_slug(quantity)}.png"
+            with _io.atomic_path(out / figure_name) as temporary:
+                plot_quantity(comparison, quantity).savefig(temporary, dpi=110)
+            lines.append(f"![{quantity}]({figure_name})")
+        lines.append("")
+    lines.append(f"Computed in {seconds:.0f} s (networks that were already there are not trained again).")
+    with _io.atomic_path(out / "report.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+_PREFACE = (
+    "A quantity *agrees at 1/width* if its values q(N) = a + b/N, fitted over the widths with their standard errors, have the "
+    "predicted a within three standard errors (shared among the times; the time step's error, measured by halving it, is "
+    "added). Bounds *hold* if the network's value lies on their right side. `parameter_kl` (linearised) and "
+    "`parameter_kl_published` are set against the measured divergence as well; of nonlinear networks they are not expected to agree. "
+    "`data_information_train` belongs to a law that collapses as e^{-2λτ}: there the widths must exceed e^{2λτ} before 1/width is all."
+)
+
+
+def _settings_line(comparison: Comparison) -> str:
+    s = comparison.settings
+    return (
+        f"{s['replicas']} networks a width; widths {', '.join(map(str, s['widths']))}; σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; "
+        f"{s['dataset'].get('n_train', '?')} training points; τ = {', '.join(f'{t:g}' for t in s['taus'])}; midpoint steps of "
+        f"{s['step']:.3g}; seed {s['seed']}."
+    )
+
+
+def _verdict_table(comparison: Comparison) -> list[str]:
+    rows = [f"| `{v.quantity}` | {v.verdict} | {v.detail} |" for v in comparison.verdicts()]
+    return ["| quantity | verdict | where it is tightest, or why not |", "|---|---|---|", *rows]
+
+
+def _exponents(comparison: Comparison) -> list[str]:
+    lines = ["| power of the width | fitted | 95 % interval | theory |", "|---|---|---|---|"]
+    for x in comparison.exponents:
+        fitted = ("–", x.note) if np.isnan(x.exponent) else (f"{x.exponent:.3f}", f"{x.low:.3f} to {x.high:.3f}")
+        lines.append(f"| {x.name} | {fitted[0]} | {fitted[1]} | {x.expected:g} |")
+    return lines
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def plot_quantity(comparison: Comparison, quantity: str) -> Figure:
+    """One quantity against 1/width: networks with three standard errors, the fitted line, the prediction at 1/width = 0."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    ax = figure.subplots()
+    rows = comparison.select(quantity)
+    for i, tau in enumerate(dict.fromkeys(r.tau for r in rows)):
+        chosen = comparison.select(quantity, tau)
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        inverse = np.array([1 / r.width for r in chosen])
+        value, error = (np.array([getattr(r, name) for r in chosen]) for name in ("finite", "std_error"))
+        ax.errorbar(inverse, value, 3 * error, fmt=marker, color=colour, capsize=2, markersize=4, label=f"τ = {tau:g}")
+        if np.isfinite(chosen[0].infinite):
+            a, _, _ = comparison.extrapolated(quantity, tau)
+            slope = np.polyfit(inverse, value, 1, w=1 / np.maximum(error, 1e-300))[0] if len(chosen) > 1 else 0.0
+            ax.plot([0, inverse.max()], [a, a + slope * inverse.max()], color=colour, linewidth=0.8)
+            ax.plot(
+                [0],
+                [chosen[0].infinite],
+                marker="*",
+                color=colour,
+                markersize=12,
+                markeredgecolor="black",
+                clip_on=False,
+            )
+    unit = f"  [{rows[0].unit}]" if rows[0].unit else ""
+    sign = {"=": "", "<=": " (lower bound)", ">=": " (upper bound)"}[rows[0].relation]
+    ax.set(xlabel="1 / width", ylabel=f"value{unit}", xlim=(0, None))
+    ax.set_title(f"{quantity}{sign}\n★ infinite width; bars: 3 standard errors", fontsize=8)
+    ax.legend(fontsize=7)
+    return figure
+
+
+def plot_plane(comparison: Comparison, gaussian_ib: Any = None, units: Units = "nats") -> Figure:
+    """I(Z;Y|D) against I(Z;X|D) of finite and of infinitely wide networks, with the exact Gaussian bottleneck frontier."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    ax = figure.subplots()
+    x, y = (comparison.select(name) for name in ("input_information", "label_information_unit_noise"))
+    for i, tau in enumerate(dict.fromkeys(r.tau for r in x)):
+        at = [(a, b) for a, b in zip(x, y, strict=True) if a.tau == tau]
+        colour = COLOURS[i % len(COLOURS)]
+        for a, b in at:
+            place = [to_units(v, units) for v in (a.finite, b.finite, 2 * a.std_error, 2 * b.std_error)]
+            ax.errorbar(place[0], place[1], place[3], place[2], fmt="o", color=colour, markersize=3, alpha=0.7)
+        ax.plot(
+            to_units(at[0][0].infinite, units), to_units(at[0][1].infinite, units), "*", color=colour, markersize=13,
+            markeredgecolor="black", label=f"τ = {tau:g}: ★ infinite, ● finite width",
+        )  # fmt: skip
+    if gaussian_ib is not None:
+        rates = np.linspace(0, 1.1 * max(r.infinite for r in x), 200)
+        ax.plot(
+            to_units(rates, units),
+            to_units(gaussian_ib.relevance_at(rates), units),
+            color="0.3",
+            label="Gaussian IB frontier",
+        )
+    ax.set(xlabel=f"I(Z;X|D)  [{units}]", ylabel=f"I(Z;Y|D), lower bound  [{units}]")
+    ax.legend(fontsize=7)
+    return figure

@@ -1,0 +1,155 @@
+"""Finite against infinite: the statistics on made-up numbers, where the answer is known; a small comparison; the report."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import deepnets
+import ntkinfo
+from deepnets import compare
+from deepnets.__main__ import main
+from deepnets.compare import Comparison, bias_exponent
+from deepnets.compare_rows import NOT_MEASURED, Row, jackknife
+
+WIDTHS = (64, 128, 256, 512)
+
+
+def made_up(limit, slope, predicted, error=0.01, relation="=", seed=0, step=0.0):
+    noise = np.random.default_rng(seed).normal(size=len(WIDTHS)) * error
+    rows = [
+        Row("q", 1.0, w, predicted, limit + slope / w + e, error, relation) for w, e in zip(WIDTHS, noise, strict=True)
+    ]
+    return Comparison(tuple(rows), {("q", 1.0): step}, (), {})
+
+
+def test_extrapolation_has_the_error_it_says():
+    z = []
+    for seed in range(300):
+        a, error, p = made_up(2.0, 30.0, 2.0, seed=seed).extrapolated("q", 1.0)
+        z.append((a - 2.0) / error)
+        assert 0 <= p <= 1
+    assert abs(np.mean(z)) < 4 / np.sqrt(300)
+    assert abs(np.std(z) - 1) < 4 / np.sqrt(600)
+
+
+def test_verdicts_follow_from_the_numbers():
+    def verdict(**settings):
+        return made_up(**settings).verdicts()[0].verdict
+
+    assert verdict(limit=2.0, slope=30.0, predicted=2.0) == "agrees at 1/width"
+    assert verdict(limit=2.0, slope=30.0, predicted=2.2) == "does not"
+    assert verdict(limit=2.0, slope=30.0, predicted=2.2, step=0.2) == "agrees at 1/width"
+    assert verdict(limit=2.0, slope=0.0, predicted=2.2, relation=">=") == "holds"
+    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=">=") == "is broken"
+    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation="<=") == "holds"
+    rate = np.mean([verdict(limit=2.0, slope=5.0, predicted=2.0, seed=s) == "does not" for s in range(400)])
+    assert rate < 0.02  # three standard errors
+
+
+def test_every_quantity_is_compared_or_has_a_reason():
+    verdicts = {v.quantity: v for v in made_up(1.0, 0.0, 1.0).verdicts()}
+    assert set(verdicts) >= {q.name for q in ntkinfo.quantities()}
+    assert {"agrees at 1/width", "not measurable"} == {v.verdict for v in verdicts.values()}
+    assert set(NOT_MEASURED) <= {q.name for q in ntkinfo.quantities()}
+
+
+@pytest.mark.parametrize("power", [-1.0, -0.5, -1.5])
+def test_the_power_of_a_bias_below_the_noise_of_single_entries_is_found(power):
+    rng = np.random.default_rng(0)
+    widths, vector, error = np.array(WIDTHS, float), rng.normal(size=200), 0.002
+    found = []
+    for _ in range(30):
+        means = (widths / 64)[:, None] ** power * vector * 0.01 + rng.normal(size=(4, 200)) * error
+        found.append(bias_exponent(widths, means, np.full((4, 200), error)))
+    assert abs(np.mean(found) - power) < 4 * np.std(found) / np.sqrt(30) + 0.05
+
+
+def test_jackknife_of_a_mean_and_of_a_variance():
+    sample = np.random.default_rng(0).normal(size=1000)
+    value, error = jackknife(lambda x: float(x.mean()), sample)
+    assert value == pytest.approx(sample.mean(), abs=1e-12)
+    assert error == pytest.approx(sample.std() / np.sqrt(1000), rel=0.5)
+    samples = np.random.default_rng(1).normal(size=(300, 50))
+    corrected = np.array([jackknife(lambda x: float(x.var()), x)[0] for x in samples])  # var is biased by 1/50
+    assert abs(corrected.mean() - 1) < 4 * corrected.std() / np.sqrt(300)
+    assert abs(samples.var(axis=1).mean() - 1) > 0.01
+
+
+SMALL = {"widths": (16, 32, 64), "replicas": 200, "taus": (0.8,), "step": 0.05}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compare") / "flows"
+    return deepnets.compare_with_infinite_width(out=path, **SMALL), path
+
+
+def test_a_comparison_has_every_row_and_the_parameters_divergence_agrees(small):
+    found, _ = small
+    frame = found.to_frame()
+    assert set(frame.width) == {16, 32, 64}
+    assert (frame.std_error > 0).all()
+    by_quantity = {v.quantity: v.verdict for v in found.verdicts()}
+    for name in ("parameter_kl_infinite_width", "parameter_distance_squared", "fisher_trace", "degrees_of_freedom"):
+        assert by_quantity[name] == "agrees at 1/width", name
+    for name in ("path_length_lower", "path_length_upper", "path_length_upper_modes"):
+        assert by_quantity[name] == "holds", name
+    assert by_quantity["parameter_kl"] == "does not"  # linearised, of a nonlinear network
+    fluctuation = found.exponents[2]
+    assert fluctuation.low <= -0.4
+    assert fluctuation.high >= -0.6
+
+
+def test_finished_networks_are_not_trained_again(small, monkeypatch):
+    found, path = small
+    monkeypatch.setattr(compare, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
+    again = deepnets.compare_with_infinite_width(out=path, **SMALL)
+    pd.testing.assert_frame_equal(found.to_frame(), again.to_frame())
+    with pytest.raises(ValueError, match=r"step: 0.05 there, 0.1 now"):
+        deepnets.compare_with_infinite_width(out=path, **{**SMALL, "step": 0.1})
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
+    command = [
+        "compare",
+        "--out",
+        str(tmp_path),
+        "--depth",
+        "2",
+        "--widths",
+        "8",
+        "16",
+        "--replicas",
+        "100",
+        "--taus",
+        "0.3",
+    ]
+    assert main(command) == 0
+    said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
+    for quantity in ntkinfo.quantities():
+        assert f"`{quantity.name}`" in report
+    assert "parameter_kl_infinite_width" in said
+    pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
+    assert len(pictures) > 25
+    assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
+    assert len(json.loads((tmp_path / "erf_2.json").read_text())["rows"]) == len(pd.read_csv(tmp_path / "erf_2.csv"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": (64,)}, "two different"),
+        ({"replicas": 20}, "at least 100"),
+        ({"activation": "relu"}, "no second derivative"),
+        ({"taus": (0.0,)}, "increase"),
+    ],
+)
+def test_bad_settings_are_refused_before_the_training(change, message, monkeypatch):
+    from deepnets import gradient_flow
+
+    monkeypatch.setattr(gradient_flow, "_compiled", lambda *a: pytest.fail("training has begun"))
+    with pytest.raises(ValueError, match=message):
+        deepnets.compare_with_infinite_width(**{**SMALL, **change})
