@@ -130,13 +130,18 @@ def _check(a: argparse.Namespace, papers: list[Paper]) -> int:
             got = measured.get(check.measure)
             passed = check.passes(got)
             failed += not passed
-            value = "missing" if got is None else f"{got.value:.8g} {got.unit}"
-            expected = f"expected {check.value:.8g} ± {check.tolerance:.2g} {check.unit}"
+            value = "missing" if got is None else f"{got.value:.8g}{_unit(got.unit)}"
+            expected = f"expected {check.value:.8g} ± {check.tolerance:.2g}{_unit(check.unit)}"
             say(
                 f"{'ok  ' if passed else 'FAIL'} {paper.name} {check.measure}: got {value}, {expected} ({check.source})"
             )
     say(f"{failed} failed" if failed else "all checks passed")
     return 1 if failed else 0
+
+
+def _unit(unit: str) -> str:
+    """Written after a number; nothing for pure numbers, whose unit is "1"."""
+    return "" if unit == "1" else f" {unit}"
 
 
 if __name__ == "__main__":
