@@ -18,7 +18,7 @@ from dualib.measures import Units, to_units
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-QUICK = {"replicas": 400, "widths": (64, 128, 256)}
+QUICK = {"replicas": 300, "widths": (64, 128, 256)}
 FULL = {"replicas": 1000, "widths": (64, 128, 256, 512, 1024)}
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--activation", default="erf", help="erf, sin, tanh, gelu or linear")
     parser.add_argument("--depth", type=int, nargs="+", default=[1, 2, 3], help="hidden layers, a comparison each")
-    parser.add_argument("--full", action="store_true", help="1000 networks of widths to 1024 (default: 400, to 256)")
+    parser.add_argument("--full", action="store_true", help="1000 networks of widths to 1024 (default: 300, to 256)")
     parser.add_argument("--widths", type=int, nargs="+")
     parser.add_argument("--replicas", type=int, help="networks a width")
     parser.add_argument("--taus", type=float, nargs="+", default=[0.5, 1.5], help="times of the loss ½‖f - Y‖²")
@@ -99,7 +99,7 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
         for quantity in comparison.quantities():
             figure_name = f"{stem}_{_slug(quantity)}.png"
             with _io.atomic_path(out / figure_name) as temporary:
-                plot_quantity(comparison, quantity).savefig(temporary, dpi=110)
+                plot_quantity(comparison, quantity).savefig(temporary, dpi=90)
             lines.append(f"![{quantity}]({figure_name})")
         lines.append("")
     lines.append(f"Computed in {seconds:.0f} s (networks that were already there are not trained again).")
@@ -146,7 +146,7 @@ def plot_quantity(comparison: Comparison, quantity: str) -> Figure:
     """One quantity against 1/width: networks with three standard errors, the fitted line, the prediction at 1/width = 0."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.6, 3.2), layout="tight")
     ax = figure.subplots()
     rows = comparison.select(quantity)
     for i, tau in enumerate(dict.fromkeys(r.tau for r in rows)):
@@ -170,7 +170,9 @@ def plot_quantity(comparison: Comparison, quantity: str) -> Figure:
             )
     unit = f"  [{rows[0].unit}]" if rows[0].unit else ""
     sign = {"=": "", "<=": " (lower bound)", ">=": " (upper bound)"}[rows[0].relation]
-    ax.set(xlabel="1 / width", ylabel=f"value{unit}", xlim=(0, None))
+    widths = sorted({r.width for r in rows}, reverse=True)
+    ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=7)
+    ax.set(xlabel="width (linear in 1/width)", ylabel=f"value{unit}", xlim=(0, None))
     ax.set_title(f"{quantity}{sign}\n★ infinite width; bars: 3 standard errors", fontsize=8)
     ax.legend(fontsize=7)
     return figure
