@@ -208,7 +208,7 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
 def _fan(ax: Axes, tau: FloatArray, values: FloatArray, w_std: FloatArray) -> None:
     """Mean over data seeds against time, one line a weight scale; the band is the range over seeds."""
     for k, scale in enumerate(w_std):
-        style = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k % len(STYLES)]}
+        style: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k % len(STYLES)]}
         ax.plot(tau, values[k].mean(axis=0), label=f"σ_w = {scale:g}", **style)
         ax.fill_between(tau, values[k].min(axis=0), values[k].max(axis=0), color=style["color"], alpha=0.15, lw=0)
     ax.set(xscale="log", xlabel="training time τ")
@@ -225,7 +225,7 @@ def _plane(r: Mapping[str, Any]) -> Figure:
         ax.plot(to_units(r["frontier_rate"], "bits"), to_units(r["frontier"], "bits"), "k", lw=2, label="Gaussian IB")
         for k, scale in enumerate(r["w_std"]):
             colour, best = COLOURS[k % len(COLOURS)], int(r["error"][i, k].mean(axis=0).argmin())
-            line = {"color": colour, "linestyle": STYLES[k % len(STYLES)]}
+            line: dict[str, Any] = {"color": colour, "linestyle": STYLES[k % len(STYLES)]}
             ax.plot(rate[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **line)
             ax.plot(rate[i, k, best], relevance[i, k, best], "o", color=colour, ms=7, mec="k")
         ax.axvline(to_units(r["log_n_rate"], "bits"), color="0.5", ls=":", lw=1, label="log N, largest measurable")
