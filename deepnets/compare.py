@@ -19,7 +19,7 @@ from scipy.special import chdtrc, ndtri
 
 import ntkinfo
 from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
+from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow, start_kernels
 from dualib import _io
 from dualib.measures import FloatArray
 
@@ -188,7 +188,7 @@ def compare_with_infinite_width(
         dimensions, in which a thousand networks say much.
     hidden_layers, activation, w_std, b_std : of the network; the activation "erf", "sin", "tanh", "gelu" or "linear".
     widths : at least 2 different ones, for verdicts at least 3.
-    replicas : networks a width, at least 100.
+    replicas : networks of the widest width, at least 100; narrower ones have more, up to eight times as many.
     taus : times of the loss ½‖f - Y‖².
     step : of time; by default 0.1 over the largest eigenvalue of Θ.
     seed : of the networks.
@@ -223,11 +223,13 @@ def compare_with_infinite_width(
     )
     rows: list[Row] = []
     gaps: list[tuple[int, FloatArray, FloatArray]] = []
-    with _io.progress_bar(flows.work(nets, replicas), "finite networks", progress) as done:
+    counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
+    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as done:
         for net in nets:
-            sample = flows.sample(net, replicas, done)
+            sample = flows.sample(net, counts[net.width], done)
             rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
-            gaps.append((net.width, _outputs_gap(setting, sample, times), sample.kernel - setting.ensemble.kernels.ntk))
+            kernels = flows.start_kernels(net, 10 * counts[net.width])
+            gaps.append((net.width, _outputs_gap(setting, sample, times), kernels - setting.ensemble.kernels.ntk))
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
     exponents = _exponents(gaps, hidden_layers, seed)
     return Comparison(tuple(rows), step_errors, exponents, settings)
@@ -263,9 +265,15 @@ class _Flows:
         for first in range(0, replicas, size):
             yield first, min(size, replicas - first)
 
-    def work(self, nets: Sequence[FlowNetwork], replicas: int) -> int:
-        """Networks to train: each once, a tenth of them with other labels, and a tenth of the narrowest with half the step."""
-        return sum(replicas + _some(replicas) for _ in nets) + _some(replicas)
+    def work(self, counts: Sequence[int], replicas: int) -> int:
+        """Networks to train: all, some of each width with other labels, and some of the narrowest with half the step."""
+        return sum(counts) + (len(counts) + 1) * _some(replicas)
+
+    def start_kernels(self, net: FlowNetwork, count: int) -> FloatArray:
+        """Kernels of more networks at their start: their bias is smaller than that of anything trained."""
+        x = self.x[: self.setting.n]
+        parts = [start_kernels(net, x, replicas=n, seed=self.seed, first=i) for i, n in self.batches(net, count)]
+        return np.concatenate(parts)
 
     def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
                name: str = "flow") -> FlowSample:  # fmt: skip

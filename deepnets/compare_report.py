@@ -18,7 +18,7 @@ from dualib.measures import Units, to_units
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-QUICK = {"replicas": 300, "widths": (64, 128, 256)}
+QUICK = {"replicas": 200, "widths": (64, 128, 256)}
 FULL = {"replicas": 1000, "widths": (64, 128, 256, 512, 1024)}
 
 
@@ -29,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--activation", default="erf", help="erf, sin, tanh, gelu or linear")
     parser.add_argument("--depth", type=int, nargs="+", default=[1, 2, 3], help="hidden layers, a comparison each")
-    parser.add_argument("--full", action="store_true", help="1000 networks of widths to 1024 (default: 300, to 256)")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="1000 networks of width 1024 and more of narrower ones (default: 200 of width 256)",
+    )
     parser.add_argument("--widths", type=int, nargs="+")
-    parser.add_argument("--replicas", type=int, help="networks a width")
+    parser.add_argument("--replicas", type=int, help="networks of the widest width")
     parser.add_argument("--taus", type=float, nargs="+", default=[0.5, 1.5], help="times of the loss ½‖f - Y‖²")
     parser.add_argument("--w-std", type=float, default=1.2)
     parser.add_argument("--b-std", type=float, default=0.3)
@@ -118,10 +122,12 @@ _PREFACE = (
 
 def _settings_line(comparison: Comparison) -> str:
     s = comparison.settings
+    widths, times = ", ".join(map(str, s["widths"])), ", ".join(f"{t:g}" for t in s["taus"])
+    points = s["dataset"].get("n_train", "?")
     return (
-        f"{s['replicas']} networks a width; widths {', '.join(map(str, s['widths']))}; σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; "
-        f"{s['dataset'].get('n_train', '?')} training points; τ = {', '.join(f'{t:g}' for t in s['taus'])}; midpoint steps of "
-        f"{s['step']:.3g}; seed {s['seed']}."
+        f"{s['replicas']} networks of the widest width, up to eight times as many of narrower ones; widths {widths}; "
+        f"σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; {points} training points; τ = {times}; midpoint steps of {s['step']:.3g}; "
+        f"seed {s['seed']}."
     )
 
 

@@ -139,6 +139,25 @@ def gradient_flow(
     return FlowSample(*(np.asarray(value, np.float64) for value in found))
 
 
+def start_kernels(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int, first: int = 0) -> FloatArray:
+    """Empirical NTKs at the start of networks number `first`, …, shape (replicas, n, n): those of :func:`gradient_flow`."""
+    run = _compiled_start(network, len(x))
+    return np.asarray(run(np.asarray(x, np.float32), np.arange(first, first + replicas), seed), np.float64)
+
+
+@lru_cache(maxsize=32)
+def _compiled_start(network: FlowNetwork, n: int) -> Any:
+    import jax
+
+    machine = _Flow(network, n)
+
+    def one(x: Any, number: Any, seed: Any) -> Any:
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        return machine.kernel(machine.passes(machine.init(jax.random.fold_in(key, 0), x.shape[1]), x))
+
+    return jax.jit(jax.vmap(one, (None, 0, None)))
+
+
 def phi(name: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
     """φ, φ' and φ'' as JAX functions."""
     import jax
