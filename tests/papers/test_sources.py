@@ -1,0 +1,53 @@
+"""What the papers' programs import: the packages, and no estimator, solver or trainer from elsewhere."""
+
+import sys
+
+import pytest
+
+from papers.paper import HERE, paper_names
+from papers.sources import PACKAGES, imported_modules, packages_digest, program_files
+
+# scipy, scikit-learn, jax or optax in a paper's folder would be an estimator, a solver or a trainer of its own.
+ALLOWED = {*PACKAGES, "papers", "numpy", "matplotlib", *sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("name", paper_names())
+def test_a_paper_uses_the_packages_only(name):
+    modules = imported_modules(HERE / name / "run.py")
+    assert not {module for module in modules if module.split(".")[0] not in ALLOWED}
+    assert not {module for module in modules if any(part.startswith("_") for part in module.split(".")[1:])}
+    assert modules & set(PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "modules"),
+    [
+        ("import numpy as np, os.path", {"numpy", "os.path"}),
+        ("def f():\n    from scipy.optimize import minimize", {"scipy.optimize"}),
+        ("from papers import planes", {"papers", "papers.planes"}),
+        ("if 0:\n    import dualib._io", {"dualib._io"}),
+    ],
+)
+def test_imports_are_found_wherever_they_stand(tmp_path, text, modules):
+    path = tmp_path / "run.py"
+    path.write_text(text)
+    assert imported_modules(path) == modules
+
+
+def test_the_program_is_run_py_and_its_helpers(tmp_path):
+    path = tmp_path / "run.py"
+    path.write_text("from papers.intervals import exact\nfrom papers import planes, nothing\nimport dualib\n")
+    assert program_files(path) == [path, HERE / "intervals.py", HERE / "planes.py"]
+
+
+def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
+    def digest(text):
+        path = tmp_path / "run.py"
+        path.write_text(text)
+        return packages_digest(path)
+
+    empty, one, two = digest("import numpy"), digest("import dualib"), digest("import ntkinfo")
+    assert len({empty, one, two}) == 3
+    assert digest("import dualib, numpy\nfrom dualib.solve import solve") == one
+    assert digest("import ntkinfo, dualib") == two
+    assert digest("from papers.planes import train") == digest("import deepnets")
