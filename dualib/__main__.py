@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from zipfile import BadZipFile
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from . import _io, examples, plotting, transitions
 from . import curve as curves
@@ -383,7 +384,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
         args.command = shlex.join(["dualib", *(sys.argv[1:] if argv is None else argv)])
-        return int(args.run(args))
+        with threadpool_limits(1):  # many small matrices: more threads only wait for one another
+            return int(args.run(args))
     except (UsageError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -296,28 +296,3 @@ def test_a_missing_file_and_an_unknown_paper_are_named(paper, command, capsys):
     (paper / "settings.toml").unlink()
     assert command("run") == 2
     assert "lacks settings.toml" in capsys.readouterr().err
-
-
-def test_kept_results_of_other_packages_are_named(paper, command, capsys, monkeypatch):
-    command("run")
-    monkeypatch.setattr("papers.paper.packages_digest", lambda run: "another")
-    capsys.readouterr()
-    assert command("run") == 0
-    assert "squares: kept, computed before the packages last changed" in capsys.readouterr().out
-    assert calls(paper) == ["squares", "noise"]
-    assert command("check") == 0
-    assert "computed before the packages last changed: squares, noise" in capsys.readouterr().out
-    assert command("run --force") == 0
-    capsys.readouterr()
-    assert command("check") == 0
-    assert "packages last changed" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"hash": 1}'])
-def test_damaged_measurements_are_not_compared(paper, command, tmp_path, capsys, text):
-    command("run")
-    capsys.readouterr()
-    (tmp_path / "out" / "nobody_2000" / "quick" / "seed0" / "measurements.json").write_text(text)
-    assert command("check") != 0
-    output = capsys.readouterr()
-    assert "measurements.json is damaged" in output.err or "no current measurements" in output.out
