@@ -1,4 +1,4 @@
-"""Command line: ``python -m papers list | run | plot | check``."""
+"""Command line: ``python -m papers list | run | plot | check | publish``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 from dualib._io import format_table, say
 
-from .frame import NOT_MEASURED, Measurement
-from .paper import HERE, MODES, Mode, Paper, load_papers
-from .runner import plot_paper, read_measurements, run_paper, seeds_measured
+from .frame import Measurement
+from .paper import MODES, Paper, load_papers
+from .publish import publish, verdict_rows
+from .runner import OLDER, measured_seed, plot_paper, run_paper
+from .sources import HERE
 
 
 def main(argv: list[str] | None = None, root: Path = HERE) -> int:
@@ -20,13 +22,14 @@ def main(argv: list[str] | None = None, root: Path = HERE) -> int:
     Returns the exit status: 0; 1 if a check failed; 2 for bad input; 130 when interrupted.
     """
     arguments = _parser().parse_args(argv)
+    arguments.root = root
     try:
         return int(arguments.command(arguments, load_papers(arguments.paper, root)))
     except (ValueError, OSError, ImportError) as error:
         print(f"papers: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("papers: interrupted; experiments that had ended are kept", file=sys.stderr)
+        print("papers: interrupted; the same command goes on where it was left", file=sys.stderr)
         return 130
 
 
@@ -34,13 +37,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m papers", description="Published experiments, measured again.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("list", _list, "claims and their verdicts"),
+        ("list", _list, "claims and their verdicts: of the results in --out, else those published with the package"),
         ("run", _run, "run experiments that have not run yet, and measure"),
         ("plot", _plot, "draw the figures of a run"),
         ("check", _check, "compare measured numbers with expected ones; exit status 1 where one is off"),
+        (
+            "publish",
+            _publish,
+            "of all papers: write measured.json, docs/verdicts.md, docs/figures and the README's table",
+        ),
     ):
         one = commands.add_parser(name, help=text, description=text)
-        one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
+        if name == "publish":
+            one.set_defaults(paper=[])
+        else:
+            one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
         mode = one.add_mutually_exclusive_group()
         for value in MODES:
             mode.add_argument(
@@ -51,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "list":
             one.add_argument("--markdown", action="store_true", help="as a Markdown table")
             continue
-        one.set_defaults(mode="quick")
-        one.add_argument("--seed", type=_seed, default=0, help="seed of every experiment (%(default)s)")
+        one.set_defaults(mode="full" if name == "publish" else "quick")
+        if name != "publish":
+            one.add_argument("--seed", type=_seed, default=0, help="seed of every experiment (%(default)s)")
         if name == "run":
             one.add_argument("--force", action="store_true", help="run also what has been run")
     return parser
@@ -65,46 +77,31 @@ def _seed(text: str) -> int:
 
 
 def _list(a: argparse.Namespace, papers: list[Paper]) -> int:
-    rows = []
-    for paper in papers:
-        mode, measured = _latest(paper, a.mode, a.out)
-        for claim in paper.claims:
-            verdict = claim.verdict_over_seeds(measured)
-            if verdict != NOT_MEASURED:
-                verdict += f" ({mode}, {len(measured)} seed{'s' if len(measured) > 1 else ''})"
-            rows.append((claim.number, paper.name, verdict, claim.statement))
-    rows.sort()
+    rows = verdict_rows(papers, a.mode, a.out)
     if a.markdown:
         say("| # | paper | verdict | statement |\n|---:|---|---|---|")
         for row in rows:
-            say("| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |")
+            cells = (str(row.claim.number), row.paper.name, row.verdict, row.claim.statement)
+            say("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     else:
-        for number, name, verdict, statement in rows:
-            say(f"{number:>3}  {name}  —  {verdict}\n     {statement}")
+        for row in rows:
+            say(f"{row.claim.number:>3}  {row.paper.name}  —  {row.verdict}\n     {row.claim.statement}")
     return 0
-
-
-def _latest(paper: Paper, mode: Mode | None, out: Path) -> tuple[Mode, list[dict[str, Measurement]]]:
-    """The measurements of the mode asked for, or of full if there are any, else of quick."""
-    for one in (mode,) if mode else reversed(MODES):
-        measured = seeds_measured(paper, one, out)
-        if measured:
-            return one, measured
-    return mode or "quick", []
 
 
 def _run(a: argparse.Namespace, papers: list[Paper]) -> int:
     for paper in papers:
         start = time.perf_counter()
-        measured = run_paper(paper, a.mode, a.seed, a.out, a.force)
-        rows = [
-            (name, f"{m.value:.6g}", f"{m.low:.6g}", f"{m.high:.6g}", m.unit, str(m.n)) for name, m in measured.items()
-        ]
-        say(format_table([(h, "") for h in ("measure", "value", "low", "high", "unit", "n")], rows))
+        found = run_paper(paper, a.mode, a.seed, a.out, a.force).measurements
+        say(format_table([(h, "") for h in ("measure", "value", "low", "high", "unit", "n")], _cells(found)))
         for claim in paper.claims:
-            say(f"  claim {claim.number}: {claim.verdict(measured)}")
+            say(f"  claim {claim.number}: {claim.verdict(found)}")
         say(f"{paper.name} ({a.mode}, seed {a.seed}): {time.perf_counter() - start:.1f} s")
     return 0
+
+
+def _cells(measured: dict[str, Measurement]) -> list[tuple[str, ...]]:
+    return [(k, f"{m.value:.6g}", f"{m.low:.6g}", f"{m.high:.6g}", m.unit, str(m.n)) for k, m in measured.items()]
 
 
 def _plot(a: argparse.Namespace, papers: list[Paper]) -> int:
@@ -117,17 +114,18 @@ def _plot(a: argparse.Namespace, papers: list[Paper]) -> int:
 def _check(a: argparse.Namespace, papers: list[Paper]) -> int:
     failed = 0
     for paper in papers:
-        measured = read_measurements(paper, a.mode, a.seed, a.out)
-        if measured is None:
-            say(
-                f"{paper.name}: no current measurements; run: python -m papers run {paper.name} --{a.mode} --seed {a.seed}"
-            )
+        found = measured_seed(paper, a.mode, a.seed, a.out)
+        if found is None:
+            again = f"python -m papers run {paper.name} --{a.mode} --seed {a.seed}"
+            say(f"{paper.name}: no current measurements; run: {again}")
             failed += 1
             continue
+        if found.older:
+            say(f"note {paper.name}: {OLDER}: {', '.join(found.older)}")
         for check in paper.checks:
             if check.mode not in (None, a.mode):
                 continue
-            got = measured.get(check.measure)
+            got = found.measurements.get(check.measure)
             passed = check.passes(got)
             failed += not passed
             value = "missing" if got is None else f"{got.value:.8g}{_unit(got.unit)}"
@@ -137,6 +135,12 @@ def _check(a: argparse.Namespace, papers: list[Paper]) -> int:
             )
     say(f"{failed} failed" if failed else "all checks passed")
     return 1 if failed else 0
+
+
+def _publish(a: argparse.Namespace, papers: list[Paper]) -> int:
+    for path in publish(papers, a.mode, a.out, a.root):
+        say(str(path))
+    return 0
 
 
 def _unit(unit: str) -> str:

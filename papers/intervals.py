@@ -38,3 +38,33 @@ def geometric_t_interval(values: ArrayLike, unit: str, confidence: float = 0.95)
     log = t_interval(np.log(x), unit, confidence)
     value, low, high = np.exp([log.value, log.low, log.high])
     return Measurement(float(value), float(low), float(high), unit, log.n)
+
+
+def share_interval(happened: ArrayLike, confidence: float = 0.95) -> Measurement:
+    """The share of independent repetitions in which something happened, with Clopper and Pearson's exact interval."""
+    yes = np.asarray(happened, bool).ravel()
+    n, k = len(yes), int(yes.sum())
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, k, n - k + 1)) if k else 0.0
+    high = float(stats.beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    return Measurement(k / n, low, high, "1", n)
+
+
+def difference_interval(a: ArrayLike, b: ArrayLike, unit: str, confidence: float = 0.95) -> Measurement:
+    """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval."""
+    x, y = (np.asarray(v, float).ravel() for v in (a, b))
+    value = float(x.mean() - y.mean())
+    if x.std() == 0 and y.std() == 0:
+        return Measurement(value, value, value, unit, min(len(x), len(y)))
+    found = stats.ttest_ind(x, y, equal_var=False).confidence_interval(confidence)
+    return Measurement(value, float(found.low), float(found.high), unit, min(len(x), len(y)))
+
+
+def bootstrap_std_interval(values: ArrayLike, unit: str, confidence: float = 0.95, seed: int = 0) -> Measurement:
+    """The standard deviation over repetitions, with a percentile interval from 2000 resamples."""
+    x = np.asarray(values, float).ravel()
+    rng = np.random.default_rng(seed)
+    found = x[rng.integers(len(x), size=(2000, len(x)))].std(axis=1, ddof=1)
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    value = float(x.std(ddof=1))
+    return Measurement(value, min(float(low), value), max(float(high), value), unit, len(x))

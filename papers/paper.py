@@ -9,20 +9,21 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from .frame import NOT_MEASURED, Check, Claim, Condition
+from .sources import HERE, digest, packages_digest, program_files
 
 Mode = Literal["quick", "full"]
 MODES: tuple[Mode, ...] = ("quick", "full")
-FILES = ("run.py", "settings.toml", "expected.toml", "README.md")
-HERE = Path(__file__).parent
+FILES = ("run.py", "measure.py", "figures.py", "settings.toml", "expected.toml", "README.md")
+PART = {"run": "EXPERIMENTS", "measure": "measure", "figures": "figures"}
+Experiment = Callable[[Mapping[str, Any], int, Path], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A folder papers/<name>: settings of both modes, claims and checks; `module()` imports its run.py."""
+    """A folder papers/<name>: settings of both modes, claims and checks; `part()` imports its programs."""
 
     name: str
     folder: Path
@@ -30,27 +31,34 @@ class Paper:
     claims: tuple[Claim, ...]
     checks: tuple[Check, ...]
 
-    def module(self) -> ModuleType:
-        """The paper's run.py, imported anew, with EXPERIMENTS, measure and figures."""
-        path = self.folder / "run.py"
-        spec = importlib.util.spec_from_file_location(f"papers.{self.name}.run", path)
+    def part(self, name: Literal["run", "measure", "figures"]) -> Any:
+        """What one of the paper's programs defines, imported anew: EXPERIMENTS, measure or figures."""
+        path = self.folder / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"papers.{self.name}.{name}", path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        missing = [name for name in ("EXPERIMENTS", "measure", "figures") if not hasattr(module, name)]
-        if missing:
-            raise ValueError(f"{path} does not define {', '.join(missing)}")
-        return module
+        if not hasattr(module, PART[name]):
+            raise ValueError(f"{path} does not define {PART[name]}")
+        return getattr(module, PART[name])
 
-    def experiments(self) -> dict[str, Callable[[Mapping[str, Any], int], dict[str, Any]]]:
-        return dict(self.module().EXPERIMENTS)
+    def experiments(self) -> dict[str, Experiment]:
+        """name → function of (settings, seed, folder for work that can be gone on with)."""
+        return dict(self.part("run"))
 
     def fingerprint(self, mode: Mode, seed: int) -> str:
-        """A hash of what the results depend on: run.py's text, the mode's settings, the seed."""
-        digest = hashlib.sha256((self.folder / "run.py").read_bytes())
-        digest.update(json.dumps([mode, seed, self.settings[mode]], sort_keys=True).encode())
-        return digest.hexdigest()
+        """A hash of what makes results unusable when it changes: run.py, its helpers, the mode's settings, the seed.
+
+        measure.py and figures.py may change freely. The packages' sources are hashed apart (`packages`): results they
+        made are kept when they change, and said to be older.
+        """
+        text = json.dumps([mode, seed, self.settings[mode]], sort_keys=True)
+        return hashlib.sha256((digest(program_files(self.folder / "run.py")) + text).encode()).hexdigest()
+
+    def packages(self) -> str:
+        """A hash of the packages' sources that run.py uses."""
+        return packages_digest(self.folder / "run.py")
 
 
 def paper_names(root: Path = HERE) -> list[str]:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import deepnets
-from deepnets import plotting
-from papers.frame import Measurement
-from papers.intervals import t_interval
-from papers.planes import compression, plane_arrays, plane_from, train
-
-LAST_HIDDEN = -2
+from papers.experiments import plane_arrays, train
 
 RUNS: dict[str, dict[str, Any]] = {
     "tanh": {},
@@ -22,39 +17,13 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def experiment(name: str) -> Callable[[Mapping[str, Any], int], dict[str, Any]]:
+def experiment(name: str) -> Callable[[Mapping[str, Any], int, Path], dict[str, Any]]:
     """One of the runs above, as a plane."""
 
-    def run(settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        return plane_arrays(deepnets.information_plane(train(settings, seed, **RUNS[name])))
+    def run(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+        return plane_arrays(train(settings, seed, work, **RUNS[name]), settings)
 
     return run
 
 
 EXPERIMENTS = {name: experiment(name) for name in RUNS}
-
-
-def measure(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
-    """Compression of the last hidden layer and final accuracy, over replicas."""
-    fall = {name: compression(r["input"][:, :, LAST_HIDDEN]) for name, r in results.items()}
-    accuracy = {name: r["accuracy"][:, -1] for name, r in results.items()}
-    reference = float(fall["tanh"].mean())
-    return {
-        **{f"compression_{name}": t_interval(fall[name], "bits") for name in ("tanh", "relu", "linear", "full_batch")},
-        "compression_at_5": t_interval(fall["five_percent"], "bits"),
-        "full_batch_share": t_interval(fall["full_batch"] / reference, "1"),
-        "accuracy_relu": t_interval(accuracy["relu"], "1"),
-        "accuracy_at_5": t_interval(accuracy["five_percent"], "1"),
-    }
-
-
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The planes side by side, and each activation's informations against the epoch."""
-    planes = {name: plane_from(r) for name, r in results.items()}
-    labels = {"tanh": "tanh", "relu": "ReLU", "linear": "linear"}
-    other = {"tanh": "batches of 256", "full_batch": "full batches", "five_percent": "5% of the patterns"}
-    return {
-        "activations": plotting.plot_planes({label: planes[name] for name, label in labels.items()}),
-        "batches_and_generalisation": plotting.plot_planes({label: planes[name] for name, label in other.items()}),
-        "relu_against_epochs": plotting.plot_against_epochs(planes["relu"]),
-    }

@@ -13,23 +13,26 @@ from papers.runner import read_results, run_paper
 RUN = """
 import os
 import numpy as np
-from papers.frame import Measurement
 
 def _log(name):
     with open(os.path.join(os.path.dirname(__file__), "calls.txt"), "a") as file:
         file.write(name + "\\n")
 
-def squares(settings, seed):
+def squares(settings, seed, work):
     _log("squares")
     return {"x": np.arange(settings["n"]) ** 2.0, "last": float((settings["n"] - 1) ** 2)}
 
-def noise(settings, seed):
+def noise(settings, seed, work):
     _log("noise")
     if os.path.exists(os.path.join(os.path.dirname(__file__), "interrupt")):
         raise KeyboardInterrupt
     return {"draw": np.random.default_rng(seed).normal(size=settings["n"])}
 
 EXPERIMENTS = {"squares": squares, "noise": noise}
+"""
+MEASURE = """
+import numpy as np
+from papers.frame import Measurement
 
 def measure(results):
     total, draw = float(results["squares"]["x"].sum()), results["noise"]["draw"]
@@ -38,7 +41,8 @@ def measure(results):
         "first": Measurement(draw[0], draw[0] - 1e-3, draw[0] + 1e-3, "1"),
         "open": Measurement(0.0, -np.inf, 1.0, "1", n=3),
     }
-
+"""
+FIGURES = """
 def figures(results):
     from matplotlib.figure import Figure
     figure = Figure()
@@ -83,7 +87,14 @@ mode = "full"
 def paper(tmp_path):
     folder = tmp_path / "papers" / "nobody_2000"
     folder.mkdir(parents=True)
-    texts = {"run.py": RUN, "settings.toml": SETTINGS, "expected.toml": EXPECTED, "README.md": "# Nobody 2000\n"}
+    texts = {
+        "run.py": RUN,
+        "measure.py": MEASURE,
+        "figures.py": FIGURES,
+        "settings.toml": SETTINGS,
+        "expected.toml": EXPECTED,
+        "README.md": "# Nobody 2000\n",
+    }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
@@ -185,10 +196,41 @@ def test_a_damaged_result_is_run_again(paper, tmp_path):
     assert calls(paper) == ["squares", "noise", "squares"]
 
 
+def test_measuring_anew_needs_no_new_run(paper, command, capsys):
+    command("run")
+    (paper / "measure.py").write_text(MEASURE.replace(".sum()", ".max()"))
+    (paper / "figures.py").write_text(FIGURES + "\n")
+    capsys.readouterr()
+    assert command("check") == 1
+    assert "FAIL nobody_2000 total: got 4 nats, expected 5" in capsys.readouterr().out
+    assert command("plot") == 0
+    assert calls(paper) == ["squares", "noise"]
+
+
+def test_what_an_interrupted_experiment_left_is_there_again(paper, command, tmp_path):
+    (paper / "run.py").write_text(
+        RUN
+        + """
+def slow(settings, seed, work):
+    work.mkdir(parents=True, exist_ok=True)
+    half = work / "half"
+    if not half.exists():
+        half.touch()
+        raise KeyboardInterrupt
+    return {"x": np.zeros(1)}
+
+EXPERIMENTS["slow"] = slow
+"""
+    )
+    assert command("run") == 130
+    assert command("run") == 0
+    assert not (tmp_path / "out" / "nobody_2000" / "quick" / "seed0" / "work").exists()
+
+
 def test_an_interruption_keeps_what_had_ended(paper, command, tmp_path, capsys):
     (paper / "interrupt").touch()
     assert command("run") == 130
-    assert "experiments that had ended are kept" in capsys.readouterr().err
+    assert "the same command goes on where it was left" in capsys.readouterr().err
     folder = tmp_path / "out" / "nobody_2000" / "quick" / "seed0"
     assert sorted(path.name for path in folder.iterdir()) == ["squares.json", "squares.npz"]
     (paper / "interrupt").unlink()
@@ -198,16 +240,16 @@ def test_an_interruption_keeps_what_had_ended(paper, command, tmp_path, capsys):
 
 def test_kept_results_are_those_computed(paper, tmp_path):
     one = load_paper(paper)
-    measured = run_paper(one, "full", 7, tmp_path)
+    measured = run_paper(one, "full", 7, tmp_path).measurements
     results = read_results(one, "full", 7, tmp_path)
     np.testing.assert_array_equal(results["squares"]["x"], [0.0, 1.0, 4.0, 9.0])
     assert results["squares"]["last"] == 9.0
     np.testing.assert_array_equal(results["noise"]["draw"], np.random.default_rng(7).normal(size=4))
-    assert run_paper(one, "full", 7, tmp_path) == measured
+    assert run_paper(one, "full", 7, tmp_path).measurements == measured
     record = json.loads((tmp_path / "nobody_2000" / "full" / "seed7" / "squares.json").read_text())
     assert record["settings"] == {"n": 4}
     assert record["seed"] == 7
-    assert {"hash", "seconds", "versions"} <= set(record)
+    assert {"hash", "packages", "seconds", "versions"} <= set(record)
 
 
 def test_check_prints_both_numbers_and_fails_where_they_differ(paper, command, capsys):
@@ -288,6 +330,50 @@ def test_what_a_paper_may_not_say(paper, command, capsys, name, old, new, messag
     error = capsys.readouterr().err
     assert message in error
     assert name in error
+
+
+def test_kept_results_of_other_packages_are_named(paper, command, capsys, monkeypatch):
+    command("run")
+    monkeypatch.setattr("papers.paper.packages_digest", lambda run: "another")
+    capsys.readouterr()
+    assert command("run") == 0
+    assert "squares: kept, computed before the packages last changed" in capsys.readouterr().out
+    assert calls(paper) == ["squares", "noise"]
+    assert command("check") == 0
+    assert "computed before the packages last changed" in capsys.readouterr().out
+    assert command("run --force") == 0
+    capsys.readouterr()
+    assert command("check") == 0
+    assert "packages last changed" not in capsys.readouterr().out
+
+
+def test_publish_writes_tables_that_list_reads(paper, command, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- verdicts -->\nold\n<!-- end of verdicts -->\nafter\n")
+    assert command("publish") == 2
+    assert "no full results of nobody_2000" in capsys.readouterr().err
+    command("run --full")
+    command("run --full --seed 1")
+    assert command("publish") == 0
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- verdicts -->\n| # | claim")
+    assert text.endswith("<!-- end of verdicts -->\nafter\n")
+    assert "old" not in text
+    assert "| 2 | The sum of squares is large | **reproduced** | `total > 4 nats`: 14 nats |" in text
+    page = (tmp_path / "docs" / "verdicts.md").read_text()
+    assert page.count("`total > 4 nats`, seed") == 2
+    capsys.readouterr()
+    assert main(["list", "--out", str(tmp_path / "nothing")], root=paper.parent) == 0
+    published = capsys.readouterr().out
+    command("list")
+    assert capsys.readouterr().out == published
+    assert "reproduced (full, 2 seeds)" in published
+    readme.write_text("no marks")
+    assert command("publish") == 2
+    assert "must contain the lines" in capsys.readouterr().err
+    (paper / "measured.json").write_text("{")
+    assert main(["list", "--out", str(tmp_path / "nothing")], root=paper.parent) == 2
+    assert "measured.json is damaged" in capsys.readouterr().err
 
 
 def test_a_missing_file_and_an_unknown_paper_are_named(paper, command, capsys):

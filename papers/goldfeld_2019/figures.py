@@ -1,0 +1,95 @@
+"""The single neuron, the last hidden layer against the epoch, noisy and deterministic, its clusters, the estimator's error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from papers.panels import COLOURS, describe, panels, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    n, f = results["neuron"], results["flow"]
+    return {
+        "single_neuron": _neuron(n),
+        "clustering": _clustering(f),
+        "layers": _layers(f),
+        "estimator": _estimator(n),
+    }
+
+
+def _neuron(n: Mapping[str, Any]) -> Figure:
+    """I(X;T) of tanh(w x + b) + noise of std 0.1 against w: it rises, then falls to the entropy of what stays apart."""
+    figure, (ax,) = panels()
+    for i, (values, text) in enumerate(zip(n["against_weight"], ("b = 0", "b = -2w"), strict=True)):
+        ax.plot(n["weights"], values, label=text, **style(i))
+    ax.axhline(np.log(4), color="0.6", lw=0.8, ls=":", label="H(X) = ln 4")
+    ax.set_xscale("log")
+    describe(ax, "weight w (no unit)", "I(X;T)  [nats]", "quadrature, σ = 0.1")
+    return figure
+
+
+def _clustering(f: Mapping[str, Any]) -> Figure:
+    figure, axes = panels(3, height=2.4)
+    epochs = np.maximum(f["epochs"], 0.5)
+    names = (
+        ("I(X;T), noisy, with its interval  [bits]", "deep"),
+        ("mean distance within classes, noisy", "within_noisy"),
+        ("H(Bin(T)), deterministic twin  [bits]", "binned"),
+    )
+    for ax, (label, name) in zip(axes, names, strict=True):
+        for r in range(len(f["deep"])):
+            colour = COLOURS[r % len(COLOURS)]
+            values = f[name][r, :, 0] if name == "deep" else f[name][r]
+            ax.plot(epochs, values, "o-", ms=2, lw=0.8, color=colour)
+            if name == "deep":
+                ax.fill_between(epochs, f[name][r, :, 1], f[name][r, :, 2], color=colour, alpha=0.12, lw=0)
+        ax.set_xscale("log")
+        describe(ax, "epoch (0 at the left end)", label, "last hidden layer, a line a replica", legend=False)
+    return figure
+
+
+def _layers(f: Mapping[str, Any]) -> Figure:
+    """Activations of the last hidden layer of the first replica, two of its three units, by label."""
+    figure, axes = panels(3, height=2.5, sharex=True, sharey=True)
+    parts = (("layers_start", "before training"), ("layers_noisy", "noisy, trained"), ("layers_twin", "twin, trained"))
+    for ax, (name, title) in zip(axes, parts, strict=True):
+        for label, marker in ((0, "o"), (1, "x")):
+            chosen = f["pattern_labels"] == label
+            points = f[name][chosen]
+            ax.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=5,
+                marker=marker,
+                lw=0.5,
+                color=COLOURS[label],
+                alpha=0.5,
+                label=f"y = {label}",
+            )
+        describe(
+            ax,
+            "unit 1 (before its noise)",
+            "unit 2" if name == "layers_start" else "",
+            title,
+            legend=name == "layers_twin",
+        )
+    return figure
+
+
+def _estimator(n: Mapping[str, Any]) -> Figure:
+    figure, (ax,) = panels()
+    sizes, spread = n["sizes"], n["estimates"].std(axis=1, ddof=1)
+    relative = 1 / np.sqrt(2 * n["estimates"].shape[1])
+    ax.errorbar(
+        sizes, spread, 2 * spread * relative, fmt="o-", color=COLOURS[0], ms=4, lw=1, label="spread over samples"
+    )
+    ax.plot(sizes, spread[0] * np.sqrt(sizes[0] / sizes), "--", color="0.4", lw=1, label="∝ n^(-1/2)")
+    ax.set(xscale="log", yscale="log")
+    describe(ax, "samples n of X", "standard deviation of Î(X;T)  [nats]")
+    return figure

@@ -1,0 +1,150 @@
+"""Figures 2 to 7 of the paper, the planes under the second estimator, and the weights' paths, from the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets import plotting
+from deepnets.gradients import GradientPhases
+from deepnets.plotting_layers import plot_gradient_phases
+from papers.experiments import WIDTHS
+from papers.panels import COLOURS, describe, panels
+from papers.readings import BITS, plane_from
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = (*(f"hidden {i}" for i in range(1, len(WIDTHS) - 1)), "output")
+
+
+def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    m, f, d, w = (results[name] for name in ("main", "fractions", "depth", "width"))
+    plane = plane_from(m)
+    phases = GradientPhases(
+        m["epochs"], m["gradient_mean"], m["gradient_std"], m["weight_norm"], 256,
+        tuple(f"{a}→{b}" for a, b in pairwise(WIDTHS)),
+    )  # fmt: skip
+    return {
+        "figure_2_snapshots": plotting.plot_snapshots(plane, (0, 400, float(plane.epochs[-1]))),
+        "figure_3_plane": plotting.plot_plane(plane).figure,
+        "figure_3_sample_sizes": plotting.plot_planes(
+            {f"{p}% of the patterns": plane_from(f, f"{p}_") for p in (5, 45, 85)}
+        ),
+        "figure_4_gradients": plot_gradient_phases(phases),
+        "figure_5_depth": plotting.plot_planes(
+            {"one hidden layer": plane_from(d, "one_"), "six hidden layers": plane_from(d, "six_")}
+        ),
+        "figure_6_bottleneck": _bottleneck(results["bottleneck"]),
+        "figure_7_sample_size": _sample_sizes(f),
+        "width": plotting.plot_planes({"10-7-5-4-3": plane, "20-14-10-8-6": plane_from(w)}),
+        "dropout": plotting.plot_planes({"no dropout": plane, "10% dropout": plane_from(results["noise"])}),
+        "against_epochs": plotting.plot_against_epochs(plane),
+        "against_epochs_noise": plotting.plot_against_epochs(plane_from(m, second=True)),
+        "weights": _weights(m),
+        "separation": _separation(m),
+        "batches": _batches(results["batches"]),
+        "compression_bound": _compression_bound(f),
+    }
+
+
+def _bottleneck(r: Mapping[str, Any]) -> Figure:
+    """Each layer's median over replicas against the exact curve; how far its equations are violated, and a random encoder's."""
+    figure, (left, right) = panels(2, height=3.0)
+    order = np.argsort(r["rate"])
+    left.plot(
+        r["rate"][order] * BITS, r["relevance"][order] * BITS, color="0.3", lw=1.2, label="exact IB curve, γ = 53.8"
+    )
+    fits = np.median(r["fits"], axis=0)
+    for j, name in enumerate(NAMES):
+        beta = fits[j, 0]
+        text = f"{name}: β* {'≥ 10⁴' if beta >= 1e4 else f'= {beta:.3g}'}"
+        left.plot(
+            fits[j, 4] * BITS, fits[j, 5] * BITS, plotting.MARKERS[j], color=plotting.COLOURS[j], ms=5, label=text
+        )
+    describe(left, "I(X;T)  [bits]", "I(T;Y)  [bits]", "medians over replicas, 30 edges", loc="lower right")
+    arms = (("own β", 1), ("shared β", 2), ("random encoder", 3))
+    for k, (name, column) in enumerate(arms):
+        low, middle, high = np.quantile(r["fits"][:, :, column], [0.25, 0.5, 0.75], axis=0) * BITS
+        at = np.arange(len(NAMES)) + 0.2 * (k - 1)
+        right.errorbar(
+            at, middle, [middle - low, high - middle], fmt="os^"[k], ms=4, lw=1, color=COLOURS[k], label=name
+        )
+    right.set_xticks(range(len(NAMES)), [n.replace("hidden ", "h") for n in NAMES])
+    describe(right, "layer", "violation of the equations  [bits]", "median and quartiles")
+    return figure
+
+
+def _sample_sizes(f: Mapping[str, Any]) -> Figure:
+    figure, (ax,) = panels()
+    for i, p in enumerate((5, 45, 85)):
+        x, y = (np.median(f[f"{p}_{name}"][:, -1], axis=0) for name in ("input", "label"))
+        ax.plot(x, y, "-", marker=plotting.MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
+    describe(ax, "I(X;T) at the end  [bits]", "I(T;Y) at the end  [bits]", "layers, medians over replicas")
+    return figure
+
+
+def _weights(m: Mapping[str, Any]) -> Figure:
+    """Squared displacement of the weights since the gradients' transition, with a line of slope 1: a Wiener process."""
+    figure, (ax,) = panels()
+    time = m["diffusion_epochs"]
+    low, middle, high = np.quantile(m["displacement"], [0.25, 0.5, 0.75], axis=0)
+    ax.fill_between(time, low, high, color=COLOURS[0], alpha=0.25, lw=0)
+    ax.loglog(time, middle, color=COLOURS[0], label="networks: median and quartiles")
+    ax.loglog(time, middle[-1] * time / time[-1], "--", color="0.4", lw=1, label="∝ time: Wiener process")
+    describe(ax, "epochs since the transition", "‖Δw‖², hidden layers  (no unit)")
+    return figure
+
+
+def _separation(m: Mapping[str, Any]) -> Figure:
+    figure, (ax,) = panels()
+    low, middle, high = np.quantile(m["separation"], [0.25, 0.5, 0.75], axis=0)
+    at = np.arange(len(middle))
+    ax.errorbar(
+        at, middle, [middle - low, high - middle], fmt="o-", color=COLOURS[0], ms=4, lw=1, label="median, quartiles"
+    )
+    ax.set_xticks(at, [n.replace("hidden ", "h") for n in NAMES])
+    ax.axhline(0.5, color="0.5", ls=":", lw=0.8, label="labels play no part")
+    describe(ax, "layer", "P(pair of equal label is nearer)")
+    return figure
+
+
+def _batches(r: Mapping[str, Any]) -> Figure:
+    """The gradients' transition of each replica against the batch size, and B_simple at the end."""
+    figure, (left, right) = panels(2)
+    size = r["batch_size"]
+    for row in r["transition"]:
+        left.loglog(size, np.maximum(row, 1), "o-", color=COLOURS[0], ms=3, lw=0.6, alpha=0.5)
+    left.set_xticks(size, map(str, size))
+    left.minorticks_off()
+    describe(left, "batch size  [patterns]", "epoch of the transition, last layer", "a line a replica", legend=False)
+    epochs = np.maximum(r["epochs"], 0.5)
+    for k, one in enumerate(size):
+        low, middle, high = np.quantile(r["noise_scale"][k], [0.25, 0.5, 0.75], axis=0)
+        right.fill_between(epochs, low, high, color=COLOURS[k], alpha=0.2, lw=0)
+        right.loglog(epochs, middle, color=COLOURS[k], lw=1, label=f"batches of {one}")
+    describe(right, "epoch (0 at the left end)", "B_simple, last layer  [patterns]")
+    return figure
+
+
+def _compression_bound(f: Mapping[str, Any]) -> Figure:
+    """sqrt(2^I(X;T) / 2m) for the last hidden layer against the measured gap of the accuracies; above 1 it says nothing."""
+    figure, (left, right) = panels(2, sharey=True)
+    for ax, which, title in (
+        (left, "input", "bound with 30 edges"),
+        (right, "second_input", "bound with noise of std 0.1"),
+    ):
+        for i, p in enumerate((5, 45, 85)):
+            m, epochs = float(f[f"{p}_n"]), np.maximum(f[f"{p}_epochs"], 0.5)
+            at = np.maximum(f[f"{p}_epochs" if which == "input" else f"{p}_second_epochs"], 0.5)
+            bound = np.median(np.sqrt(2 ** f[f"{p}_{which}"][:, :, -2] / (2 * m)), axis=0)
+            gap = np.maximum(np.median(f[f"{p}_gap"], axis=0), 1e-4)
+            ax.loglog(at, bound, color=COLOURS[i], lw=1.2, label=f"bound, {p}%")
+            ax.loglog(epochs, gap, "--", color=COLOURS[i], lw=1, label=f"gap, {p}%")
+        ax.axhline(1.0, color="0.5", ls=":", lw=0.8)
+        describe(ax, "epoch (0 at the left end)", "", title, legend=ax is right, ncols=2, loc="lower left")
+    left.set_ylabel("bound on, or measured, accuracy gap", fontsize=8)
+    return figure
