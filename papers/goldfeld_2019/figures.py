@@ -35,22 +35,24 @@ def _neuron(n: Mapping[str, Any]) -> Figure:
 
 
 def _clustering(f: Mapping[str, Any]) -> Figure:
-    figure, axes = panels(3, height=2.4)
+    """I(X;T) with its interval, and two measures of clustering, of the same networks; the twin's binned entropy."""
+    figure, axes = panels(4, height=2.3)
     epochs = np.maximum(f["epochs"], 0.5)
-    names = (
-        ("I(X;T), noisy, with its interval  [bits]", "deep"),
-        ("mean distance within classes, noisy", "within_noisy"),
-        ("H(Bin(T)), deterministic twin  [bits]", "binned"),
+    parts = (
+        ("I(X;T), noisy, interval  [bits]", f["deep"][:, :, 0]),
+        ("scatter within classes, noisy (share)", f["clusters_noisy"][:, :, 2]),
+        ("H(Bin(T)), noisy network  [bits]", f["clusters_noisy"][:, :, 3]),
+        ("H(Bin(T)), deterministic twin  [bits]", f["clusters_twin"][:, :, 3]),
     )
-    for ax, (label, name) in zip(axes, names, strict=True):
-        for r in range(len(f["deep"])):
+    for k, (ax, (label, values)) in enumerate(zip(axes, parts, strict=True)):
+        for r, row in enumerate(values):
             colour = COLOURS[r % len(COLOURS)]
-            values = f[name][r, :, 0] if name == "deep" else f[name][r]
-            ax.plot(epochs, values, "o-", ms=2, lw=0.8, color=colour)
-            if name == "deep":
-                ax.fill_between(epochs, f[name][r, :, 1], f[name][r, :, 2], color=colour, alpha=0.12, lw=0)
+            ax.plot(epochs, row, "o-", ms=2, lw=0.8, color=colour)
+            if k == 0:
+                ax.fill_between(epochs, f["deep"][r, :, 1], f["deep"][r, :, 2], color=colour, alpha=0.12, lw=0)
         ax.set_xscale("log")
-        describe(ax, "epoch (0 at the left end)", label, "last hidden layer, a line a replica", legend=False)
+        describe(ax, "epoch (0 at the left)", label, legend=False)
+    figure.suptitle("last hidden layer, a line a replica", fontsize=8)
     return figure
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from papers.frame import Measurement
 from papers.intervals import exact, t_interval
 
+NAMES = ("distance", "ratio", "scatter", "binned")  # the columns of clusters_noisy and clusters_twin
 FITTED = 20  # epochs after which correlations are taken: before, I(X;T) rises while the label is learned
 
 
@@ -32,12 +33,11 @@ def _neuron(n: Mapping[str, Any]) -> dict[str, Measurement]:
 
 def _flow(f: Mapping[str, Any]) -> dict[str, Measurement]:
     late = f["epochs"] >= FITTED
-    deep = f["deep"][:, late, 0]
+    deep, noisy, twin = f["deep"][:, late, 0], f["clusters_noisy"][:, late], f["clusters_twin"][:, late]
 
-    def correlation(a: np.ndarray, b: str) -> Measurement:
+    def correlation(a: np.ndarray, b: np.ndarray) -> Measurement:
         """Over snapshots, one a replica."""
-        pairs = zip(a, f[b][:, late], strict=True)
-        return t_interval([np.corrcoef(x, y)[0, 1] for x, y in pairs], "1")
+        return t_interval([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)], "1")
 
     width = {name: f[name][:, -1, 2] - f[name][:, -1, 1] for name in ("first", "deep")}
     return {
@@ -46,9 +46,8 @@ def _flow(f: Mapping[str, Any]) -> dict[str, Measurement]:
         "interval_width_first": t_interval(width["first"], "bits"),
         "interval_width_last": t_interval(width["deep"], "bits"),
         "accuracy_difference": t_interval(f["accuracy"] - f["twin_accuracy"], "1"),
-        "noisy_with_distance": correlation(deep, "within_noisy"),
-        "binned_with_distance": correlation(f["binned_noisy"][:, late], "within_noisy"),
-        "twin_binned_with_distance": correlation(f["binned"][:, late], "within"),
-        "noisy_with_binned": correlation(deep, "binned_noisy"),
-        "noisy_with_binned_twin": correlation(deep, "binned"),
+        **{f"noisy_with_{name}": correlation(deep, noisy[:, :, i]) for i, name in enumerate(NAMES)},
+        **{f"binned_with_{name}": correlation(noisy[:, :, 3], noisy[:, :, i]) for i, name in enumerate(NAMES[:3])},
+        **{f"twin_binned_with_{name}": correlation(twin[:, :, 3], twin[:, :, i]) for i, name in enumerate(NAMES[:3])},
+        "noisy_with_binned_twin": correlation(deep, twin[:, :, 3]),
     }

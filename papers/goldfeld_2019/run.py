@@ -14,6 +14,7 @@ from deepnets.estimators.clustering import clustering
 from papers.experiments import BITS, counted, train
 
 LAST = -2  # the last hidden layer, before the outputs
+CLUSTERS = ("distance within classes", "within over between", "scatter within classes, share", "H(Bin(T)) in bits")
 NEURONS = ((0.1, 0.0), (0.5, 0.0), (1.0, -2.0), (3.0, -6.0), (20.0, -40.0))
 
 
@@ -50,14 +51,14 @@ def neuron(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
 def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
     """The noisy network and its deterministic twin at some snapshots: informations in bits, distances, accuracies.
 
-    first, deep (R, S, 3): I(X;T) of the first and the last hidden layer, value, low, high; binned, within (R, S) of the
-    twin's last hidden layer, binned_noisy, within_noisy of the noisy network's without its noise; distinct (R, S, L):
-    entropy of the twin's activations as they are.
+    first, deep (R, S, 3): I(X;T) of the first and the last hidden layer, value, low, high; distinct (R, S, L): entropy of
+    the twin's activations as they are; clusters_noisy, clusters_twin (R, S, 4): of the last hidden layer, without its
+    noise, the columns of CLUSTERS.
     """
     sigma = settings["sigma"]
     noisy, twin = train(settings, seed, work, noise_std=sigma), train(settings, seed, work)
     chosen = np.unique(np.linspace(0, len(noisy.epochs) - 1, settings["estimated"]).round().astype(int))
-    rows, binning = noisy.task.p_y_given_x, deepnets.Binning()
+    rows = noisy.task.p_y_given_x
     found: dict[str, list[Any]] = {}
 
     def keep(**values: Any) -> None:
@@ -74,16 +75,15 @@ def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
         keep(
             first=np.array([first.value, first.low, first.high]) * BITS,
             deep=np.array([deep.value, deep.low, deep.high]) * BITS,
-            within_noisy=clustering(clean[LAST], rows).within_mean,
-            within=clustering(layers[LAST], rows).within_mean,
-            binned_noisy=binning.layer(clean[LAST], rows).input.value * BITS,
-            binned=binning.layer(layers[LAST], rows).input.value * BITS,
+            clusters_noisy=_clusters(clean[LAST], rows),
+            clusters_twin=_clusters(layers[LAST], rows),
             distinct=[_distinct(t) * BITS for t in layers[:-1]],
         )
     last = int(chosen[-1])
     return {
         **{name: np.reshape(values, (*shape, *np.shape(values[0]))) for name, values in found.items()},
         "epochs": noisy.epochs[chosen],
+        "clusters": np.array(CLUSTERS),
         "accuracy": noisy.accuracy[-1],
         "twin_accuracy": twin.accuracy[-1],
         "pattern_labels": noisy.task.y,
@@ -91,6 +91,12 @@ def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
         "layers_start": noisy.activations(0, 0)[LAST],
         "layers_twin": twin.activations(last, 0)[LAST],
     }
+
+
+def _clusters(t: np.ndarray, rows: np.ndarray) -> list[float]:
+    found = clustering(t, rows)
+    within = (found.within_mean, found.within_mean / found.between_mean, 1 - found.scatter_ratio)
+    return [*within, deepnets.Binning().layer(t, rows).input.value * BITS]
 
 
 def _distinct(t: np.ndarray) -> float:
