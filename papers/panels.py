@@ -24,7 +24,7 @@ def panels(
     axes = list(figure.subplots(1, columns, squeeze=False, **options)[0])
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=SMALL)
+        ax.tick_params(labelsize=SMALL, which="both")
     return figure, axes
 
 

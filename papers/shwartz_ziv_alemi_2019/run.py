@@ -4,6 +4,7 @@ and finite ones beside them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,17 @@ def sizes(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
 
 
 def quantities(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
-    """The quantities of one low-σ_w erf ensemble against time, nats."""
-    data = ntkinfo.gaussian_task(settings["n_train"], settings["n_rate"], seed=_data_seeds(settings, seed)[0])
-    ensemble = _ensemble(data, "erf", 0.25)
+    """The quantities of one low-σ_w erf ensemble against time, nats: on n_rate test points, the relevance on all."""
+    data = ntkinfo.gaussian_task(settings["n_train"], settings["n_test"], seed=_data_seeds(settings, seed)[0])
+    part = replace(data, x_test=data.x_test[: settings["n_rate"]], y_test=data.y_test[: settings["n_rate"]])
     curve = ntkinfo.information_curve(
-        ensemble, _times(settings), y_test=data.y_test, entropy_y=data.entropy_y, label_noise=data.label_noise or 0.0
-    )
-    return {"tau": curve.tau, **{name: curve[name] for name in QUANTITIES}}
+        _ensemble(part, "erf", 0.25), _times(settings), y_test=part.y_test, entropy_y=data.entropy_y,
+        label_noise=data.label_noise or 0.0,
+    )  # fmt: skip
+    assert data.entropy_y is not None
+    law = _ensemble(data, "erf", 0.25).marginals(curve.tau)
+    relevance = ntkinfo.label_information_affine(law, data.y_test, data.entropy_y)
+    return {"tau": curve.tau, **{name: curve[name] for name in QUANTITIES}, "i_zy_affine_lower": relevance}
 
 
 def digits(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
