@@ -1,25 +1,15 @@
-"""What the papers' experiments have in common: trained icosahedral networks, their planes, curves as arrays, progress."""
+"""What the papers' experiments have in common: progress, bottleneck curves as arrays."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
 
-import deepnets
 import dualib
 from dualib._io import progress_bar
-
-WIDTHS = (12, 10, 7, 5, 4, 3, 2)
-BITS = 1 / np.log(2)
-SECOND = deepnets.PairwiseBounds(0.1)
-"""The second estimator of deterministic networks: Gaussian noise of std 0.1 added when measuring (not in training), bounded
-by pairwise distances [kolchinsky2017]_, as the critics' kernel density estimate was."""
 
 Item = TypeVar("Item")
 
@@ -31,55 +21,6 @@ def counted(items: Iterable[Item], description: str) -> Iterator[Item]:
         for item in listed:
             yield item
             done(1)
-
-
-def train(settings: Mapping[str, Any], seed: int, work: Path, **changes: Any) -> deepnets.Run:
-    """Replicas of the icosahedral network: a paper's settings, with `changes` to network and training.
-
-    The run lies in `work` under a name of its own: interrupted, it goes on there; asked for again, it is read.
-    """
-    names = ("widths", "activation", "noise_std", "dropout")
-    chosen = {"widths": WIDTHS, **{k: changes.pop(k) for k in names if k in changes}}
-    training = {
-        "replicas": settings["replicas"],
-        "epochs": settings["epochs"],
-        "snapshots": settings["snapshots"],
-        "learning_rate": 4e-4,
-        "batch_size": 256,
-        "train_fraction": 0.8,
-        "seed": seed,
-        **changes,
-    }
-    name = hashlib.sha256(json.dumps([chosen, training], sort_keys=True).encode()).hexdigest()[:12]
-    return deepnets.train(deepnets.Network(**chosen), deepnets.icosahedral_task(), out=work / name, **training)
-
-
-def plane_arrays(run: deepnets.Run, settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A deterministic run's plane, binned at all its snapshots, and by the second estimator at some; names with a prefix.
-
-    epochs (S,), input and label (R, S, L) in bits, accuracy (R, S); second_epochs (S',), second_input and second_label
-    (R', S', L) of the first R' replicas, middle of the bounds.
-    """
-    plane = deepnets.information_plane(run)
-    arrays: dict[str, Any] = {
-        "epochs": plane.epochs,
-        "input": plane.input * BITS,
-        "label": plane.label * BITS,
-        "accuracy": plane.accuracy,
-    }
-    times = np.unique(np.linspace(0, len(run.epochs) - 1, settings["second_snapshots"]).round().astype(int))
-    replicas = range(min(run.n_replicas, settings["second_replicas"]))
-    values = np.zeros((len(replicas), len(times), len(plane.layers), 2))
-    for r, s in counted([(r, s) for r in replicas for s in range(len(times))], "second estimator"):
-        for j, t in enumerate(run.activations(int(times[s]), r)):
-            found = SECOND.layer(t, run.task.p_y_given_x)
-            values[r, s, j] = [(side.low + side.high) / 2 for side in (found.input, found.label)]
-    arrays |= {
-        "second_epochs": run.epochs[times],
-        "second_input": values[..., 0] * BITS,
-        "second_label": values[..., 1] * BITS,
-    }
-    return {prefix + name: value for name, value in arrays.items()}
 
 
 def curve_arrays(curve: dualib.InformationCurve, prefix: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def plane_from(arrays: Mapping[str, Any], prefix: str = "", second: bool = False
     epochs, accuracy = arrays[prefix + which + "epochs"], arrays[prefix + "accuracy"]
     if second:
         accuracy = accuracy[: len(x), np.searchsorted(arrays[prefix + "epochs"], epochs)]
-    method = "noise of std 0.1 added, pairwise bounds" if second else "binned activations, 30 edges"
+    method = "noise of std 0.1 added, smoothed plug-in" if second else "binned activations, 30 edges"
     return deepnets.InformationPlane(
         epochs, np.arange(len(x)), x, x, x, y, y, y, accuracy, layers,
         float(np.log(4096)), deepnets.icosahedral_task().joint.mutual_information(), method, {}, {},

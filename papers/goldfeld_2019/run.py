@@ -11,7 +11,8 @@ import numpy as np
 import deepnets
 import dualib
 from deepnets.estimators.clustering import clustering
-from papers.experiments import BITS, counted, train
+from papers.experiments import counted
+from papers.planes import BITS, train
 
 LAST = -2  # the last hidden layer, before the outputs
 CLUSTERS = ("distance within classes", "within over between", "scatter within classes, share", "H(Bin(T)) in bits")

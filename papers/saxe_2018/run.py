@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from papers.experiments import plane_arrays, train
+from papers.planes import plane_arrays, train
 
 RUNS: dict[str, dict[str, Any]] = {
     "tanh": {},

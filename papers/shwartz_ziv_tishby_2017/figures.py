@@ -11,8 +11,8 @@ import numpy as np
 from deepnets import plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting_layers import plot_gradient_phases
-from papers.experiments import WIDTHS
 from papers.panels import COLOURS, describe, panels
+from papers.planes import WIDTHS
 from papers.readings import BITS, plane_from
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import deepnets
 import dualib
 from deepnets.estimators.clustering import clustering
 from deepnets.gradients import gradient_phases
-from papers.experiments import BITS, SECOND, WIDTHS, counted, plane_arrays, train
+from papers.experiments import counted
+from papers.planes import BITS, SECOND, WIDTHS, plane_arrays, train
 
 LAST_HIDDEN = -2
 FINER = 100  # edges of the bins, beside 30

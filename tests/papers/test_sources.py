@@ -50,4 +50,4 @@ def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
     assert len({empty, one, two}) == 3
     assert digest("import dualib, numpy\nfrom dualib.solve import solve") == one
     assert digest("import ntkinfo, dualib") == two
-    assert digest("from papers.experiments import train") == digest("import deepnets")
+    assert digest("from papers.planes import train") == digest("import deepnets")
