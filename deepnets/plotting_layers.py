@@ -14,13 +14,12 @@ from numpy.typing import ArrayLike
 from deepnets.bottleneck_fit import BottleneckFit
 from deepnets.gradients import GradientPhases
 from deepnets.plotting import COLOURS, MARKERS, _axes, _panels
+from dualib import InformationCurve
 from dualib.measures import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from dualib import InformationCurve
 
 
 def plot_gradient_phases(phases: GradientPhases, seed: int = 0) -> Figure:
@@ -64,19 +63,21 @@ def plot_gradient_phases(phases: GradientPhases, seed: int = 0) -> Figure:
 def plot_layers_against_bottleneck(
     fits: Sequence[BottleneckFit],
     layers: Sequence[str],
-    curve: InformationCurve,
+    curves: InformationCurve | Sequence[InformationCurve],
     controls: Sequence[BottleneckFit] = (),
     ax: Axes | None = None,
     units: Units = "bits",
 ) -> Axes:
-    """Layers in the information plane beside the task's exact bottleneck curve, each with its β and the residual of the
-    bottleneck equations; random encoders of the same cells in grey ([shwartzziv2017]_ figure 6).
+    """Layers in the information plane beside the task's exact bottleneck curves (of IB, of dualIB), each with its β and the
+    residual of the bottleneck equations; random encoders of the same cells in grey ([shwartzziv2017]_ figure 6).
     """
     if len(fits) != len(layers):
         raise ValueError(f"{len(fits)} fits but {len(layers)} layers' names")
     ax = _axes(ax)
-    order = np.argsort(curve.rate)
-    ax.plot(*(to_units(a[order], units) for a in (curve.rate, curve.relevance)), color="0.3", label="exact IB curve")
+    for i, curve in enumerate([curves] if isinstance(curves, InformationCurve) else curves):
+        order, name = np.argsort(curve.rate), {"ib": "IB", "dual": "dualIB"}.get(curve.problem, curve.problem)
+        x, y = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
+        ax.plot(x, y, color="0.3", linestyle=("-", "--", "-.", ":")[i % 4], label=f"exact {name} curve")
     for j, (fit, layer) in enumerate(zip(fits, layers, strict=True)):
         sign = "≥" if fit.at_the_edge else "="
         label = f"{layer}: β {sign} {fit.beta:.3g}, residual {to_units(fit.residual, units):.2g} {units}"
