@@ -73,7 +73,8 @@ def run_paper(paper: Paper, mode: Mode, seed: int, out: Path, force: bool = Fals
         say(f"{label}: {seconds:.1f} s")
     shutil.rmtree(work.parent, ignore_errors=True)
     measured = measured_seed(paper, mode, seed, out)
-    assert measured is not None
+    if measured is None:
+        raise ValueError(f"{paper.folder / 'run.py'} or one of its helpers was changed during the run; run it again")
     record = {name: dataclasses.asdict(m) for name, m in measured.measurements.items()}
     write_json(folder / "measurements.json", {"hash": fingerprint, "versions": versions(), "measurements": record})
     return measured

@@ -145,6 +145,7 @@ def _compression_bound(f: Mapping[str, Any]) -> Figure:
             ax.loglog(at, bound, color=COLOURS[i], lw=1.2, label=f"bound, {p}%")
             ax.loglog(epochs, gap, "--", color=COLOURS[i], lw=1, label=f"gap, {p}%")
         ax.axhline(1.0, color="0.5", ls=":", lw=0.8)
-        describe(ax, "epoch (0 at the left end)", "", title, legend=ax is right, ncols=2, loc="lower left")
+        describe(ax, "epoch (0 at the left end)", "", title, legend=False)
+    right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     left.set_ylabel("bound on, or measured, accuracy gap", fontsize=8)
     return figure

@@ -24,6 +24,7 @@ def measure(results: Mapping[str, Result]) -> dict[str, Measurement]:
     m = results["main"]
     for layer, where in (("output", OUTPUT), ("last_hidden", LAST_HIDDEN)):
         found[f"compression_{layer}_100_bins"] = t_interval(compression(m["finer_input"][:, :, where]), "bits")
+    found["gain_of_width"] = difference_interval(results["width"]["accuracy"][:, -1], m["accuracy"][:, -1], "1")
     return (
         found
         | _gradients(m)
@@ -78,7 +79,6 @@ def _side_runs(results: Mapping[str, Result], prefix: str) -> dict[str, Measurem
         "six_at_400": t_interval(d["six_" + prefix + "label"][:, at400, OUTPUT], "bits"),
         "one_at_the_end": t_interval(d["one_" + prefix + "label"][:, -1, OUTPUT], "bits"),
         "compression_wide": t_interval(end(w), "bits"),
-        "gain_of_width": difference_interval(w["accuracy"][:, -1], m["accuracy"][:, -1], "1"),
         "lost_at_5": t_interval(_lost(f[f"5_{prefix}label"]), "bits"),
         "lost_at_85": t_interval(_lost(f[f"85_{prefix}label"]), "bits"),
         "compression_slope": t_interval(_slopes(f, prefix), "1"),
