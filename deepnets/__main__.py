@@ -1,4 +1,4 @@
-"""Command line: ``deepnets train``, ``plane``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -78,8 +78,12 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--replica", type=int, default=0)
         command.set_defaults(run=run)
-    from deepnets import compare_report
+    from deepnets import compare_report, planes_report
 
+    text = "information planes of several runs beside one another: table, figures, generalisation, noisy twins"
+    planes = commands.add_parser("planes", help=text, description=text)
+    planes_report.add_arguments(planes)
+    planes.set_defaults(run=planes_report.run)
     text = "finite networks against every quantity of infinite width: verdicts and a report; resumable"
     compare = commands.add_parser("compare", help=text, description=text)
     compare_report.add_arguments(compare)
