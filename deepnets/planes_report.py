@@ -56,7 +56,7 @@ def run(a: argparse.Namespace) -> int:
     for line in _bound_lines(comparison):
         print(line)
     write_table(a, out, "runs", table, start, {label: one.settings for label, one in runs.items()})
-    write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units))
+    write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units), 300)
     write_figure(out / "runs.png", lambda: plotting_runs.plot_comparison(comparison, a.units), 300)
     write_figure(out / "bound.png", lambda: plotting_runs.plot_bound(comparison).figure, 300)
     written = ["runs.csv", "runs.json", "planes.png", "runs.png", "bound.png"]
@@ -82,7 +82,7 @@ def _labels(a: argparse.Namespace) -> list[str]:
 
 def _stem(label: str) -> str:
     """A label as part of a file's name."""
-    return re.sub(r"[^\w.-]+", "_", label).strip("_") or "run"
+    return re.sub(r"[^\w.-]+", "_", label, flags=re.ASCII).strip("_") or "run"
 
 
 def _bound_lines(comparison: RunComparison) -> list[str]:

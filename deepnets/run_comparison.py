@@ -224,9 +224,7 @@ def twins(runs: Mapping[str, Run]) -> list[tuple[str, str]]:
         (noisy, twin)
         for noisy, a in runs.items()
         for twin, b in runs.items()
-        if a.network.noise_std > 0
-        and replace(a.network, noise_std=0.0) == b.network
-        and protocol(a) == protocol(b)
+        if a.network.noise_std > 0 and replace(a.network, noise_std=0.0) == b.network and protocol(a) == protocol(b)
     ]
 
 
