@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int)
     train.add_argument("--snapshots", type=int, help="about how many, evenly spaced on a logarithmic scale")
     train.add_argument("--optimiser", help="adam, sgd or momentum")
+    train.add_argument("--loss", help="cross-entropy (default) or mse")
     train.add_argument("--learning-rate", type=float)
     train.add_argument("--batch-size", type=int, help="0 for full batches")
     train.add_argument("--train-fraction", type=float)
@@ -109,7 +110,17 @@ def _run_train(a: argparse.Namespace) -> int:
         network = replace(network, widths=(network.widths[0], *a.hidden, network.widths[-1]))
     changes = {"activation": a.activation, "noise_std": a.noise_std}
     network = replace(network, **{k: v for k, v in changes.items() if v is not None})
-    names = ("replicas", "epochs", "snapshots", "optimiser", "learning_rate", "batch_size", "train_fraction", "seed")
+    names = (
+        "replicas",
+        "epochs",
+        "snapshots",
+        "optimiser",
+        "learning_rate",
+        "batch_size",
+        "train_fraction",
+        "seed",
+        "loss",
+    )
     settings = chosen.settings(a.full, **{name: getattr(a, name) for name in names})
     settings["batch_size"] = settings["batch_size"] or None
     start = time.perf_counter()
@@ -125,9 +136,7 @@ def _scores(run: Run) -> pd.DataFrame:
     import pandas as pd
 
     rows = np.unique(np.linspace(0, len(run.epochs) - 1, 8).astype(int))
-    columns = {
-        f"{name}_nats" if name.endswith("loss") else name: np.median(v[rows], axis=1) for name, v in run.scores.items()
-    }
+    columns = {run.score_name(name): np.median(v[rows], axis=1) for name, v in run.scores.items()}
     return pd.DataFrame({"epoch": run.epochs[rows], **columns})
 
 

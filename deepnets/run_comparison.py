@@ -320,5 +320,6 @@ def clustering_paths(
                         found = clustering(t, run.task.p_y_given_x, run.task.p_x, binning)
                         values[:, i, j, k] = found.binned_entropy, found.within_mean, found.between_mean
                     done(1)
-            paths.append(ClusteringPath(run.epochs[at], chosen, names, *values, (bins, binning.low, binning.high)))
+            cells = (bins, binning.low, binning.high)
+            paths.append(ClusteringPath(run.epochs[at], chosen, names, values[0], values[1], values[2], cells))
     return paths
