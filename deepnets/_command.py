@@ -92,8 +92,10 @@ def print_table(frame: pd.DataFrame) -> None:
     print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
-def write_table(a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any) -> None:
-    """The table as .csv, and as .json what it is made from."""
+def write_table(
+    a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any, **more: Any
+) -> None:
+    """The table as .csv, and as .json what it is made from, with `more` entries."""
     with _io.atomic_path(out / f"{stem}.csv") as temporary:
         frame.to_csv(temporary, index=False)
     command = {k: _plain_paths(v) for k, v in vars(a).items() if k != "run"}
@@ -102,7 +104,7 @@ def write_table(a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame
         for name in frame.columns
         if name.rsplit("_", 1)[-1] in ("nats", "bits", "patterns")
     }
-    record = _io.metadata(settings, units, perf_counter() - start, command=command)
+    record = _io.metadata(settings, units, perf_counter() - start, command=command, **more)
     _io.write_json(out / f"{stem}.json", record)
 
 

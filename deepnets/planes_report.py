@@ -55,7 +55,8 @@ def run(a: argparse.Namespace) -> int:
     print("means over replicas; 95 % bootstrap intervals over replicas, without the estimators' own uncertainty")
     for line in _bound_lines(comparison):
         print(line)
-    write_table(a, out, "runs", table, start, {label: one.settings for label, one in runs.items()})
+    settings = {label: one.settings for label, one in runs.items()}
+    write_table(a, out, "runs", table, start, settings, rows=table.to_dict("records"))
     write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units), 300)
     write_figure(out / "runs.png", lambda: plotting_runs.plot_comparison(comparison, a.units), 300)
     write_figure(out / "bound.png", lambda: plotting_runs.plot_bound(comparison).figure, 300)
