@@ -134,7 +134,8 @@ def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figur
     axes[0].axhline(to_units(plane.entropy_x, units), color="0.4", linestyle=":", linewidth=1)
     axes[1].axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1)
     axes[1].legend(title="layer", fontsize=7, title_fontsize=7, loc="lower right")
-    figure.suptitle(f"{plane.method}; median and quartiles of {len(plane.replicas)} replicas", fontsize=8)
+    said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas"))
+    figure.suptitle(said, fontsize=8)
     return figure
 
 

@@ -29,7 +29,7 @@ _EPOCHS = "epoch (0 at the left end)"
 
 def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
     """Where the runs end: I(X;T) and I(T;Y) of the last hidden layer and of the outputs, and accuracy; means over replicas
-    with 95 % bootstrap intervals. A noisy network's outputs are no layer of its plane.
+    with 95 % bootstrap intervals; dotted, the estimator's own interval of a noisy network. A noisy network's outputs are no layer of its plane.
     """
     from matplotlib.figure import Figure
 
@@ -48,6 +48,10 @@ def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
             place = labels.index(value.run) + shift
             colour = "0.2" if quantity == "accuracy" else COLOURS[1] if output else COLOURS[0]
             marker = "D" if quantity == "accuracy" else "s" if output else "o"
+            least, most = value.estimator_low, value.estimator_high
+            if value.is_information and most > least:
+                ends = [to_units(least, units), to_units(most, units)]
+                ax.plot(ends, [place, place], ":", color=colour, linewidth=1, label="_estimator")
             ax.plot([low, high], [place, place], color=colour, linewidth=1.4)
             ax.plot([centre], [place], marker, color=colour, markersize=3.5)
         ax.set_yticks(range(len(labels)), labels)
@@ -61,7 +65,9 @@ def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
         for marker, colour, text in (("o", COLOURS[0], "last hidden layer"), ("s", COLOURS[1], "output"))
     ]
     figure.legend(handles=handles, fontsize=_SIZE, ncols=2, loc="outside upper center", frameon=False)
-    figure.supxlabel("at the last epoch; mean, 95 % bootstrap over replicas", fontsize=6)
+    figure.supxlabel(
+        "at the last epoch; mean, 95 % bootstrap over replicas\ndotted: the estimator's own interval", fontsize=6
+    )
     return figure
 
 
@@ -76,7 +82,10 @@ def plot_bound(comparison: RunComparison, ax: Axes | None = None) -> Axes:
         epochs = np.maximum(comparison.planes[label].epochs, 0.5)
         bound, gap = comparison.bound[label], comparison.gap[label]
         _band(ax, epochs, bound, colour, "-", f"{label}, m = {comparison.n_train[label]}")
-        top = max(top, float(bound.max()))
+        low, high = np.median(comparison.bound_range[label], axis=1)
+        if (high > low).any():  # the estimator's interval
+            ax.plot(epochs, np.stack([low, high], axis=1), ":", color=colour, linewidth=0.8, label="_range")
+        top = max(top, float(bound.max()), float(high.max()))
         if np.isfinite(gap).all():  # there are test patterns
             _band(ax, epochs, gap, colour, "--", "_", alpha=0.1)
             bottom = min(bottom, float(np.quantile(gap, 0.25, axis=0).min()))
@@ -94,6 +103,8 @@ def plot_bound(comparison: RunComparison, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("accuracy gap, train − test", fontsize=_SIZE)
     ax.plot([], [], "-", color="0.3", label=r"bound $\sqrt{2^{I(X;T)}/2m}$")
     ax.plot([], [], "--", color="0.3", label="measured gap")
+    if any((high > low).any() for low, high in comparison.bound_range.values()):
+        ax.plot([], [], ":", color="0.3", label="bound, estimator's interval")
     ax.legend(fontsize=6, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     _small(ax)
     return ax
@@ -105,7 +116,8 @@ def plot_twins(
     units: Units = "bits",
 ) -> Figure:
     """A noisy network (left) beside its deterministic twin (right), layer by layer against the epoch: I(X;T) as estimated for
-    each, H(Bin(T)), and the mean distance within a class. Medians over replicas ([goldfeld2019]_ section 5).
+    each, H(Bin(T)), and the mean distance within a class. Medians over replicas, the estimator's
+    interval of the noisy I(X;T) shaded ([goldfeld2019]_ section 5).
     """
     from matplotlib.figure import Figure
 
@@ -114,7 +126,7 @@ def plot_twins(
         raise ValueError(f"planes and paths are not of twins: hidden layers {names} and {paths[1].layers}")
     figure = Figure(figsize=(COLUMN, 4.9), layout="constrained")
     axes = figure.subplots(3, 2, sharex=True, sharey="row")
-    titles = ("noisy\nI(X;T): plug-in", "deterministic twin\nI(X;T): binned")
+    titles = ("noisy\nI(X;T) in the shaded interval", "deterministic twin\nI(X;T) binned")
     for column, (plane, path, title) in enumerate(zip(planes, paths, titles, strict=True)):
         rows: Sequence[tuple[np.ndarray, FloatArray, str]] = (
             (plane.epochs, to_units(plane.input, units), f"I(X;T)  [{units}]"),
@@ -128,6 +140,11 @@ def plot_twins(
                 marker, colour = MARKERS[k % len(MARKERS)], COLOURS[k % len(COLOURS)]
                 ax.plot(np.maximum(epochs, 0.5), middle, color=colour, marker=marker, markersize=2.5, linewidth=1,
                         label=name)  # fmt: skip
+                if row == 0 and (plane.input_high > plane.input_low).any():
+                    low, high = (
+                        to_units(np.median(v[:, :, k], axis=0), units) for v in (plane.input_low, plane.input_high)
+                    )
+                    ax.fill_between(np.maximum(epochs, 0.5), low, high, color=colour, alpha=0.15, linewidth=0)
             ax.set(xscale="log")
             _small(ax)
             if column == 0:

@@ -78,6 +78,8 @@ class FinalValue:
     layer : which layer's, or "" for a quantity of the network.
     is_information : whether it is in nats; else it is a number between 0 and 1 (the bound may exceed 1).
     mean, low, high : mean over replicas, with its percentile bootstrap interval: NaN for one replica, too narrow for few.
+    estimator_low, estimator_high : means over replicas of the ends of the estimator's own interval, which is apart from the
+        spread over replicas: equal to the mean where the value is exact.
     replicas : how many.
     """
 
@@ -88,6 +90,8 @@ class FinalValue:
     mean: float
     low: float
     high: float
+    estimator_low: float
+    estimator_high: float
     replicas: int
 
 
@@ -102,6 +106,7 @@ class RunComparison:
     gap : label → accuracy on the training patterns less that on the test patterns, (R, S) as the plane's arrays; NaN where
         there are no test patterns.
     bound : label → :func:`input_compression_bound` of the last hidden layer's I(X;T), (R, S).
+    bound_range : label → that of the ends of the estimator's interval, (2, R, S).
     last_hidden : label → index of that layer in the plane.
     output : label → index of the outputs in the plane, or None: a noisy network's outputs are no layer of its plane.
     seed : of the bootstrap.
@@ -111,6 +116,7 @@ class RunComparison:
     n_train: dict[str, int]
     gap: dict[str, FloatArray]
     bound: dict[str, FloatArray]
+    bound_range: dict[str, FloatArray]
     last_hidden: dict[str, int]
     output: dict[str, int | None]
     seed: int
@@ -120,23 +126,23 @@ class RunComparison:
         found = []
         for label, plane in self.planes.items():
             layers = [k for k in (self.last_hidden[label], self.output[label]) if k is not None]
-            rows = [
-                (name, plane.layers[k], True, values[:, -1, k])
-                for name, values in (("i_xt", plane.input), ("i_ty", plane.label))
+            rows: list[tuple[str, str, bool, FloatArray, FloatArray, FloatArray]] = [
+                (name, plane.layers[k], True, *(values[:, -1, k] for values in arrays))  # type: ignore[misc]
+                for name, arrays in (
+                    ("i_xt", (plane.input, plane.input_low, plane.input_high)),
+                    ("i_ty", (plane.label, plane.label_low, plane.label_high)),
+                )
                 for k in layers
             ]
-            rows += [
-                (name, layer, False, values[:, -1])
-                for name, layer, values in (
-                    ("accuracy", "", plane.accuracy),
-                    ("accuracy_gap", "", self.gap[label]),
-                    ("bound", plane.layers[layers[0]], self.bound[label]),
+            for name, values in (("accuracy", plane.accuracy), ("accuracy_gap", self.gap[label])):
+                rows.append((name, "", False, values[:, -1], values[:, -1], values[:, -1]))
+            bounds = (self.bound[label], *self.bound_range[label])
+            rows.append(("bound", plane.layers[layers[0]], False, *(b[:, -1] for b in bounds)))
+            for name, layer, nats, values, low, high in rows:
+                ends = (float(low.mean()), float(high.mean()))
+                found.append(
+                    FinalValue(label, name, layer, nats, *mean_interval(values, self.seed), *ends, len(values))
                 )
-            ]
-            found += [
-                FinalValue(label, name, layer, nats, *mean_interval(v, self.seed), len(v))
-                for name, layer, nats, v in rows
-            ]
         return tuple(found)
 
     def to_frame(self, units: Units = "bits") -> pd.DataFrame:
@@ -145,8 +151,8 @@ class RunComparison:
 
         rows = []
         for v in self.final():
-            values = np.array([v.mean, v.low, v.high])
-            mean, low, high = to_units(values, units) if v.is_information else values
+            values = np.array([v.mean, v.low, v.high, v.estimator_low, v.estimator_high])
+            mean, low, high, least, most = to_units(values, units) if v.is_information else values
             plane = self.planes[v.run]
             rows.append(
                 {
@@ -157,6 +163,8 @@ class RunComparison:
                     "mean": mean,
                     "low_95%": low,
                     "high_95%": high,
+                    "estimator_low": least,
+                    "estimator_high": most,
                     "replicas": v.replicas,
                     "epoch": int(plane.epochs[-1]),
                     "n_train": self.n_train[v.run],
@@ -180,7 +188,7 @@ def compare_runs(runs: Mapping[str, Run], planes: Mapping[str, InformationPlane]
     """
     if not runs or set(runs) != set(planes):
         raise ValueError(f"runs and planes must have the same labels, got {sorted(runs)} and {sorted(planes)}")
-    n_train, gap, bound, last_hidden, output = {}, {}, {}, {}, {}
+    n_train, gap, bound, bound_range, last_hidden, output = {}, {}, {}, {}, {}, {}
     for label, run in runs.items():
         plane = planes[label]
         names = run.network.layer_names
@@ -192,8 +200,13 @@ def compare_runs(runs: Mapping[str, Run], planes: Mapping[str, InformationPlane]
         gap[label] = scores[rows][:, plane.replicas].T
         last_hidden[label] = max(len(names) - 2, 0)
         output[label] = len(names) - 1 if len(plane.layers) == len(names) > 1 else None
-        bound[label] = input_compression_bound(plane.input[:, :, last_hidden[label]].clip(min=0), n_train[label])
-    return RunComparison({k: planes[k] for k in runs}, n_train, gap, bound, last_hidden, output, seed)
+        middle, low, high = (
+            input_compression_bound(values[:, :, last_hidden[label]].clip(min=0), n_train[label])
+            for values in (plane.input, plane.input_low, plane.input_high)
+        )
+        bound[label], bound_range[label] = middle, np.stack([low, high])
+    of_all = (n_train, gap, bound, bound_range, last_hidden, output)
+    return RunComparison({label: planes[label] for label in runs}, *of_all, seed)
 
 
 def mean_interval(values: ArrayLike, seed: int = 0) -> tuple[float, float, float]:

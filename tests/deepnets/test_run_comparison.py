@@ -140,6 +140,17 @@ def test_comparison_holds_the_planes_last_values(runs, comparison):
     assert ("noisy", "i_xt", "output (2)") not in table.index  # whose outputs are no layer of its plane
 
 
+def test_the_estimators_interval_is_kept_apart_from_the_replicas(comparison):
+    for value in comparison.final():
+        if value.run == "noisy" and value.quantity in ("i_xt", "bound"):
+            assert value.estimator_low < value.mean < value.estimator_high
+        elif value.run != "noisy":
+            assert value.estimator_low == value.mean == value.estimator_high
+    low, high = comparison.bound_range["noisy"]
+    assert (low <= comparison.bound["noisy"]).all()
+    assert (comparison.bound["noisy"] <= high).all()
+
+
 def test_numbers_without_unit_are_the_same_in_nats_and_bits(comparison):
     nats, bits = comparison.to_frame("nats"), comparison.to_frame("bits")
     informations = nats.unit == "nats"
