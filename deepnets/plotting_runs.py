@@ -59,6 +59,7 @@ def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
         ax.set_xlabel(name, fontsize=_SIZE)
         ax.grid(axis="x", color="0.9", linewidth=0.6)
         ax.set_axisbelow(True)
+        ax.locator_params(axis="x", nbins=5)
         _small(ax)
     handles = [
         axes[0].plot([], [], marker, color=colour, markersize=3.5, label=text)[0]
@@ -126,7 +127,7 @@ def plot_twins(
         raise ValueError(f"planes and paths are not of twins: hidden layers {names} and {paths[1].layers}")
     figure = Figure(figsize=(COLUMN, 4.9), layout="constrained")
     axes = figure.subplots(3, 2, sharex=True, sharey="row")
-    titles = ("noisy\nI(X;T) in the shaded interval", "deterministic twin\nI(X;T) binned")
+    titles = ("noisy\nI(X;T) with its interval", "deterministic twin\nI(X;T) binned")
     for column, (plane, path, title) in enumerate(zip(planes, paths, titles, strict=True)):
         rows: Sequence[tuple[np.ndarray, FloatArray, str]] = (
             (plane.epochs, to_units(plane.input, units), f"I(X;T)  [{units}]"),
