@@ -22,14 +22,22 @@ from deepnets.estimators import (
     SmoothedPlugin,
 )
 from deepnets.networks import Network
+from deepnets.run_comparison import (
+    ClusteringPath,
+    RunComparison,
+    clustering_paths,
+    compare_runs,
+    input_compression_bound,
+)
 from deepnets.runs import Run
-from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task
+from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task, regression_task
 from deepnets.training import snapshot_epochs, train
 from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
 
 __all__ = [
     "Binning",
     "BottleneckFit",
+    "ClusteringPath",
     "Comparison",
     "ConditionalPlugin",
     "Estimate",
@@ -40,8 +48,11 @@ __all__ = [
     "Quadrature",
     "RangeBinning",
     "Run",
+    "RunComparison",
     "SmoothedPlugin",
     "Task",
+    "clustering_paths",
+    "compare_runs",
     "compare_with_infinite_width",
     "digits_task",
     "fit_beta",
@@ -50,6 +61,8 @@ __all__ = [
     "gaussian_task",
     "icosahedral_task",
     "information_plane",
+    "input_compression_bound",
+    "regression_task",
     "snapshot_epochs",
     "train",
 ]

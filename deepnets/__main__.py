@@ -1,4 +1,4 @@
-"""Command line: ``deepnets train``, ``plane``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int)
     train.add_argument("--snapshots", type=int, help="about how many, evenly spaced on a logarithmic scale")
     train.add_argument("--optimiser", help="adam, sgd or momentum")
+    train.add_argument("--loss", help="cross-entropy (default) or mse")
     train.add_argument("--learning-rate", type=float)
     train.add_argument("--batch-size", type=int, help="0 for full batches")
     train.add_argument("--train-fraction", type=float)
@@ -59,14 +62,14 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("directory", type=Path, help="of the run")
         command.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: the run's)")
-        command.add_argument("--seed", type=int, default=0)
-        if name != "gradients":
+        if name == "plane":
+            add_plane_options(command)
+        else:
+            command.add_argument("--seed", type=int, default=0)
+        if name == "layers":
             command.add_argument("--units", choices=("nats", "bits"), default="bits")
             command.add_argument("--bins", type=int, default=30, help="edges of the cells, for a deterministic network")
         if name == "plane":
-            command.add_argument("--replicas", type=int, help="estimate at the first so many (default: all)")
-            command.add_argument("--snapshots", type=int, help="estimate at about so many (default: all)")
-            command.add_argument("--passes", type=int, default=4, help="noisy passes from every pattern")
             command.add_argument("--epochs", type=int, nargs="+", help="of the rows of the table (default: a few)")
         if name == "gradients":
             command.add_argument("--batch-size", type=int, help="(default: the run's)")
@@ -76,8 +79,12 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--replica", type=int, default=0)
         command.set_defaults(run=run)
-    from deepnets import compare_report
+    from deepnets import compare_report, planes_report
 
+    text = "information planes of several runs beside one another: table, figures, generalisation, noisy twins"
+    planes = commands.add_parser("planes", help=text, description=text)
+    planes_report.add_arguments(planes)
+    planes.set_defaults(run=planes_report.run)
     text = "finite networks against every quantity of infinite width: verdicts and a report; resumable"
     compare = commands.add_parser("compare", help=text, description=text)
     compare_report.add_arguments(compare)
@@ -103,12 +110,22 @@ def _run_train(a: argparse.Namespace) -> int:
         network = replace(network, widths=(network.widths[0], *a.hidden, network.widths[-1]))
     changes = {"activation": a.activation, "noise_std": a.noise_std}
     network = replace(network, **{k: v for k, v in changes.items() if v is not None})
-    names = ("replicas", "epochs", "snapshots", "optimiser", "learning_rate", "batch_size", "train_fraction", "seed")
+    names = (
+        "replicas",
+        "epochs",
+        "snapshots",
+        "optimiser",
+        "learning_rate",
+        "batch_size",
+        "train_fraction",
+        "seed",
+        "loss",
+    )
     settings = chosen.settings(a.full, **{name: getattr(a, name) for name in names})
     settings["batch_size"] = settings["batch_size"] or None
     start = time.perf_counter()
     run = deepnets.train(network, task, out=a.out, **settings)
-    _print(_scores(run))
+    print_table(_scores(run))
     print(f"{run.n_replicas} replicas, {run.epochs[-1]} epochs, {time.perf_counter() - start:.1f} s; run in {a.out}")
     return 0
 
@@ -119,9 +136,7 @@ def _scores(run: Run) -> pd.DataFrame:
     import pandas as pd
 
     rows = np.unique(np.linspace(0, len(run.epochs) - 1, 8).astype(int))
-    columns = {
-        f"{name}_nats" if name.endswith("loss") else name: np.median(v[rows], axis=1) for name, v in run.scores.items()
-    }
+    columns = {run.score_name(name): np.median(v[rows], axis=1) for name, v in run.scores.items()}
     return pd.DataFrame({"epoch": run.epochs[rows], **columns})
 
 
@@ -135,24 +150,12 @@ def _ready(a: argparse.Namespace) -> tuple[Run, Path]:
 
 
 def _run_plane(a: argparse.Namespace) -> int:
-    import numpy as np
-
-    import deepnets
     from deepnets import plotting
 
     run, out = _ready(a)
     start = time.perf_counter()
-    noisy = run.network.noise_std > 0
-    saturating = run.network.activation in ("tanh", "erf")
-    estimator = None if noisy else deepnets.Binning(a.bins) if saturating else deepnets.RangeBinning(a.bins)
-    snapshots = None
-    if a.snapshots is not None:
-        snapshots = np.unique(np.linspace(0, len(run.epochs) - 1, a.snapshots).round().astype(int))
-    replicas = None if a.replicas is None else np.flatnonzero(run.failed < 0)[: a.replicas]
-    plane = deepnets.information_plane(
-        run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes, seed=a.seed
-    )
-    _print(plane.summary(a.units, a.epochs))
+    plane = estimated_plane(run, a)
+    print_table(plane.summary(a.units, a.epochs))
     violations = plane.processing_violations()
     print(f"\n{plane.method}; median and quartiles of {len(plane.replicas)} replicas")
     for text, count in plane.warnings.items():
@@ -161,11 +164,11 @@ def _run_plane(a: argparse.Namespace) -> int:
         pairs = ", ".join(f"{share:.0%} into {n}" for n, share in zip(plane.layers[1:], violations, strict=True))
         print(f"  estimates that rise from a layer to the next, as informations cannot: {pairs}")
     plane.save(out / "plane.npz")
-    _write(a, out, "plane", plane.to_frame(a.units), start, {"warnings": plane.warnings, **plane.settings})
-    _figure(out / "plane.png", lambda: plotting.plot_plane(plane, units=a.units).figure)
+    write_table(a, out, "plane", plane.to_frame(a.units), start, {"warnings": plane.warnings, **plane.settings})
+    write_figure(out / "plane.png", lambda: plotting.plot_plane(plane, units=a.units).figure)
     epochs = [0, 400, int(plane.epochs[-1])]
-    _figure(out / "snapshots.png", lambda: plotting.plot_snapshots(plane, epochs, a.units))
-    _figure(out / "epochs.png", lambda: plotting.plot_against_epochs(plane, a.units))
+    write_figure(out / "snapshots.png", lambda: plotting.plot_snapshots(plane, epochs, a.units))
+    write_figure(out / "epochs.png", lambda: plotting.plot_against_epochs(plane, a.units))
     print(f"written: {out}/plane.npz .csv .json .png, snapshots.png, epochs.png")
     return 0
 
@@ -186,13 +189,13 @@ def _run_gradients(a: argparse.Namespace) -> int:
     table = pd.DataFrame(
         {"weights": phases.layers, "transition_epoch": median, "low_95%": low, "high_95%": high, **columns}
     )
-    _print(table)
+    print_table(table)
     print(
         f"medians over {run.n_replicas} replicas, batches of {phases.batch_size}; the interval is a bootstrap over replicas"
     )
     phases.save(out / "gradients.npz")
-    _write(a, out, "gradients", phases.to_frame(), start, {"run": run.settings, "batch_size": phases.batch_size})
-    _figure(out / "gradients.png", lambda: plot_gradient_phases(phases, a.seed))
+    write_table(a, out, "gradients", phases.to_frame(), start, {"run": run.settings, "batch_size": phases.batch_size})
+    write_figure(out / "gradients.png", lambda: plot_gradient_phases(phases, a.seed))
     print(f"written: {out}/gradients.npz .csv .json .png")
     return 0
 
@@ -225,45 +228,19 @@ def _run_layers(a: argparse.Namespace) -> int:
     table = pd.DataFrame({"layer": names, "beta": [f.beta for f in own]})
     for name, fits in (("residual", own), ("residual_shared_beta", shared), ("residual_random", random)):
         table[f"{name}_{a.units}"] = to_units(np.array([f.residual for f in fits]), a.units)
-    _print(table)
+    print_table(table)
     print(
         f"epoch {run.epochs[last]}, replica {a.replica}; shared β = {shared[0].beta:.4g}; labels of sharpness γ = {a.gamma:g}"
     )
     curve = dualib.information_curve(dualib.IB(joint))
-    _write(a, out, "layers", table, start, {"run": run.settings, "gamma": a.gamma, "bins": a.bins})
-    _figure(
+    write_table(a, out, "layers", table, start, {"run": run.settings, "gamma": a.gamma, "bins": a.bins})
+    write_figure(
         out / "bottleneck.png",
         lambda: plotting_layers.plot_layers_against_bottleneck(own, names, curve, random, units=a.units).figure,
     )
-    _figure(out / "separation.png", lambda: plotting_layers.plot_label_separation(layers, run.task.y, names))
+    write_figure(out / "separation.png", lambda: plotting_layers.plot_label_separation(layers, run.task.y, names))
     print(f"written: {out}/layers.csv .json, bottleneck.png, separation.png")
     return 0
-
-
-def _print(frame: pd.DataFrame) -> None:
-    print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-
-
-def _write(a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any) -> None:
-    from dualib import _io
-
-    with _io.atomic_path(out / f"{stem}.csv") as temporary:
-        frame.to_csv(temporary, index=False)
-    command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
-    units = {
-        name: name.rsplit("_", 1)[-1]
-        for name in frame.columns
-        if name.rsplit("_", 1)[-1] in ("nats", "bits", "patterns")
-    }
-    record = _io.metadata(settings, units, time.perf_counter() - start, command=command)
-    _io.write_json(out / f"{stem}.json", record)
-
-
-def _figure(path: Path, draw: Callable[[], Any]) -> None:
-    from dualib._io import atomic_path
-
-    with atomic_path(path) as temporary:
-        draw().savefig(temporary, dpi=150)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Plan:
     snapshots: tuple[int, ...]
     seed: int
     orthonormality: float
+    loss: str = "cross-entropy"
 
     @property
     def n_train(self) -> int:
@@ -56,7 +57,13 @@ class Plan:
             "snapshots": list(self.snapshots),
             "seed": self.seed,
             "orthonormality": self.orthonormality,
+            "loss": self.loss,
         }
+
+
+def trained_on(task: Task, loss: str, dtype: str) -> np.ndarray:
+    """What outputs are compared with: labels (n,), or for squared error targets (n, k)."""
+    return task.y if loss == "cross-entropy" else task.regression_targets().astype(dtype)
 
 
 # --- random numbers: functions of (seed, replica, purpose, epoch) ---
@@ -100,11 +107,11 @@ class Machine:
 
         self.plan, self.train_patterns = plan, train_patterns
         network, task = plan.network, plan.task
-        self.steps = steps_of(network, plan.optimiser, plan.learning_rate, plan.orthonormality)
+        self.steps = steps_of(network, plan.optimiser, plan.learning_rate, plan.orthonormality, plan.loss)
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(plan.seed)))(jnp.arange(plan.replicas))
         self.keys = self._place(keys)
         self.x = jnp.asarray(task.x, network.dtype)
-        self.y = jnp.asarray(task.y)
+        self.y = jnp.asarray(trained_on(task, plan.loss, network.dtype))
         trained = np.zeros((plan.replicas, task.n), bool)
         np.put_along_axis(trained, train_patterns, True, axis=1)
         self.trained = self._place(trained)

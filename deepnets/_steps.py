@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=16)
-def steps_of(network: Network, optimiser: str, learning_rate: float, orthonormality: float) -> Steps:
+def steps_of(network: Network, optimiser: str, learning_rate: float, orthonormality: float, loss: str) -> Steps:
     """The steps of these settings; asked for again, they are compiled already."""
-    return Steps(network, _optimiser(optimiser, learning_rate), orthonormality)
+    return Steps(network, _optimiser(optimiser, learning_rate), orthonormality, loss)
 
 
 class Steps:
@@ -28,13 +28,18 @@ class Steps:
     epoch : (state, keys, x, y, patterns, weights, epoch) → the state after it, and its gradients' moments.
     scores : (vectors, trained, x, y) → loss and accuracy on training and test patterns, (R,) each.
     params : vectors → the parameters of all replicas, layer by layer.
+
+    By squared error, y are targets (n, k), by cross-entropy labels (n,).
     """
 
-    def __init__(self, network: Network, optimiser: optax.GradientTransformation, orthonormality: float) -> None:
+    def __init__(
+        self, network: Network, optimiser: optax.GradientTransformation, orthonormality: float, loss: str
+    ) -> None:
         import jax
         from jax.flatten_util import ravel_pytree
 
         self._network, self._optimiser, self._orthonormality = network, optimiser, orthonormality
+        self._losses = LOSSES[loss]
         shapes = jax.eval_shape(network.init, jax.random.key(0))
         self._unravel = ravel_pytree(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes))[1]
         self.start = jax.jit(self._start)
@@ -86,7 +91,7 @@ class Steps:
 
         def loss(at: Any) -> Any:
             outputs = network.columns(self._unravel(at), x[chosen].T, noise, drop)[-1]
-            return (cross_entropies(outputs, y[chosen]) * weight).sum()
+            return (self._losses(outputs, y[chosen]) * weight).sum()
 
         value, gradient = jax.value_and_grad(loss)(vector)
         update, inner = self._optimiser.update(gradient, inner, vector)
@@ -116,7 +121,7 @@ class Steps:
         import jax.numpy as jnp
 
         outputs = self._network.columns(self._unravel(vector), x.T)[-1]
-        loss, right = cross_entropies(outputs, y), (outputs.argmax(axis=0) == y).astype(outputs.dtype)
+        loss, right = self._losses(outputs, y), hits(outputs, y).astype(outputs.dtype)
         values = [
             jnp.where(where, value, 0).sum() / where.sum()  # 0/0, NaN, without test patterns
             for where in (trained, ~trained)
@@ -132,6 +137,24 @@ def cross_entropies(outputs: Any, y: Any) -> Any:
     import jax.numpy as jnp
 
     return jax.nn.logsumexp(outputs, axis=0) - jnp.take_along_axis(outputs, y[None], axis=0)[0]
+
+
+def squared_errors(outputs: Any, y: Any) -> Any:
+    """Squared difference of each column of outputs (k, n) from its target, of targets (n, k): means over k, shape (n,)."""
+    return ((outputs.T - y) ** 2).mean(axis=1)
+
+
+def hits(outputs: Any, y: Any) -> Any:
+    """Whether the class of each column of outputs (k, n) is that of its label (n,) or target (n, k): shape (n,)."""
+    if y.ndim == 1:
+        return outputs.argmax(axis=0) == y
+    if y.shape[1] == 1:
+        return (outputs[0] > 0) == (y[:, 0] > 0)
+    return outputs.argmax(axis=0) == y.argmax(axis=1)
+
+
+LOSSES = {"cross-entropy": cross_entropies, "mse": squared_errors}
+"""What is minimised, by its name in :func:`deepnets.train`."""
 
 
 def _optimiser(name: str, learning_rate: float) -> optax.GradientTransformation:

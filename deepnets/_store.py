@@ -60,7 +60,8 @@ class Store:
         """What the run was begun with."""
         if not self.exists:
             raise ValueError(f"{self.path} holds no run: it has no settings.json")
-        return json.loads((self.path / "settings.json").read_text(encoding="utf-8"))["settings"]
+        read = json.loads((self.path / "settings.json").read_text(encoding="utf-8"))["settings"]
+        return {"loss": "cross-entropy", **read}  # which runs from before there was a choice do not name
 
     def split(self) -> dict[str, np.ndarray]:
         """The arrays that :meth:`begin` was given."""

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets._steps import cross_entropies
+from deepnets._machine import trained_on
+from deepnets._steps import LOSSES
 from deepnets.networks import Network
 from deepnets.runs import EPOCH_GRADIENTS, Run
 from dualib import _io
@@ -176,13 +177,14 @@ def gradient_phases(
     rng = np.random.default_rng(seed)
     order = np.stack([rng.permutation(row) for row in run.train_patterns])[:, : count * size]
     batches = order.reshape(run.n_replicas, count, size).astype(np.int32)
-    gradients = _batch_gradients(run.network)
+    gradients = _batch_gradients(run.network, run.loss)
+    wanted = trained_on(run.task, run.loss, run.network.dtype)
     shape = (run.n_replicas, len(run.epochs), layers)
     square_mean, trace, norm = np.empty(shape), np.empty(shape), np.empty(shape)
     with _io.progress_bar(len(run.epochs), "gradients", progress) as done:
         for s in range(len(run.epochs)):
             params = run.parameters(s)
-            found = gradients(params, run.task.x, run.task.y, run.train_patterns, batches, seed + s)
+            found = gradients(params, run.task.x, wanted, run.train_patterns, batches, seed + s)
             square_mean[:, s], trace[:, s] = (np.asarray(v, np.float64) for v in found)
             norm[:, s] = np.stack([np.linalg.norm(layer["w"], axis=(1, 2)) for layer in params], axis=1)
             done(1)
@@ -199,13 +201,13 @@ def _as_trained(run: Run, size: int, names: tuple[str, ...]) -> GradientPhases:
 
 
 @lru_cache(maxsize=8)
-def _batch_gradients(network: Network) -> Any:
+def _batch_gradients(network: Network, loss_name: str) -> Any:
     """‖ḡ‖² of all patterns, and tr Cov of the minibatch gradients, of each layer's weights: shape (R, L) each."""
     import jax
     import jax.numpy as jnp
 
     def loss(params: Any, x: Any, y: Any, key: Any) -> Any:
-        return cross_entropies(network.columns(params, x.T, key)[-1], y).mean()
+        return LOSSES[loss_name](network.columns(params, x.T, key)[-1], y).mean()
 
     def of_replica(params: Any, x: Any, y: Any, patterns: Any, batches: Any, key: Any) -> Any:
         def one(chosen: Any, noise: Any) -> Any:

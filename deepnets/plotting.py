@@ -81,28 +81,42 @@ def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9
 
 
 def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits") -> Figure:
-    """Layer paths of several experiments side by side, on common axes: label → plane."""
+    """Layer paths of several experiments in a column of 3.4 inches, two a row, on common axes: label → plane."""
     if not planes:
         raise ValueError("give at least one plane")
-    figure, axes = _panels(len(planes))
+    from matplotlib.figure import Figure
+
+    columns = min(len(planes), 2)
+    rows = -(-len(planes) // columns)
+    figure = Figure(figsize=(3.4, 0.9 + (2.6 if columns == 1 else 1.6) * rows), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     end = max(int(plane.epochs[-1]) for plane in planes.values())
-    for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=True)):
+    named: dict[str, Any] = {}
+    marker_of: dict[str, str] = {}
+    for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
         x, y = _medians(plane, units)
         colours, mappable = _epoch_colours(plane.epochs, "cividis", end)
         for j, layer in enumerate(plane.layers):
-            marker = MARKERS[j % len(MARKERS)]
-            ax.plot(x[:, j], y[:, j], color="0.8", linewidth=0.6, zorder=1)
-            ax.scatter(x[:, j], y[:, j], c=colours, s=12, marker=marker, linewidths=0, zorder=2)
-            if i == len(planes) - 1:
-                ax.scatter([], [], color="0.3", s=12, marker=marker, label=layer)
-        ax.set_title(label, fontsize=9)
-        ax.set_xlim(0, 1.05 * to_units(plane.entropy_x, units))
-        ax.set_ylim(-0.02, 1.06 * to_units(plane.information_xy, units))
-        _label_plane(ax, units)
-        if i:
-            ax.set_ylabel("")
-    axes[-1].legend(title="layer", fontsize=6, title_fontsize=6, loc="lower right")
-    figure.colorbar(mappable, ax=list(axes), label="epoch")
+            if layer not in marker_of:  # by name: the outputs of a deep and a shallow network are alike
+                marker_of[layer] = MARKERS[len(marker_of) % len(MARKERS)]
+                named[layer] = ax.scatter([], [], color="0.3", s=10, marker=marker_of[layer])
+            ax.plot(x[:, j], y[:, j], color="0.7", linewidth=0.6, zorder=1)
+            ax.scatter(x[:, j], y[:, j], c=colours, s=8, marker=marker_of[layer], linewidths=0, zorder=2)
+        ax.set_title(label, fontsize=8)
+        ax.tick_params(labelsize=7, labelbottom=i + columns >= len(planes))
+        if i + columns >= len(planes):
+            ax.set_xlabel(f"I(X;T)  [{units}]", fontsize=7)
+        if i % columns == 0:
+            ax.set_ylabel(f"I(T;Y)  [{units}]", fontsize=7)
+    axes[0].set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes.values()))
+    axes[0].set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes.values()))
+    for ax in axes[len(planes) :]:
+        ax.set_visible(False)
+    bar = figure.colorbar(mappable, ax=list(axes), location="bottom", aspect=40)
+    bar.set_label("epoch", fontsize=7)
+    bar.ax.tick_params(labelsize=7)
+    figure.legend(named.values(), named, title="layer (units)", fontsize=7, title_fontsize=7, ncols=min(len(named), 4),
+                  loc="outside upper center", frameon=False, columnspacing=1.0, handletextpad=0.2)  # fmt: skip
     return figure
 
 
@@ -120,7 +134,8 @@ def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figur
     axes[0].axhline(to_units(plane.entropy_x, units), color="0.4", linestyle=":", linewidth=1)
     axes[1].axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1)
     axes[1].legend(title="layer", fontsize=7, title_fontsize=7, loc="lower right")
-    figure.suptitle(f"{plane.method}; median and quartiles of {len(plane.replicas)} replicas", fontsize=8)
+    said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas"))
+    figure.suptitle(said, fontsize=8)
     return figure
 
 

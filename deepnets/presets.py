@@ -26,14 +26,12 @@ class Preset:
     network : Network.
     training : arguments of :func:`deepnets.train`.
     quick : the arguments that differ in a quick run.
-    plane : arguments of :func:`deepnets.information_plane`, and "snapshots" as a number of them to estimate at.
     """
 
     paper: str
     network: Network
     training: dict[str, Any]
     quick: dict[str, Any] = field(default_factory=dict)
-    plane: dict[str, Any] = field(default_factory=dict)
 
     def task(self) -> Task:
         """The icosahedral task, without label noise: that of all three papers."""
@@ -59,14 +57,13 @@ PRESETS = {
     # The critics' network on the same task: units that do not saturate, everything else alike.
     "saxe2018": replace(_SZT, paper="[saxe2018]_ figure 1", network=Network(WIDTHS, "relu")),
     # Noise at every hidden layer; σ = 0.01 is within the paper's 0.005 to 0.1. Deeper layers cost a pass over all pairs
-    # of passes, hence few snapshots and replicas in the plane.
+    # of passes, hence few replicas and snapshots.
     "goldfeld2019": replace(
         _SZT,
         paper="[goldfeld2019]_ section 5",
         network=Network(WIDTHS, noise_std=0.01),
         training={**_SZT.training, "replicas": 8, "snapshots": 40},
         quick={"replicas": 3, "epochs": 1_000, "snapshots": 12},
-        plane={"passes": 4, "snapshots": 12, "replicas": 3},
     ),
 }
 

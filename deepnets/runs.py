@@ -32,7 +32,7 @@ class Run:
     epochs : array, shape (S,): the snapshots' epochs; epoch 0 is before training.
     params : one {"w": (S, R, in, out), "b": (S, R, out)} a layer.
     scores : "train_loss", "train_accuracy", "test_loss", "test_accuracy" → array (S, R); losses are mean cross-entropies in
-        nats; NaN where there are no test patterns.
+        nats, or mean squared errors of a run trained by them; NaN where there are no test patterns.
     train_patterns : array, shape (R, n_train): the patterns each replica was trained on.
     failed : array, shape (R,): the epoch in which a replica's loss was no longer finite, -1 where it stayed so.
     epoch_gradients : of the minibatch gradients g_b that the epoch before a snapshot was trained with, batches weighted by
@@ -59,6 +59,11 @@ class Run:
         return len(self.train_patterns)
 
     @property
+    def loss(self) -> str:
+        """What was minimised: "cross-entropy" or "mse"."""
+        return str(self.settings.get("loss", "cross-entropy"))
+
+    @property
     def accuracy(self) -> FloatArray:
         """Accuracy on the test patterns, or on the training patterns where all are trained on: shape (S, R)."""
         test = self.scores["test_accuracy"]
@@ -70,7 +75,8 @@ class Run:
         return [{name: layer[name][snapshot][chosen] for name in ("w", "b")} for layer in self.params]
 
     def activations(self, snapshot: int, replica: int, seed: int | None = None) -> list[np.ndarray]:
-        """Activations of all patterns at a snapshot: the hidden layers', and the softmax of the outputs.
+        """Activations of all patterns at a snapshot: the hidden layers', and the softmax of the outputs (the
+        outputs themselves of a run trained by squared error).
 
         Parameters
         ----------
@@ -83,7 +89,9 @@ class Run:
         list of arrays, shapes (n, width), of the network's precision.
         """
         key = None if seed is None else _key(seed)
-        layers = _activations(self.network)(self.parameters(snapshot, replica), self.task.x, key)
+        layers = _activations(self.network, self.loss == "cross-entropy")(
+            self.parameters(snapshot, replica), self.task.x, key
+        )
         return [np.asarray(layer) for layer in layers]
 
     def passes(self, snapshot: int, replica: int, count: int, seed: int) -> list[np.ndarray]:
@@ -103,7 +111,11 @@ class Run:
         s, r = np.indices((len(self.epochs), self.n_replicas)).reshape(2, -1)
         return pd.DataFrame(
             {"epoch": self.epochs[s], "replica": r, **{n: v.ravel() for n, v in self.scores.items()}}
-        ).rename(columns={name: f"{name}_nats" for name in SCORES if name.endswith("loss")})
+        ).rename(columns={name: self.score_name(name) for name in SCORES})
+
+    def score_name(self, name: str) -> str:
+        """The name of a column of ``scores``, with the unit of a cross-entropy."""
+        return f"{name}_nats" if name.endswith("loss") and self.loss == "cross-entropy" else name
 
     @classmethod
     def load(cls, path: str | Path, task: Task | None = None) -> Run:
@@ -155,13 +167,14 @@ def _key(seed: int) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _activations(network: Network) -> Any:
+def _activations(network: Network, softmax: bool) -> Any:
     import jax
     import jax.numpy as jnp
 
     def run(params: Any, x: Any, key: Any) -> list[Any]:
         columns = network.columns(params, jnp.asarray(x, network.dtype).T, key)
-        return [*(t.T for t in columns[:-1]), jax.nn.softmax(columns[-1].T, axis=-1)]
+        outputs = columns[-1].T
+        return [*(t.T for t in columns[:-1]), jax.nn.softmax(outputs, axis=-1) if softmax else outputs]
 
     return jax.jit(run)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, ndtr
 
 from dualib import Joint
 from dualib.examples import _icosahedron_score
@@ -32,12 +32,14 @@ class Task:
     p_x : array, shape (n,): weights of the patterns, summing to 1; by default all equal.
     symmetry_classes : array, shape (n,), or None: patterns with the same number go over into one another by a symmetry
         of the task.
+    targets : array, shape (n, 1) or (n, k), or None: what outputs are compared with in training by squared error; by default
+        one-hot labels. The class of a target, by :func:`classes_of`, is its label.
     settings : what it was made from.
 
     Raises
     ------
     ValueError: shapes that do not match (both are printed), entries that are not finite, labels outside 0..k-1 or
-        impossible under p_y_given_x, rows that do not sum to 1.
+        impossible under p_y_given_x, rows that do not sum to 1, targets whose classes are not the labels.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Task:
     p_x: FloatArray = field(default_factory=lambda: np.empty(0))
     symmetry_classes: IntArray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    targets: FloatArray | None = None
 
     def __post_init__(self) -> None:
         x = np.array(self.x, dtype=np.float64)
@@ -77,6 +80,8 @@ class Task:
             if classes.shape != (n,):
                 raise ValueError(f"symmetry_classes has shape {classes.shape}, but there are {n} patterns")
             arrays["symmetry_classes"] = classes
+        if self.targets is not None:
+            arrays["targets"] = _checked_targets(self.targets, labels, rows.shape[1])
         for name, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -92,17 +97,48 @@ class Task:
         """The number k of classes."""
         return self.p_y_given_x.shape[1]
 
+    def regression_targets(self) -> FloatArray:
+        """What outputs are compared with in training by squared error: ``targets``, or one-hot labels."""
+        return one_hot(self.y, self.n_classes) if self.targets is None else self.targets
+
     @cached_property
     def joint(self) -> Joint:
         """The law p(x, y) of pattern and label; ``joint.merge_equal_rows()`` is as informative and much smaller."""
         return Joint.from_conditional(self.p_x, self.p_y_given_x)
 
     def digest(self) -> str:
-        """A hash of patterns, labels and law: equal for equal tasks."""
+        """A hash of patterns, labels, law and targets: equal for equal tasks."""
         content = hashlib.sha256()
-        for array in (self.x, self.y, self.p_y_given_x, self.p_x):
+        own = () if self.targets is None else (self.targets,)  # without targets, the hash of earlier versions
+        for array in (self.x, self.y, self.p_y_given_x, self.p_x, *own):
             content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return content.hexdigest()[:16]
+
+
+def classes_of(values: ArrayLike) -> IntArray:
+    """The class that targets or outputs, shape (n, 1) or (n, k), stand for: that of the largest; of a single one, 1 where it
+    is positive.
+    """
+    array = np.asarray(values)
+    return (array[:, 0] > 0 if array.shape[1] == 1 else array.argmax(axis=1)).astype(np.int64)
+
+
+def _checked_targets(targets: ArrayLike, labels: IntArray, n_classes: int) -> FloatArray:
+    array = np.array(targets, dtype=np.float64)
+    n = len(labels)
+    if array.ndim != 2 or len(array) != n or array.shape[1] not in ((1, 2) if n_classes == 2 else (n_classes,)):
+        wanted = f"({n}, 1) or ({n}, 2)" if n_classes == 2 else f"({n}, {n_classes})"
+        raise ValueError(f"targets have shape {array.shape}, but {n} patterns of {n_classes} classes ask for {wanted}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"targets have {np.count_nonzero(~np.isfinite(array))} entries that are not finite")
+    wrong = classes_of(array) != labels
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise ValueError(
+            f"{np.count_nonzero(wrong)} targets are of another class than their label, the first {array[i].tolist()} of "
+            f"y[{i}] = {labels[i]}: a target's class is that of its largest entry, of a single entry its sign"
+        )
+    return array
 
 
 def task_from_settings(settings: Mapping[str, Any]) -> Task:
@@ -112,7 +148,12 @@ def task_from_settings(settings: Mapping[str, Any]) -> Task:
     ------
     ValueError: settings of no task of this package.
     """
-    makers = {"icosahedral": icosahedral_task, "gaussian": gaussian_task, "digits": digits_task}
+    makers = {
+        "icosahedral": icosahedral_task,
+        "gaussian": gaussian_task,
+        "regression": regression_task,
+        "digits": digits_task,
+    }
     name = settings.get("task")
     if name not in makers:
         raise ValueError(f"these settings make no task of deepnets: {dict(settings)}; pass the task itself")
@@ -242,6 +283,41 @@ def gaussian_task(n: int = 4096, *, x_dim: int = 12, separation: float = 2.0, se
     rows = np.column_stack([expit(-log_odds), expit(log_odds)])
     settings = {"task": "gaussian", "n": n, "x_dim": x_dim, "separation": separation, "seed": seed}
     return Task("gaussian", x, y, rows, settings=settings)
+
+
+def regression_task(n: int = 4096, *, x_dim: int = 12, noise_std: float = 0.5, seed: int = 0) -> Task:
+    r"""Gaussian patterns with a linear target in noise, z = u·x + σε with x ~ N(0, I), ε ~ N(0, 1) and a unit vector u of random
+    direction. Its label is the target's sign, so that information is about
+
+    .. math:: y = 1[z > 0], \qquad p(y=1|x) = \Phi(u\cdot x/\sigma)
+
+    Networks of one output are trained on z by ``deepnets.train(..., loss="mse")``; no predictor's expected squared error is
+    below σ². The law is the empirical one of the patterns with this exact posterior.
+
+    Parameters
+    ----------
+    n : number of patterns, at least 2.
+    x_dim : dimension of x, at least 1.
+    noise_std : σ > 0.
+    seed : of u, the patterns and the noise.
+
+    Raises
+    ------
+    ValueError: a size or the noise is out of range.
+    """
+    if n < 2 or x_dim < 1:
+        raise ValueError(f"n = {n} must be at least 2, and x_dim = {x_dim} at least 1")
+    if not 0.0 < noise_std < np.inf:
+        raise ValueError(f"noise_std = {noise_std} must be positive and finite")
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal(x_dim)
+    direction /= np.linalg.norm(direction)
+    x = rng.standard_normal((n, x_dim))
+    mean = x @ direction
+    z = mean + noise_std * rng.standard_normal(n)
+    rows = np.column_stack([ndtr(-mean / noise_std), ndtr(mean / noise_std)])
+    settings = {"task": "regression", "n": n, "x_dim": x_dim, "noise_std": noise_std, "seed": seed}
+    return Task("regression", x, (z > 0).astype(np.int64), rows, settings=settings, targets=z[:, None])
 
 
 def digits_task(*, parity: bool = False) -> Task:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepnets._machine import ORDER, Machine, Observe, Plan, permutation, splits
+from deepnets._steps import LOSSES
 from deepnets._store import Store
 from deepnets.networks import Network
 from deepnets.runs import Run, assemble
@@ -53,11 +54,15 @@ def train(
     snapshots: int | Sequence[int] = 100,
     seed: int = 0,
     orthonormality: float = 0.0,
+    loss: str = "cross-entropy",
     observe: Observe | None = None,
     out: str | Path | None = None,
     progress: bool | None = None,
 ) -> Run:
-    r"""Train replicas of a network by minimising the mean cross-entropy of its softmax outputs.
+    r"""Train replicas of a network by minimising a mean loss over patterns.
+
+    .. math:: -\log \mathrm{softmax}(f(x))_y \quad \text{(cross-entropy, nats)}, \qquad
+              \frac1k \sum_{j=1}^k (f_j(x) - z_j)^2 \quad \text{(mse)}
 
     Parameters
     ----------
@@ -72,6 +77,9 @@ def train(
     seed : of everything random.
     orthonormality : α ≥ 0 of the step W ← W - α(WWᵀ - I)W after each update, which draws the hidden weights' rows (of
         W with one row a unit) towards orthonormality; 0 for none.
+    loss : "cross-entropy", of as many outputs as classes, or "mse", of as many as the task has targets z: one-hot labels
+        unless it says otherwise, see :class:`deepnets.Task`. By squared error, accuracy is the share of outputs of their
+        target's class, which for a single target is its sign, and the last layer of a plane are the outputs, not their softmax.
     observe : called at each snapshot with (epoch, parameters of all replicas); the arrays it returns are kept in
         ``Run.observed`` under their names: early estimates, as training goes.
     out : a directory. An interrupted training is taken up where it was left, to the same bits, by the same call; a
@@ -98,7 +106,7 @@ def train(
     """
     plan = _checked(
         network, task, replicas, epochs, optimiser, learning_rate, batch_size, train_fraction, snapshots, seed,
-        orthonormality,
+        orthonormality, loss,
     )  # fmt: skip
     split = {"train_patterns": splits(plan)}
     memory: dict[int, Any] = {-1: split}
@@ -119,11 +127,16 @@ def train(
 def _checked(
     network: Network, task: Task, replicas: int, epochs: int, optimiser: str, learning_rate: float,
     batch_size: int | None, train_fraction: float, snapshots: int | Sequence[int], seed: int, orthonormality: float,
+    loss: str,
 ) -> Plan:  # fmt: skip
-    if network.widths[0] != task.x.shape[1] or network.widths[-1] != task.n_classes:
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSSES)}")
+    squared = loss == "mse"
+    n_outputs = task.regression_targets().shape[1] if squared else task.n_classes
+    if network.widths[0] != task.x.shape[1] or network.widths[-1] != n_outputs:
         raise ValueError(
-            f"a network of widths {network.widths} does not fit patterns of shape {task.x.shape} with {task.n_classes} "
-            f"classes: it must begin with {task.x.shape[1]} and end with {task.n_classes}"
+            f"a network of widths {network.widths} does not fit patterns of shape {task.x.shape} with {n_outputs} "
+            f"{'targets' if squared else 'classes'}: it must begin with {task.x.shape[1]} and end with {n_outputs}"
         )
     for name, value in (("replicas", replicas), ("epochs", epochs)):
         if int(value) != value or value < 1:
@@ -152,7 +165,7 @@ def _checked(
             raise ValueError(f"snapshots must lie between epoch 0 and {epochs}, got {chosen[0]} to {chosen[-1]}")
     return Plan(
         network, task, int(replicas), int(epochs), optimiser, float(learning_rate), batch_size, float(train_fraction),
-        chosen, int(seed), float(orthonormality),
+        chosen, int(seed), float(orthonormality), loss,
     )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ class Estimator(Protocol):
 @dataclass(frozen=True)
 class RangeBinning:
     """Binning between the least and the largest activation of the hidden layers over a replica's whole run, for units
-    that do not saturate ([saxe2018]_). The softmax outputs keep the edges of :class:`deepnets.Binning`.
+    that do not saturate ([saxe2018]_). The softmax outputs keep the edges of :class:`deepnets.Binning`;
+    outputs trained by squared error have those of their own range.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def information_plane(
     estimator : by default, for a deterministic network Binning(30) where its units saturate at ±1, else RangeBinning(30);
         for a noisy one SmoothedPlugin of its σ. A noisy network's first layer is estimated with the estimator, deeper
         ones with ConditionalPlugin; binning is of one noisy pass. Deterministic networks have the softmax outputs as
-        their last layer.
+        their last layer, those trained by squared error the outputs, binned by their range over the replica's run.
     replicas : which; by default all whose training stayed finite.
     snapshots : indices into ``run.epochs``; by default all.
     passes : noisy passes from every pattern, at least 2, for the deeper layers of a noisy network.
@@ -242,6 +243,16 @@ def _layer_estimates(
     rows, p_x, sigma = run.task.p_y_given_x, run.task.p_x, run.network.noise_std
     if isinstance(estimator, Binning | RangeBinning):
         edges: dict[int, Binning] = {}
+        output_edges: dict[int, Binning] = {}
+
+        def of_outputs(replica: int) -> Binning:
+            """The cells of the outputs: given, but by their range over the run where no softmax bounds them."""
+            if run.loss == "cross-entropy":
+                return estimator if isinstance(estimator, Binning) else Binning(estimator.bins)
+            if replica not in output_edges:
+                whole = [run.activations(int(s), replica)[-1] for s in times]
+                output_edges[replica] = Binning.from_range(*whole, bins=estimator.bins)
+            return output_edges[replica]
 
         def binned(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
             layers = run.activations(snapshot, replica, seed if sigma else None)
@@ -253,10 +264,9 @@ def _layer_estimates(
                     whole = [t for s in times for t in run.activations(int(s), replica)[:-1]]
                     edges[replica] = Binning.from_range(*whole, bins=estimator.bins)
                 hidden = edges[replica]
-            output = hidden if isinstance(estimator, Binning) else Binning(estimator.bins)
             last = len(run.network.widths) - 2
             return [
-                (hidden if k < last else output).layer(t, rows, p_x)  # type: ignore[union-attr]
+                (hidden if k < last else of_outputs(replica)).layer(t, rows, p_x)  # type: ignore[union-attr]
                 for k, t in enumerate(layers)
             ]
 

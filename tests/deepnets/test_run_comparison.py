@@ -1,0 +1,290 @@
+"""Several runs beside one another: the input-compression bound, bootstrap intervals, twins, clustering, figures, command."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import deepnets
+import ntkinfo
+from deepnets import plotting, plotting_runs
+from deepnets.__main__ import main
+from deepnets.estimators.clustering import clustering
+from deepnets.run_comparison import (
+    clustering_paths,
+    compare_runs,
+    input_compression_bound,
+    mean_interval,
+    twins,
+)
+
+LN2 = np.log(2)
+
+
+@pytest.fixture(scope="module")
+def directories(tmp_path_factory):
+    """A noisy network, its twin trained for longer, and a shallower ReLU network of fewer patterns."""
+    root = tmp_path_factory.mktemp("runs")
+    task = deepnets.gaussian_task(160, x_dim=3, seed=1)
+    net = deepnets.Network((3, 4, 3, 2), noise_std=0.2)
+    for name, network, more in (
+        ("noisy", net, {}),
+        ("twin", replace(net, noise_std=0.0), {"epochs": 12, "replicas": 4}),
+        ("relu", deepnets.Network((3, 5, 2), "relu"), {"train_fraction": 0.1, "batch_size": 8}),
+    ):
+        settings = {"epochs": 6, "replicas": 3, "batch_size": 32, "learning_rate": 0.02, "snapshots": 4, **more}
+        deepnets.train(network, task, out=root / name, progress=False, **settings)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(directories):
+    return {name: deepnets.Run.load(directories / name) for name in ("noisy", "twin", "relu")}
+
+
+@pytest.fixture(scope="module")
+def comparison(runs):
+    planes = {name: deepnets.information_plane(run, passes=2, progress=False) for name, run in runs.items()}
+    return compare_runs(runs, planes)
+
+
+# --- the bound ---
+
+
+def test_bound_is_one_where_the_information_is_that_of_twice_the_patterns():
+    for m in (1, 205, 3277):
+        assert input_compression_bound(np.log2(2 * m), m, "bits") == pytest.approx(1)
+    assert input_compression_bound(0.0, 50) == pytest.approx(0.1)
+
+
+def test_bound_grows_by_root_two_a_bit_and_falls_by_root_two_a_doubling_of_patterns():
+    bits = np.array([0.0, 1.0, 7.3])
+    bound = input_compression_bound(bits, 100, "bits")
+    np.testing.assert_allclose(input_compression_bound(bits + 1, 100, "bits"), np.sqrt(2) * bound)
+    np.testing.assert_allclose(input_compression_bound(bits, 200, "bits"), bound / np.sqrt(2))
+    np.testing.assert_allclose(input_compression_bound(bits * LN2, 100), bound)
+
+
+def test_bound_is_the_limit_of_ntkinfos_without_confidence():
+    for nats in (0.0, 2.5, 8.0):
+        with_confidence = ntkinfo.bounds.input_compression(nats, 300, delta=1 - 1e-12).value
+        assert input_compression_bound(nats, 300) == pytest.approx(with_confidence, rel=1e-9)
+        assert input_compression_bound(nats, 300) < ntkinfo.bounds.input_compression(nats, 300).value
+
+
+def test_bound_goes_over_to_infinity_without_a_warning():
+    assert np.isfinite(input_compression_bound(1200.0, 10, "bits"))
+    assert np.isinf(input_compression_bound(1e5, 10, "bits"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0, -0.1], 10), "1 informations are negative or NaN"),
+        ((np.nan, 10), "negative or NaN"),
+        ((1.0, 0), "n_train must be a whole number"),
+        ((1.0, 2.5), "n_train must be a whole number"),
+        ((1.0, 10, "bit"), "unknown units 'bit'"),
+    ],
+)
+def test_bad_input_of_the_bound_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        input_compression_bound(*arguments)
+
+
+# --- intervals ---
+
+
+def test_bootstrap_interval_is_the_normal_one_of_many_replicas():
+    values = np.random.default_rng(0).exponential(size=400)
+    mean, low, high = mean_interval(values, seed=1)
+    half = norm.ppf(0.975) * values.std() / np.sqrt(400)
+    assert mean == values.mean()
+    assert low == pytest.approx(mean - half, abs=0.15 * half)
+    assert high == pytest.approx(mean + half, abs=0.15 * half)
+    assert mean_interval(values, seed=1) == (mean, low, high)
+
+
+def test_bootstrap_interval_shifts_and_scales_with_the_values():
+    values = np.random.default_rng(2).normal(size=7)
+    np.testing.assert_allclose(mean_interval(3 * values + 1), 3 * np.array(mean_interval(values)) + 1)
+    assert mean_interval(np.full(5, 0.25)) == (0.25, 0.25, 0.25)
+
+
+def test_one_replica_has_no_interval():
+    mean, low, high = mean_interval([0.5])
+    assert (mean, np.isnan(low), np.isnan(high)) == (0.5, True, True)
+    with pytest.raises(ValueError, match=r"shape \(R,\)"):
+        mean_interval([])
+
+
+# --- comparison ---
+
+
+def test_comparison_holds_the_planes_last_values(runs, comparison):
+    table = comparison.to_frame("bits").set_index(["run", "quantity", "layer"])
+    plane = comparison.planes["twin"]
+    assert table.loc[("twin", "i_xt", "2 (3)"), "mean"] == pytest.approx(plane.input[:, -1, 1].mean() / LN2)
+    assert table.loc[("twin", "i_ty", "output (2)"), "mean"] == pytest.approx(plane.label[:, -1, 2].mean() / LN2)
+    scores = runs["relu"].scores
+    gap = scores["train_accuracy"][-1] - scores["test_accuracy"][-1]
+    assert table.loc[("relu", "accuracy_gap", ""), "mean"] == pytest.approx(gap.mean())
+    assert table.loc[("relu", "accuracy", ""), "mean"] == pytest.approx(scores["test_accuracy"][-1].mean())
+    assert comparison.n_train == {"noisy": 128, "twin": 128, "relu": 16}
+    bits = comparison.planes["relu"].input[:, -1, 0] / LN2
+    np.testing.assert_allclose(comparison.bound["relu"][:, -1], np.sqrt(2**bits / 32))
+    assert (comparison.bound["relu"] > 1).any() or bits.max() <= 5
+    assert ("noisy", "i_xt", "output (2)") not in table.index  # whose outputs are no layer of its plane
+
+
+def test_the_estimators_interval_is_kept_apart_from_the_replicas(comparison):
+    for value in comparison.final():
+        if value.run == "noisy" and value.quantity in ("i_xt", "bound"):
+            assert value.estimator_low < value.mean < value.estimator_high
+        elif value.run != "noisy":
+            assert value.estimator_low == value.mean == value.estimator_high
+    low, high = comparison.bound_range["noisy"]
+    assert (low <= comparison.bound["noisy"]).all()
+    assert (comparison.bound["noisy"] <= high).all()
+
+
+def test_numbers_without_unit_are_the_same_in_nats_and_bits(comparison):
+    nats, bits = comparison.to_frame("nats"), comparison.to_frame("bits")
+    informations = nats.unit == "nats"
+    assert set(bits.unit[informations]) == {"bits"}
+    np.testing.assert_allclose(bits["mean"][informations] * LN2, nats["mean"][informations])
+    np.testing.assert_array_equal(bits["mean"][~informations], nats["mean"][~informations])
+
+
+def test_a_gap_without_test_patterns_is_nan_and_is_not_drawn():
+    task = deepnets.gaussian_task(60, x_dim=3)
+    run = deepnets.train(deepnets.Network((3, 2, 2)), task, epochs=2, batch_size=None, train_fraction=1.0, snapshots=2)
+    found = compare_runs({"all": run}, {"all": deepnets.information_plane(run)})
+    assert np.isnan(found.gap["all"]).all()
+    assert [line for line in plotting_runs.plot_bound(found).lines if line.get_label() == "_"] == []
+
+
+def test_planes_of_other_runs_are_refused(runs, comparison):
+    with pytest.raises(ValueError, match="same labels"):
+        compare_runs(runs, {"noisy": comparison.planes["noisy"]})
+    with pytest.raises(ValueError, match="plane of 'relu' is of another run"):
+        compare_runs({"relu": runs["relu"]}, {"relu": comparison.planes["twin"]})
+
+
+# --- twins ---
+
+
+def test_twins_differ_in_the_noise_alone(runs):
+    assert twins(runs) == [("noisy", "twin")]
+    other = replace(runs["twin"], settings={**runs["twin"].settings, "learning_rate": 0.1})
+    assert twins({**runs, "twin": other}) == []
+
+
+def test_clustering_paths_are_clustering_of_each_layer_in_common_cells(runs):
+    pair = [runs["noisy"], runs["twin"]]
+    paths = clustering_paths(pair, replicas=[0, 2], epochs=[0, 6], progress=False)
+    count, low, high = paths[0].edges
+    assert paths[1].edges == paths[0].edges
+    run = runs["twin"]
+    assert list(paths[1].epochs) == [run.epochs[np.abs(run.epochs - e).argmin()] for e in (0, 6)]
+    t = run.activations(0, 2)[1]
+    expected = clustering(t, run.task.p_y_given_x, binning=deepnets.Binning(count, low, high))
+    assert paths[1].binned_entropy[1, 0, 1] == pytest.approx(expected.binned_entropy)
+    assert paths[1].within[1, 0, 1] == pytest.approx(expected.within_mean)
+    assert len(paths[0].to_frame()) == 2 * 2 * 2
+    first = paths[0].within[:, 0, 0]  # the same start: noise alone pushes the noisy network's patterns apart
+    assert (first > paths[1].within[:, 0, 0]).all()
+
+
+def test_bad_input_of_clustering_paths_is_named(runs):
+    with pytest.raises(ValueError, match="at least one"):
+        clustering_paths([], replicas=[0], epochs=[0])
+    with pytest.raises(ValueError, match=r"replicas \[3\]"):
+        clustering_paths([runs["noisy"], runs["twin"]], replicas=[3], epochs=[0])
+
+
+# --- figures ---
+
+
+def test_figures_draw_what_was_computed(runs, comparison):
+    figure = plotting_runs.plot_comparison(comparison, "bits")
+    values = {v.run: v for v in comparison.final() if v.quantity == "accuracy"}
+    drawn = [line for line in figure.axes[2].lines if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose([line.get_xdata()[0] for line in drawn], [values[name].mean for name in runs])
+    assert "[bits]" in figure.axes[0].get_xlabel()
+    ax = plotting_runs.plot_bound(comparison)
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["twin, m = 128"].get_ydata(), np.median(comparison.bound["twin"], axis=0))
+    assert any("vacuous" in text.get_text() for text in ax.texts)
+    paths = clustering_paths([runs["noisy"], runs["twin"]], replicas=[0], epochs=[0, 6])
+    planes = comparison.planes
+    figure = plotting_runs.plot_twins((planes["noisy"], planes["twin"]), (paths[0], paths[1]))
+    np.testing.assert_allclose(figure.axes[5].lines[1].get_ydata(), np.median(paths[1].within[:, :, 1], axis=0))
+    for drawn_figure in (figure, ax.figure):
+        assert drawn_figure.get_figwidth() == plotting_runs.COLUMN
+    with pytest.raises(ValueError, match="not of twins"):
+        plotting_runs.plot_twins((planes["noisy"], planes["relu"]), (paths[0], paths[1]))
+
+
+def test_planes_of_several_runs_have_a_marker_a_layer_name(comparison):
+    figure = plotting.plot_planes(comparison.planes)
+    names = [text.get_text() for text in figure.legends[0].texts]
+    assert names == ["1 (4)", "2 (3)", "output (2)", "1 (5)"]
+
+
+# --- the command ---
+
+
+def test_planes_command_writes_what_it_prints(directories, tmp_path, capsys):
+    paths = [str(directories / name) for name in ("noisy", "twin", "relu")]
+    labels = ["σ = 0.2", "without", "ReLU, 10 %"]
+    command = ["planes", *paths, "--out", str(tmp_path), "--passes", "2", "--label", *labels]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "estimated at 3 of 3 replicas" in said
+    assert "twins: σ = 0.2 (noisy) and without" in said
+    table = pd.read_csv(tmp_path / "runs.csv")
+    assert set(table.run) == set(labels)
+    record = json.loads((tmp_path / "runs.json").read_text())
+    assert [row["mean"] for row in record["rows"]] == pytest.approx(list(table["mean"]))
+    assert set(pd.read_csv(tmp_path / "twins_0.2.csv").run) == {"σ = 0.2", "without"}
+    for name in ("planes", "runs", "bound", "twins_0.2"):
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    for label, stem in zip(labels, ("0.2", "without", "ReLU_10"), strict=True):
+        plane = deepnets.InformationPlane.load(tmp_path / f"plane_{stem}.npz")
+        row = table[(table.run == label) & (table.quantity == "i_xt")].iloc[0]
+        k = plane.layers.index(row.layer)
+        assert row["mean"] == pytest.approx(plane.input[:, -1, k].mean() / LN2)
+
+
+def test_planes_that_are_there_are_read_and_others_estimated_again(directories, tmp_path, capsys):
+    command = ["planes", str(directories / "relu"), "--out", str(tmp_path)]
+    assert main(command) == 0
+    kept = tmp_path / "plane_relu.npz"
+    before = kept.stat().st_mtime_ns
+    assert main(command) == 0
+    assert kept.stat().st_mtime_ns == before
+    assert main([*command, "--replicas", "2"]) == 0
+    assert len(deepnets.InformationPlane.load(kept).replicas) == 2
+    assert main([*command, "--bins", "9", "--replicas", "2"]) == 0
+    assert "bins=9" in deepnets.InformationPlane.load(kept).settings["estimator"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--label", "a"], "1 labels for 2 runs"),
+        (["--label", "a", "a"], "labels must differ, got 'a'"),
+        (["--label", "a b", "a_b"], "labels as names of files must differ"),
+        (["--replicas", "-1"], "--replicas must be 0, for all, or a positive number"),
+    ],
+)
+def test_bad_input_of_the_command_is_one_line_and_status_2(directories, tmp_path, capsys, more, message):
+    paths = [str(directories / name) for name in ("twin", "relu")]
+    assert main(["planes", *paths, "--out", str(tmp_path), *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
