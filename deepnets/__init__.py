@@ -10,7 +10,14 @@ Values are in nats; units="bits" converts in tables, plots and on the command li
 from __future__ import annotations
 
 import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
-from deepnets.bottleneck_fit import BottleneckFit, fit_beta, fit_random_encoder, fit_shared_beta
+from deepnets.bottleneck_fit import (
+    BottleneckFit,
+    exact_curves,
+    excess_rate,
+    fit_beta,
+    fit_random_encoder,
+    fit_shared_beta,
+)
 from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
@@ -55,6 +62,8 @@ __all__ = [
     "compare_runs",
     "compare_with_infinite_width",
     "digits_task",
+    "exact_curves",
+    "excess_rate",
     "fit_beta",
     "fit_random_encoder",
     "fit_shared_beta",

@@ -205,7 +205,6 @@ def _run_layers(a: argparse.Namespace) -> int:
     import pandas as pd
 
     import deepnets
-    import dualib
     from deepnets import plotting_layers
     from dualib.measures import to_units
 
@@ -228,15 +227,18 @@ def _run_layers(a: argparse.Namespace) -> int:
     table = pd.DataFrame({"layer": names, "beta": [f.beta for f in own]})
     for name, fits in (("residual", own), ("residual_shared_beta", shared), ("residual_random", random)):
         table[f"{name}_{a.units}"] = to_units(np.array([f.residual for f in fits]), a.units)
+    curves = deepnets.exact_curves(joint)
+    for name, curve in zip(("ib", "dualib"), curves, strict=True):
+        excess = np.array([deepnets.excess_rate(f, curve) for f in own])
+        table[f"excess_rate_{name}_{a.units}"] = to_units(excess, a.units)
     print_table(table)
     print(
         f"epoch {run.epochs[last]}, replica {a.replica}; shared β = {shared[0].beta:.4g}; labels of sharpness γ = {a.gamma:g}"
     )
-    curve = dualib.information_curve(dualib.IB(joint))
     write_table(a, out, "layers", table, start, {"run": run.settings, "gamma": a.gamma, "bins": a.bins})
     write_figure(
         out / "bottleneck.png",
-        lambda: plotting_layers.plot_layers_against_bottleneck(own, names, curve, random, units=a.units).figure,
+        lambda: plotting_layers.plot_layers_against_bottleneck(own, names, curves, random, units=a.units).figure,
     )
     write_figure(out / "separation.png", lambda: plotting_layers.plot_label_separation(layers, run.task.y, names))
     print(f"written: {out}/layers.csv .json, bottleneck.png, separation.png")

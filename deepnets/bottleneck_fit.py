@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from dualib import Joint
+from dualib import IB, DualIB, InformationCurve, Joint, first_transition, information_curve
 from dualib.measures import FloatArray, entropy, mutual_information
 
 BETA_MAX = 1e4
@@ -166,3 +166,24 @@ def fit_random_encoder(codes: ArrayLike, joint: Joint, seed: int) -> BottleneckF
     For equally likely patterns the control has the layer's p(t), and its I(X;T).
     """
     return fit_beta(np.random.default_rng(seed).permutation(_checked(codes, joint)), joint)
+
+
+def exact_curves(joint: Joint, n_betas: int = 60) -> tuple[InformationCurve, InformationCurve]:
+    """The proven IB and dualIB curves of a task, each from its first transition to a thousand times that β.
+
+    The dual needs p(y|x) > 0; where labels are nearly certain its transitions lie at small β and its curve far below IB's.
+    """
+    found = []
+    for problem in (IB(joint), DualIB(joint)):
+        first = first_transition(problem).upper
+        found.append(information_curve(problem, np.geomspace(first / 1.5, 1e3 * first, n_betas)))
+    return found[0], found[1]
+
+
+def excess_rate(fit: BottleneckFit, curve: InformationCurve) -> float:
+    """I(X;T) of a layer less the least rate on a curve at the layer's I(T;Y), nats.
+
+    A layer of more relevance than the curve's largest computed point is compared with that point. Below zero only against
+    dualIB, whose curve is not the upper boundary of the information plane.
+    """
+    return fit.rate - curve.at_relevance(min(fit.relevance, float(curve.relevance.max()))).rate

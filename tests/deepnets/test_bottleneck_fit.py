@@ -6,7 +6,14 @@ from joints import random_joint
 from scipy.optimize import minimize_scalar
 
 import dualib
-from deepnets.bottleneck_fit import BETA_MAX, fit_beta, fit_random_encoder, fit_shared_beta
+from deepnets.bottleneck_fit import (
+    BETA_MAX,
+    exact_curves,
+    excess_rate,
+    fit_beta,
+    fit_random_encoder,
+    fit_shared_beta,
+)
 
 
 def brute_residual(codes, joint, beta):
@@ -85,3 +92,27 @@ def test_codes_of_another_length_are_refused_with_both_shapes():
         fit_beta([0, 1, 2], joint)
     with pytest.raises(ValueError, match="beta"):
         fit_beta(np.zeros(joint.n_x, int), joint, -1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_encoder_is_above_the_exact_ib_curve(seed):
+    rng = np.random.default_rng(seed)
+    joint = random_joint(rng, 9, 3)
+    ib, dual = exact_curves(joint)
+    assert ib.certified.all()
+    assert dual.certified.all()
+    for k in (2, 3, 9):
+        fit = fit_beta(rng.integers(0, k, 9), joint)
+        assert excess_rate(fit, ib) > -1e-6
+    rates = np.linspace(0, min(ib.rate.max(), dual.rate.max()), 20)
+    assert all(dual.at_rate(r).relevance <= ib.at_rate(r).relevance + 1e-4 for r in rates)
+
+
+def test_a_point_of_the_curve_has_no_excess():
+    """Two rows p(y|x): the encoder that tells them apart is the curve's end."""
+    joint = dualib.Joint.from_conditional(np.full(4, 0.25), [[0.9, 0.1]] * 2 + [[0.2, 0.8]] * 2)
+    ib, _ = exact_curves(joint)
+    fit = fit_beta(np.array([0, 0, 1, 1]), joint)
+    assert excess_rate(fit, ib) == pytest.approx(0.0, abs=1e-4)
+    fine = fit_beta(np.arange(4), joint)
+    assert excess_rate(fine, ib) == pytest.approx(np.log(2), abs=1e-4)
