@@ -30,6 +30,13 @@ def t_interval(values: ArrayLike, unit: str, confidence: float = 0.95) -> Measur
     return Measurement(mean, mean - half, mean + half, unit, len(x))
 
 
+def t_interval_of_some(name: str, values: ArrayLike, unit: str) -> dict[str, Measurement]:
+    """{name: Student's interval of the finite repetitions}, or {} where fewer than two are: the claim is then not measured."""
+    x = np.asarray(values, float).ravel()
+    x = x[np.isfinite(x)]
+    return {name: t_interval(x, unit)} if len(x) > 1 else {}
+
+
 def geometric_t_interval(values: ArrayLike, unit: str, confidence: float = 0.95) -> Measurement:
     """The geometric mean of positive repetitions with Student's interval of the logarithms; for ratios."""
     x = np.asarray(values, float).ravel()

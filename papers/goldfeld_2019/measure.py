@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from papers.frame import Measurement
-from papers.intervals import exact, t_interval
+from papers.intervals import exact, t_interval, t_interval_of_some
 
 NAMES = ("distance", "ratio", "scatter", "binned")  # the columns of clusters_noisy and clusters_twin
+UNSATURATED = 400  # epochs until which the twin's activations are far from where single precision rounds to 1
 FITTED = 20  # epochs after which correlations are taken: before, I(X;T) rises while the label is learned
 
 
@@ -19,14 +20,18 @@ def measure(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
 
 
 def _neuron(n: Mapping[str, Any]) -> dict[str, Measurement]:
-    """The exponent of the spread over samples; its error from the relative error 1/√(2 draws) of each spread."""
-    spread = n["estimates"].std(axis=1, ddof=1)
-    slope, covariance = np.polyfit(np.log(n["sizes"]), np.log(spread), 1, cov="unscaled")
-    draws = n["estimates"].shape[1]
-    error = 2 * float(np.sqrt(covariance[0, 0] / (2 * draws)))
+    """The exponent of the mean absolute error over the sample sizes, with a bootstrap interval over the draws."""
+    error, sizes = np.abs(n["estimates"] - n["truth_gaussian"]), np.log(n["sizes"])
+    draws, rng = error.shape[1], np.random.default_rng(0)
+
+    def slope(rows: np.ndarray) -> float:
+        return float(np.polyfit(sizes, np.log(rows.mean(axis=1)), 1)[0])
+
+    found = np.quantile([slope(error[:, rng.integers(draws, size=draws)]) for _ in range(500)], [0.025, 0.975])
     return {
         **{f"single_neuron_{i}": exact(v, "nats") for i, v in enumerate(n["truth"], 1)},
-        "error_exponent": Measurement(slope[0], slope[0] - error, slope[0] + error, "1", draws),
+        "error_exponent": Measurement(slope(error), float(found[0]), float(found[1]), "1", draws),
+        "error_at_the_largest_sample": t_interval(error[-1], "nats"),
         "monte_carlo_share": exact(float(n["share"].max()), "1"),
     }
 
@@ -35,19 +40,35 @@ def _flow(f: Mapping[str, Any]) -> dict[str, Measurement]:
     late = f["epochs"] >= FITTED
     deep, noisy, twin = f["deep"][:, late, 0], f["clusters_noisy"][:, late], f["clusters_twin"][:, late]
 
-    def correlation(a: np.ndarray, b: np.ndarray) -> Measurement:
-        """Over snapshots, one a replica."""
-        return t_interval([np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)], "1")
-
+    falling = [slice(int(x.argmax()), None) for x in deep]
+    found: dict[str, Measurement] = {}
+    for i, name in enumerate(NAMES):
+        found |= _correlation(f"noisy_with_{name}", deep, noisy[:, :, i])
+        found |= _correlation(f"falling_with_{name}", deep, noisy[:, :, i], falling)
+        if name != "binned":
+            found |= _correlation(f"binned_with_{name}", noisy[:, :, 3], noisy[:, :, i])
+            found |= _correlation(f"twin_binned_with_{name}", twin[:, :, 3], twin[:, :, i])
+    found |= _correlation("noisy_with_binned_twin", deep, twin[:, :, 3])
+    early = f["epochs"] <= UNSATURATED
     width = {name: f[name][:, -1, 2] - f[name][:, -1, 1] for name in ("first", "deep")}
     return {
-        "least_true_information": exact(float(f["distinct"].min()), "bits"),
+        "least_information_early": exact(float(f["distinct"][:, early].min()), "bits"),
+        "least_information_double": exact(float(f["distinct_double"].min()), "bits"),
+        "least_information_single": exact(float(f["distinct"].min()), "bits"),
+        "noisy_compression": t_interval(f["deep"][:, :, 0].max(axis=1) - f["deep"][:, -1, 0], "bits"),
         "upper_end_last_hidden": t_interval(f["deep"][:, -1, 2], "bits"),
         "interval_width_first": t_interval(width["first"], "bits"),
         "interval_width_last": t_interval(width["deep"], "bits"),
         "accuracy_difference": t_interval(f["accuracy"] - f["twin_accuracy"], "1"),
-        **{f"noisy_with_{name}": correlation(deep, noisy[:, :, i]) for i, name in enumerate(NAMES)},
-        **{f"binned_with_{name}": correlation(noisy[:, :, 3], noisy[:, :, i]) for i, name in enumerate(NAMES[:3])},
-        **{f"twin_binned_with_{name}": correlation(twin[:, :, 3], twin[:, :, i]) for i, name in enumerate(NAMES[:3])},
-        "noisy_with_binned_twin": correlation(deep, twin[:, :, 3]),
+        **found,
     }
+
+
+def _correlation(
+    name: str, a: np.ndarray, b: np.ndarray, parts: Sequence[slice] | None = None
+) -> dict[str, Measurement]:
+    """Over snapshots, one a replica, in those replicas that have at least four (in their part)."""
+    parts = [slice(None)] * len(a) if parts is None else parts
+    pairs = [(x[part], y[part]) for x, y, part in zip(a, b, parts, strict=True)]
+    values = [np.corrcoef(x, y)[0, 1] for x, y in pairs if len(x) > 3 and np.ptp(x) > 0 and np.ptp(y) > 0]
+    return t_interval_of_some(name, values, "1")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,7 @@ def neuron(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
         errors.append(values)
     return {
         "truth": np.array([information(w, b) for w, b in NEURONS]),
+        "truth_gaussian": _gaussian_information(),
         "weights": scan,
         "against_weight": np.array([[information(w, b * w) for w in scan] for b in (0.0, -2.0)]),
         "sizes": np.array(settings["sizes"]),
@@ -49,16 +52,24 @@ def neuron(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
     }
 
 
+def _gaussian_information(points: int = 4000) -> float:
+    """I(X;T) of tanh(X) + noise of std 0.1, X ~ N(0, 1) put on the middles of `points` equal shares: by quadrature, nats."""
+    shares = (np.arange(points) + 0.5) / points
+    x = np.array([NormalDist().inv_cdf(p) for p in shares])
+    return deepnets.Quadrature(0.1).layer(np.tanh(x)[:, None], np.eye(2)[np.zeros(points, int)]).input.value
+
+
 def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
     """The noisy network and its deterministic twin at some snapshots: informations in bits, distances, accuracies.
 
-    first, deep (R, S, 3): I(X;T) of the first and the last hidden layer, value, low, high; distinct (R, S, L): entropy of
-    the twin's activations as they are; clusters_noisy, clusters_twin (R, S, 4): of the last hidden layer, without its
+    first, deep (R, S, 3): I(X;T) of the first and the last hidden layer, value, low, high; distinct, distinct_double (R, S, L): entropy
+    of the twin's activations as they are, evaluated in single and in double precision; clusters_noisy, clusters_twin (R, S, 4): of the last hidden layer, without its
     noise, the columns of CLUSTERS.
     """
     sigma = settings["sigma"]
     noisy, twin = train(settings, seed, work, noise_std=sigma), train(settings, seed, work)
     chosen = np.unique(np.linspace(0, len(noisy.epochs) - 1, settings["estimated"]).round().astype(int))
+    double = replace(twin, network=replace(twin.network, dtype="float64"))
     rows = noisy.task.p_y_given_x
     found: dict[str, list[Any]] = {}
 
@@ -71,7 +82,7 @@ def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
         snapshot = int(chosen[index])
         clean, layers = noisy.activations(snapshot, replica), twin.activations(snapshot, replica)
         centres = noisy.passes(snapshot, replica, settings["passes"], seed + snapshot)[-1]
-        first = deepnets.PairwiseBounds(sigma).layer(clean[0], rows).input
+        first = deepnets.SmoothedPlugin(sigma).layer(clean[0], rows, seed=seed + snapshot).input
         deep = deepnets.ConditionalPlugin(sigma).layer(centres, rows, seed=seed + snapshot).input
         keep(
             first=np.array([first.value, first.low, first.high]) * BITS,
@@ -79,6 +90,7 @@ def flow(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
             clusters_noisy=_clusters(clean[LAST], rows),
             clusters_twin=_clusters(layers[LAST], rows),
             distinct=[_distinct(t) * BITS for t in layers[:-1]],
+            distinct_double=[_distinct(t) * BITS for t in double.activations(snapshot, replica)[:-1]],
         )
     last = int(chosen[-1])
     return {
@@ -101,7 +113,7 @@ def _clusters(t: np.ndarray, rows: np.ndarray) -> list[float]:
 
 
 def _distinct(t: np.ndarray) -> float:
-    """Entropy of the activations as they are, in single precision: H(X) as long as no two patterns meet. Nats."""
+    """Entropy of the activations as they are: H(X) as long as no two patterns meet. Nats."""
     counts = np.unique(t, axis=0, return_counts=True)[1]
     return float(dualib.entropy(counts / counts.sum()))
 

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from papers.frame import Measurement
-from papers.intervals import bootstrap_std_interval, difference_interval, share_interval, t_interval
+from papers.intervals import (
+    bootstrap_std_interval,
+    difference_interval,
+    share_interval,
+    t_interval,
+    t_interval_of_some,
+)
 from papers.readings import BITS, compression, half_way_epoch, ordered_share, peak_epoch, pick
 
 OUTPUT, LAST_HIDDEN = -1, -2
@@ -51,7 +57,7 @@ def _plane(results: Mapping[str, Result], prefix: str) -> dict[str, Measurement]
         "peak_epoch_of_output": t_interval(peak_epoch(epochs, x[:, :, OUTPUT]), "epochs"),
         "end_of_output": t_interval(x[:, -1, OUTPUT], "bits"),
         "deeper_first": t_interval(_later(epochs, x, LAST_HIDDEN) - _later(epochs, x, OUTPUT), "log10"),
-        **_several("onset_ratio", _onset(m, epochs, x), "log10"),
+        **t_interval_of_some("onset_ratio", _onset(m, epochs, x), "log10"),
     }
 
 
@@ -148,11 +154,6 @@ def _batches(r: Result) -> dict[str, Measurement]:
     rows = [row for row in np.maximum(r["transition"], 1) if np.isfinite(row).all()]
     size = np.log(r["batch_size"])
     slopes = np.array([np.polyfit(size, np.log(row), 1)[0] for row in rows])
-    return _several("transition_against_batch", slopes, "1") | _several(
+    return t_interval_of_some("transition_against_batch", slopes, "1") | t_interval_of_some(
         "transition_step_against_batch", slopes - 1, "1"
     )
-
-
-def _several(name: str, values: np.ndarray, unit: str) -> dict[str, Measurement]:
-    """An interval if there are at least two values: a replica without a transition has none."""
-    return {name: t_interval(values, unit)} if len(values) > 1 else {}
