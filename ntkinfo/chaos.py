@@ -221,6 +221,7 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike, omega: Array
     return found.reshape(np.shape(tau))
 
 
+@quantity("exact", "d/dτ of parameter_kl_infinite_width", "infinite width, smooth activation", "derived here")
 def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike, omega: ArrayLike) -> FloatArray:
     r"""Time derivative of :func:`parameter_kl_infinite_width`, in nats per unit of τ.
 

@@ -135,8 +135,8 @@ def information_curve(
     x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
         points. The training points cost 2n³ operations a time.
     y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the column
-        parameter_kl_infinite_width (gradient flow of all layers without ridge only).
+    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the columns
+        parameter_kl_infinite_width and its rate (gradient flow of all layers without ridge only).
     entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
         covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or
         one-hot.
@@ -232,36 +232,31 @@ def _parameter_columns(
         "train_gibbs_nll", "nats", predictive.gibbs_nll, 0.5 * error + 0.5 * ensemble.n_outputs * np.log(2 * np.pi)
     )
     table.add("degrees_of_freedom", "", predictive.degrees_of_freedom, predictive.degrees_of_freedom(ensemble, times))
-    table.add(
-        "expected_optimism",
-        "",
-        predictive.expected_optimism,
-        predictive.expected_optimism(ensemble, times, label_noise),
-    )
-    for name, unit, function in (
-        ("parameter_kl", "nats", p.parameter_kl),
-        ("parameter_kl_published", "nats", p.parameter_kl_published),
-        ("parameter_distance_squared", "", p.parameter_distance_squared),
-        ("fisher_distance_squared", "", p.fisher_distance_squared),
-        ("fisher_action", "", p.fisher_action),
-        ("path_length_lower", "", p.path_length_lower),
-        ("path_length_upper", "", p.path_length_upper),
-        ("path_length_upper_modes", "", p.path_length_upper_modes),
+    optimism = predictive.expected_optimism(ensemble, times, label_noise)
+    table.add("expected_optimism", "", predictive.expected_optimism, optimism)
+    for unit, function in (
+        ("nats", p.parameter_kl),
+        ("nats", p.parameter_kl_published),
+        ("", p.parameter_distance_squared),
+        ("", p.fisher_distance_squared),
+        ("", p.fisher_action),
+        ("", p.path_length_lower),
+        ("", p.path_length_upper),
+        ("", p.path_length_upper_modes),
     ):
-        table.add(name, unit, function, function(ensemble, times))
+        table.add(function.__name__, unit, function, function(ensemble, times))
     if omega is not None:
-        value = chaos.parameter_kl_infinite_width(ensemble, times, omega)
-        table.add("parameter_kl_infinite_width", "nats", chaos.parameter_kl_infinite_width, value)
+        for unit, third in (
+            ("nats", chaos.parameter_kl_infinite_width),
+            ("nats/tau", chaos.parameter_kl_infinite_width_rate),
+        ):
+            table.add(third.__name__, unit, third, third(ensemble, times, omega))
     if isinstance(ensemble.learning_rule, p.GradientFlow):
         table.add("parameter_kl_rate", "nats/tau", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
     noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
     table.add("parameter_kl_weight_noise", "nats", p.parameter_kl_weight_noise, noisy)
-    table.add(
-        "i_theta_y_exact",
-        "nats",
-        p.parameter_label_information,
-        p.parameter_label_information(ensemble, times, label_noise),
-    )
+    labels = p.parameter_label_information(ensemble, times, label_noise)
+    table.add("i_theta_y_exact", "nats", p.parameter_label_information, labels)
     table.add("fisher_trace", "", p.fisher_trace, np.full(times.size, p.fisher_trace(ensemble)))
     if ensemble.n_test:
         table.add("fisher_trace_test", "", p.fisher_trace_test, np.full(times.size, p.fisher_trace_test(ensemble)))

@@ -80,11 +80,7 @@ def test_kernels_are_derivatives_in_the_correlation_of_the_parameters(activation
 
 _DERIVATIVES = {
     "sin": (np.sin, np.cos, lambda x: -np.sin(x)),
-    "tanh": (
-        np.tanh,
-        lambda x: 1 - np.tanh(x) ** 2,
-        lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2),
-    ),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2)),
 }
 
 
@@ -177,10 +173,7 @@ def test_activations_that_are_not_smooth_or_not_their_derivatives_are_refused():
         ntkinfo.smooth(lambda x: np.sin(np.asarray(x)))
     with pytest.raises(TypeError, match="float32"):
         ntkinfo.smooth([lambda x, f=f: f(x).astype(np.float32) for f in _DERIVATIVES["sin"]])
-    for kink in (
-        0.0,
-        0.4,
-    ):  # at 0 a symmetric grid integrates relu' without error
+    for kink in (0.0, 0.4):  # at 0 a symmetric grid integrates relu' without error
         relu = (lambda x, at=kink: np.maximum(x - at, 0), lambda x, at=kink: 1.0 * (x > at), np.zeros_like)
         with pytest.raises(ValueError, match="has a kink"):
             ntkinfo.chaos_kernels(X, activation=ntkinfo.smooth(relu))
@@ -287,12 +280,12 @@ def test_information_curve_has_the_column_where_a_third_kernel_is_given():
     found = ntkinfo.chaos_kernels(X, XT, **CASE)
     ensemble, taus = ntkinfo.Ensemble(found.kernels, Y), np.array([0.1, 1.5])
     curve = ntkinfo.information_curve(ensemble, taus, omega=found.omega)
-    np.testing.assert_array_equal(
-        curve["parameter_kl_infinite_width"], parameter_kl_infinite_width(ensemble, taus, found.omega)
-    )
+    columns = ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate")
+    for name in columns:
+        np.testing.assert_array_equal(curve[name], getattr(ntkinfo, name)(ensemble, taus, found.omega))
     assert "parameter_kl_infinite_width_bits" in curve.to_frame(units="bits")
     without = ntkinfo.information_curve(ensemble, taus)
-    assert set(curve.values) - set(without.values) == {"parameter_kl_infinite_width"}
+    assert set(curve.values) - set(without.values) == set(columns)
     with pytest.raises(ValueError, match="ridge"):
         ntkinfo.information_curve(ntkinfo.Ensemble(found.kernels, Y, ridge=0.1), taus, omega=found.omega)
 
