@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import chdtrc, ndtri
 
 import ntkinfo
 from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow, start_kernels
+from deepnets.gradient_flow import FlowNetwork, FlowSample, StartSample, gradient_flow, start_sample
+from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
 from dualib import _io
 from dualib.measures import FloatArray
 
@@ -30,30 +30,6 @@ LEVEL = 0.0027
 """Probability with which a quantity that agrees is said not to (three standard errors), shared among its times."""
 
 _BATCH_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class Exponent:
-    """A power of the width, value ∝ N^exponent, with its 95 % bootstrap interval over networks.
-
-    Attributes
-    ----------
-    name : of what.
-    expected : by theory.
-    exponent, low, high : fitted over the widths; NaN where there is nothing to fit (`note` says why).
-    """
-
-    name: str
-    expected: float
-    exponent: float
-    low: float
-    high: float
-    note: str = ""
-
-    @property
-    def compatible(self) -> bool:
-        """Whether the interval holds what theory expects."""
-        return self.low <= self.expected <= self.high
 
 
 @dataclass(frozen=True)
@@ -222,16 +198,17 @@ def compare_with_infinite_width(
         setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
     )
     rows: list[Row] = []
-    gaps: list[tuple[int, FloatArray, FloatArray]] = []
+    deviations: list[Deviations] = []
     counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
     with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as done:
         for net in nets:
             sample = flows.sample(net, counts[net.width], done)
             rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
-            kernels = flows.start_kernels(net, 10 * counts[net.width])
-            gaps.append((net.width, _outputs_gap(setting, sample, times), kernels - setting.ensemble.kernels.ntk))
+            mirrored = flows.sample(net, replicas, done, mirrored=True, name="mirrored")
+            start = flows.start(net, counts[net.width])
+            deviations.append(deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start))
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
-    exponents = _exponents(gaps, hidden_layers, seed)
+    exponents = width_exponents(deviations, hidden_layers, seed)
     return Comparison(tuple(rows), step_errors, exponents, settings)
 
 
@@ -266,17 +243,16 @@ class _Flows:
             yield first, min(size, replicas - first)
 
     def work(self, counts: Sequence[int], replicas: int) -> int:
-        """Networks to train: all, some of each width with other labels, and some of the narrowest with half the step."""
-        return sum(counts) + (len(counts) + 1) * _some(replicas)
+        """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
+        return sum(counts) + len(counts) * replicas + (len(counts) + 1) * _some(replicas)
 
-    def start_kernels(self, net: FlowNetwork, count: int) -> FloatArray:
-        """Kernels of more networks at their start: their bias is smaller than that of anything trained."""
-        x = self.x[: self.setting.n]
-        parts = [start_kernels(net, x, replicas=n, seed=self.seed, first=i) for i, n in self.batches(net, count)]
-        return np.concatenate(parts)
+    def start(self, net: FlowNetwork, count: int) -> StartSample:
+        """More networks at their start: they cost little."""
+        parts = [start_sample(net, self.x, replicas=n, seed=self.seed, first=i) for i, n in self.batches(net, count)]
+        return StartSample.concatenate(parts)
 
     def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
-               name: str = "flow") -> FlowSample:  # fmt: skip
+               mirrored: bool = False, name: str = "flow") -> FlowSample:  # fmt: skip
         parts = []
         for first, count in self.batches(net, replicas):
             labels = self.y if y is None else y[first : first + count]
@@ -286,8 +262,9 @@ class _Flows:
                     parts.append(FlowSample(*(file[f.name] for f in fields(FlowSample))))
             else:
                 part = gradient_flow(
-                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first
-                )
+                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
+                    mirrored=mirrored,
+                )  # fmt: skip
                 if path is not None:
                     _io.write_npz(path, vars(part))
                 parts.append(part)
@@ -352,61 +329,3 @@ def _step_errors(
         for a, b in zip(*pair, strict=True)
         if np.isfinite(a.finite - b.finite) and a.quantity not in ("degrees_of_freedom", "expected_optimism")
     }
-
-
-def _outputs_gap(setting: Setting, sample: FlowSample, taus: tuple[float, ...]) -> FloatArray:
-    """z_τ of each network less what its own start would become at infinite width, at the last time, (R, points).
-
-    z_∞ = z_0 - Θ_x A (z_0 - Y) has the mean of the infinite ensemble exactly, so that the gap has the bias of the finite
-    networks as its mean, and none of the spread of z_0.
-    """
-    e, n = setting.ensemble, setting.n
-    spectrum, v = e.spectrum(taus[-1]), e.eigenvectors
-    train = (v * spectrum.fitted[0]) @ v.T
-    test = (e.test_modes[0] * spectrum.response[0]) @ v.T
-    error = sample.start[:, :n] - e.y_train[:, 0]
-    return sample.outputs[:, -1] - (sample.start - error @ np.concatenate([train, test]).T)
-
-
-def _exponents(
-    gaps: list[tuple[int, FloatArray, FloatArray]], depth: int, seed: int, draws: int = 300
-) -> tuple[Exponent, ...]:
-    widths = np.array([w for w, _, _ in gaps], float)
-    outputs, kernels = [g for _, g, _ in gaps], [k.reshape(len(k), -1) for _, _, k in gaps]
-    rng = np.random.default_rng(seed)
-
-    def bias(samples: list[FloatArray]) -> float:
-        means = np.stack([s.mean(axis=0) for s in samples])
-        errors = np.stack([s.std(axis=0, ddof=1) / np.sqrt(len(s)) for s in samples])
-        return bias_exponent(widths, means, errors)
-
-    def spread(samples: list[FloatArray]) -> float:
-        rms = [np.sqrt(s.var(axis=0, ddof=1).mean()) for s in samples]
-        return float(np.polyfit(np.log(widths), np.log(rms), 1)[0])
-
-    def interval(name: str, expected: float, statistic: Any, samples: list[FloatArray]) -> Exponent:
-        drawn = [statistic([s[rng.integers(len(s), size=len(s))] for s in samples]) for _ in range(draws)]
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return Exponent(name, expected, statistic(samples), float(low), float(high))
-
-    found = [interval("bias of the mean function", -1.0, bias, outputs)]
-    if depth == 1:
-        note = "with one hidden layer the mean kernel at the start has no bias: its units are independent"
-        found.append(Exponent("bias of the kernel at the start", -1.0, np.nan, np.nan, np.nan, note))
-    else:
-        found.append(interval("bias of the kernel at the start", -1.0, bias, kernels))
-    found.append(interval("fluctuation of one network's function", -0.5, spread, outputs))
-    found.append(interval("fluctuation of one network's kernel", -0.5, spread, kernels))
-    return tuple(found)
-
-
-def bias_exponent(widths: FloatArray, means: FloatArray, errors: FloatArray) -> float:
-    """The p at which B N^p, B a free vector, fits the mean deviations (widths, entries) best, in their standard errors."""
-    weight = 1 / np.maximum(errors, np.finfo(float).tiny) ** 2
-
-    def misfit(p: float) -> float:
-        power = (widths / widths[0])[:, None] ** p
-        vector = (weight * power * means).sum(axis=0) / (weight * power**2).sum(axis=0)
-        return float((weight * (means - power * vector) ** 2).sum())
-
-    return float(minimize_scalar(misfit, bounds=(-3.0, 1.0), method="bounded").x)

@@ -104,6 +104,29 @@ class FlowSample:
         return len(self.start)
 
 
+@dataclass(frozen=True, eq=False)
+class StartSample:
+    """What theory of the widths needs of R networks at their start: the kernel, and fluctuations of exactly zero mean.
+
+    Attributes
+    ----------
+    kernel : array, shape (R, p, p): the empirical NTK on p points.
+    grams, slopes : arrays, shape (R, layers, p, p): σ_w²/N φφᵀ + σ_b² and σ_w²/N φ'φ'ᵀ of every hidden layer.
+    signals : array, shape (R, layers, p, p): what is new in δ^l_i·δ^l_j when the weights above layer l are drawn: see
+        :func:`signal`; below the readout w, s² Σ_u φ'_{ui} φ'_{uj} (w_u² - 1).
+    """
+
+    kernel: FloatArray
+    grams: FloatArray
+    slopes: FloatArray
+    signals: FloatArray
+
+    @classmethod
+    def concatenate(cls, samples: Sequence[StartSample]) -> StartSample:
+        """The networks of several samples as one."""
+        return cls(*(np.concatenate([getattr(s, f.name) for s in samples]) for f in fields(cls)))
+
+
 def gradient_flow(
     network: FlowNetwork,
     x: FloatArray,
@@ -114,6 +137,7 @@ def gradient_flow(
     replicas: int,
     seed: int,
     first: int = 0,
+    mirrored: bool = False,
 ) -> FlowSample:
     """Train networks number `first`, …, first + replicas - 1 of a seed by gradient flow.
 
@@ -123,26 +147,34 @@ def gradient_flow(
     y : array, shape (n,) for all networks, or (replicas, n), one row a network.
     taus : increasing times.
     step : the longest step; each stretch between two times is divided evenly.
+    mirrored : start with the readout's weights and bias negated: the outputs change sign, their NTK stays.
 
     Returns
     -------
     FlowSample; computed in single precision, whose rounding is far below the spread of networks.
     """
+    stretches, counts = steps_of(taus, step)
+    labels = np.broadcast_to(np.asarray(y, np.float32), (replicas, np.shape(y)[-1]))
+    run = _compiled(network, counts, stretches, labels.shape[1])
+    numbers = np.arange(first, first + replicas)
+    found = run(np.asarray(x, np.float32), labels, numbers, seed, np.float32(-1 if mirrored else 1))
+    return FlowSample(*(np.asarray(value, np.float64) for value in found))
+
+
+def steps_of(taus: tuple[float, ...], step: float) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """The stretches between times, and the number of steps in each."""
     stretches = np.diff(np.r_[0.0, taus])
     if not (np.all(stretches > 0) and 0 < step < np.inf):
         raise ValueError(f"taus must increase from above 0 and step be positive, got {taus} and {step}")
     counts = tuple(max(1, int(np.ceil(length / step - 1e-9))) for length in stretches)
-    labels = np.broadcast_to(np.asarray(y, np.float32), (replicas, np.shape(y)[-1]))
-    run = _compiled(network, counts, tuple(float(s) for s in stretches), labels.shape[1])
-    numbers = np.arange(first, first + replicas)
-    found = run(np.asarray(x, np.float32), labels, numbers, seed)
-    return FlowSample(*(np.asarray(value, np.float64) for value in found))
+    return tuple(float(s) for s in stretches), counts
 
 
-def start_kernels(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int, first: int = 0) -> FloatArray:
-    """Empirical NTKs at the start of networks number `first`, …, shape (replicas, n, n): those of :func:`gradient_flow`."""
+def start_sample(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int, first: int = 0) -> StartSample:
+    """Networks number `first`, …, those of :func:`gradient_flow`, at their start on the points x, shape (p, d)."""
     run = _compiled_start(network, len(x))
-    return np.asarray(run(np.asarray(x, np.float32), np.arange(first, first + replicas), seed), np.float64)
+    found = run(np.asarray(x, np.float32), np.arange(first, first + replicas), seed)
+    return StartSample(*(np.asarray(value, np.float64) for value in found))
 
 
 @lru_cache(maxsize=32)
@@ -153,9 +185,29 @@ def _compiled_start(network: FlowNetwork, n: int) -> Any:
 
     def one(x: Any, number: Any, seed: Any) -> Any:
         key = jax.random.fold_in(jax.random.key(seed), number)
-        return machine.kernel(machine.passes(machine.init(jax.random.fold_in(key, 0), x.shape[1]), x))
+        theta = machine.init(jax.random.fold_in(key, 0), x.shape[1])
+        at = machine.passes(theta, x)
+        return machine.kernel(at), *machine.fluctuations(theta, at)
 
     return jax.jit(jax.vmap(one, (None, 0, None)))
+
+
+def signal(d1: Any, back: Any, along: Any, basis: Any, gram: Any) -> Any:
+    r"""δ_i·δ_j of a layer less its mean over the part ξ of the weights W above that no activation sees; (p, p).
+
+    .. math:: \sum_u \varphi'_{ui}\varphi'_{uj}\, [b_{ui} b_{uj} - c_{ui} c_{uj} - P_{uu}\, s^2 \delta^+_i\cdot\delta^+_j],
+              \qquad b = s W \delta^+, \quad c = Q Q^\top b, \quad P = 1 - Q Q^\top
+
+    with Q (N, ≤ p) a basis of the layer's activations: all later layers see W through QᵀW alone, so that their signals
+    δ^+ are independent of ξ = P W, and the mean of this is exactly zero.
+
+    Parameters
+    ----------
+    d1, back, along : φ', b and c, shape (p, N).
+    basis, gram : Q, and s² δ^+_i·δ^+_j of shape (p, p).
+    """
+    b, c = d1 * back, d1 * along
+    return b @ b.T - c @ c.T - gram * ((d1 * (1 - (basis**2).sum(axis=1))) @ d1.T)
 
 
 def phi(name: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
@@ -187,9 +239,10 @@ def _compiled(network: FlowNetwork, counts: tuple[int, ...], stretches: tuple[fl
 
     machine = _Flow(network, n)
 
-    def one(x: Any, y: Any, number: Any, seed: Any) -> Any:
+    def one(x: Any, y: Any, number: Any, seed: Any, sign: Any) -> Any:
         key = jax.random.fold_in(jax.random.key(seed), number)
         theta0 = machine.init(jax.random.fold_in(key, 0), x.shape[1])
+        theta0[-1] = tuple(sign * p for p in theta0[-1])
         layers = machine.passes(theta0, x)
         start, kernel = layers.z, machine.kernel(layers)
         zero = jnp.float32(0.0)
@@ -219,7 +272,7 @@ def _compiled(network: FlowNetwork, counts: tuple[int, ...], stretches: tuple[fl
         columns = [jnp.stack(c) for c in zip(*rows, strict=True)]
         return start, columns[0], kernel, *columns[1:]
 
-    return jax.jit(jax.vmap(one, (None, 0, 0, None)))
+    return jax.jit(jax.vmap(one, (None, 0, 0, None, None)))
 
 
 @dataclass(frozen=True)
@@ -294,6 +347,24 @@ class _Flow:
         for i, d in enumerate(at.delta):
             total = total + (d[: self.n] @ d[: self.n].T) * self._gram(at, i)
         return total
+
+    def fluctuations(self, theta: Any, at: _Layers) -> Any:
+        """Grams, slopes and signals of :class:`StartSample`."""
+        import jax.numpy as jnp
+
+        last, grams, slopes, signals = len(at.h) - 1, [], [], []
+        for i, h in enumerate(at.h):
+            d1, scale, w = self.d1(h), self.scale(i + 1, theta), theta[i + 1][0]
+            grams.append(self._gram(at, i + 1))
+            slopes.append(scale**2 * (d1 @ d1.T))
+            if i == last:
+                signals.append(scale**2 * ((d1 * (w[:, 0] ** 2 - 1)) @ d1.T))
+                continue
+            basis, above = jnp.linalg.qr(at.a[i + 1].T)[0], at.delta[i + 1]
+            back = scale * (above @ w.T)
+            along = (back @ basis) @ basis.T
+            signals.append(signal(d1, back, along, basis, scale**2 * (above @ above.T)))
+        return jnp.stack(grams), jnp.stack(slopes), jnp.stack(signals)
 
     def traces(self, at: _Layers) -> Any:
         """The diagonal of the empirical NTK on all points."""
