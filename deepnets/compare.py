@@ -18,7 +18,8 @@ from scipy.special import chdtrc, ndtri
 
 import ntkinfo
 from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, StartSample, gradient_flow, start_sample
+from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow, start_sample
+from deepnets.start_law import start_law_sample
 from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
 from dualib import _io
 from dualib.measures import FloatArray
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 LEVEL = 0.0027
 """Probability with which a quantity that agrees is said not to (three standard errors), shared among its times."""
 
-_BATCH_BYTES = 2**28
+_KEPT = 100  # networks in a file
+_KERNELS = 50  # kernels at the start for each network that is trained
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,9 @@ def compare_with_infinite_width(
             sample = flows.sample(net, counts[net.width], done)
             rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
             mirrored = flows.sample(net, replicas, done, mirrored=True, name="mirrored")
-            start = flows.start(net, counts[net.width])
-            deviations.append(deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start))
+            start = start_sample(net, flows.x, replicas=replicas, seed=seed)
+            kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
+            deviations.append(deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels))
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
     exponents = width_exponents(deviations, hidden_layers, seed)
     return Comparison(tuple(rows), step_errors, exponents, settings)
@@ -233,28 +236,18 @@ class _Flows:
         if self.path is not None:
             _same_settings(self.path / "flows.json", settings)
 
-    def batch(self, net: FlowNetwork) -> int:
-        parameters = net.width * (self.x.shape[1] + 2 + (net.hidden_layers - 1) * (net.width + 1))
-        return max(1, _BATCH_BYTES // (24 * parameters))
-
-    def batches(self, net: FlowNetwork, replicas: int) -> Iterator[tuple[int, int]]:
-        size = min(self.batch(net), replicas)
-        for first in range(0, replicas, size):
-            yield first, min(size, replicas - first)
+    def batches(self, replicas: int) -> Iterator[tuple[int, int]]:
+        for first in range(0, replicas, _KEPT):
+            yield first, min(_KEPT, replicas - first)
 
     def work(self, counts: Sequence[int], replicas: int) -> int:
         """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
         return sum(counts) + len(counts) * replicas + (len(counts) + 1) * _some(replicas)
 
-    def start(self, net: FlowNetwork, count: int) -> StartSample:
-        """More networks at their start: they cost little."""
-        parts = [start_sample(net, self.x, replicas=n, seed=self.seed, first=i) for i, n in self.batches(net, count)]
-        return StartSample.concatenate(parts)
-
     def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
                mirrored: bool = False, name: str = "flow") -> FlowSample:  # fmt: skip
         parts = []
-        for first, count in self.batches(net, replicas):
+        for first, count in self.batches(replicas):
             labels = self.y if y is None else y[first : first + count]
             path = None if self.path is None else self.path / f"{name}_{net.width}_{first}.npz"
             if path is not None and path.exists():

@@ -65,9 +65,9 @@ class Deviations:
     ----------
     width : N.
     outputs : array, (R, points): trained outputs less what the own start becomes at infinite width.
-    kernel : array, (R, entries): the kernel at the start less Θ.
+    kernel : array, (R'', entries): the kernel at the start less Θ.
     pair_outputs : array, (R', points): outputs averaged over a network and its mirror image, leading fluctuation subtracted.
-    kernel_left : array, (R', entries): the kernel less Θ, leading fluctuation subtracted.
+    kernel_left : array, (R'', entries): the kernel less Θ, leading fluctuation subtracted.
     """
 
     width: int
@@ -86,23 +86,31 @@ def deviations_of(
     sample: FlowSample,
     mirrored: FlowSample,
     start: StartSample,
+    kernels: StartSample,
 ) -> Deviations:
     """Deviations at the last time.
 
     Parameters
     ----------
     x, y, taus, step : as trained; x of shape (p, d), training points first, y of shape (n,).
-    sample, mirrored, start : the same networks, number 0 first: of `start` at least as many as of `mirrored`.
+    sample, mirrored, start : the same networks, number 0 first, `start` on all points; the pairs are as many as the
+        shortest of them has.
+    kernels : networks of the same law on the training points.
     """
+    pairs, n = min(len(sample.start), len(mirrored.start), len(start.kernel)), len(y)
     theta, fluctuation = kernel_fluctuation(network, x, start)
-    n, pairs = len(y), min(len(mirrored.start), len(sample.start))
-    upper = np.triu_indices(n)
-    kernel = (start.kernel - theta)[:, upper[0], upper[1]]
-    left = kernel - fluctuation[:, upper[0], upper[1]]
     mean, response = linearised_outputs(theta, fluctuation[:pairs], y, taus, step)
-    own = linearised_start(theta, sample.start, n, taus, step)
     averaged = (sample.outputs[:pairs, -1] + mirrored.outputs[:pairs, -1]) / 2
-    return Deviations(network.width, sample.outputs[:, -1] - mean - own, kernel, averaged - mean - response, left)
+    upper = np.triu_indices(n)
+    limit, leading = kernel_fluctuation(network, x[:n], kernels)
+    gap = kernels.kernel - limit
+    return Deviations(
+        width=network.width,
+        outputs=sample.outputs[:, -1] - mean - linearised_start(theta, sample.start, n, taus, step),
+        kernel=gap[:, upper[0], upper[1]],
+        pair_outputs=averaged - mean - response,
+        kernel_left=(gap - leading)[:, upper[0], upper[1]],
+    )
 
 
 def kernel_fluctuation(network: FlowNetwork, x: FloatArray, start: StartSample) -> tuple[FloatArray, FloatArray]:

@@ -10,8 +10,9 @@ import deepnets
 import ntkinfo
 from deepnets import compare
 from deepnets.__main__ import main
-from deepnets.compare import Comparison, bias_exponent
+from deepnets.compare import Comparison
 from deepnets.compare_rows import NOT_MEASURED, Row, jackknife
+from deepnets.width_exponents import bias_exponent
 
 WIDTHS = (64, 128, 256, 512)
 
