@@ -8,9 +8,12 @@ the step for the same networks, and added.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +21,8 @@ from scipy.special import chdtrc, ndtri
 
 import ntkinfo
 from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow, start_sample
-from deepnets.start_law import start_law_sample
+from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
+from deepnets.start_law import start_law_sample, start_sample
 from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
 from dualib import _io
 from dualib.measures import FloatArray
@@ -199,18 +202,23 @@ def compare_with_infinite_width(
     flows = _Flows(
         setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
     )
-    rows: list[Row] = []
-    deviations: list[Deviations] = []
     counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
-    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as done:
-        for net in nets:
+    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as update:
+        done = _locked(update)
+
+        def one_width(net: FlowNetwork) -> tuple[list[Row], Deviations]:
             sample = flows.sample(net, counts[net.width], done)
-            rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
+            rows = rows_of(setting, sample, flows.perturbed(net, sample, replicas, done), np.array(times), net.width)
             mirrored = flows.sample(net, replicas, done, mirrored=True, name="mirrored")
             start = start_sample(net, flows.x, replicas=replicas, seed=seed)
             kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
-            deviations.append(deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels))
+            return rows, deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels)
+
+        # Compilation and training leave Python's lock; a thread a core, and the widest networks, which take longest, first.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(one_width, reversed(nets)))[::-1]
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
+    rows, deviations = [r for part, _ in found for r in part], [d for _, d in found]
     exponents = width_exponents(deviations, hidden_layers, seed)
     return Comparison(tuple(rows), step_errors, exponents, settings)
 
@@ -264,25 +272,26 @@ class _Flows:
             done(count)
         return FlowSample.concatenate(parts)
 
-    def perturbed(self, net: FlowNetwork, replicas: int, done: Any) -> tuple[FloatArray, FloatArray]:
+    def perturbed(
+        self, net: FlowNetwork, sample: FlowSample, replicas: int, done: Any
+    ) -> tuple[FloatArray, FloatArray]:
         """Random changes of the labels, and the changes of the training outputs they make, for some of the networks."""
         count, n = _some(replicas), self.setting.n
         signs = np.random.default_rng([self.seed, net.width]).choice([-1.0, 1.0], size=(count, n))
         v = 0.1 * signs
         changed = self.sample(net, count, done, y=self.y + v, name="labels").outputs
-        plain = self.sample(net, count, lambda _: None).outputs if self.path is None else self._kept(net, count)
-        return v, changed[:, :, :n] - plain[:, :, :n]
+        return v, changed[:, :, :n] - sample.outputs[:count, :, :n]
 
-    def _kept(self, net: FlowNetwork, count: int) -> FloatArray:
-        """Outputs of the first networks, from the files."""
-        size, parts = 0, []
-        for path in sorted(self.path.glob(f"flow_{net.width}_*.npz"), key=lambda p: int(p.stem.rsplit("_", 1)[1])):  # type: ignore[union-attr]
-            with np.load(path) as file:
-                parts.append(file["outputs"])
-            size += len(parts[-1])
-            if size >= count:
-                break
-        return np.concatenate(parts)[:count]
+
+def _locked(update: Callable[[int], object]) -> Callable[[int], None]:
+    """`update` for several threads."""
+    lock = Lock()
+
+    def done(count: int) -> None:
+        with lock:
+            update(count)
+
+    return done
 
 
 def _some(replicas: int) -> int:

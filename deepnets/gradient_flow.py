@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 
 from dualib.measures import FloatArray
 
-_BATCH_BYTES = 2**28
+_BATCH_BYTES = 2**26  # parameters beyond the caches take longer
 
 ACTIVATIONS = ("erf", "sin", "tanh", "gelu", "linear")
 
@@ -106,29 +106,6 @@ class FlowSample:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class StartSample:
-    """What theory of the widths needs of R networks at their start: the kernel, and fluctuations of exactly zero mean.
-
-    Attributes
-    ----------
-    kernel : array, shape (R, p, p): the empirical NTK on p points.
-    grams, slopes : arrays, shape (R, layers, p, p): σ_w²/N φφᵀ + σ_b² and σ_w²/N φ'φ'ᵀ of every hidden layer.
-    signals : array, shape (R, layers, p, p): what is new in δ^l_i·δ^l_j when the weights above layer l are drawn: see
-        :func:`signal`; below the readout w, s² Σ_u φ'_{ui} φ'_{uj} (w_u² - 1).
-    """
-
-    kernel: FloatArray
-    grams: FloatArray
-    slopes: FloatArray
-    signals: FloatArray
-
-    @classmethod
-    def concatenate(cls, samples: Sequence[StartSample]) -> StartSample:
-        """The networks of several samples as one."""
-        return cls(*(np.concatenate([getattr(s, f.name) for s in samples]) for f in fields(cls)))
-
-
 def gradient_flow(
     network: FlowNetwork,
     x: FloatArray,
@@ -169,7 +146,7 @@ def gradient_flow(
 
 
 def batch_size(network: FlowNetwork, d: int) -> int:
-    """Networks that are trained at once, as many as fit the memory, at most 100."""
+    """Networks that are trained at once, as many as fit the caches, at most 100."""
     parameters = network.width * (d + 2 + (network.hidden_layers - 1) * (network.width + 1))
     return max(1, min(100, _BATCH_BYTES // (24 * parameters)))
 
@@ -183,72 +160,11 @@ def steps_of(taus: tuple[float, ...], step: float) -> tuple[tuple[float, ...], t
     return tuple(float(s) for s in stretches), counts
 
 
-def start_sample(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
-    """Networks number 0, …, replicas - 1, those of :func:`gradient_flow`, at their start on the points x, shape (p, d)."""
-    run, size, parts = _compiled_start(network, len(x)), min(replicas, batch_size(network, np.shape(x)[1])), []
-    for begin in range(0, replicas, size):
-        found = run(np.asarray(x, np.float32), np.arange(begin, begin + size), seed)
-        parts.append(StartSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))
-    return StartSample.concatenate(parts)
-
-
-@lru_cache(maxsize=32)
-def _compiled_start(network: FlowNetwork, n: int) -> Any:
-    import jax
-
-    machine = _Flow(network, n)
-
-    def one(x: Any, number: Any, seed: Any) -> Any:
-        key = network_key(seed, network.width, number)
-        theta = machine.init(jax.random.fold_in(key, 0), x.shape[1])
-        at = machine.passes(theta, x)
-        return machine.kernel(at), *machine.fluctuations(theta, at)
-
-    return jax.jit(jax.vmap(one, (None, 0, None)))
-
-
 def network_key(seed: Any, width: int, number: Any) -> Any:
     """Random key of a network; widths have keys of their own, as else the first units of all widths would be alike."""
     import jax
 
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), width), number)
-
-
-def signal(d1: Any, back: Any, along: Any, basis: Any, gram: Any) -> Any:
-    r"""δ_i·δ_j of a layer less its mean over the part ξ of the weights W above that no activation sees; (p, p).
-
-    .. math:: \sum_u \varphi'_{ui}\varphi'_{uj}\, [b_{ui} b_{uj} - c_{ui} c_{uj} - P_{uu}\, s^2 \delta^+_i\cdot\delta^+_j],
-              \qquad b = s W \delta^+, \quad c = Q Q^\top b, \quad P = 1 - Q Q^\top
-
-    with Q (N, ≤ p) a basis of the layer's activations: all later layers see W through QᵀW alone, so that their signals
-    δ^+ are independent of ξ = P W, and the mean of this is exactly zero.
-
-    Parameters
-    ----------
-    d1, back, along : φ', b and c, shape (p, N).
-    basis, gram : Q, and s² δ^+_i·δ^+_j of shape (p, p).
-    """
-    b, c = d1 * back, d1 * along
-    return b @ b.T - c @ c.T - gram * ((d1 * (1 - (basis**2).sum(axis=1))) @ d1.T)
-
-
-def basis_of(rows: Any) -> Any:
-    """Orthonormal columns (N, p) that span the rows (p, N), or zeros for rows that add nothing, by Gram-Schmidt twice.
-
-    Not ``jnp.linalg.qr``: two of these at once stop for ever where XLA has two threads.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    def add(i: Any, basis: Any) -> Any:
-        length = jnp.linalg.norm(rows[i])
-        v = rows[i] - basis @ (rows[i] @ basis)
-        keep = jnp.linalg.norm(v) > 1e-6 * length
-        v = v / jnp.where(keep, jnp.linalg.norm(v), 1.0)
-        v = v - basis @ (v @ basis)
-        return basis.at[:, i].set(jnp.where(keep, v / jnp.linalg.norm(v), 0.0))
-
-    return jax.lax.fori_loop(0, len(rows), add, jnp.zeros_like(rows.T))
 
 
 def phi(name: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
@@ -381,34 +297,16 @@ class _Flow:
             for i, ((w, b), signal) in enumerate(zip(theta, signals, strict=True))
         ]
 
-    def _gram(self, at: _Layers, i: int) -> Any:
+    def gram(self, at: _Layers, i: int) -> Any:
         """s_l² a^{l-1}·a^{l-1} + σ_b², of the training points."""
         a = at.a[i][: self.n]
         return self.network.w_std**2 / a.shape[1] * (a @ a.T) + self.network.b_std**2
 
     def kernel(self, at: _Layers) -> Any:
-        total = self._gram(at, len(at.h))
+        total = self.gram(at, len(at.h))
         for i, d in enumerate(at.delta):
-            total = total + (d[: self.n] @ d[: self.n].T) * self._gram(at, i)
+            total = total + (d[: self.n] @ d[: self.n].T) * self.gram(at, i)
         return total
-
-    def fluctuations(self, theta: Any, at: _Layers) -> Any:
-        """Grams, slopes and signals of :class:`StartSample`."""
-        import jax.numpy as jnp
-
-        last, grams, slopes, signals = len(at.h) - 1, [], [], []
-        for i, h in enumerate(at.h):
-            d1, scale, w = self.d1(h), self.scale(i + 1, theta), theta[i + 1][0]
-            grams.append(self._gram(at, i + 1))
-            slopes.append(scale**2 * (d1 @ d1.T))
-            if i == last:
-                signals.append(scale**2 * ((d1 * (w[:, 0] ** 2 - 1)) @ d1.T))
-                continue
-            basis, above = basis_of(at.a[i + 1]), at.delta[i + 1]
-            back = scale * (above @ w.T)
-            along = (back @ basis) @ basis.T
-            signals.append(signal(d1, back, along, basis, scale**2 * (above @ above.T)))
-        return jnp.stack(grams), jnp.stack(slopes), jnp.stack(signals)
 
     def traces(self, at: _Layers) -> Any:
         """The diagonal of the empirical NTK on all points."""

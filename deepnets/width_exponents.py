@@ -8,7 +8,7 @@ Given the layer below, a layer's units are independent draws, and with the map F
 
 .. math:: d_l = \hat K^l - F(\hat K^{l-1}), \qquad \dot d_l = \hat{\dot K}^l - \dot F(\hat K^{l-1})
 
-have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.gradient_flow.StartSample`). Put into
+have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.start_law.StartSample`). Put into
 the recursion of the kernel, with B^l = δ^l·δ^l,
 
 .. math:: K^l = F(K^{l-1}) + d_l, \quad \dot K^l = \dot F(K^{l-1}) + \dot d_l, \quad B^l = \dot K^l B^{l+1} + e_l, \quad
@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from deepnets.gradient_flow import FlowNetwork, FlowSample, StartSample, steps_of
+from deepnets.gradient_flow import FlowNetwork, FlowSample, steps_of
+from deepnets.start_law import StartSample
 from dualib.measures import FloatArray
 from ntkinfo.activations import activation_expectations
 
@@ -171,9 +172,7 @@ def _by_variance(
     return found[0], found[1]
 
 
-def linearised_start(
-    kernel: FloatArray, start: FloatArray, n: int, taus: tuple[float, ...], step: float
-) -> FloatArray:
+def linearised_start(kernel: FloatArray, start: FloatArray, n: int, taus: tuple[float, ...], step: float) -> FloatArray:
     """What start outputs (R, p) become at the last time under a constant kernel, with labels 0."""
     z = start
     for stretch, count in zip(*steps_of(taus, step), strict=True):
