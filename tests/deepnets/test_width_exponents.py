@@ -59,7 +59,7 @@ def test_the_law_of_the_start_is_that_of_drawn_networks():
     for name in ("kernel", "grams", "slopes", "signals"):
         a, b = (getattr(s, name).reshape(10_000, -1) for s in (drawn, law))
         for power in (1, 2):
-            error = np.sqrt(((a**power).var(axis=0) + (b**power).var(axis=0)) / 20_000)
+            error = np.sqrt(((a**power).var(axis=0) + (b**power).var(axis=0)) / 10_000)
             gap = (a**power).mean(axis=0) - (b**power).mean(axis=0)
             assert (np.abs(gap) < 4.5 * error + 1e-6).all(), name
 
