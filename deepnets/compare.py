@@ -198,6 +198,7 @@ def compare_with_infinite_width(
     settings = {
         "hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std, "widths": list(chosen),
         "replicas": replicas, "taus": list(times), "step": h, "seed": seed, "dataset": data.settings,
+        "networks_in_a_file": _KEPT,
     }  # fmt: skip
     flows = _Flows(
         setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
@@ -258,17 +259,18 @@ class _Flows:
         for first, count in self.batches(replicas):
             labels = self.y if y is None else y[first : first + count]
             path = None if self.path is None else self.path / f"{name}_{net.width}_{first}.npz"
+            part = None
             if path is not None and path.exists():
                 with np.load(path) as file:
-                    parts.append(FlowSample(*(file[f.name] for f in fields(FlowSample))))
-            else:
+                    part = FlowSample(*(file[f.name] for f in fields(FlowSample)))
+            if part is None or part.n_networks < count:  # a last file, of a call with fewer networks
                 part = gradient_flow(
                     net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
                     mirrored=mirrored,
                 )  # fmt: skip
                 if path is not None:
                     _io.write_npz(path, vars(part))
-                parts.append(part)
+            parts.append(part.part(np.arange(count)))
             done(count)
         return FlowSample.concatenate(parts)
 
