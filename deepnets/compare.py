@@ -8,18 +8,22 @@ the step for the same networks, and added.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import chdtrc, ndtri
 
 import ntkinfo
 from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow, start_kernels
+from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
+from deepnets.start_law import start_law_sample, start_sample
+from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
 from dualib import _io
 from dualib.measures import FloatArray
 
@@ -29,31 +33,8 @@ if TYPE_CHECKING:
 LEVEL = 0.0027
 """Probability with which a quantity that agrees is said not to (three standard errors), shared among its times."""
 
-_BATCH_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class Exponent:
-    """A power of the width, value ∝ N^exponent, with its 95 % bootstrap interval over networks.
-
-    Attributes
-    ----------
-    name : of what.
-    expected : by theory.
-    exponent, low, high : fitted over the widths; NaN where there is nothing to fit (`note` says why).
-    """
-
-    name: str
-    expected: float
-    exponent: float
-    low: float
-    high: float
-    note: str = ""
-
-    @property
-    def compatible(self) -> bool:
-        """Whether the interval holds what theory expects."""
-        return self.low <= self.expected <= self.high
+_KEPT = 100  # networks in a file
+_KERNELS = 50  # kernels at the start for each network that is trained
 
 
 @dataclass(frozen=True)
@@ -217,21 +198,29 @@ def compare_with_infinite_width(
     settings = {
         "hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std, "widths": list(chosen),
         "replicas": replicas, "taus": list(times), "step": h, "seed": seed, "dataset": data.settings,
+        "networks_in_a_file": _KEPT,
     }  # fmt: skip
     flows = _Flows(
         setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
     )
-    rows: list[Row] = []
-    gaps: list[tuple[int, FloatArray, FloatArray]] = []
     counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
-    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as done:
-        for net in nets:
+    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as update:
+        done = _locked(update)
+
+        def one_width(net: FlowNetwork) -> tuple[list[Row], Deviations]:
             sample = flows.sample(net, counts[net.width], done)
-            rows += rows_of(setting, sample, flows.perturbed(net, replicas, done), np.array(times), net.width)
-            kernels = flows.start_kernels(net, 10 * counts[net.width])
-            gaps.append((net.width, _outputs_gap(setting, sample, times), kernels - setting.ensemble.kernels.ntk))
+            rows = rows_of(setting, sample, flows.perturbed(net, sample, replicas, done), np.array(times), net.width)
+            mirrored = flows.sample(net, replicas, done, mirrored=True, name="mirrored")
+            start = start_sample(net, flows.x, replicas=replicas, seed=seed)
+            kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
+            return rows, deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels)
+
+        # Compilation and training leave Python's lock; a thread a core, and the widest networks, which take longest, first.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(one_width, reversed(nets)))[::-1]
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
-    exponents = _exponents(gaps, hidden_layers, seed)
+    rows, deviations = [r for part, _ in found for r in part], [d for _, d in found]
+    exponents = width_exponents(deviations, hidden_layers, seed)
     return Comparison(tuple(rows), step_errors, exponents, settings)
 
 
@@ -256,63 +245,55 @@ class _Flows:
         if self.path is not None:
             _same_settings(self.path / "flows.json", settings)
 
-    def batch(self, net: FlowNetwork) -> int:
-        parameters = net.width * (self.x.shape[1] + 2 + (net.hidden_layers - 1) * (net.width + 1))
-        return max(1, _BATCH_BYTES // (24 * parameters))
-
-    def batches(self, net: FlowNetwork, replicas: int) -> Iterator[tuple[int, int]]:
-        size = min(self.batch(net), replicas)
-        for first in range(0, replicas, size):
-            yield first, min(size, replicas - first)
+    def batches(self, replicas: int) -> Iterator[tuple[int, int]]:
+        for first in range(0, replicas, _KEPT):
+            yield first, min(_KEPT, replicas - first)
 
     def work(self, counts: Sequence[int], replicas: int) -> int:
-        """Networks to train: all, some of each width with other labels, and some of the narrowest with half the step."""
-        return sum(counts) + (len(counts) + 1) * _some(replicas)
-
-    def start_kernels(self, net: FlowNetwork, count: int) -> FloatArray:
-        """Kernels of more networks at their start: their bias is smaller than that of anything trained."""
-        x = self.x[: self.setting.n]
-        parts = [start_kernels(net, x, replicas=n, seed=self.seed, first=i) for i, n in self.batches(net, count)]
-        return np.concatenate(parts)
+        """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
+        return sum(counts) + len(counts) * replicas + (len(counts) + 1) * _some(replicas)
 
     def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
-               name: str = "flow") -> FlowSample:  # fmt: skip
+               mirrored: bool = False, name: str = "flow") -> FlowSample:  # fmt: skip
         parts = []
-        for first, count in self.batches(net, replicas):
+        for first, count in self.batches(replicas):
             labels = self.y if y is None else y[first : first + count]
             path = None if self.path is None else self.path / f"{name}_{net.width}_{first}.npz"
+            part = None
             if path is not None and path.exists():
                 with np.load(path) as file:
-                    parts.append(FlowSample(*(file[f.name] for f in fields(FlowSample))))
-            else:
+                    part = FlowSample(*(file[f.name] for f in fields(FlowSample)))
+            if part is None or part.n_networks < count:  # a last file, of a call with fewer networks
                 part = gradient_flow(
-                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first
-                )
+                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
+                    mirrored=mirrored,
+                )  # fmt: skip
                 if path is not None:
                     _io.write_npz(path, vars(part))
-                parts.append(part)
+            parts.append(part.part(np.arange(count)))
             done(count)
         return FlowSample.concatenate(parts)
 
-    def perturbed(self, net: FlowNetwork, replicas: int, done: Any) -> tuple[FloatArray, FloatArray]:
+    def perturbed(
+        self, net: FlowNetwork, sample: FlowSample, replicas: int, done: Any
+    ) -> tuple[FloatArray, FloatArray]:
         """Random changes of the labels, and the changes of the training outputs they make, for some of the networks."""
         count, n = _some(replicas), self.setting.n
         signs = np.random.default_rng([self.seed, net.width]).choice([-1.0, 1.0], size=(count, n))
         v = 0.1 * signs
         changed = self.sample(net, count, done, y=self.y + v, name="labels").outputs
-        plain = self.sample(net, count, lambda _: None).outputs if self.path is None else self._kept(net, count)
-        return v, changed[:, :, :n] - plain[:, :, :n]
+        return v, changed[:, :, :n] - sample.outputs[:count, :, :n]
 
-    def _kept(self, net: FlowNetwork, count: int) -> FloatArray:
-        """Outputs of the first networks, from the files."""
-        size, parts = 0, []
-        for path in sorted(self.path.glob(f"flow_{net.width}_*.npz"), key=lambda p: int(p.stem.rsplit("_", 1)[1])):  # type: ignore[union-attr]
-            with np.load(path) as file:
-                parts.append(file["outputs"])
-            size += len(parts[-1])
-            if size >= count:
-                break
-        return np.concatenate(parts)[:count]
+
+def _locked(update: Callable[[int], object]) -> Callable[[int], None]:
+    """`update` for several threads."""
+    lock = Lock()
+
+    def done(count: int) -> None:
+        with lock:
+            update(count)
+
+    return done
 
 
 def _some(replicas: int) -> int:
@@ -352,61 +333,3 @@ def _step_errors(
         for a, b in zip(*pair, strict=True)
         if np.isfinite(a.finite - b.finite) and a.quantity not in ("degrees_of_freedom", "expected_optimism")
     }
-
-
-def _outputs_gap(setting: Setting, sample: FlowSample, taus: tuple[float, ...]) -> FloatArray:
-    """z_τ of each network less what its own start would become at infinite width, at the last time, (R, points).
-
-    z_∞ = z_0 - Θ_x A (z_0 - Y) has the mean of the infinite ensemble exactly, so that the gap has the bias of the finite
-    networks as its mean, and none of the spread of z_0.
-    """
-    e, n = setting.ensemble, setting.n
-    spectrum, v = e.spectrum(taus[-1]), e.eigenvectors
-    train = (v * spectrum.fitted[0]) @ v.T
-    test = (e.test_modes[0] * spectrum.response[0]) @ v.T
-    error = sample.start[:, :n] - e.y_train[:, 0]
-    return sample.outputs[:, -1] - (sample.start - error @ np.concatenate([train, test]).T)
-
-
-def _exponents(
-    gaps: list[tuple[int, FloatArray, FloatArray]], depth: int, seed: int, draws: int = 300
-) -> tuple[Exponent, ...]:
-    widths = np.array([w for w, _, _ in gaps], float)
-    outputs, kernels = [g for _, g, _ in gaps], [k.reshape(len(k), -1) for _, _, k in gaps]
-    rng = np.random.default_rng(seed)
-
-    def bias(samples: list[FloatArray]) -> float:
-        means = np.stack([s.mean(axis=0) for s in samples])
-        errors = np.stack([s.std(axis=0, ddof=1) / np.sqrt(len(s)) for s in samples])
-        return bias_exponent(widths, means, errors)
-
-    def spread(samples: list[FloatArray]) -> float:
-        rms = [np.sqrt(s.var(axis=0, ddof=1).mean()) for s in samples]
-        return float(np.polyfit(np.log(widths), np.log(rms), 1)[0])
-
-    def interval(name: str, expected: float, statistic: Any, samples: list[FloatArray]) -> Exponent:
-        drawn = [statistic([s[rng.integers(len(s), size=len(s))] for s in samples]) for _ in range(draws)]
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return Exponent(name, expected, statistic(samples), float(low), float(high))
-
-    found = [interval("bias of the mean function", -1.0, bias, outputs)]
-    if depth == 1:
-        note = "with one hidden layer the mean kernel at the start has no bias: its units are independent"
-        found.append(Exponent("bias of the kernel at the start", -1.0, np.nan, np.nan, np.nan, note))
-    else:
-        found.append(interval("bias of the kernel at the start", -1.0, bias, kernels))
-    found.append(interval("fluctuation of one network's function", -0.5, spread, outputs))
-    found.append(interval("fluctuation of one network's kernel", -0.5, spread, kernels))
-    return tuple(found)
-
-
-def bias_exponent(widths: FloatArray, means: FloatArray, errors: FloatArray) -> float:
-    """The p at which B N^p, B a free vector, fits the mean deviations (widths, entries) best, in their standard errors."""
-    weight = 1 / np.maximum(errors, np.finfo(float).tiny) ** 2
-
-    def misfit(p: float) -> float:
-        power = (widths / widths[0])[:, None] ** p
-        vector = (weight * power * means).sum(axis=0) / (weight * power**2).sum(axis=0)
-        return float((weight * (means - power * vector) ** 2).sum())
-
-    return float(minimize_scalar(misfit, bounds=(-3.0, 1.0), method="bounded").x)

@@ -16,6 +16,7 @@ from dualib import _io
 from dualib.measures import Units, to_units
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 QUICK = {"replicas": 200, "widths": (64, 128, 256)}
@@ -100,12 +101,13 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
             "",
         ]
         lines.append(f"![information plane]({stem}_plane.png)")
-        for quantity in comparison.quantities():
-            figure_name = f"{stem}_{_slug(quantity)}.png"
-            with _io.atomic_path(out / figure_name) as temporary:
-                plot_quantity(comparison, quantity).savefig(temporary, dpi=90)
-            lines.append(f"![{quantity}]({figure_name})")
         lines.append("")
+    lines += ["## Figures", "", "A page a quantity, a panel a depth.", ""]
+    for quantity in dict.fromkeys(q for c in comparisons.values() for q in c.quantities()):
+        figure_name = f"{_slug(quantity)}.png"
+        with _io.atomic_path(out / figure_name) as temporary:
+            plot_quantity(comparisons, quantity).savefig(temporary, dpi=90)
+        lines += [f"![{quantity}]({figure_name})", ""]
     lines.append(f"Computed in {seconds:.0f} s (networks that were already there are not trained again).")
     with _io.atomic_path(out / "report.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -148,12 +150,29 @@ def _slug(name: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in name)
 
 
-def plot_quantity(comparison: Comparison, quantity: str) -> Figure:
-    """One quantity against 1/width: networks with three standard errors, the fitted line, the prediction at 1/width = 0."""
+def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str) -> Figure:
+    """One quantity against 1/width, a panel a comparison: networks with three standard errors, the fitted line, the
+    prediction at 1/width = 0.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6, 3.2), layout="tight")
-    ax = figure.subplots()
+    figure = Figure(figsize=(1.0 + 3.4 * len(comparisons), 3.2))
+    panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
+    # Fixed margins: measuring the texts takes as long as drawing them.
+    width = figure.get_figwidth()
+    figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.14, top=0.82, wspace=0.24)
+    for ax, (name, comparison) in zip(panels, comparisons.items(), strict=True):
+        _plot_panel(ax, comparison, quantity)
+        ax.set_title(name, fontsize=8)
+    row = next(r for c in comparisons.values() for r in c.select(quantity))
+    sign = {"=": "", "<=": ", a lower bound", ">=": ", an upper bound"}[row.relation]
+    figure.suptitle(f"{quantity}{sign} (★ infinite width; bars: 3 standard errors)", fontsize=9)
+    panels[0].set_ylabel(f"value  [{row.unit}]" if row.unit else "value", fontsize=8)
+    panels[0].legend(fontsize=7)
+    return figure
+
+
+def _plot_panel(ax: Axes, comparison: Comparison, quantity: str) -> None:
     rows = comparison.select(quantity)
     for i, tau in enumerate(dict.fromkeys(r.tau for r in rows)):
         chosen = comparison.select(quantity, tau)
@@ -165,23 +184,12 @@ def plot_quantity(comparison: Comparison, quantity: str) -> Figure:
             a, _, _ = comparison.extrapolated(quantity, tau)
             slope = np.polyfit(inverse, value, 1, w=1 / np.maximum(error, 1e-300))[0] if len(chosen) > 1 else 0.0
             ax.plot([0, inverse.max()], [a, a + slope * inverse.max()], color=colour, linewidth=0.8)
-            ax.plot(
-                [0],
-                [chosen[0].infinite],
-                marker="*",
-                color=colour,
-                markersize=12,
-                markeredgecolor="black",
-                clip_on=False,
-            )
-    unit = f"  [{rows[0].unit}]" if rows[0].unit else ""
-    sign = {"=": "", "<=": " (lower bound)", ">=": " (upper bound)"}[rows[0].relation]
+            ax.plot([0], [chosen[0].infinite], "*", color=colour, markersize=12, markeredgecolor="black", clip_on=False)
     widths = sorted({r.width for r in rows}, reverse=True)
     ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=7)
-    ax.set(xlabel="width (linear in 1/width)", ylabel=f"value{unit}", xlim=(0, None))
-    ax.set_title(f"{quantity}{sign}\n★ infinite width; bars: 3 standard errors", fontsize=8)
-    ax.legend(fontsize=7)
-    return figure
+    ax.tick_params(axis="y", labelsize=7)
+    ax.set_xlabel("width (linear in 1/width)", fontsize=8)
+    ax.set_xlim(0, None)
 
 
 def plot_plane(comparison: Comparison, gaussian_ib: Any = None, units: Units = "nats") -> Figure:

@@ -190,10 +190,12 @@ def _parameter_rows(s: Setting, sample: FlowSample, t: int, tau: float, width: i
     e = s.ensemble
     kl, rate, length = sample.kl[:, t], sample.kl_rate[:, t], sample.length[:, t]
     exact = float(ntkinfo.parameter_kl_infinite_width(e, tau, s.omega))
+    exact_rate = float(ntkinfo.parameter_kl_infinite_width_rate(e, tau, s.omega))
     return [
         _mean_row("parameter_kl_infinite_width", tau, width, exact, kl, unit="nats"),
         _mean_row("parameter_kl", tau, width, float(ntkinfo.parameter_kl(e, tau)), kl, unit="nats"),
         _mean_row("parameter_kl_published", tau, width, float(ntkinfo.parameter_kl_published(e, tau)), kl, unit="nats"),
+        _mean_row("parameter_kl_infinite_width_rate", tau, width, exact_rate, rate, unit="nats/tau"),
         _mean_row("parameter_kl_rate", tau, width, float(ntkinfo.parameter_kl_rate(e, tau)), rate, unit="nats/tau"),
         _mean_row(
             "parameter_distance_squared",

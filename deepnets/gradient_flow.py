@@ -32,6 +32,8 @@ from numpy.typing import ArrayLike
 
 from dualib.measures import FloatArray
 
+_BATCH_BYTES = 2**26  # parameters beyond the caches take longer
+
 ACTIVATIONS = ("erf", "sin", "tanh", "gelu", "linear")
 
 
@@ -114,6 +116,7 @@ def gradient_flow(
     replicas: int,
     seed: int,
     first: int = 0,
+    mirrored: bool = False,
 ) -> FlowSample:
     """Train networks number `first`, …, first + replicas - 1 of a seed by gradient flow.
 
@@ -123,39 +126,45 @@ def gradient_flow(
     y : array, shape (n,) for all networks, or (replicas, n), one row a network.
     taus : increasing times.
     step : the longest step; each stretch between two times is divided evenly.
+    mirrored : start with the readout's weights and bias negated: the outputs change sign, their NTK stays.
 
     Returns
     -------
     FlowSample; computed in single precision, whose rounding is far below the spread of networks.
     """
+    stretches, counts = steps_of(taus, step)
+    labels = np.broadcast_to(np.asarray(y, np.float32), (replicas, np.shape(y)[-1]))
+    size = min(replicas, batch_size(network, np.shape(x)[1]))
+    run = _compiled(network, labels.shape[1])
+    lengths = np.asarray(stretches, np.float32) / np.asarray(counts, np.float32)
+    sign, parts = np.float32(-1 if mirrored else 1), []
+    for begin in range(0, replicas, size):  # all of one shape, so that one compilation serves every call
+        chosen = np.minimum(np.arange(begin, begin + size), replicas - 1)
+        found = run(np.asarray(x, np.float32), labels[chosen], first + chosen, seed, sign, np.asarray(counts), lengths)
+        parts.append(FlowSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))
+    return FlowSample.concatenate(parts)
+
+
+def batch_size(network: FlowNetwork, d: int) -> int:
+    """Networks that are trained at once, as many as fit the caches, at most 100."""
+    parameters = network.width * (d + 2 + (network.hidden_layers - 1) * (network.width + 1))
+    return max(1, min(100, _BATCH_BYTES // (24 * parameters)))
+
+
+def steps_of(taus: tuple[float, ...], step: float) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """The stretches between times, and the number of steps in each."""
     stretches = np.diff(np.r_[0.0, taus])
     if not (np.all(stretches > 0) and 0 < step < np.inf):
         raise ValueError(f"taus must increase from above 0 and step be positive, got {taus} and {step}")
     counts = tuple(max(1, int(np.ceil(length / step - 1e-9))) for length in stretches)
-    labels = np.broadcast_to(np.asarray(y, np.float32), (replicas, np.shape(y)[-1]))
-    run = _compiled(network, counts, tuple(float(s) for s in stretches), labels.shape[1])
-    numbers = np.arange(first, first + replicas)
-    found = run(np.asarray(x, np.float32), labels, numbers, seed)
-    return FlowSample(*(np.asarray(value, np.float64) for value in found))
+    return tuple(float(s) for s in stretches), counts
 
 
-def start_kernels(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int, first: int = 0) -> FloatArray:
-    """Empirical NTKs at the start of networks number `first`, …, shape (replicas, n, n): those of :func:`gradient_flow`."""
-    run = _compiled_start(network, len(x))
-    return np.asarray(run(np.asarray(x, np.float32), np.arange(first, first + replicas), seed), np.float64)
-
-
-@lru_cache(maxsize=32)
-def _compiled_start(network: FlowNetwork, n: int) -> Any:
+def network_key(seed: Any, width: int, number: Any) -> Any:
+    """Random key of a network; widths have keys of their own, as else the first units of all widths would be alike."""
     import jax
 
-    machine = _Flow(network, n)
-
-    def one(x: Any, number: Any, seed: Any) -> Any:
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        return machine.kernel(machine.passes(machine.init(jax.random.fold_in(key, 0), x.shape[1]), x))
-
-    return jax.jit(jax.vmap(one, (None, 0, None)))
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), width), number)
 
 
 def phi(name: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
@@ -181,45 +190,47 @@ def phi(name: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable
 
 
 @lru_cache(maxsize=32)
-def _compiled(network: FlowNetwork, counts: tuple[int, ...], stretches: tuple[float, ...], n: int) -> Any:
+def _compiled(network: FlowNetwork, n: int) -> Any:
     import jax
     import jax.numpy as jnp
 
     machine = _Flow(network, n)
 
-    def one(x: Any, y: Any, number: Any, seed: Any) -> Any:
-        key = jax.random.fold_in(jax.random.key(seed), number)
+    def one(x: Any, y: Any, number: Any, seed: Any, sign: Any, counts: Any, lengths: Any) -> Any:
+        key = network_key(seed, network.width, number)
         theta0 = machine.init(jax.random.fold_in(key, 0), x.shape[1])
+        theta0[-1] = tuple(sign * p for p in theta0[-1])
         layers = machine.passes(theta0, x)
-        start, kernel = layers.z, machine.kernel(layers)
-        zero = jnp.float32(0.0)
-        state, rows = (theta0, zero, zero, zero), []
-        for k, (count, stretch) in enumerate(zip(counts, stretches, strict=True)):
-            h = stretch / count
 
-            def step(carry: Any, step_key: Any, h: float = h) -> Any:
-                theta, kl, length, action = carry
+        def stretch(state: Any, of: Any) -> Any:
+            count, h = of
+
+            def step(_: Any, carry: Any) -> Any:
+                theta, kl, length, action, number = carry
                 middle = machine.moved(theta, machine.passes(theta, x), y, h / 2)
                 at = machine.passes(middle, x)
-                theta = machine.moved(theta, at, y, h)
-                speed2 = machine.speed_squared(at, y)
-                rate = machine.kl_rate(middle, at, y, step_key)
-                return (theta, kl + h * rate, length + h * jnp.sqrt(speed2), action + h * speed2), None
+                kernel = machine.kernel(at)
+                speed2 = ((kernel @ (at.z[:n] - y)) ** 2).sum()
+                rate = machine.kl_rate(middle, at, kernel, y, jax.random.fold_in(key, number))
+                integrals = (kl + h * rate, length + h * jnp.sqrt(speed2), action + h * speed2)
+                return machine.moved(theta, at, y, h), *integrals, number + 1
 
-            keys = jax.random.split(jax.random.fold_in(key, 2 * k + 1), count)
-            state, _ = jax.lax.scan(step, state, keys)
-            theta, kl, length, action = state
+            theta, *integrals, number = state = jax.lax.fori_loop(0, count, step, state)
             at = machine.passes(theta, x)
             distance = sum(
                 ((a - b) ** 2).sum() for a, b in zip(jax.tree.leaves(theta), jax.tree.leaves(theta0), strict=True)
             )
-            rate = machine.kl_rate(theta, at, y, jax.random.fold_in(key, 2 * k + 2))
+            rate = machine.kl_rate(theta, at, machine.kernel(at), y, jax.random.fold_in(key, number))
             traces = machine.traces(at)
-            rows.append((at.z, traces[:n].sum(), traces[n:].sum(), distance, kl, rate, length, action))
-        columns = [jnp.stack(c) for c in zip(*rows, strict=True)]
-        return start, columns[0], kernel, *columns[1:]
+            kl, length, action = integrals
+            row = (at.z, traces[:n].sum(), traces[n:].sum(), distance, kl, rate, length, action)
+            return (theta, *integrals, number + 1), row
 
-    return jax.jit(jax.vmap(one, (None, 0, 0, None)))
+        zero = jnp.float32(0.0)
+        _, rows = jax.lax.scan(stretch, (theta0, zero, zero, zero, jnp.int32(1)), (counts, lengths))
+        return layers.z, rows[0], machine.kernel(layers), *rows[1:]
+
+    return jax.jit(jax.vmap(one, (None, 0, 0, None, None, None, None)))
 
 
 @dataclass(frozen=True)
@@ -246,12 +257,14 @@ class _Flow:
         import jax
 
         sizes = [d, *[self.network.width] * self.network.hidden_layers, 1]
-        theta = []
-        for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-            w, b = jax.random.split(jax.random.fold_in(key, i))
-            theta.append(
-                (jax.random.normal(w, (fan_in, fan_out), "float32"), jax.random.normal(b, (fan_out,), "float32"))
-            )
+        shapes = [(fan_in + 1, fan_out) for fan_in, fan_out in pairwise(sizes)]
+        # One draw for all: each draw takes long to compile.
+        flat = jax.random.normal(key, (sum(a * b for a, b in shapes),), "float32")
+        theta, used = [], 0
+        for a, b in shapes:
+            block = flat[used : used + a * b].reshape(a, b)
+            theta.append((block[:-1], block[-1]))
+            used += a * b
         return theta
 
     def affine(self, theta: Any, i: int, a: Any) -> Any:
@@ -284,15 +297,15 @@ class _Flow:
             for i, ((w, b), signal) in enumerate(zip(theta, signals, strict=True))
         ]
 
-    def _gram(self, at: _Layers, i: int) -> Any:
+    def gram(self, at: _Layers, i: int) -> Any:
         """s_l² a^{l-1}·a^{l-1} + σ_b², of the training points."""
         a = at.a[i][: self.n]
         return self.network.w_std**2 / a.shape[1] * (a @ a.T) + self.network.b_std**2
 
     def kernel(self, at: _Layers) -> Any:
-        total = self._gram(at, len(at.h))
+        total = self.gram(at, len(at.h))
         for i, d in enumerate(at.delta):
-            total = total + (d[: self.n] @ d[: self.n].T) * self._gram(at, i)
+            total = total + (d[: self.n] @ d[: self.n].T) * self.gram(at, i)
         return total
 
     def traces(self, at: _Layers) -> Any:
@@ -300,11 +313,7 @@ class _Flow:
         norms = [self.network.w_std**2 / a.shape[1] * (a**2).sum(axis=1) + self.network.b_std**2 for a in at.a]
         return norms[-1] + sum((d**2).sum(axis=1) * g for d, g in zip(at.delta, norms[:-1], strict=True))
 
-    def speed_squared(self, at: _Layers, y: Any) -> Any:
-        """‖dz/ds‖² = ‖Θ̂ r‖²."""
-        return ((self.kernel(at) @ (at.z[: self.n] - y)) ** 2).sum()
-
-    def kl_rate(self, theta: Any, at: _Layers, y: Any, key: Any) -> Any:
+    def kl_rate(self, theta: Any, at: _Layers, kernel: Any, y: Any, key: Any) -> Any:
         import jax
         import jax.numpy as jnp
 
@@ -312,17 +321,17 @@ class _Flow:
         r, z = at.z[:n] - y, at.z[:n]
         along = z + sum((d[:n] * h[:n]).sum(axis=1) for d, h in zip(at.delta, at.h, strict=True))
         laplacian = jnp.zeros(n, z.dtype)
+        signs = jax.random.rademacher(key, (last, n, self.network.width), z.dtype)
         for i in range(last + 1):
             if i == last:
                 trace = self.d2(at.h[i][:n]) @ (self.scale(i + 1, theta) * theta[-1][0][:, 0])
             else:
-                v = jax.random.rademacher(jax.random.fold_in(key, i), at.h[i][:n].shape, z.dtype)
-                trace = self._second_derivative(theta, at, i, v)
+                trace = self._second_derivative(theta, at, i, signs[i])
             a = at.a[i][:n]
             laplacian = (
                 laplacian + (self.network.w_std**2 / a.shape[1] * (a**2).sum(axis=1) + self.network.b_std**2) * trace
             )
-        return jnp.trace(self.kernel(at)) + (r * (laplacian - along)).sum()
+        return jnp.trace(kernel) + (r * (laplacian - along)).sum()
 
     def _second_derivative(self, theta: Any, at: _Layers, i: int, v: Any) -> Any:
         """vᵀ ∇²_{h^l} z v: the second-order Taylor coefficients carried through the layers above."""

@@ -20,6 +20,7 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
 
 from ntkinfo import bounds, datasets
 from ntkinfo._quantity import Quantity, quantities
+from ntkinfo.activations import polynomial, smooth
 from ntkinfo.architectures import Network, cnn, mlp
 from ntkinfo.bounds_table import BoundsTable, generalisation_bounds
 from ntkinfo.chaos import (
@@ -27,8 +28,7 @@ from ntkinfo.chaos import (
     chaos_kernels,
     parameter_information,
     parameter_kl_infinite_width,
-    polynomial,
-    smooth,
+    parameter_kl_infinite_width_rate,
 )
 from ntkinfo.curve import Column, InformationCurve, information_curve
 from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
@@ -156,6 +156,7 @@ __all__ = [
     "parameter_information",
     "parameter_kl",
     "parameter_kl_infinite_width",
+    "parameter_kl_infinite_width_rate",
     "parameter_kl_published",
     "parameter_kl_rate",
     "parameter_kl_ridge",

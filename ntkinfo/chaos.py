@@ -18,10 +18,8 @@ that is linear in its parameters has Ω = Θ = K.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import factorial, pi
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,30 +27,65 @@ from numpy.typing import ArrayLike
 from ntkinfo import _arrays
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import quantity
+from ntkinfo.activations import Expectations, activation_expectations
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.kernels import Kernels
 from ntkinfo.learning import GradientFlow
 from ntkinfo.parameters import parameter_kl, parameter_kl_published
 
-Expectations = Callable[[FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
-"""(var u, var v, cov) → (E φφ, E φ'φ', E φ''φ''), elementwise over arrays that broadcast."""
-
 
 @dataclass(frozen=True, eq=False)
 class ChaosKernels:
-    """The kernels Θ and K, and the third kernel Ω.
+    """The kernels Θ and K of one network, and its third kernel Ω.
 
-    Attributes
+    Parameters
     ----------
-    kernels : Kernels, Θ and K.
-    omega : array, shape (n, n).
+    kernels : Kernels, Θ and K on n training points and m test points.
+    omega : array, shape (n, n), symmetric, Ω ⪰ Θ.
     omega_test_train, omega_test : arrays, shapes (m, n) and (m, m), or None without test points.
+
+    Raises
+    ------
+    ValueError: shapes that do not match the kernels (both are printed), an Ω that is not symmetric, or one that is not
+        Ω ⪰ Θ.
     """
 
     kernels: Kernels
     omega: FloatArray
     omega_test_train: FloatArray | None = None
     omega_test: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n, m = self.kernels.n_train, self.kernels.n_test
+        checked = {"omega": check_third_kernel("omega", self.omega, self.kernels.ntk)}
+        blocks = (self.omega_test_train, self.omega_test)
+        if [block is not None for block in blocks] != 2 * [m > 0]:
+            raise ValueError(f"the kernels have {m} test points: give both test blocks of omega if m > 0, else neither")
+        if m:
+            cross = _arrays.as_shape("omega_test_train", blocks[0], (m, n), f"ntk_test_train of shape ({m}, {n})")  # type: ignore[arg-type]
+            test = check_third_kernel("omega_test", blocks[1], self.kernels.ntk_test)  # type: ignore[arg-type]
+            checked |= {"omega_test_train": cross, "omega_test": test}
+        for name, array in checked.items():
+            object.__setattr__(self, name, _arrays.read_only(array))
+
+
+def check_third_kernel(name: str, omega: ArrayLike, ntk: FloatArray) -> FloatArray:
+    """Ω as a symmetric float64 array of Θ's shape.
+
+    Raises
+    ------
+    ValueError: not that, or not Ω ⪰ Θ up to rounding, which the kernels of one network have: Ω - Θ = Σ q(q-1) K_q.
+    """
+    n = len(ntk)
+    omega = _arrays.as_symmetric(name, _arrays.as_shape(name, omega, (n, n), f"ntk of shape ({n}, {n})"))
+    rounding = 1e-12 * float(np.abs(omega).sum(axis=0).max())
+    try:
+        _arrays.check_positive_semidefinite(f"{name} - ntk", omega - ntk + rounding * np.eye(n))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} and ntk are not of one network, where Ω - Θ = Σ q(q-1) K_q is positive semi-definite: {error}"
+        ) from None
+    return omega
 
 
 def chaos_kernels(
@@ -70,8 +103,8 @@ def chaos_kernels(
     ----------
     x_train, x_test : arrays, shapes (n, d) and (m, d).
     hidden_layers : int >= 0.
-    activation : "erf", "sin", "cos", "gaussian" (e^{-x²/2}), "linear", "tanh" or "gelu"; or what :func:`polynomial` or
-        :func:`smooth` returns.
+    activation : "erf", "sin", "cos", "gaussian" (e^{-x²/2}) or "linear", in closed form; "tanh" or "gelu", by series;
+        or what :func:`ntkinfo.polynomial` or :func:`ntkinfo.smooth` returns.
     w_std, b_std : as of :func:`ntkinfo.mlp`.
 
     Returns
@@ -80,11 +113,12 @@ def chaos_kernels(
 
     Raises
     ------
-    ValueError: "relu", whose E φ''φ'' diverges on the diagonal; an unknown activation; inputs that do not match.
+    ValueError: "relu", whose E φ''φ'' diverges on the diagonal; an unknown activation; inputs that do not match (both
+        shapes are printed), or a parameter out of range.
 
     References
     ----------
-    derived here; K and Θ: [jacot2018]_, [lee2019]_
+    Ω: derived here; K and Θ: [jacot2018]_, [lee2019]_
     """
     expectations = activation_expectations(activation)
     if int(hidden_layers) != hidden_layers or hidden_layers < 0:
@@ -112,9 +146,9 @@ def chaos_kernels(
         (slice(n, None), slice(n, None)),
     )
     if x_test is None:
-        return ChaosKernels(Kernels(blocks[0], blocks[1]), _arrays.read_only(blocks[2]))
+        return ChaosKernels(Kernels(*blocks[:2]), blocks[2])
     kernels = Kernels(*(a[part] for part in (train, cross, test) for a in blocks[:2]))
-    return ChaosKernels(kernels, *(_arrays.read_only(blocks[2][part]) for part in (train, cross, test)))
+    return ChaosKernels(kernels, *(blocks[2][part] for part in (train, cross, test)))
 
 
 def _inputs(name: str, value: ArrayLike) -> FloatArray:
@@ -122,140 +156,6 @@ def _inputs(name: str, value: ArrayLike) -> FloatArray:
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must have shape (points, features), got {array.shape}")
     return array
-
-
-# --- E φφ, E φ'φ', E φ''φ'' ---
-
-
-def activation_expectations(activation: str | Expectations) -> Expectations:
-    """The expectations of an activation by name; what :func:`polynomial` or :func:`smooth` returned goes through."""
-    if callable(activation):
-        return activation
-    if activation == "relu":
-        raise ValueError(
-            "relu has no third kernel: E φ''(u)φ''(v) is the density of (u, v) at 0, which diverges where u = v, on the "
-            "diagonal. Use a smooth activation (gelu), or the linearised parameter information"
-        )
-    known = {"erf": _erf, "sin": _sin, "cos": _cos, "gaussian": _gaussian, "linear": polynomial((0.0, 1.0))}
-    if activation in known:
-        return known[activation]
-    if activation in ("tanh", "gelu"):
-        return smooth(_by_jax(activation))
-    raise ValueError(
-        f"unknown activation {activation!r}: choose one of {', '.join(known)}, tanh, gelu, or give its expectations"
-    )
-
-
-def _erf(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    scale = (1 + 2 * a) * (1 + 2 * b)
-    g = np.maximum(scale - 4 * q**2, 1.0)  # at least 1 + 2a + 2b
-    return 2 / pi * np.arcsin(2 * q / np.sqrt(scale)), 4 / (pi * np.sqrt(g)), 16 / pi * q / g**1.5
-
-
-def _sin(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    plus, minus = np.exp(q - (a + b) / 2) / 2, np.exp(-q - (a + b) / 2) / 2
-    return plus - minus, plus + minus, plus - minus
-
-
-def _cos(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    odd, even, _ = _sin(a, b, q)
-    return even, odd, even
-
-
-def _gaussian(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    g = (1 + a) * (1 + b) - q**2
-    return g**-0.5, q * g**-1.5, g**-1.5 + 3 * q**2 * g**-2.5
-
-
-def polynomial(coefficients: Sequence[float]) -> Expectations:
-    r"""Expectations of φ(x) = Σ_k c_k x^k, exact: E φ(u)φ(v) = Σ_k (q^k/k!) E φ^{(k)}(u) E φ^{(k)}(v).
-
-    Parameters
-    ----------
-    coefficients : c_0, c_1, ...
-    """
-    phi = np.polynomial.Polynomial(np.asarray(coefficients, dtype=np.float64))
-    derivatives = [phi.deriv(k) if k else phi for k in range(phi.degree() + 1)]
-
-    def mean(p: np.polynomial.Polynomial, variance: FloatArray) -> FloatArray:
-        """E p(u), u ~ N(0, variance): E u^{2m} = (2m)!/(2^m m!) variance^m."""
-        terms = ((float(c), i // 2) for i, c in enumerate(p.coef) if i % 2 == 0)
-        return sum(
-            (c * factorial(2 * m) / (2**m * factorial(m)) * variance**m for c, m in terms), np.zeros(np.shape(variance))
-        )
-
-    def expectations(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        products = [mean(p, a) * mean(p, b) for p in derivatives]
-
-        def taken(times: int) -> FloatArray:
-            terms = (q ** (k - times) / factorial(k - times) * m for k, m in enumerate(products) if k >= times)
-            return sum(terms, np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b), np.shape(q))))
-
-        return taken(0), taken(1), taken(2)
-
-    return expectations
-
-
-def smooth(derivatives: Sequence[Callable[[FloatArray], ArrayLike]], order: int = 120) -> Expectations:
-    """Expectations of any smooth activation by the trapezoid rule in two dimensions, which converges exponentially for
-    analytic functions.
-
-    Parameters
-    ----------
-    derivatives : φ, φ' and φ'', each elementwise on arrays.
-    order : nodes a dimension. Two thirds as many nodes have to agree to 1e-6 of the value on the diagonal;
-        the error is then about the 3/2 power of that.
-
-    Raises
-    ------
-    ValueError: (when evaluated) the quadrature has not converged: the activation is not smooth enough at these variances,
-        or needs a higher order.
-    """
-    if len(derivatives) != 3 or order < 8:
-        raise ValueError(
-            f"give φ, φ' and φ'' and an order of at least 8, got {len(derivatives)} functions, order {order}"
-        )
-
-    def expectations(a: FloatArray, b: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        diagonal = np.unique(np.concatenate([np.ravel(a), np.ravel(b)]))
-        fine = _quadrature(derivatives, diagonal, diagonal, diagonal, order)
-        coarse = _quadrature(derivatives, diagonal, diagonal, diagonal, 2 * order // 3)
-        error = max(float(np.abs(f - c).max() / np.abs(f).max()) for f, c in zip(fine, coarse, strict=True))
-        if error > 1e-6:
-            raise ValueError(
-                f"the quadrature of order {order} and that of two thirds of it differ by {error:.1e} of the value at "
-                f"variances up to {diagonal[-1]:.3g}: raise the order, or lower w_std"
-            )
-        rows = [_quadrature(derivatives, a[i], b[0], q[i], order) for i in range(q.shape[0])]
-        return tuple(np.stack(part) for part in zip(*rows, strict=True))  # type: ignore[return-value]
-
-    return expectations
-
-
-def _quadrature(
-    derivatives: Sequence[Callable[[FloatArray], ArrayLike]], a: FloatArray, b: FloatArray, q: FloatArray, order: int
-) -> list[FloatArray]:
-    """E f(u)f(v) of each function, vectors a, b, q, with u = √a z and v = (q/√a) z + √(b - q²/a) z'."""
-    nodes = np.linspace(-8.5, 8.5, order)
-    weights = np.exp(-0.5 * nodes**2)
-    weights /= weights.sum()
-    a, b, q = np.broadcast_arrays(a, b, q)
-    root = np.sqrt(a)
-    slope = np.divide(q, root, out=np.zeros(q.shape), where=root > 0)
-    rest = np.sqrt(np.maximum(b - slope**2, 0.0))
-    u = root[:, None] * nodes
-    v = slope[:, None, None] * nodes[:, None] + rest[:, None, None] * nodes
-    return [((np.asarray(f(u)) * (np.asarray(f(v)) @ weights)) @ weights) for f in derivatives]
-
-
-def _by_jax(name: str) -> list[Callable[[FloatArray], Any]]:
-    """φ, φ' and φ'' by automatic differentiation."""
-    import jax
-    import jax.numpy as jnp
-
-    phi = {"tanh": jnp.tanh, "gelu": lambda x: jax.nn.gelu(x, approximate=False)}[name]
-    first = jax.grad(phi)
-    return [jax.jit(jnp.vectorize(f)) for f in (phi, first, jax.grad(first))]
 
 
 # --- the information in the parameters ---
@@ -289,10 +189,13 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike, omega: Array
     .. math:: k\left[\tau\,\mathrm{Tr}\,\Theta - \mathrm{Tr}(I - E)\right]
               + \int_0^\tau \mathrm{Tr}\left[(kK + YY^\top)\, e^{-s\Theta}\, \Omega\, A(s)\right] ds
 
-    in closed form in the eigenbasis of Θ. The parameters' law is carried by the flow v = -Jᵀr, so that dKL/ds = E[-div v +
-    θ·v]; in -div v = Tr Θ_s + Σ_i r_i Δ_θ z_i and θ·v = -Σ_i r_i θ·∇z_i the chaos of degree q of z_i has the eigenvalue
-    -q under Δ_θ - θ·∇, and its correlation with what r_i has become is what Ω counts. With Ω = Θ it is
-    :func:`ntkinfo.parameter_kl`, the linearised form.
+    in closed form in the eigenbasis of Θ. The flow v = -J^T r carries the parameters' law, so that
+
+    .. math:: \frac{d}{ds} KL = E[-\nabla\cdot v + \theta\cdot v] = k\,\mathrm{Tr}\,\Theta + E\, r_s \cdot \ell_s,
+              \qquad \ell = (\Delta_\theta - \theta\cdot\nabla)\, z .
+
+    Of the chaos of degree q of z, ℓ is -q times: E ℓ z^T = -Θ at the start, and E ∇ℓ ∇z^T = -Ω, so that at infinite width
+    r_s = e^{-sΘ} r_0 and ℓ_s = ℓ_0 + Ω A(s) r_0. With Ω = Θ it is :func:`ntkinfo.parameter_kl`, the linearised form.
 
     Parameters
     ----------
@@ -309,26 +212,45 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike, omega: Array
     ValueError: another learning rule, ridge, mode or a centred ensemble; an Ω of another shape, or not Ω ⪰ Θ (which the
         two kernels of one network have).
     """
-    _require_flow(ensemble)
-    n, k = ensemble.n_train, ensemble.n_outputs
-    third = _arrays.as_symmetric("omega", _arrays.as_shape("omega", omega, (n, n), f"ntk of shape ({n}, {n})"))
-    try:
-        _arrays.check_positive_semidefinite("omega - ntk", third - ensemble.kernels.ntk)
-    except ValueError as error:
-        raise ValueError(f"omega and ntk are not of one network, where Ω - Θ = Σ q(q-1) K_q: {error}") from None
-    seen = ~ensemble._null
-    v, values = ensemble.eigenvectors[:, seen], ensemble.eigenvalues[seen]
-    power = k * ensemble.nngp_modes[np.ix_(seen, seen)] + ensemble.y_modes[seen] @ ensemble.y_modes[seen].T
-    weight = power * (v.T @ third @ v)
+    values, weight = _modes(ensemble, omega)
     times = np.atleast_1d(_arrays.as_times(tau))
-    found = np.empty(times.size)
-    for i, t in enumerate(times):
-        if np.isinf(t):
-            found[i] = np.inf if values.size else 0.0
-            continue
-        integrals, gap = infinite_width_terms(values, float(t))
-        found[i] = k * gap.sum() + (weight * integrals).sum()
+    found = np.where(np.isinf(times), np.inf if values.size else 0.0, 0.0)
+    for i in np.flatnonzero(np.isfinite(times)):
+        integrals, gap = infinite_width_terms(values, float(times[i]))
+        found[i] = ensemble.n_outputs * gap.sum() + (weight * integrals).sum()
     return found.reshape(np.shape(tau))
+
+
+@quantity("exact", "d/dτ of parameter_kl_infinite_width", "infinite width, smooth activation", "derived here")
+def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike, omega: ArrayLike) -> FloatArray:
+    r"""Time derivative of :func:`parameter_kl_infinite_width`, in nats per unit of τ.
+
+    .. math:: k\,\mathrm{Tr}\,\Theta(I - E) + \mathrm{Tr}\left[(kK + YY^\top)\, E\, \Omega\, A\right]
+
+    Parameters, Raises
+    ------------------
+    as of :func:`parameter_kl_infinite_width`.
+
+    Returns
+    -------
+    array of the shape of `tau`, k Tr Θ at τ = ∞.
+    """
+    values, weight = _modes(ensemble, omega)
+    times = np.atleast_1d(_arrays.as_times(tau))[:, None]
+    left = np.exp(-times * values)
+    moved = -np.expm1(-times * values)
+    rate = ensemble.n_outputs * moved @ values + np.einsum("ti,ij,tj->t", left, weight, moved / values)
+    return rate.reshape(np.shape(tau))
+
+
+def _modes(ensemble: Ensemble, omega: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """The eigenvalues of Θ above zero, and M_ji Ω_ij in their eigenvectors; on the null space of Θ Ω vanishes too."""
+    _require_flow(ensemble)
+    third = check_third_kernel("omega", omega, ensemble.kernels.ntk)
+    seen = ~ensemble._null
+    v, y = ensemble.eigenvectors[:, seen], ensemble.y_modes[seen]
+    power = ensemble.n_outputs * ensemble.nngp_modes[np.ix_(seen, seen)] + y @ y.T
+    return ensemble.eigenvalues[seen], power * (v.T @ third @ v)
 
 
 def parameter_information(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from dualib import _io
 from dualib.measures import Units, to_units
-from ntkinfo import information_data, information_inputs, parameters, predictive
+from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
 from ntkinfo._quantity import Quantity
 from ntkinfo.ensemble import Ensemble
@@ -118,6 +118,7 @@ def information_curve(
     *,
     x: Literal["test", "train"] | None = None,
     y_test: ArrayLike | None = None,
+    omega: ArrayLike | None = None,
     entropy_y: float | None = None,
     label_noise: float = 1.0,
     output_noise: float = 0.0,
@@ -134,6 +135,8 @@ def information_curve(
     x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
         points. The training points cost 2n³ operations a time.
     y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
+    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the columns
+        parameter_kl_infinite_width and its rate (gradient flow of all layers without ridge only).
     entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
         covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or
         one-hot.
@@ -151,7 +154,8 @@ def information_curve(
 
     Raises
     ------
-    ValueError: labels that do not match (both shapes are printed), times out of range, or a parameter out of range.
+    ValueError: labels that do not match (both shapes are printed), times out of range, a parameter out of range, or an
+        `omega` for which :func:`ntkinfo.parameter_kl_infinite_width` has no value.
     """
     times = np.atleast_1d(as_times(taus))
     if times.ndim != 1 or times.size == 0:
@@ -165,7 +169,7 @@ def information_curve(
     positive("weight_noise", weight_noise)
     entropy = _entropy(labels, where, entropy_y)
     table = _Table()
-    _parameter_columns(table, ensemble, times, label_noise, weight_noise)
+    _parameter_columns(table, ensemble, times, label_noise, weight_noise, omega)
     law, joint = _laws(ensemble, times, where, labels, output_noise, progress)
     prior = _prior(ensemble, where).with_output_noise(output_noise)
     _predictive_columns(table, law, labels, entropy, given=entropy_y is not None)
@@ -218,7 +222,7 @@ def _prior(ensemble: Ensemble, where: str) -> Marginals:
 
 
 def _parameter_columns(
-    table: _Table, ensemble: Ensemble, times: FloatArray, label_noise: float, weight_noise: float
+    table: _Table, ensemble: Ensemble, times: FloatArray, label_noise: float, weight_noise: float, omega: Any
 ) -> None:
     p = parameters
     n = ensemble.n_train
@@ -228,33 +232,31 @@ def _parameter_columns(
         "train_gibbs_nll", "nats", predictive.gibbs_nll, 0.5 * error + 0.5 * ensemble.n_outputs * np.log(2 * np.pi)
     )
     table.add("degrees_of_freedom", "", predictive.degrees_of_freedom, predictive.degrees_of_freedom(ensemble, times))
-    table.add(
-        "expected_optimism",
-        "",
-        predictive.expected_optimism,
-        predictive.expected_optimism(ensemble, times, label_noise),
-    )
-    for name, unit, function in (
-        ("parameter_kl", "nats", p.parameter_kl),
-        ("parameter_kl_published", "nats", p.parameter_kl_published),
-        ("parameter_distance_squared", "", p.parameter_distance_squared),
-        ("fisher_distance_squared", "", p.fisher_distance_squared),
-        ("fisher_action", "", p.fisher_action),
-        ("path_length_lower", "", p.path_length_lower),
-        ("path_length_upper", "", p.path_length_upper),
-        ("path_length_upper_modes", "", p.path_length_upper_modes),
+    optimism = predictive.expected_optimism(ensemble, times, label_noise)
+    table.add("expected_optimism", "", predictive.expected_optimism, optimism)
+    for unit, function in (
+        ("nats", p.parameter_kl),
+        ("nats", p.parameter_kl_published),
+        ("", p.parameter_distance_squared),
+        ("", p.fisher_distance_squared),
+        ("", p.fisher_action),
+        ("", p.path_length_lower),
+        ("", p.path_length_upper),
+        ("", p.path_length_upper_modes),
     ):
-        table.add(name, unit, function, function(ensemble, times))
+        table.add(function.__name__, unit, function, function(ensemble, times))
+    if omega is not None:
+        for unit, third in (
+            ("nats", chaos.parameter_kl_infinite_width),
+            ("nats/tau", chaos.parameter_kl_infinite_width_rate),
+        ):
+            table.add(third.__name__, unit, third, third(ensemble, times, omega))
     if isinstance(ensemble.learning_rule, p.GradientFlow):
         table.add("parameter_kl_rate", "nats/tau", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
     noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
     table.add("parameter_kl_weight_noise", "nats", p.parameter_kl_weight_noise, noisy)
-    table.add(
-        "i_theta_y_exact",
-        "nats",
-        p.parameter_label_information,
-        p.parameter_label_information(ensemble, times, label_noise),
-    )
+    labels = p.parameter_label_information(ensemble, times, label_noise)
+    table.add("i_theta_y_exact", "nats", p.parameter_label_information, labels)
     table.add("fisher_trace", "", p.fisher_trace, np.full(times.size, p.fisher_trace(ensemble)))
     if ensemble.n_test:
         table.add("fisher_trace_test", "", p.fisher_trace_test, np.full(times.size, p.fisher_trace_test(ensemble)))

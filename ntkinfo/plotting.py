@@ -39,6 +39,8 @@ _NAMES = {
     "i_zd_joint_upper": "I(Z;D|X), upper, joint",
     "parameter_kl": "KL of parameters",
     "parameter_kl_published": "KL of parameters, as published",
+    "parameter_kl_infinite_width": "KL of parameters, infinite width",
+    "parameter_kl_infinite_width_rate": "dKL/dτ of parameters, infinite width",
     "parameter_kl_rate": "dKL/dτ of parameters",
     "parameter_kl_weight_noise": "KL of parameters, noisy weights",
     "i_theta_y_exact": "I(θ;Y|X), exact for K = Θ",

@@ -10,8 +10,9 @@ import deepnets
 import ntkinfo
 from deepnets import compare
 from deepnets.__main__ import main
-from deepnets.compare import Comparison, bias_exponent
+from deepnets.compare import Comparison
 from deepnets.compare_rows import NOT_MEASURED, Row, jackknife
+from deepnets.width_exponents import bias_exponent
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -92,7 +93,8 @@ def test_a_comparison_has_every_row_and_the_parameters_divergence_agrees(small):
     assert set(frame.width) == {16, 32, 64}
     assert (frame.std_error > 0).all()
     by_quantity = {v.quantity: v.verdict for v in found.verdicts()}
-    for name in ("parameter_kl_infinite_width", "parameter_distance_squared", "fisher_trace", "degrees_of_freedom"):
+    agreeing = ("parameter_distance_squared", "fisher_trace", "degrees_of_freedom")
+    for name in ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate", *agreeing):
         assert by_quantity[name] == "agrees at 1/width", name
     for name in ("path_length_lower", "path_length_upper", "path_length_upper_modes"):
         assert by_quantity[name] == "holds", name

@@ -1,12 +1,14 @@
-"""The third kernel: chaos degrees counted by hand, by polynomials in c, by finite networks; the information it gives."""
+"""The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks; the information it gives."""
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
 from scipy.integrate import quad
 
 import ntkinfo
-from ntkinfo.chaos import activation_expectations, infinite_width_terms, parameter_kl_infinite_width
+from ntkinfo.activations import activation_expectations
+from ntkinfo.chaos import infinite_width_terms, parameter_kl_infinite_width
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
 Y = np.array([0.8, -0.5, 0.3, -1.0])
@@ -47,6 +49,57 @@ def test_omega_counts_the_squares_of_chaos_degrees(depth):
         assert found.omega[i, j] == pytest.approx(degree**2 @ k.coef, rel=1e-12)
 
 
+_COVARIANCES = {  # E φ(u)φ(v), for variances a, b and covariance q
+    "erf": lambda a, b, q: 2 / mpmath.pi * mpmath.asin(2 * q / mpmath.sqrt((1 + 2 * a) * (1 + 2 * b))),
+    "sin": lambda a, b, q: mpmath.exp(-(a + b) / 2) * mpmath.sinh(q),
+    "cos": lambda a, b, q: mpmath.exp(-(a + b) / 2) * mpmath.cosh(q),
+    "gaussian": lambda a, b, q: 1 / mpmath.sqrt((1 + a) * (1 + b) - q**2),
+}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("activation", _COVARIANCES)
+def test_kernels_are_derivatives_in_the_correlation_of_the_parameters(activation, depth):
+    """Θ = K'(1) and Ω = K'(1) + K''(1), by numerical differentiation in 40 digits of K(c) alone."""
+    covariance, w2, b2 = _COVARIANCES[activation], mpmath.mpf("1.44"), mpmath.mpf("0.09")
+    found = ntkinfo.chaos_kernels(X, hidden_layers=depth, activation=activation, w_std=1.2, b_std=0.3)
+
+    def k(i, j, c, depth=depth):
+        if depth == 0:
+            return c * (w2 * mpmath.fdot(X[i].tolist(), X[j].tolist()) / 3 + b2)
+        own = [k(p, p, mpmath.mpf(1), depth - 1) for p in (i, j)]
+        return c * (w2 * covariance(*own, k(i, j, c, depth - 1)) + b2)
+
+    with mpmath.workdps(40):
+        for i, j in ((0, 0), (0, 1), (2, 3)):
+            first, second = (mpmath.diff(lambda c, i=i, j=j: k(i, j, c), 1, order) for order in (1, 2))
+            assert found.kernels.nngp[i, j] == pytest.approx(float(k(i, j, mpmath.mpf(1))), rel=1e-11)
+            assert found.kernels.ntk[i, j] == pytest.approx(float(first), rel=1e-11)
+            assert found.omega[i, j] == pytest.approx(float(first + second), rel=1e-11)
+
+
+_DERIVATIVES = {
+    "sin": (np.sin, np.cos, lambda x: -np.sin(x)),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda x: -2 * np.tanh(x) * (1 - np.tanh(x) ** 2)),
+}
+
+
+@pytest.mark.parametrize("activation", _DERIVATIVES)
+def test_omega_is_the_covariance_of_the_operator_that_counts_degrees(activation):
+    """(Δ_θ - θ·∇) z is -q times the chaos of degree q: with one hidden layer its covariance is Ω at any width, here 1."""
+    phi, first, second = _DERIVATIVES[activation]
+    rng = np.random.default_rng(3)
+    n = 200_000
+    u = 1.2 / np.sqrt(3) * rng.standard_normal((n, 3)) @ X.T + 0.3 * rng.standard_normal((n, 1))
+    bias = 0.3 * rng.standard_normal((n, 1))
+    squared_gradient = 1.44 * (X**2).sum(axis=1) / 3 + 0.09
+    inside = second(u) * squared_gradient - first(u) * u - phi(u)
+    counted = 1.2 * rng.standard_normal((n, 1)) * inside - bias
+    products = np.einsum("si,sj->sij", counted, counted)
+    omega = ntkinfo.chaos_kernels(X, **CASE, activation=activation).omega
+    assert (np.abs(products.mean(axis=0) - omega) < 4 * products.std(axis=0) / np.sqrt(n)).all()
+
+
 def test_linear_networks_and_depth_zero_have_one_kernel_where_degrees_are_one():
     found = ntkinfo.chaos_kernels(X, hidden_layers=0)
     np.testing.assert_array_equal(found.omega, found.kernels.ntk)
@@ -57,7 +110,7 @@ def test_linear_networks_and_depth_zero_have_one_kernel_where_degrees_are_one():
 
 
 @pytest.mark.parametrize("activation", ["erf", "sin", "cos", "gaussian"])
-def test_closed_forms_agree_with_quadrature_of_the_derivatives(activation):
+def test_closed_forms_agree_with_hermite_series(activation):
     from scipy.special import erf
 
     root = 2 / np.sqrt(np.pi)
@@ -73,12 +126,12 @@ def test_closed_forms_agree_with_quadrature_of_the_derivatives(activation):
     }[activation]
     k = X @ X.T
     v = np.diagonal(k)
-    numeric = ntkinfo.smooth(derivatives, order=160)(v[:, None], v[None, :], k)
+    numeric = ntkinfo.smooth(derivatives)(v[:, None], v[None, :], k)
     for ours, theirs in zip(activation_expectations(activation)(v[:, None], v[None, :], k), numeric, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
 
 
-def test_tanh_by_quadrature_is_the_derivative_in_the_covariance():
+def test_each_expectation_of_tanh_is_the_derivative_of_the_one_before_in_the_covariance():
     expectations = activation_expectations("tanh")
     a, b = np.array([[0.8]]), np.array([[1.1]])
 
@@ -90,13 +143,76 @@ def test_tanh_by_quadrature_is_the_derivative_in_the_covariance():
         assert f(0.4, part + 1) == pytest.approx(slope, rel=1e-6)
 
 
-def test_omega_exceeds_theta_exceeds_k():
-    found = ntkinfo.chaos_kernels(X, XT, hidden_layers=2, activation="erf")
+def test_an_activation_of_ones_own_by_automatic_differentiation_or_by_its_derivatives():
+    import jax.numpy as jnp
+
+    settings = {"hidden_layers": 2, "w_std": 1.2, "b_std": 0.3}
+    exact = ntkinfo.chaos_kernels(X, XT, activation="sin", **settings)
+    cubic = ntkinfo.chaos_kernels(X, XT, activation=ntkinfo.polynomial((0.1, 1.0, 0.0, -0.1)), **settings)
+    for expected, own in (
+        (exact, ntkinfo.smooth(jnp.sin)),
+        (exact, ntkinfo.smooth(_DERIVATIVES["sin"])),
+        (cubic, ntkinfo.smooth(lambda x: 0.1 + x - 0.1 * x**3)),
+    ):
+        found = ntkinfo.chaos_kernels(X, XT, activation=own, **settings)
+        for name in ("omega", "omega_test_train", "omega_test"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.kernels.ntk, expected.kernels.ntk, rtol=1e-9, atol=1e-9)
+
+
+def test_activations_that_are_not_smooth_or_not_their_derivatives_are_refused():
+    with pytest.raises(
+        ValueError, match=r"function 1 is not the derivative of function 0: at .* it is .* differences give"
+    ):
+        ntkinfo.smooth((np.sin, np.sin, np.cos))
+    with pytest.raises(ValueError, match="function 2 is not the derivative of function 1"):
+        ntkinfo.smooth((np.sin, np.cos, np.sin))
+    with pytest.raises(ValueError, match=r"give φ, φ' and φ''"):
+        ntkinfo.smooth((np.sin, np.cos))
+    with pytest.raises(ValueError, match=r"write it in jax\.numpy"):
+        ntkinfo.smooth(lambda x: np.sin(np.asarray(x)))
+    with pytest.raises(TypeError, match="float32"):
+        ntkinfo.smooth([lambda x, f=f: f(x).astype(np.float32) for f in _DERIVATIVES["sin"]])
+    for kink in (0.0, 0.4):  # at 0 a symmetric grid integrates relu' without error
+        relu = (lambda x, at=kink: np.maximum(x - at, 0), lambda x, at=kink: 1.0 * (x > at), np.zeros_like)
+        with pytest.raises(ValueError, match="has a kink"):
+            ntkinfo.chaos_kernels(X, activation=ntkinfo.smooth(relu))
+
+
+@pytest.mark.parametrize("activation", ["erf", "sin", "gelu"])
+def test_omega_exceeds_theta_exceeds_k(activation):
+    found = ntkinfo.chaos_kernels(X, XT, hidden_layers=2, activation=activation)
     for gap in (found.omega - found.kernels.ntk, found.kernels.ntk - found.kernels.nngp):
         assert np.linalg.eigvalsh(gap).min() >= -1e-12
     np.testing.assert_allclose(
-        ntkinfo.chaos_kernels(np.r_[X, XT], hidden_layers=2).omega[4:, :4], found.omega_test_train, rtol=1e-12
+        ntkinfo.chaos_kernels(np.r_[X, XT], hidden_layers=2, activation=activation).omega[4:, :4],
+        found.omega_test_train,
+        rtol=1e-12,
     )
+
+
+def test_third_kernels_that_do_not_belong_to_theta_are_refused():
+    found = ntkinfo.chaos_kernels(X, XT, **CASE)
+    kernels, blocks = found.kernels, (found.omega_test_train, found.omega_test)
+    with pytest.raises(ValueError, match=r"omega_test - ntk.*smallest eigenvalue"):
+        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0], kernels.nngp_test)
+    with pytest.raises(ValueError, match=r"omega_test_train has shape \(4, 3\).*\(3, 4\)"):
+        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0].T, blocks[1])
+    with pytest.raises(ValueError, match="3 test points: give both"):
+        ntkinfo.ChaosKernels(kernels, found.omega)
+    with pytest.raises(ValueError, match="0 test points"):
+        ntkinfo.ChaosKernels(ntkinfo.Kernels(kernels.ntk, kernels.nngp), found.omega, *blocks)
+    with pytest.raises(ValueError, match="not symmetric"):
+        ntkinfo.ChaosKernels(kernels, np.triu(found.omega), *blocks)
+    with pytest.raises(ValueError, match="read-only"):
+        found.omega[0, 0] = 1.0
+
+
+def test_any_weight_scale_gives_kernels_of_one_network():
+    for w_std in (1e-5, 1e-2, 10.0):
+        found = ntkinfo.chaos_kernels(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
+        assert np.isfinite(found.omega).all()
+        assert (np.diagonal(found.omega - found.kernels.ntk) >= 0).all()
 
 
 def test_the_noted_case_has_its_three_values():
@@ -144,6 +260,34 @@ def test_terms_are_positive_smooth_and_right_where_branches_meet():
             lambda s, x=x, y=y: np.exp(-s * x) * (-np.expm1(-s * y) / y if y else s), 0, 1, points=[0.01, 0.1]
         )[0]
         assert integrals[0, 1] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("tau", [1e-4, 0.3, 5.0])
+def test_rate_is_the_derivative(tau):
+    found = ntkinfo.chaos_kernels(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
+    ensemble = ntkinfo.Ensemble(found.kernels, np.c_[np.r_[Y, Y[0]], np.r_[Y, Y[0]] ** 2])
+    step = 1e-3 * tau
+    values = parameter_kl_infinite_width(ensemble, [tau - step, tau + step], found.omega)
+    rate = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, found.omega)
+    assert rate == pytest.approx(np.diff(values)[0] / (2 * step), rel=1e-5)
+    linear = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, ensemble.kernels.ntk)
+    assert linear == pytest.approx(float(ntkinfo.parameter_kl_rate(ensemble, tau)), rel=1e-10)
+    last = ntkinfo.parameter_kl_infinite_width_rate(ensemble, np.inf, found.omega)
+    assert last == pytest.approx(2 * np.trace(found.kernels.ntk), rel=1e-12)
+
+
+def test_information_curve_has_the_column_where_a_third_kernel_is_given():
+    found = ntkinfo.chaos_kernels(X, XT, **CASE)
+    ensemble, taus = ntkinfo.Ensemble(found.kernels, Y), np.array([0.1, 1.5])
+    curve = ntkinfo.information_curve(ensemble, taus, omega=found.omega)
+    columns = ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate")
+    for name in columns:
+        np.testing.assert_array_equal(curve[name], getattr(ntkinfo, name)(ensemble, taus, found.omega))
+    assert "parameter_kl_infinite_width_bits" in curve.to_frame(units="bits")
+    without = ntkinfo.information_curve(ensemble, taus)
+    assert set(curve.values) - set(without.values) == set(columns)
+    with pytest.raises(ValueError, match="ridge"):
+        ntkinfo.information_curve(ntkinfo.Ensemble(found.kernels, Y, ridge=0.1), taus, omega=found.omega)
 
 
 def test_it_rises_with_time():
