@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ LEVEL = 0.0027
 
 _KEPT = 100  # networks in a file
 _KERNELS = 50  # kernels at the start for each network that is trained
+_PAIRS = 400  # networks trained with their mirror images, at most, for the exponent of the bias
 
 
 @dataclass(frozen=True)
@@ -205,19 +206,28 @@ def compare_with_infinite_width(
     )
     counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
     with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as update:
-        done = _locked(update)
+        done, stop = _stoppable(update)
 
         def one_width(net: FlowNetwork) -> tuple[list[Row], Deviations]:
             sample = flows.sample(net, counts[net.width], done)
             rows = rows_of(setting, sample, flows.perturbed(net, sample, replicas, done), np.array(times), net.width)
-            mirrored = flows.sample(net, replicas, done, mirrored=True, name="mirrored")
-            start = start_sample(net, flows.x, replicas=replicas, seed=seed)
+            pairs = min(replicas, _PAIRS)
+            mirrored = flows.sample(net, pairs, done, mirrored=True, name="mirrored")
+            start = start_sample(net, flows.x, replicas=pairs, seed=seed)
             kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
             return rows, deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels)
 
         # Compilation and training leave Python's lock; a thread a core, and the widest networks, which take longest, first.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(one_width, reversed(nets)))[::-1]
+            futures = [pool.submit(one_width, net) for net in reversed(nets)]
+            try:
+                for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    ended.result()
+            except BaseException:  # Ctrl-C included: the other widths end after the networks under way
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+            found = [future.result() for future in reversed(futures)]
         step_errors = _step_errors(setting, flows, nets[0], replicas, np.array(times), done)
     rows, deviations = [r for part, _ in found for r in part], [d for _, d in found]
     exponents = width_exponents(deviations, hidden_layers, seed)
@@ -251,7 +261,7 @@ class _Flows:
 
     def work(self, counts: Sequence[int], replicas: int) -> int:
         """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
-        return sum(counts) + len(counts) * replicas + (len(counts) + 1) * _some(replicas)
+        return sum(counts) + len(counts) * min(replicas, _PAIRS) + (len(counts) + 1) * _some(replicas)
 
     def sample(self, net: FlowNetwork, replicas: int, done: Any, *, step: float | None = None, y: FloatArray | None = None,
                mirrored: bool = False, name: str = "flow") -> FlowSample:  # fmt: skip
@@ -266,12 +276,13 @@ class _Flows:
             if part is None or part.n_networks < count:  # a last file, of a call with fewer networks
                 part = gradient_flow(
                     net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
-                    mirrored=mirrored,
+                    mirrored=mirrored, done=done,
                 )  # fmt: skip
                 if path is not None:
                     _io.write_npz(path, vars(part))
+            else:
+                done(count)
             parts.append(part.part(np.arange(count)))
-            done(count)
         return FlowSample.concatenate(parts)
 
     def perturbed(
@@ -285,15 +296,17 @@ class _Flows:
         return v, changed[:, :, :n] - sample.outputs[:count, :, :n]
 
 
-def _locked(update: Callable[[int], object]) -> Callable[[int], None]:
-    """`update` for several threads."""
-    lock = Lock()
+def _stoppable(update: Callable[[int], object]) -> tuple[Callable[[int], None], Event]:
+    """`update` for several threads, and an event after which it raises in each of them."""
+    lock, stop = Lock(), Event()
 
     def done(count: int) -> None:
+        if stop.is_set():
+            raise InterruptedError("stopped because another width was")
         with lock:
             update(count)
 
-    return done
+    return done, stop
 
 
 def _some(replicas: int) -> int:

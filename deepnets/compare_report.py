@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUICK = {"replicas": 200, "widths": (64, 128, 256)}
-FULL = {"replicas": 1000, "widths": (64, 128, 256, 512, 1024)}
+FULL = {"replicas": 400, "widths": (64, 128, 256, 512, 1024)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="1000 networks of width 1024 and more of narrower ones (default: 200 of width 256)",
+        help="400 networks of width 1024 and more of narrower ones (default: 200 of width 256)",
     )
     parser.add_argument("--widths", type=int, nargs="+")
     parser.add_argument("--replicas", type=int, help="networks of the widest width")

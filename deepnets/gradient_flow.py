@@ -117,6 +117,7 @@ def gradient_flow(
     seed: int,
     first: int = 0,
     mirrored: bool = False,
+    done: Callable[[int], object] = lambda count: None,
 ) -> FlowSample:
     """Train networks number `first`, …, first + replicas - 1 of a seed by gradient flow.
 
@@ -127,6 +128,7 @@ def gradient_flow(
     taus : increasing times.
     step : the longest step; each stretch between two times is divided evenly.
     mirrored : start with the readout's weights and bias negated: the outputs change sign, their NTK stays.
+    done : called with the number of networks that have been trained since the last call; what it raises ends the training.
 
     Returns
     -------
@@ -142,6 +144,7 @@ def gradient_flow(
         chosen = np.minimum(np.arange(begin, begin + size), replicas - 1)
         found = run(np.asarray(x, np.float32), labels[chosen], first + chosen, seed, sign, np.asarray(counts), lengths)
         parts.append(FlowSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))
+        done(parts[-1].n_networks)
     return FlowSample.concatenate(parts)
 
 

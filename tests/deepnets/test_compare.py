@@ -1,6 +1,7 @@
 """Finite against infinite: the statistics on made-up numbers, where the answer is known; a small comparison; the report."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,28 @@ def test_finished_networks_are_not_trained_again(small, monkeypatch):
 
 
 @pytest.mark.slow
+def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp_path, monkeypatch):
+    """Ctrl-C, here out of the progress bar: the other widths stop as well, and the same call ends with the same numbers."""
+    called = []
+
+    @contextmanager
+    def interrupted(total, description, show=None):
+        def update(count):
+            called.append(count)
+            if len(called) == 4:
+                raise KeyboardInterrupt
+
+        yield update
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(compare._io, "progress_bar", interrupted)
+        deepnets.compare_with_infinite_width(out=tmp_path, **SMALL)
+    assert len(called) <= 6
+    kept = list(tmp_path.glob("flow_*.npz"))
+    assert kept
+    assert deepnets.compare_with_infinite_width(out=tmp_path, **SMALL).rows == small[0].rows
+
+
 def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     command = [
         "compare",
