@@ -45,8 +45,10 @@ class VerdictRow:
     seeds: tuple[Measured, ...]
 
 
-def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path) -> list[VerdictRow]:
-    """Every claim in the order of its number: by results of the mode asked for, else of full, else of quick, else as published."""
+def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -> list[VerdictRow]:
+    """Every claim in the order of its number: by results in `out` of the mode asked for, else of full, else of quick; else,
+    and without `out`, as published.
+    """
     rows = []
     for paper in papers:
         chosen, seeds = _latest(paper, mode, out)
@@ -58,9 +60,9 @@ def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path) -> list[
     return sorted(rows, key=lambda row: (row.claim.number, row.paper.name))
 
 
-def _latest(paper: Paper, mode: Mode | None, out: Path) -> tuple[Mode, list[Measured]]:
+def _latest(paper: Paper, mode: Mode | None, out: Path | None) -> tuple[Mode, list[Measured]]:
     for one in (mode,) if mode else reversed(MODES):
-        found = measured_seeds(paper, one, out)
+        found = [] if out is None else measured_seeds(paper, one, out)
         if found:
             return one, found
     published, found = read_published(paper)
@@ -112,7 +114,7 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
         record = {"mode": mode, "versions": versions(), "seeds": [_record(s) for s in found[paper.name]]}
         write_json(written[-1], record)
         written += _headlines(paper, mode, found[paper.name][0].seed, out, root.parent / "docs" / "figures")
-    rows = verdict_rows(papers, mode, out)
+    rows = verdict_rows(papers, mode, None)
     before, rest = text.split(MARKS[0])
     table = "\n".join([before + MARKS[0], *readme_table(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
     for path, content in ((readme, table), (root.parent / "docs" / "verdicts.md", verdict_page(rows))):
