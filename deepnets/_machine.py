@@ -99,7 +99,9 @@ def batches(plan: Plan, train_patterns: np.ndarray, epoch: int) -> tuple[np.ndar
 
 
 class Machine:
-    """The epochs and snapshots of a plan. A state is (vectors (R, P), optimiser state, failed (R,))."""
+    """The epochs and snapshots of a plan. A state is (vectors (R', P), optimiser state, failed (R',)): R replicas, the last
+    repeated until the devices have equally many.
+    """
 
     def __init__(self, plan: Plan, train_patterns: np.ndarray) -> None:
         import jax
@@ -108,6 +110,11 @@ class Machine:
         self.plan, self.train_patterns = plan, train_patterns
         network, task = plan.network, plan.task
         self.steps = steps_of(network, plan.optimiser, plan.learning_rate, plan.orthonormality, plan.loss)
+        devices = min(jax.device_count(), plan.replicas)
+        self._rows = np.minimum(np.arange(-(-plan.replicas // devices) * devices), plan.replicas - 1)
+        self._mesh = None
+        if devices > 1:
+            self._mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("replicas",))
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(plan.seed)))(jnp.arange(plan.replicas))
         self.keys = self._place(keys)
         self.x = jnp.asarray(task.x, network.dtype)
@@ -118,17 +125,19 @@ class Machine:
         layers = len(network.widths) - 1
         self._gradients: Any = [np.full((plan.replicas, layers), np.nan)] * len(EPOCH_GRADIENTS)  # of the last epoch
 
-    def _place(self, array: Any) -> Any:
-        """Spread the leading axis, the replicas, over as many devices as divide them."""
+    def _place(self, array: Any, axis: int = 0) -> Any:
+        """Spread one axis, the R replicas, over the devices."""
         import jax
         from jax.sharding import NamedSharding, PartitionSpec
 
-        devices = jax.devices()
-        count = max(d for d in range(1, len(devices) + 1) if self.plan.replicas % d == 0)
-        if count == 1:
+        if self._mesh is None:
             return jax.numpy.asarray(array)
-        mesh = jax.sharding.Mesh(np.array(devices[:count]), ("replicas",))
-        return jax.device_put(array, NamedSharding(mesh, PartitionSpec("replicas")))
+        parts = PartitionSpec(*[None] * axis, "replicas")
+        return jax.device_put(array[(slice(None),) * axis + (self._rows,)], NamedSharding(self._mesh, parts))
+
+    def _taken(self, array: Any) -> np.ndarray:
+        """The R replicas of what lies on the devices."""
+        return np.asarray(array)[: self.plan.replicas]
 
     def start(self) -> Any:
         import jax
@@ -138,44 +147,33 @@ class Machine:
     def leaves(self, state: Any) -> list[np.ndarray]:
         import jax
 
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+        return [self._taken(leaf) for leaf in jax.tree.leaves(state)]
 
     def restore(self, leaves: list[np.ndarray]) -> Any:
         import jax
 
         like, structure = jax.tree.flatten(self.start())
-        if [a.shape for a in like] != [a.shape for a in leaves]:
+        if [(self.plan.replicas, *a.shape[1:]) for a in like] != [a.shape for a in leaves]:
             raise ValueError("the checkpoint's arrays do not fit these settings: it was written by another version")
         return jax.tree.unflatten(structure, [self._place(leaf) for leaf in leaves])
 
     def failed(self, state: Any) -> np.ndarray:
-        return np.asarray(state[2])
+        return self._taken(state[2])
 
     def epoch(self, state: Any, epoch: int) -> Any:
         patterns, weights = batches(self.plan, self.train_patterns, epoch)
         state, self._gradients = self.steps.epoch(
-            state, self.keys, self.x, self.y, self._place_batches(patterns), weights, epoch
+            state, self.keys, self.x, self.y, self._place(patterns, axis=1), weights, epoch
         )
         return state
-
-    def _place_batches(self, patterns: np.ndarray) -> Any:
-        """(batches, R, size) with the replicas where their states are."""
-        import jax
-        from jax.sharding import NamedSharding, PartitionSpec
-
-        sharding = getattr(self.keys, "sharding", None)
-        if isinstance(sharding, NamedSharding):
-            return jax.device_put(patterns, NamedSharding(sharding.mesh, PartitionSpec(None, "replicas")))
-        return patterns
 
     def snapshot(self, state: Any, epoch: int, observe: Observe | None) -> dict[str, np.ndarray]:
         import jax
 
-        params = jax.tree.map(np.asarray, self.steps.params(state[0]))
+        params = jax.tree.map(self._taken, self.steps.params(state[0]))
         scores = self.steps.scores(state[0], self.trained, self.x, self.y)
-        arrays = {name: np.asarray(value, np.float64) for name, value in zip(SCORES, scores, strict=True)}
-        gradients = zip(EPOCH_GRADIENTS, self._gradients, strict=True)
-        arrays |= {name: np.asarray(value, np.float64) for name, value in gradients}
+        named = (*zip(SCORES, scores, strict=True), *zip(EPOCH_GRADIENTS, self._gradients, strict=True))
+        arrays = {name: self._taken(value).astype(np.float64) for name, value in named}
         for i, layer in enumerate(params):
             arrays |= {f"{kind}{i}": layer[kind] for kind in ("w", "b")}
         if observe is not None:

@@ -175,21 +175,27 @@ def test_other_settings_or_other_files_are_refused_before_training(task, tmp_pat
 
 SHARDED = """
 import sys, jax, numpy as np, deepnets
-run = deepnets.train(deepnets.Network((12, 5, 2), noise_std=0.1, dtype="float64"), deepnets.icosahedral_task(), replicas=4,
-                     epochs=3, batch_size=512, progress=False)
-np.savez(sys.argv[1], devices=len(jax.devices()), **{f"w{i}": layer["w"] for i, layer in enumerate(run.params)})
+run = deepnets.train(deepnets.Network((12, 5, 2), noise_std=0.1, dtype="float64"), deepnets.icosahedral_task(),
+                     replicas=int(sys.argv[2]), epochs=3, batch_size=512, progress=False, out=sys.argv[3])
+weights = {f"w{i}": layer["w"] for i, layer in enumerate(run.params)}
+np.savez(sys.argv[1], devices=len(jax.devices()), **weights, **run.scores, **run.epoch_gradients)
 """
 
 
 @pytest.mark.slow
-def test_several_devices_give_the_numbers_of_one(tmp_path):
+@pytest.mark.parametrize("replicas", [4, 6, 3])
+def test_several_devices_give_the_numbers_of_one(tmp_path, replicas):
+    """Also where the devices are more than the replicas, or do not divide them."""
     for count in (1, 4):
         flags = f"--xla_force_host_platform_device_count={count}"
         environment = {**os.environ, "XLA_FLAGS": flags}
-        subprocess.run([sys.executable, "-c", SHARDED, tmp_path / f"{count}.npz"], check=True, env=environment)
+        arguments = [tmp_path / f"{count}.npz", str(replicas), tmp_path / f"run{count}"]
+        subprocess.run([sys.executable, "-c", SHARDED, *arguments], check=True, env=environment)
     one, four = np.load(tmp_path / "1.npz"), np.load(tmp_path / "4.npz")
     assert (one["devices"], four["devices"]) == (1, 4)
-    for name in ("w0", "w1"):
+    assert set(one.files) == set(four.files)
+    for name in set(one.files) - {"devices"}:
+        assert one[name].shape == four[name].shape
         np.testing.assert_allclose(four[name], one[name], rtol=1e-10, atol=1e-12)
 
 
