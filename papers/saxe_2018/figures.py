@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepnets import plotting
-from papers.panels import COLOURS, describe, panels
+from papers.panels import COLOURS, SMALL, describe, panels
 from papers.readings import plane_from
 
 if TYPE_CHECKING:
@@ -43,5 +43,7 @@ def _last_hidden(results: Mapping[str, Mapping[str, Any]]) -> Figure:
             ax.fill_between(epochs, low, high, color=COLOURS[i], alpha=0.15, lw=0)
             ax.plot(epochs, middle, color=COLOURS[i], ls=("-", "--", "-.", ":", "-")[i], lw=1.2, label=text)
         ax.set_xscale("log")
-        describe(ax, "epoch (0 at the left end)", "I(X;T), last hidden layer  [bits]", title, legend=ax is axes[0])
+        describe(ax, "epoch (0 at the left end)", "I(X;T), last hidden layer  [bits]", title, legend=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=SMALL, frameon=False)
     return figure
