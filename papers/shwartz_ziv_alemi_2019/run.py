@@ -112,6 +112,13 @@ def quantities(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, 
     return {"tau": curve.tau, **{name: curve[name] for name in QUANTITIES}, "i_zy_affine_lower": relevance}
 
 
+def _images(file: str, n: int, seed: int) -> ntkinfo.Dataset:
+    """n training and n test images with their parity: scikit-learn's digits, or those of a file such as MNIST's."""
+    if file:
+        return ntkinfo.from_npz(file, n, n, parity=True, images=True, seed=seed)
+    return ntkinfo.digits_parity(n, n, images=True, seed=seed)
+
+
 def digits(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
     """Parity of handwritten digits by a convolutional network: error against time, (n_scales, n_seeds, n_taus)."""
     taus, n = _times(settings), settings["n_digits"]
@@ -121,7 +128,7 @@ def digits(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
     for i, w_std in enumerate(settings["digits_w_std"]):
         network = ntkinfo.cnn(2, "erf", w_std, 0.1)
         for k, one in enumerate(counted(_data_seeds(settings, seed), f"digits, σ_w = {w_std:g}")):
-            data = ntkinfo.digits_parity(n, n, images=True, seed=one)
+            data = _images(settings["digits_file"], n, one)
             kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
             law = ntkinfo.Ensemble(kernels, data.y_train).marginals(taus)
             error[i, k] = ntkinfo.expected_square_error(law, data.y_test)
