@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUICK = {"replicas": 200, "widths": (64, 128, 256)}
-FULL = {"replicas": 600, "widths": (64, 128, 256, 512)}
+FULL = {"replicas": 400, "widths": (64, 128, 256, 512)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="600 networks of width 512 and more of narrower ones (default: 200 of width 256)",
+        help="400 networks of width 512 and more of narrower ones (default: 200 of width 256)",
     )
     text = "(with three hidden layers a network of width 1024 takes about four seconds)"
     parser.add_argument("--widths", type=int, nargs="+", help=text)
