@@ -91,7 +91,7 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
             lower = upper * (1.0 - width)
             g = _single_dual(core, lower)
             atoms = np.concatenate([core.single_decoder, g.ascend(atom[None], 50)])
-            slack = max(1e-12, 4.0 * g.rounding())
+            slack = _slack(g)
             ceiling = max_log_g(g, core.chart(), atoms, slack, options.max_cells)
             if ceiling.lower > slack:  # an atom the ascents had missed
                 upper, atom = _lower_by_ascent(core, lower, ceiling.argmax)
@@ -105,6 +105,11 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
     birth = upper < local * (1.0 - 10 * RELATIVE_WIDTH)
     kind = "first-order" if jump > JUMP else "continuous"
     return Transition(upper, lower, upper, kind, birth, 1, max(2, len(above.weights)), proven, local)
+
+
+def _slack(g: DualFunction) -> float:
+    """The log G, nats, up to which it counts as 0."""
+    return max(1e-12, 4.0 * g.rounding())
 
 
 def _single_dual(core: Bottleneck, beta: float) -> DualFunction:
@@ -123,7 +128,7 @@ def _lower_by_ascent(core: Bottleneck, beta: float, atom: FloatArray | None = No
         found = g.ascend(found, 20)
         gain = gain0 - core.distortion(found)  # log G_β(r) = log Σ p e^{β gain}
         values = g.log(found)
-        candidates = np.flatnonzero(values > 1e-14)
+        candidates = np.flatnonzero(values > _slack(g))  # what is less may be rounding, whose root is anywhere
         if not len(candidates):
             break
         roots = [_root(core.p_x, gain[i], beta) for i in candidates]

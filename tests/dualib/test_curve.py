@@ -208,3 +208,34 @@ def test_verify():
         dualib.verify(problem, 8.0, np.full((3, 2), 0.5))
     with pytest.raises(ValueError, match="do not fix the objective"):
         dualib.verify(dualib.DualIB(random_joint(4, 7, 3)), 8.0, rate=0.1, relevance=0.1)
+
+
+def one_that_rounds():
+    """The 484th of a sequence: rounding lifts its log G above 0 next to the single cluster at every β."""
+    rng = np.random.default_rng(1)
+    for _ in range(484):
+        rows = rng.dirichlet(np.ones(2), 4) + 1e-4
+        p_x = rng.dirichlet(np.ones(4))
+    return dualib.Joint.from_conditional(p_x, rows / rows.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("problem", [dualib.IB, dualib.DualIB])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_first_transition_is_where_a_second_cluster_pays(problem, seed):
+    """Just below its bracket one cluster is optimal, just above two are proven better; IB's is above 1 (η_KL ≤ 1)."""
+    rng = np.random.default_rng([1, seed])
+    rows = rng.dirichlet(np.ones(2 + seed % 2), 4) + 1e-4
+    joint = dualib.Joint.from_conditional(rng.dirichlet(np.ones(4)), rows / rows.sum(axis=1, keepdims=True))
+    for one in (joint, one_that_rounds()) if seed == 0 else (joint,):
+        found = dualib.first_transition(problem(one))
+        assert found.proven
+        assert found.lower <= found.upper <= found.local_beta * (1 + 1e-9)
+        above = dualib.solve(problem(one), found.upper * (1 + 1e-3))
+        single = above.beta * float(one.p_x @ problem(one).distortion(problem(one).single_decoder)[0])
+        assert above.n_clusters >= 2
+        assert above.objective < single - 1e-9
+        below = dualib.solve(problem(one), found.lower * (1 - 1e-3))
+        assert below.n_clusters == 1
+        assert below.certified
+        if problem is dualib.IB:
+            assert found.lower > 1
