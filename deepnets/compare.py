@@ -45,7 +45,8 @@ class Verdict:
     Attributes
     ----------
     quantity : name.
-    verdict : "agrees at 1/width", "does not", "holds" or "is broken" (bounds), "not measurable".
+    verdict : "agrees at 1/width", "does not", "holds" or "is broken" (bounds), "not at these widths" (which are too small for
+        the correction to be of order 1/width), "not measurable".
     detail : numbers or reason behind it.
     """
 
@@ -117,7 +118,7 @@ class Comparison:
     def _verdict(self, name: str) -> Verdict:
         times = list(dict.fromkeys(r.tau for r in self.select(name)))
         limit = -float(ndtri(LEVEL / 2 / len(times)))
-        worst, worst_text, agrees = -np.inf, "", True
+        worst, worst_text, agrees, needed = -np.inf, "", True, 0.0
         relation = self.select(name)[0].relation
         for tau in times:
             a, error, p = self.extrapolated(name, tau)
@@ -126,12 +127,18 @@ class Comparison:
                 continue
             excess = {"=": abs(a - infinite), "<=": infinite - a, ">=": a - infinite}[relation]
             z = excess / error if error > 0 else np.inf * np.sign(excess)
-            agrees &= bool(z < limit)
+            rows = self.select(name, tau)
+            if z >= limit and max(r.width for r in rows) < rows[0].least_width:
+                needed = max(needed, rows[0].least_width)
+            else:
+                agrees &= bool(z < limit)
             if z > worst:
                 worst = z
                 fit = "" if np.isnan(p) else f", fit p = {p:.2g}"
                 worst_text = f"τ = {tau:g}: {a:.5g} ± {error:.2g} at infinite width, predicted {infinite:.5g}{fit}"
         said = ("agrees at 1/width", "does not") if relation == "=" else ("holds", "is broken")
+        if agrees and needed:
+            return Verdict(name, "not at these widths", f"{worst_text}; takes widths above {needed:.1g}")
         return Verdict(name, said[0] if agrees else said[1], worst_text or "infinite at every time")
 
     def save(self, path: str | Path) -> None:

@@ -119,7 +119,8 @@ _PREFACE = (
     "predicted a within three standard errors (shared among the times; the time step's error, measured by halving it, is "
     "added). Bounds *hold* if the network's value lies on their right side. `parameter_kl` (linearised) and "
     "`parameter_kl_published` are set against the measured divergence as well; of nonlinear networks they are not expected to agree. "
-    "`data_information_train` belongs to a law that collapses as e^{-2λτ}: there the widths must exceed e^{2λτ} before 1/width is all."
+    "`data_information_train` belongs to a law that collapses as e^{-2λτ}: widths below e^{2(λ_max - λ_min)τ} mix its modes at leading "
+    "order, and a difference there says *not at these widths*."
 )
 
 

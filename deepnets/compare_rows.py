@@ -31,6 +31,7 @@ class Row:
     finite, std_error : of the networks.
     relation : "=" for what must agree in the limit, "<=" where the prediction is a lower bound, ">=" an upper one.
     unit : "nats", "nats/tau" or "".
+    least_width : below which corrections of higher order than 1/width are not small: such widths cannot refute.
     """
 
     quantity: str
@@ -41,6 +42,7 @@ class Row:
     std_error: float
     relation: str = "="
     unit: str = ""
+    least_width: float = 0.0
 
     @property
     def z(self) -> float:
@@ -181,9 +183,23 @@ def _train_rows(s: Setting, outputs: FloatArray, start: FloatArray, tau: float, 
         _mean_row("expected_square_error, training points", tau, width, square_error, squares),
         _mean_row("fisher_distance_squared", tau, width, float(ntkinfo.fisher_distance_squared(e, tau)), moved),
         Row(
-            "data_information_train", tau, width, float(ntkinfo.data_information_train(e, tau)), *estimate, unit="nats"
+            "data_information_train",
+            tau,
+            width,
+            float(ntkinfo.data_information_train(e, tau)),
+            *estimate,
+            unit="nats",
+            least_width=_leak_width(e, tau),
         ),
     ]
+
+
+def _leak_width(e: ntkinfo.Ensemble, tau: float) -> float:
+    """The width N at which a kernel's fluctuations, of order 1/√N, carry as much variance from the slowest mode of Θ into the
+    fastest as that keeps of its own: e^{2(λ_max - λ_min)τ} = N.
+    """
+    spread = float(e.eigenvalues[-1] - e.eigenvalues[0])
+    return float(np.exp(min(2 * spread * tau, 700.0)))
 
 
 def _parameter_rows(s: Setting, sample: FlowSample, t: int, tau: float, width: int) -> list[Row]:

@@ -41,10 +41,9 @@ def _finite(r: Mapping[str, Any]) -> dict[str, Measurement]:
         if name in JUDGED:
             value, error = r["extrapolated"][i] / r["infinite"][i]
             found[JUDGED[name]] = Measurement(value, value - 2 * abs(error), value + 2 * abs(error), "1")
-    compared, agreeing = len(r["agrees"]), int(r["agrees"].sum())
     return found | {
-        "finite_compared": exact(compared, "quantities"),
-        "finite_disagreeing": exact(compared - agreeing, "quantities"),
+        "finite_compared": exact(len(r["disagrees"]), "quantities"),
+        "finite_disagreeing": exact(int(r["disagrees"].sum()), "quantities"),
     }
 
 

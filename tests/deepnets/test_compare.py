@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,18 @@ def test_verdicts_follow_from_the_numbers():
     assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation="<=") == "holds"
     rate = np.mean([verdict(limit=2.0, slope=5.0, predicted=2.0, seed=s) == "does not" for s in range(400)])
     assert rate < 0.02  # three standard errors
+
+
+def test_widths_that_are_too_small_do_not_refute():
+    def verdict(least, limit=2.2):
+        found = made_up(limit=limit, slope=0.0, predicted=2.0)
+        rows = tuple(replace(r, least_width=least) for r in found.rows)
+        return replace(found, rows=rows).verdicts()[0]
+
+    assert verdict(1000.0).verdict == "not at these widths"
+    assert "widths above 1e+03" in verdict(1000.0).detail
+    assert verdict(500.0).verdict == "does not"
+    assert verdict(1000.0, limit=2.0).verdict == "agrees at 1/width"
 
 
 def test_every_quantity_is_compared_or_has_a_reason():
