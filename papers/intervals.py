@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -67,11 +69,16 @@ def difference_interval(a: ArrayLike, b: ArrayLike, unit: str, confidence: float
     return Measurement(value, float(found.low), float(found.high), unit, min(len(x), len(y)))
 
 
-def bootstrap_std_interval(values: ArrayLike, unit: str, confidence: float = 0.95, seed: int = 0) -> Measurement:
-    """The standard deviation over repetitions, with a percentile interval from 2000 resamples."""
-    x = np.asarray(values, float).ravel()
-    rng = np.random.default_rng(seed)
-    found = x[rng.integers(len(x), size=(2000, len(x)))].std(axis=1, ddof=1)
+def bootstrap_interval(
+    statistic: Callable[[list[np.ndarray]], float], groups: Sequence[np.ndarray], unit: str, confidence: float = 0.95
+) -> Measurement:
+    """A statistic of independent groups of repetitions (their first axis), with a percentile interval of 2000 resamples."""
+    rng, value = np.random.default_rng(0), statistic(list(groups))
+    found = [statistic([g[rng.integers(len(g), size=len(g))] for g in groups]) for _ in range(2000)]
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = float(x.std(ddof=1))
-    return Measurement(value, min(float(low), value), max(float(high), value), unit, len(x))
+    return Measurement(value, min(float(low), value), max(float(high), value), unit, min(map(len, groups)))
+
+
+def bootstrap_std_interval(values: ArrayLike, unit: str, confidence: float = 0.95) -> Measurement:
+    """The standard deviation over repetitions."""
+    return bootstrap_interval(lambda x: float(x[0].std(ddof=1)), [np.asarray(values, float).ravel()], unit, confidence)

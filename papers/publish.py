@@ -200,5 +200,5 @@ _PREFACE = (
     "of all its conditions lie on the claimed side of the thresholds; if one lies on the other side it is *refuted*, or *depends "
     "on* the named control where another condition holds; otherwise it is *undecided*. If seeds disagree it *depends on the "
     "seed*. Intervals are of 95 %, over the n repetitions given. Thresholds were set after small runs had been seen and before "
-    "the runs shown here."
+    "the runs shown here, unless a paper's README says otherwise."
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from papers.frame import Measurement
 from papers.intervals import (
+    bootstrap_interval,
     bootstrap_std_interval,
     difference_interval,
     share_interval,
@@ -87,7 +88,7 @@ def _side_runs(results: Mapping[str, Result], prefix: str) -> dict[str, Measurem
         "compression_wide": t_interval(end(w), "bits"),
         "lost_at_5": t_interval(_lost(f[f"5_{prefix}label"]), "bits"),
         "lost_at_85": t_interval(_lost(f[f"85_{prefix}label"]), "bits"),
-        "compression_slope": t_interval(_slopes(f, prefix), "1"),
+        "compression_slope": _slope(f, prefix),
         "more_by_dropout": difference_interval(end(results["noise"]), end(m), "bits"),
     }
 
@@ -97,13 +98,19 @@ def _lost(label: np.ndarray) -> np.ndarray:
     return np.asarray(label[:, :, OUTPUT].max(axis=1) - label[:, -1, OUTPUT])
 
 
-def _slopes(f: Result, prefix: str) -> np.ndarray:
-    """Slope of log2(2 m gap²) against I(X;T) of the last hidden layer over the sample sizes: 1 by the claim; (R,)."""
-    bits = np.stack([f[f"{p}_{prefix}input"][:, -1, LAST_HIDDEN] for p in (5, 45, 85)], axis=1)
-    gap = np.stack([f[f"{p}_gap"][: len(bits), -1] for p in (5, 45, 85)], axis=1)
-    m = np.array([float(f[f"{p}_n"]) for p in (5, 45, 85)])
-    effect = np.log2(2 * m * np.maximum(gap, 1 / m) ** 2)  # no gap: less than one pattern
-    return np.array([np.polyfit(b, e, 1)[0] for b, e in zip(bits, effect, strict=True)])
+def _slope(f: Result, prefix: str) -> Measurement:
+    """Slope of the mean log2(2 m gap²) against the mean I(X;T) of the last hidden layer over the sample sizes: 1 by the claim."""
+    bits = [f[f"{p}_{prefix}input"][:, -1, LAST_HIDDEN] for p in (5, 45, 85)]
+    m = [float(f[f"{p}_n"]) for p in (5, 45, 85)]
+    gaps = [f[f"{p}_gap"][: len(b), -1] for p, b in zip((5, 45, 85), bits, strict=True)]
+    # No gap at all is less than one pattern.
+    effect = [np.log2(2 * n * np.maximum(g, 1 / n) ** 2) for n, g in zip(m, gaps, strict=True)]
+
+    def slope(pairs: list[np.ndarray]) -> float:
+        means = np.array([pair.mean(axis=0) for pair in pairs])
+        return float(np.polyfit(means[:, 0], means[:, 1], 1)[0])
+
+    return bootstrap_interval(slope, [np.stack(pair, axis=1) for pair in zip(bits, effect, strict=True)], "1")
 
 
 def _gradients(m: Result) -> dict[str, Measurement]:
