@@ -89,6 +89,7 @@ def _side_runs(results: Mapping[str, Result], prefix: str) -> dict[str, Measurem
         "lost_at_5": t_interval(_lost(f[f"5_{prefix}label"]), "bits"),
         "lost_at_85": t_interval(_lost(f[f"85_{prefix}label"]), "bits"),
         "compression_slope": _slope(f, prefix),
+        "gap_within_bound": share_interval(_within_bound(f, prefix)),
         "more_by_dropout": difference_interval(end(results["noise"]), end(m), "bits"),
     }
 
@@ -111,6 +112,17 @@ def _slope(f: Result, prefix: str) -> Measurement:
         return float(np.polyfit(means[:, 0], means[:, 1], 1)[0])
 
     return bootstrap_interval(slope, [np.stack(pair, axis=1) for pair in zip(bits, effect, strict=True)], "1")
+
+
+def _within_bound(f: Result, prefix: str) -> np.ndarray:
+    """Whether a replica's accuracy gap ends within sqrt(2^I(X;T) / 2m), last hidden layer, over all sample sizes."""
+    return np.concatenate(
+        [
+            f[f"{p}_gap"][: len(f[f"{p}_{prefix}input"]), -1]
+            <= np.sqrt(2 ** f[f"{p}_{prefix}input"][:, -1, LAST_HIDDEN] / (2 * float(f[f"{p}_n"])))
+            for p in (5, 45, 85)
+        ]
+    )
 
 
 def _gradients(m: Result) -> dict[str, Measurement]:
