@@ -42,8 +42,8 @@ def _finite(r: Mapping[str, Any]) -> dict[str, Measurement]:
             value, error = r["extrapolated"][i] / r["infinite"][i]
             found[JUDGED[name]] = Measurement(value, value - 2 * abs(error), value + 2 * abs(error), "1")
     return found | {
-        "finite_compared": exact(len(r["disagrees"]), "quantities"),
-        "finite_disagreeing": exact(int(r["disagrees"].sum()), "quantities"),
+        "finite_compared": exact(len(r["agrees"]), "quantities"),
+        "finite_disagreeing": exact(int((~r["agrees"]).sum()), "quantities"),
     }
 
 
