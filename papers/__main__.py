@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dualib._io import format_table, say
 
-from .frame import Measurement
+from .frame import Measurement, shown
 from .paper import MODES, Paper, load_papers
 from .publish import publish, verdict_rows
 from .runner import OLDER, measured_seed, plot_paper, run_paper
@@ -81,11 +81,11 @@ def _list(a: argparse.Namespace, papers: list[Paper]) -> int:
     if a.markdown:
         say("| # | paper | verdict | statement |\n|---:|---|---|---|")
         for row in rows:
-            cells = (str(row.claim.number), row.paper.name, row.verdict, row.claim.statement)
+            cells = (str(row.claim.number), row.paper.name, str(row), row.claim.statement)
             say("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     else:
         for row in rows:
-            say(f"{row.claim.number:>3}  {row.paper.name}  —  {row.verdict}\n     {row.claim.statement}")
+            say(f"{row.claim.number:>3}  {row.paper.name}  —  {row}\n     {row.claim.statement}")
     return 0
 
 
@@ -128,8 +128,8 @@ def _check(a: argparse.Namespace, papers: list[Paper]) -> int:
             got = found.measurements.get(check.measure)
             passed = check.passes(got)
             failed += not passed
-            value = "missing" if got is None else f"{got.value:.8g}{_unit(got.unit)}"
-            expected = f"expected {check.value:.8g} ± {check.tolerance:.2g}{_unit(check.unit)}"
+            value = "missing" if got is None else f"{got.value:.8g}{shown(got.unit)}"
+            expected = f"expected {check.value:.8g} ± {check.tolerance:.2g}{shown(check.unit)}"
             say(
                 f"{'ok  ' if passed else 'FAIL'} {paper.name} {check.measure}: got {value}, {expected} ({check.source})"
             )
@@ -141,11 +141,6 @@ def _publish(a: argparse.Namespace, papers: list[Paper]) -> int:
     for path in publish(papers, a.mode, a.out, a.root):
         say(str(path))
     return 0
-
-
-def _unit(unit: str) -> str:
-    """Written after a number; nothing for pure numbers, whose unit is "1"."""
-    return "" if unit == "1" else f" {unit}"
 
 
 if __name__ == "__main__":

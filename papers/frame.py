@@ -20,6 +20,11 @@ NOT_MEASURED = "not yet measured"
 SEED = "depends on the seed"
 
 
+def shown(unit: str) -> str:
+    """Written after a number; nothing for pure numbers, whose unit is "1"."""
+    return "" if unit == "1" else f" {unit}"
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A number with its interval: value within [low, high], in `unit`, from `n` independent repetitions.
@@ -48,9 +53,8 @@ class Measurement:
             raise ValueError(f"a measurement needs at least one repetition, got n = {self.n}")
 
     def __str__(self) -> str:
-        if self.low == self.high:
-            return f"{self.value:.5g} {self.unit}"
-        return f"{self.value:.5g} {self._interval()} {self.unit}"
+        interval = "" if self.low == self.high else f" {self._interval()}"
+        return f"{self.value:.5g}{interval}{shown(self.unit)}"
 
     def _interval(self) -> str:
         return f"[{self.low:.5g}, {self.high:.5g}]"
@@ -91,8 +95,8 @@ class Condition:
 
     def __str__(self) -> str:
         if self.op == "within":
-            return f"{self.measure} within {self.value:g} ± {self.tolerance:g} {self.unit}"
-        return f"{self.measure} {self.op} {self.value:g} {self.unit}"
+            return f"{self.measure} within {self.value:g} ± {self.tolerance:g}{shown(self.unit)}"
+        return f"{self.measure} {self.op} {self.value:g}{shown(self.unit)}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from dualib._io import atomic_path, versions, write_json
 
-from .frame import NOT_MEASURED, Claim, Measurement
+from .frame import NOT_MEASURED, SEED, Claim, Measurement
 from .paper import MODES, Mode, Paper
 from .runner import Measured, measured_seeds, read_results
 
@@ -36,13 +36,19 @@ DPI = 110
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A claim, its paper, and its verdict with the mode and the seeds it rests on."""
+    """A claim, its paper, its verdict, and the mode and the seeds that rests on."""
 
     claim: Claim
     paper: Paper
     verdict: str
     mode: Mode
     seeds: tuple[Measured, ...]
+
+    def __str__(self) -> str:
+        """The verdict with what it rests on."""
+        if self.verdict == NOT_MEASURED:
+            return self.verdict
+        return f"{self.verdict} ({self.mode}, {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''})"
 
 
 def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -> list[VerdictRow]:
@@ -54,8 +60,6 @@ def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -
         chosen, seeds = _latest(paper, mode, out)
         for claim in paper.claims:
             verdict = claim.verdict_over_seeds([s.measurements for s in seeds])
-            if verdict != NOT_MEASURED:
-                verdict += f" ({chosen}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''})"
             rows.append(VerdictRow(claim, paper, verdict, chosen, tuple(seeds)))
     return sorted(rows, key=lambda row: (row.claim.number, row.paper.name))
 
@@ -147,23 +151,24 @@ def readme_table(rows: Sequence[VerdictRow]) -> list[str]:
     """One line a claim: its verdict and the number that decided it."""
     lines = ["| # | claim | verdict | the number that decides |", "|---:|---|---|---|"]
     for row in rows:
-        verdict = row.verdict.split(" (")[0]
-        cells = (str(row.claim.number), row.claim.statement, f"**{verdict}**", _decisive(row))
+        cells = (str(row.claim.number), row.claim.statement, f"**{row.verdict}**", _decisive(row))
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return lines
 
 
 def _decisive(row: VerdictRow) -> str:
-    """The condition that failed, else one left open, else the first, with the first seed's measurement."""
-    if not row.seeds or not row.claim.conditions or row.verdict == NOT_MEASURED:
+    """Where seeds disagree, a condition on which they do, with the numbers of all; else the condition that failed, was left
+    open, or holds, in this order, with the first seed's number.
+    """
+    if row.verdict == NOT_MEASURED:
         return "–"
-    measured = row.seeds[0].measurements
-    for wanted in ("fails", "open", "holds"):
-        for condition in row.claim.conditions:
-            measurement = measured.get(condition.measure)
-            if measurement is not None and condition.side(measurement) == wanted:
-                return f"`{condition}`: {measurement}"
-    return "–"
+    sides = {c: [c.side(s.measurements[c.measure]) for s in row.seeds] for c in row.claim.conditions}
+    if row.verdict == SEED:
+        chosen, seeds = next(c for c, found in sides.items() if len(set(found)) > 1), row.seeds
+    else:
+        order = [c for wanted in ("fails", "open", "holds") for c, found in sides.items() if wanted in found]
+        chosen, seeds = order[0], row.seeds[:1]
+    return f"`{chosen}`: " + "; ".join(str(s.measurements[chosen.measure]) for s in seeds)
 
 
 def verdict_page(rows: Sequence[VerdictRow]) -> str:
@@ -182,7 +187,7 @@ def verdict_page(rows: Sequence[VerdictRow]) -> str:
             f"*{row.claim.source}* ({row.paper.name})",
             "",
         ]
-        lines += [f"**{row.verdict}**", ""]
+        lines += [f"**{row}**", ""]
         for condition in row.claim.conditions:
             for seed in row.seeds:
                 measurement = seed.measurements.get(condition.measure)
