@@ -39,10 +39,10 @@ def _clustering(f: Mapping[str, Any]) -> Figure:
     figure, axes = panels(4, height=2.3)
     epochs = np.maximum(f["epochs"], 0.5)
     parts = (
-        ("I(X;T), noisy, interval  [bits]", f["deep"][:, :, 0]),
-        ("scatter within classes, noisy (share)", f["clusters_noisy"][:, :, 2]),
-        ("H(Bin(T)), noisy network  [bits]", f["clusters_noisy"][:, :, 3]),
-        ("H(Bin(T)), deterministic twin  [bits]", f["clusters_twin"][:, :, 3]),
+        ("I(X;T), noisy  [bits]", f["deep"][:, :, 0]),
+        ("scatter within classes", f["clusters_noisy"][:, :, 2]),
+        ("H(Bin(T)), noisy  [bits]", f["clusters_noisy"][:, :, 3]),
+        ("H(Bin(T)), twin  [bits]", f["clusters_twin"][:, :, 3]),
     )
     for k, (ax, (label, values)) in enumerate(zip(axes, parts, strict=True)):
         for r, row in enumerate(values):
@@ -52,7 +52,7 @@ def _clustering(f: Mapping[str, Any]) -> Figure:
                 ax.fill_between(epochs, f["deep"][r, :, 1], f["deep"][r, :, 2], color=colour, alpha=0.12, lw=0)
         ax.set_xscale("log")
         describe(ax, "epoch (0 at the left)", label, legend=False)
-    figure.suptitle("last hidden layer, a line a replica", fontsize=8)
+    figure.suptitle("last hidden layer, a line a replica; noisy networks and deterministic twins", fontsize=8)
     return figure
 
 
