@@ -8,7 +8,9 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal
 
 from .frame import NOT_MEASURED, Check, Claim, Condition
@@ -19,6 +21,13 @@ MODES: tuple[Mode, ...] = ("quick", "full")
 FILES = ("run.py", "measure.py", "figures.py", "settings.toml", "expected.toml", "README.md")
 PART = {"run": "EXPERIMENTS", "measure": "measure", "figures": "figures"}
 Experiment = Callable[[Mapping[str, Any], int, Path], dict[str, Any]]
+
+
+class _Source(SourceFileLoader):
+    """Reads a program's text each time: kept bytecode is told from it by the second and the size alone."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Paper:
     def part(self, name: Literal["run", "measure", "figures"]) -> Any:
         """What one of the paper's programs defines, imported anew: EXPERIMENTS, measure or figures."""
         path = self.folder / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(f"papers.{self.name}.{name}", path)
+        module_name = f"papers.{self.name}.{name}"
+        spec = importlib.util.spec_from_file_location(module_name, path, loader=_Source(module_name, str(path)))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
