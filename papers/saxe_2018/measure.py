@@ -18,7 +18,8 @@ def measure(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
         fall = {name: compression(r[prefix + "input"][:, :, LAST_HIDDEN]) for name, r in results.items()}
         found |= {f"compression_{name}{suffix}": t_interval(values, "bits") for name, values in fall.items()}
         reference = float(fall["tanh"].mean())
-        found[f"full_batch_share{suffix}"] = t_interval(fall["full_batch"] / reference, "1")
+        if reference > 0:  # else there is nothing to have a share of
+            found[f"full_batch_share{suffix}"] = t_interval(fall["full_batch"] / reference, "1")
     for name, r in results.items():
         found[f"accuracy_{name}"] = t_interval(r["accuracy"][:, -1], "1")
     return found
