@@ -49,6 +49,25 @@ def geometric_t_interval(values: ArrayLike, unit: str, confidence: float = 0.95)
     return Measurement(float(value), float(low), float(high), unit, log.n)
 
 
+def pair_interval(values: ArrayLike, unit: str, confidence: float = 0.95) -> Measurement:
+    """The mean over pairs i < j of R independent repetitions, with a t interval of standard error 2 std(row means) / √R.
+
+    Pairs share members: the mean is a U-statistic, whose error is that of its row means, a row a repetition.
+
+    Parameters
+    ----------
+    values : array, shape (R (R - 1) / 2,), in the order of ``np.triu_indices(R, 1)``.
+    """
+    x = np.asarray(values, float).ravel()
+    n = round((1 + np.sqrt(1 + 8 * len(x))) / 2)
+    table = np.zeros((n, n))
+    table[np.triu_indices(n, 1)] = x
+    rows = (table + table.T).sum(axis=1) / (n - 1)
+    mean, error = float(x.mean()), 2 * float(rows.std(ddof=1)) / np.sqrt(n)
+    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    return Measurement(mean, mean - half, mean + half, unit, n)
+
+
 def share_interval(happened: ArrayLike, confidence: float = 0.95) -> Measurement:
     """The share of independent repetitions in which something happened, with Clopper and Pearson's exact interval."""
     yes = np.asarray(happened, bool).ravel()

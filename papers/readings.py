@@ -11,8 +11,7 @@ import numpy as np
 import deepnets
 import dualib
 from dualib._io import write_npz
-
-BITS = 1 / np.log(2)
+from papers.planes import BITS
 
 
 def plane_from(arrays: Mapping[str, Any], prefix: str = "", second: bool = False) -> deepnets.InformationPlane:

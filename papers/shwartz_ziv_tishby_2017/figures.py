@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets import plotting
+from deepnets import input_compression_bound, plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting_layers import plot_gradient_phases
 from papers.panels import COLOURS, describe, panels
@@ -140,7 +140,7 @@ def _compression_bound(f: Mapping[str, Any]) -> Figure:
         for i, p in enumerate((5, 45, 85)):
             m, epochs = float(f[f"{p}_n"]), np.maximum(f[f"{p}_epochs"], 0.5)
             at = np.maximum(f[f"{p}_epochs" if which == "input" else f"{p}_second_epochs"], 0.5)
-            bound = np.median(np.sqrt(2 ** f[f"{p}_{which}"][:, :, -2] / (2 * m)), axis=0)
+            bound = np.median(input_compression_bound(f[f"{p}_{which}"][:, :, -2], int(m), "bits"), axis=0)
             gap = np.maximum(np.median(f[f"{p}_gap"], axis=0), 1e-4)
             ax.loglog(at, bound, color=COLOURS[i], lw=1.2, label=f"bound, {p}%")
             ax.loglog(epochs, gap, "--", color=COLOURS[i], lw=1, label=f"gap, {p}%")

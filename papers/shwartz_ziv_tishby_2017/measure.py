@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from deepnets import input_compression_bound
 from papers.frame import Measurement
 from papers.intervals import (
     bootstrap_interval,
     bootstrap_std_interval,
     difference_interval,
+    pair_interval,
     share_interval,
     t_interval,
     t_interval_of_some,
@@ -116,13 +118,11 @@ def _slope(f: Result, prefix: str) -> Measurement:
 
 def _within_bound(f: Result, prefix: str) -> np.ndarray:
     """Whether a replica's accuracy gap ends within sqrt(2^I(X;T) / 2m), last hidden layer, over all sample sizes."""
-    return np.concatenate(
-        [
-            f[f"{p}_gap"][: len(f[f"{p}_{prefix}input"]), -1]
-            <= np.sqrt(2 ** f[f"{p}_{prefix}input"][:, -1, LAST_HIDDEN] / (2 * float(f[f"{p}_n"])))
-            for p in (5, 45, 85)
-        ]
-    )
+    held = []
+    for p in (5, 45, 85):
+        bits = f[f"{p}_{prefix}input"][:, -1, LAST_HIDDEN]
+        held.append(f[f"{p}_gap"][: len(bits), -1] <= input_compression_bound(bits, int(f[f"{p}_n"]), "bits"))
+    return np.concatenate(held)
 
 
 def _gradients(m: Result) -> dict[str, Measurement]:
@@ -139,7 +139,7 @@ def _weights(m: Result) -> dict[str, Measurement]:
     exponents = [np.polyfit(time, np.log(row), 1)[0] for row in m["displacement"]]
     return {
         "wiener_exponent": t_interval(exponents, "1"),
-        "similarity_of_weights": t_interval(m["similarity"], "1"),
+        "similarity_of_weights": pair_interval(m["similarity"], "1"),
         "spread_of_accuracy": bootstrap_std_interval(m["accuracy"][:, -1], "1"),
     }
 

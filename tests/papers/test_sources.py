@@ -37,7 +37,14 @@ def test_imports_are_found_wherever_they_stand(tmp_path, text, modules):
 def test_the_program_is_run_py_and_its_helpers(tmp_path):
     path = tmp_path / "run.py"
     path.write_text("from papers.intervals import exact\nfrom papers import readings, nothing\nimport dualib\n")
-    assert program_files(path) == [path, HERE / "frame.py", HERE / "intervals.py", HERE / "readings.py"]
+    names = (
+        "experiments",
+        "frame",
+        "intervals",
+        "planes",
+        "readings",
+    )  # readings imports planes, which imports experiments
+    assert program_files(path) == [path, *(HERE / f"{name}.py" for name in names)]
 
 
 def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
