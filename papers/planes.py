@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 import deepnets
+from deepnets.presets import WIDTHS
 from papers.experiments import counted
 
-WIDTHS = (12, 10, 7, 5, 4, 3, 2)
 BITS = 1 / np.log(2)
 SECOND = deepnets.SmoothedPlugin(0.1, n_mc=2)
 """The second estimator of deterministic networks: Gaussian noise of std 0.1 added when measuring (not in training), as in the

@@ -48,18 +48,51 @@ def peak_epoch(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def half_way_epoch(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The first epoch after its peak at which each replica's I(X;T) has made half of its way from the peak to the end."""
-    found = []
+    """The epoch after its peak at which each replica's I(X;T) first has made half of its way from the peak to the end.
+
+    Between snapshots linear in log(1 + epoch).
+    """
+    found, time = [], np.log1p(epochs)
     for row in values:
         top = int(row.argmax())
-        below = np.flatnonzero(row[top:] <= (row[top] + row[-1]) / 2)
-        found.append(epochs[top + int(below[0])])
+        half = (row[top] + row[-1]) / 2
+        k = top + int(np.flatnonzero(row[top:] <= half)[0])
+        share = 1.0 if k == top else (row[k - 1] - half) / (row[k - 1] - row[k])
+        found.append(np.expm1(time[k - 1] + share * (time[k] - time[k - 1])) if k else epochs[0])
     return np.array(found, float)
 
 
+SLACK = 0.02
+"""Bits: a rise from layer to layer by less is within the second estimator's Monte Carlo error."""
+
+
 def ordered_share(values: np.ndarray) -> np.ndarray:
-    """Share of neighbouring layers along which each replica's value does not rise: (R, L) to (R,)."""
-    return (np.diff(values, axis=1) <= 1e-9).mean(axis=1)
+    """Share of neighbouring layers (and snapshots) along which each replica's bits do not rise: (R, ..., L) to (R,)."""
+    kept = np.diff(values, axis=-1) <= SLACK
+    return kept.reshape(len(kept), -1).mean(axis=1)
+
+
+def after_peak(epochs: np.ndarray, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Epochs and bits of each replica from its largest I(X;T) on, where those are four snapshots at least."""
+    tops = values.argmax(axis=1)
+    return [
+        (np.maximum(epochs[top:], 1), row[top:]) for top, row in zip(tops, values, strict=True) if len(row) - top > 3
+    ]
+
+
+def nats_per_efold(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Nats by which I(X;T) falls per e-fold of time from its peak on, by least squares; one number a replica."""
+    return np.array([-np.polyfit(np.log(t), bits * np.log(2), 1)[0] for t, bits in after_peak(epochs, values)])
+
+
+def logarithmic_lead(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """How much better a line in log time than one in time fits the fall of I(X;T): difference of the shares of variance explained."""
+
+    def explained(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+    parts = [(t, bits) for t, bits in after_peak(epochs, values) if np.ptp(bits) > 0]
+    return np.array([explained(np.log(t), bits) - explained(t, bits) for t, bits in parts])
 
 
 def pick(epochs: np.ndarray, wanted: Sequence[float]) -> list[int]:

@@ -11,8 +11,8 @@ import numpy as np
 from deepnets import input_compression_bound, plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting_layers import plot_gradient_phases
+from deepnets.presets import WIDTHS
 from papers.panels import COLOURS, describe, panels
-from papers.planes import WIDTHS
 from papers.readings import BITS, plane_from
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _bottleneck(r: Mapping[str, Any]) -> Figure:
     """Each layer's median over replicas against the exact curve; how far its equations are violated, and a random encoder's."""
     figure, (left, right) = panels(2, height=3.0)
-    order = np.argsort(r["rate"])
-    left.plot(
-        r["rate"][order] * BITS, r["relevance"][order] * BITS, color="0.3", lw=1.2, label="exact IB curve, γ = 53.8"
-    )
+    for prefix, style, name in (("", "-", "exact IB curve, γ = 53.8"), ("dual_", "--", "exact dualIB curve")):
+        order = np.argsort(r[prefix + "rate"])
+        rate, relevance = (r[prefix + axis][order] * BITS for axis in ("rate", "relevance"))
+        left.plot(rate, relevance, style, color="0.3", lw=1.2, label=name)
     fits = np.median(r["fits"], axis=0)
     for j, name in enumerate(NAMES):
         beta = fits[j, 0]

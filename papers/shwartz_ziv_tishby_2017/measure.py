@@ -18,7 +18,16 @@ from papers.intervals import (
     t_interval,
     t_interval_of_some,
 )
-from papers.readings import BITS, compression, half_way_epoch, ordered_share, peak_epoch, pick
+from papers.readings import (
+    BITS,
+    compression,
+    half_way_epoch,
+    logarithmic_lead,
+    nats_per_efold,
+    ordered_share,
+    peak_epoch,
+    pick,
+)
 
 OUTPUT, LAST_HIDDEN = -1, -2
 ESTIMATES = {"": "", "_noise": "second_"}  # suffix of a measure: prefix of the arrays
@@ -59,12 +68,28 @@ def _plane(results: Mapping[str, Result], prefix: str) -> dict[str, Measurement]
         "peak_of_output": t_interval(x[:, :, OUTPUT].max(axis=1), "bits"),
         "peak_epoch_of_output": t_interval(peak_epoch(epochs, x[:, :, OUTPUT]), "epochs"),
         "end_of_output": t_interval(x[:, -1, OUTPUT], "bits"),
-        "deeper_first": t_interval(_later(epochs, x, LAST_HIDDEN) - _later(epochs, x, OUTPUT), "log10"),
+        "rise_of_label": t_interval(_at_peak(x, y) - y[:, 0, OUTPUT], "bits"),
+        "order_of_rate": t_interval(ordered_share(x), "1"),
+        "order_of_relevance": t_interval(ordered_share(y), "1"),
+        "compression_over_fit": t_interval(_half_way(epochs, x, OUTPUT) - _log_peak(epochs, x), "log10"),
+        **t_interval_of_some("logarithmic_lead", logarithmic_lead(epochs, x[:, :, OUTPUT]), "1"),
+        **t_interval_of_some("nats_per_efold", nats_per_efold(epochs, x[:, :, OUTPUT]), "nats"),
+        "deeper_first": t_interval(_half_way(epochs, x, LAST_HIDDEN) - _half_way(epochs, x, OUTPUT), "log10"),
         **t_interval_of_some("onset_ratio", _onset(m, epochs, x), "log10"),
     }
 
 
-def _later(epochs: np.ndarray, x: np.ndarray, layer: int) -> np.ndarray:
+def _at_peak(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """I(T;Y) of the outputs at their largest I(X;T)."""
+    return np.take_along_axis(y[:, :, OUTPUT], x[:, :, OUTPUT].argmax(axis=1)[:, None], axis=1)[:, 0]
+
+
+def _log_peak(epochs: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """log10 of the epoch of the outputs' largest I(X;T)."""
+    return np.log10(np.maximum(peak_epoch(epochs, x[:, :, OUTPUT]), 1))
+
+
+def _half_way(epochs: np.ndarray, x: np.ndarray, layer: int) -> np.ndarray:
     """log10 of the epoch at which a layer is half-way through its compression."""
     return np.log10(np.maximum(half_way_epoch(epochs, x[:, :, layer]), 1))
 
@@ -84,8 +109,11 @@ def _side_runs(results: Mapping[str, Result], prefix: str) -> dict[str, Measurem
         return np.asarray(compression(r[percent + prefix + "input"][:, :, LAST_HIDDEN]))
 
     at400 = pick(d["six_" + prefix + "epochs"], [400])[0]
+    one, six = (_half_way(d[n + prefix + "epochs"], d[n + prefix + "input"], OUTPUT) for n in ("one_", "six_"))
     return {
         "six_at_400": t_interval(d["six_" + prefix + "label"][:, at400, OUTPUT], "bits"),
+        "one_at_400": t_interval(d["one_" + prefix + "label"][:, at400, OUTPUT], "bits"),
+        "sooner_above_six": difference_interval(one, six, "log10"),
         "one_at_the_end": t_interval(d["one_" + prefix + "label"][:, -1, OUTPUT], "bits"),
         "compression_wide": t_interval(end(w), "bits"),
         "lost_at_5": t_interval(_lost(f[f"5_{prefix}label"]), "bits"),
@@ -158,7 +186,7 @@ def _bottleneck(r: Result) -> dict[str, Measurement]:
     """Residual of the layer's equations over that of a random encoder of the same sizes; rate above the exact curve."""
     found: dict[str, Measurement] = {}
     for suffix, prefix in (("", ""), ("_100_bins", "finer_")):
-        fits, excess = r[f"{prefix}fits"], (r[f"{prefix}fits"][:, :, 4] - r[f"{prefix}needed_rate"]) * BITS
+        fits, excess = r[f"{prefix}fits"], r[f"{prefix}excess_rate"] * BITS
         found |= {
             f"residual_ratio{suffix}": t_interval(fits[:, OUTPUT, 1] / fits[:, OUTPUT, 3], "1"),
             f"residual_ratio_shared{suffix}": t_interval(fits[:, OUTPUT, 2] / fits[:, OUTPUT, 3], "1"),

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 import deepnets
-import dualib
 from deepnets.estimators.clustering import clustering
 from deepnets.gradients import gradient_phases
+from deepnets.presets import WIDTHS
 from papers.experiments import counted
-from papers.planes import BITS, SECOND, WIDTHS, plane_arrays, train
+from papers.planes import BITS, SECOND, plane_arrays, train
 
 LAST_HIDDEN = -2
 FINER = 100  # edges of the bins, beside 30
@@ -67,13 +67,18 @@ def _weights(run: deepnets.Run, transition: np.ndarray) -> dict[str, Any]:
 
 
 def bottleneck(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
-    """The last layers against the bottleneck equations under two binnings, with the controls; the exact curve."""
+    """The layers against the bottleneck equations under two binnings, with the controls; the exact curves. Nats.
+
+    fits (R, L, 6): β*, residual with it, with the shared β and of a random encoder, I(X;T), I(T;Y); excess_rate (R, L): over the IB curve.
+    """
     run = train(settings, seed, work)
     joint = deepnets.icosahedral_task(53.826).joint
-    curve = dualib.information_curve(dualib.IB(joint))
-    result: dict[str, Any] = {"rate": curve.rate, "relevance": curve.relevance}
+    ib, dual = deepnets.exact_curves(joint)
+    result: dict[str, Any] = {
+        "rate": ib.rate, "relevance": ib.relevance, "dual_rate": dual.rate, "dual_relevance": dual.relevance,
+    }  # fmt: skip
     for prefix, binning in (("", deepnets.Binning()), ("finer_", deepnets.Binning(FINER))):
-        rows = []
+        rows, excess = [], []
         for replica in counted(range(min(run.n_replicas, settings["few"])), "bottleneck equations"):
             layers = run.activations(len(run.epochs) - 1, replica)
             codes = [np.unique(binning.codes(t), axis=0, return_inverse=True)[1].ravel() for t in layers]
@@ -81,10 +86,8 @@ def bottleneck(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, 
             random = [deepnets.fit_random_encoder(c, joint, seed) for c in codes]
             rows.append([(o.beta, o.residual, s.residual, r.residual, o.rate, o.relevance)
                          for o, s, r in zip(own, shared, random, strict=True)])  # fmt: skip
-        found = np.array(rows)
-        best = float(curve.relevance.max())
-        needed = [[float(curve.at_relevance(min(v, best)).rate) for v in row] for row in found[:, :, 5]]
-        result |= {f"{prefix}fits": found, f"{prefix}needed_rate": np.array(needed)}
+            excess.append([deepnets.excess_rate(o, ib) for o in own])
+        result |= {f"{prefix}fits": np.array(rows), f"{prefix}excess_rate": np.array(excess)}
     return result
 
 
