@@ -3,7 +3,7 @@ r"""Finite networks against the theory of infinitely wide ones: every quantity, 
 Ensembles of finite networks are trained by gradient flow (:mod:`deepnets.gradient_flow`) at several widths N. A quantity
 agrees with its prediction q_∞ if the networks' values q_N = a + b/N, fitted over the widths with their errors, have a = q_∞
 within the errors: what is left is then a correction of order 1/width. Errors of the time step are measured apart, by halving
-the step for the same networks, and added.
+the step for the same networks, and added; so is what the line leaves out, 1/width² and on, by leaving out the narrowest width.
 """
 
 from __future__ import annotations
@@ -90,20 +90,16 @@ class Comparison:
         return [r for r in self.rows if r.quantity == quantity and (tau is None or r.tau == tau)]
 
     def extrapolated(self, quantity: str, tau: float) -> tuple[float, float, float]:
-        """(a, its standard error, p-value of the fit) of a + b/width, the step's error included."""
-        chosen = self.select(quantity, tau)
+        """(a, its error, p-value of the fit) of a + b/width.
+
+        The error is the standard error, that of the time step and, of four widths and more, that of the line, added in quadrature;
+        the line's is how far a moves when the narrowest width is left out.
+        """
+        chosen = sorted(self.select(quantity, tau), key=lambda r: r.width)
         step = self.step_errors.get((quantity, tau), 0.0)
-        value = np.array([r.finite for r in chosen])
-        error = np.array([r.std_error for r in chosen])
-        design = np.stack([np.ones(len(chosen)), 1 / np.array([r.width for r in chosen])], axis=1)
-        if len(chosen) == 1:
-            return float(value[0]), float(np.hypot(error[0], step)), np.nan
-        scaled = design / error[:, None]
-        covariance = np.linalg.inv(scaled.T @ scaled)
-        a, b = covariance @ scaled.T @ (value / error)
-        misfit = (((value - design @ (a, b)) / error) ** 2).sum()
-        p = float(chdtrc(len(chosen) - 2, misfit)) if len(chosen) > 2 else np.nan
-        return float(a), float(np.hypot(np.sqrt(covariance[0, 0]), step)), p
+        a, error, p = _line(chosen)
+        beyond = a - _line(chosen[1:])[0] if len(chosen) > 3 else 0.0
+        return a, float(np.linalg.norm([error, step, beyond])), p
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a quantity: those compared, then those of ntkinfo that were not, with the reason."""
@@ -152,6 +148,22 @@ class Comparison:
             "versions": _io.versions(),
         }
         _io.write_json(path, record)
+
+
+def _line(rows: Sequence[Row]) -> tuple[float, float, float]:
+    """a of the line a + b/width through the rows, its standard error, and the p-value of the fit."""
+    value, error, inverse = (
+        np.array(v) for v in zip(*((r.finite, r.std_error, 1 / r.width) for r in rows), strict=True)
+    )
+    if len(rows) == 1:
+        return float(value[0]), float(error[0]), np.nan
+    design = np.stack([np.ones(len(rows)), inverse], axis=1)
+    scaled = design / error[:, None]
+    covariance = np.linalg.inv(scaled.T @ scaled)
+    a, b = covariance @ scaled.T @ (value / error)
+    misfit = (((value - design @ (a, b)) / error) ** 2).sum()
+    p = float(chdtrc(len(rows) - 2, misfit)) if len(rows) > 2 else np.nan
+    return float(a), float(np.sqrt(covariance[0, 0])), p
 
 
 def compare_with_infinite_width(

@@ -116,9 +116,10 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
 
 _PREFACE = (
     "A quantity *agrees at 1/width* if its values q(N) = a + b/N, fitted over the widths with their standard errors, have the "
-    "predicted a within three standard errors (shared among the times; the time step's error, measured by halving it, is "
-    "added). Bounds *hold* if the network's value lies on their right side. `parameter_kl` (linearised) and "
-    "`parameter_kl_published` are set against the measured divergence as well; of nonlinear networks they are not expected to agree. "
+    "predicted a within three standard errors (shared among the times; the error of the time step, measured by halving it, and "
+    "that of the line, measured by leaving out the narrowest of four widths and more, are added). Bounds *hold* if the network's "
+    "value lies on their right side. `parameter_kl` (linearised) and `parameter_kl_published` are set against the measured "
+    "divergence as well; of nonlinear networks they are not expected to agree. "
     "`data_information_train` belongs to a law that collapses as e^{-2λτ}: widths below e^{2(λ_max - λ_min)τ} mix its modes at leading "
     "order, and a difference there says *not at these widths*."
 )

@@ -19,22 +19,38 @@ from deepnets.width_exponents import bias_exponent
 WIDTHS = (64, 128, 256, 512)
 
 
-def made_up(limit, slope, predicted, error=0.01, relation="=", seed=0, step=0.0):
-    noise = np.random.default_rng(seed).normal(size=len(WIDTHS)) * error
+def made_up(limit, slope, predicted, error=0.01, relation="=", seed=0, step=0.0, widths=WIDTHS, second=0.0):
+    noise = np.random.default_rng(seed).normal(size=len(widths)) * error
     rows = [
-        Row("q", 1.0, w, predicted, limit + slope / w + e, error, relation) for w, e in zip(WIDTHS, noise, strict=True)
+        Row("q", 1.0, w, predicted, limit + slope / w + second / w**2 + e, error, relation)
+        for w, e in zip(widths, noise, strict=True)
     ]
     return Comparison(tuple(rows), {("q", 1.0): step}, (), {})
 
 
-def test_extrapolation_has_the_error_it_says():
+@pytest.mark.parametrize("widths", [WIDTHS[:3], WIDTHS])
+def test_extrapolation_has_the_error_it_says(widths):
     z = []
     for seed in range(300):
-        a, error, p = made_up(2.0, 30.0, 2.0, seed=seed).extrapolated("q", 1.0)
+        a, error, p = made_up(2.0, 30.0, 2.0, seed=seed, widths=widths).extrapolated("q", 1.0)
         z.append((a - 2.0) / error)
         assert 0 <= p <= 1
     assert abs(np.mean(z)) < 4 / np.sqrt(300)
-    assert abs(np.std(z) - 1) < 4 / np.sqrt(600)
+    if len(widths) == 3:
+        assert abs(np.std(z) - 1) < 4 / np.sqrt(600)
+    else:  # from four widths on the error of the line is added: of a true line, noise only
+        assert 0.6 < np.std(z) < 1 + 4 / np.sqrt(600)
+
+
+@pytest.mark.parametrize("second", [-4000.0, 4000.0])
+def test_a_correction_of_second_order_does_not_refute(second):
+    """1/width² is as large as 1/width at the narrowest; a line through all widths misses by many standard errors."""
+    found = made_up(2.0, 60.0, 2.0, error=0.01, second=second)
+    a, error, _ = found.extrapolated("q", 1.0)
+    assert abs(a - 2.0) > 5 * compare._line(found.select("q"))[1]
+    assert abs(a - 2.0) < 2 * error
+    assert found.verdicts()[0].verdict == "agrees at 1/width"
+    assert made_up(2.0, 60.0, 3.0, error=0.01, second=second).verdicts()[0].verdict == "does not"
 
 
 def test_verdicts_follow_from_the_numbers():
