@@ -82,7 +82,7 @@ def difference_interval(a: ArrayLike, b: ArrayLike, unit: str, confidence: float
     """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval."""
     x, y = (np.asarray(v, float).ravel() for v in (a, b))
     value = float(x.mean() - y.mean())
-    if x.std() == 0 and y.std() == 0:
+    if all(np.ptp(group) <= 1e-12 * np.abs(group).max() for group in (x, y)):  # equal but for rounding
         return Measurement(value, value, value, unit, min(len(x), len(y)))
     found = stats.ttest_ind(x, y, equal_var=False).confidence_interval(confidence)
     return Measurement(value, float(found.low), float(found.high), unit, min(len(x), len(y)))

@@ -42,3 +42,8 @@ def test_coverage_of_a_mean_over_pairs():
 def test_groups_without_spread_differ_exactly():
     found = difference_interval([1.0, 1.0], [0.25, 0.25, 0.25], "bits")
     assert (found.low, found.value, found.high) == (0.75, 0.75, 0.75)
+
+
+def test_repetitions_equal_but_for_rounding_differ_by_an_exact_number():
+    found = difference_interval([0.1 + 0.2, 0.3], [0.25, 0.25, 0.25], "bits")
+    assert found.low == found.high == pytest.approx(0.05)
