@@ -80,7 +80,8 @@ def main():
     data = ntkinfo.gaussian_task(a.n, a.n_test)
     kernels = ntkinfo.Kernels.compute(ntkinfo.mlp().kernel_fn, data.x_train, data.x_test)
     taus = np.geomspace(1e-6, 1e12, a.times)
-    before, rows = peak_gib(), []
+    before = peak_gib()
+    rows: list[tuple[float, ...]] = []
     for _ in range(a.repetitions):
         eigh, _ = timed(lambda: np.linalg.eigh(kernels.ntk))
         fresh = ntkinfo.Ensemble(kernels, data.y_train)

@@ -73,7 +73,7 @@ class Ours:
 
     def __init__(self, task, replicas, batch):
         network = deepnets.Network(WIDTHS)
-        plan = _checked(network, task, replicas, 1000, "adam", 4e-4, batch, 0.8, 2, 0, 0.0)
+        plan = _checked(network, task, replicas, 1000, "adam", 4e-4, batch, 0.8, 2, 0, 0.0, "cross-entropy")
         self.replicas, self.machine = replicas, Machine(plan, splits(plan))
         begin = time.perf_counter()
         self.state = jax.block_until_ready(self.machine.epoch(self.machine.start(), 0))
