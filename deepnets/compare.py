@@ -152,9 +152,7 @@ class Comparison:
 
 def _line(rows: Sequence[Row]) -> tuple[float, float, float]:
     """a of the line a + b/width through the rows, its standard error, and the p-value of the fit."""
-    value, error, inverse = (
-        np.array(v) for v in zip(*((r.finite, r.std_error, 1 / r.width) for r in rows), strict=True)
-    )
+    value, error, inverse = np.array([(r.finite, r.std_error, 1 / r.width) for r in rows]).T
     if len(rows) == 1:
         return float(value[0]), float(error[0]), np.nan
     design = np.stack([np.ones(len(rows)), inverse], axis=1)

@@ -97,9 +97,8 @@ def _half_way(epochs: np.ndarray, x: np.ndarray, layer: int) -> np.ndarray:
 def _onset(m: Result, epochs: np.ndarray, x: np.ndarray) -> np.ndarray:
     """log10 of the gradients' transition over the epoch of the outputs' largest I(X;T), where there is a transition."""
     transition = m["transition"][: len(x), OUTPUT]
-    peak = np.maximum(peak_epoch(epochs, x[:, :, OUTPUT]), 1)
     kept = np.isfinite(transition) & (transition > 0)
-    return np.log10(np.maximum(transition[kept], 1) / peak[kept])
+    return np.log10(np.maximum(transition[kept], 1)) - _log_peak(epochs, x)[kept]
 
 
 def _side_runs(results: Mapping[str, Result], prefix: str) -> dict[str, Measurement]:
