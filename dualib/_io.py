@@ -1,20 +1,16 @@
-"""The edge to files and terminal: written whole or not at all, metadata beside every result, aligned tables."""
+"""Tables of the command line, and what the packages below still call here."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-import json
-import os
-import platform
-import sys
-import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
+from dualib.core.command import say
+from dualib.core.files import DISTRIBUTION, atomic_path, metadata, versions, writable_directory, write_json, write_npz
+from dualib.core.files import plain as _plain
+from dualib.core.progress import progress_bar
+from dualib.core.tables import format_table
 
 from .measures import Units, to_units
 
@@ -23,126 +19,22 @@ if TYPE_CHECKING:
     from .transitions import Transition
     from .verify import Verification
 
-DISTRIBUTION = "ntk-dualib"
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix, moved onto it when the block ends well and removed otherwise.
-
-    A reader sees the old file or the new one, never a part of it, whatever interrupts the writer.
-
-    Examples
-    --------
-    >>> with atomic_path("table.csv") as temporary:  # doctest: +SKIP
-    ...     frame.to_csv(temporary)
-    """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
-    """Write arrays to an .npz file, atomically."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-
-
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as JSON, atomically; NumPy numbers and arrays become plain ones, NaN and infinities null."""
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return str(value) if isinstance(value, os.PathLike) else value
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package, Python and what the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in (DISTRIBUTION, "numpy", "scipy"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def metadata(settings: Mapping[str, Any], units: Mapping[str, str], seconds: float, **more: Any) -> dict[str, Any]:
-    """What has to stand beside a result for it to be understood and made again.
-
-    Parameters
-    ----------
-    settings : everything the result depends on, seed included.
-    units : unit of every column or array of the result.
-    seconds : wall time.
-    more : further entries.
-    """
-    return {"settings": settings, "units": units, "seconds": round(seconds, 3), "versions": versions(), **more}
-
-
-def writable_directory(path: str | os.PathLike[str]) -> Path:
-    """The directory `path`, made where it is missing, or a ValueError: found out before the work, not after it."""
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
-        raise ValueError(f"cannot write into {path}: {reason}; choose another directory") from None
-    return path
-
-
-@contextlib.contextmanager
-def progress_bar(total: int | None, description: str, show: bool | None = None) -> Iterator[Callable[[int], object]]:
-    """A function to call with the number of points just done; draws a bar, by default only on a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=description, disable=None if show is None else not show, leave=False) as bar:
-        yield bar.update
-
-
-def format_table(header: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], indent: int = 2) -> str:
-    """A table of right-aligned columns under names and units.
-
-    Parameters
-    ----------
-    header : (name, unit) of every column; the line of units is left out where all are empty.
-    rows : the cells.
-    """
-    heads = [[name for name, _ in header], [unit for _, unit in header]]
-    if not any(heads[1]):
-        heads.pop()
-    lines = [*heads, *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = [
-        (" " * indent + "  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True))).rstrip() for line in lines
-    ]
-    text.insert(len(heads), " " * indent + "─" * (sum(widths) + 2 * len(widths) - 2))
-    return "\n".join(text)
+__all__ = [
+    "DISTRIBUTION",
+    "_plain",
+    "atomic_path",
+    "curve_table",
+    "format_table",
+    "metadata",
+    "progress_bar",
+    "say",
+    "transitions_table",
+    "verification_table",
+    "versions",
+    "writable_directory",
+    "write_json",
+    "write_npz",
+]
 
 
 def curve_table(curve: InformationCurve, units: Units) -> str:
@@ -201,9 +93,3 @@ def verification_table(found: Sequence[Verification], units: Units) -> str:
         rows.append([f"{v.beta:.6g}", *(f"{x:.9f}" for x in values), *(f"{x:.2e}" for x in bounds)])
         rows[-1].append(v.verdict.split(":")[0])
     return format_table([("β", ""), *header, ("verdict", "")], rows)
-
-
-def say(text: str = "") -> None:
-    """Print a line at once, also into a pipe; a terminal that cannot show Greek gets a substitute, not a traceback."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)

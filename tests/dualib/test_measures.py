@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualib import measures
 from dualib.measures import (
     NATS_PER_BIT,
     conditional_entropy,
@@ -115,13 +114,6 @@ def test_units():
     np.testing.assert_allclose(to_units(np.array([1.0, 2.0]), "bits") * math.log(2), [1.0, 2.0], rtol=1e-15)
     with pytest.raises(ValueError, match='"bits" or "nats", got \'hartleys\''):
         to_units(1.0, "hartleys")
-
-
-def test_checked_functions_equal_their_kernels():
-    p = random_distribution(3, (4, 3))
-    assert mutual_information(p) == measures._mutual_information(p)
-    assert conditional_entropy(p) == measures._conditional_entropy(p)
-    assert entropy(p.ravel()) == measures._entropy(p.ravel())
 
 
 @pytest.mark.parametrize("function", [mutual_information, conditional_entropy])

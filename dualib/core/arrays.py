@@ -1,0 +1,228 @@
+"""Checks of arrays and numbers from outside, value first and then its name; every error says what, by how much, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dualib.core.typing import ArrayLike, FloatArray, IntArray
+
+SUM_TOLERANCE: float = 1e-9
+"""How far a distribution's sum may be from 1 before it is refused."""
+
+SYMMETRY_TOLERANCE = 1e-8
+"""Largest asymmetry |K - K^T| that is put down to rounding, relative to max |K|."""
+
+PSD_TOLERANCE = 1e-9
+"""Largest negative eigenvalue that is put down to rounding, relative to the 1-norm of the matrix."""
+
+
+# --- numbers ---
+
+
+def positive(value: Any, name: str, *, zero: bool = False) -> float:
+    """`value` as a finite float above zero (or at zero, with ``zero=True``)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {value!r}")
+    return number
+
+
+def whole(value: Any, name: str, least: int = 0) -> int:
+    """`value` as an int of at least `least`; NumPy's integers are welcome, 1.5 and True are not."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def times(value: ArrayLike, name: str = "taus") -> FloatArray:
+    """Training times as a float64 array, each >= 0; infinity is a time, NaN is not."""
+    array = np.asarray(value, dtype=np.float64)
+    bad = np.isnan(array) | (array < 0)
+    if bad.any():
+        raise ValueError(f"{name} must be >= 0 and not NaN, got {array[bad][:3]}")
+    return array
+
+
+# --- arrays ---
+
+
+def real_array(value: ArrayLike, name: str) -> FloatArray:
+    """`value` as float64, refused when it holds anything that is not a real number."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} is complex; a real array is needed")
+    if array.dtype.kind not in "biuf":
+        try:
+            array = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    return array.astype(np.float64, copy=False)
+
+
+def finite_array(value: ArrayLike, name: str) -> FloatArray:
+    """`value` as float64 without NaN or infinities; the message says how many there are."""
+    array = real_array(value, name)
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise ValueError(f"{name} has {bad} entries that are not finite")
+    return array
+
+
+def of_shape(value: ArrayLike, name: str, shape: tuple[int, ...], like: str) -> FloatArray:
+    """`value` as finite float64 of exactly `shape`, which follows from `like` (named in the message, with both shapes)."""
+    array = finite_array(value, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, but {like} asks for shape {shape}")
+    return array
+
+
+def columns(value: ArrayLike, name: str, n_rows: int, like: str) -> FloatArray:
+    """Labels as an array of shape (n_rows, k): a vector becomes one column."""
+    array = finite_array(value, name)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[0] != n_rows or array.shape[1] == 0:
+        raise ValueError(f"{name} has shape {np.shape(value)}, but {like} asks for shape ({n_rows},) or ({n_rows}, k)")
+    return array
+
+
+def read_only(array: FloatArray) -> FloatArray:
+    """A view of `array` that cannot be written through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+# --- distributions ---
+
+
+def check_entries(array: FloatArray, name: str, place: Callable[..., str] | None = None) -> None:
+    """Refuse an empty array, and the first entry that is not finite or is negative; `place(*index)` words it."""
+    if array.size == 0:
+        raise ValueError(f"{name} is empty (shape {array.shape})")
+    bad = ~((array >= 0) & np.isfinite(array))
+    if not bad.any():
+        return
+    where = np.argwhere(bad)[0].tolist()
+    problem = "negative" if array[tuple(where)] < 0 and np.isfinite(array[tuple(where)]) else "not finite"
+    raise ValueError(
+        f"{name}{where if place is None else ' at ' + place(*where)} is {array[tuple(where)]:.6g}, which is {problem} "
+        f"({int(bad.sum())} bad entries in all); correct or remove it"
+    )
+
+
+def distribution(value: ArrayLike, name: str, axis: int = -1) -> FloatArray:
+    """`value` as float64, every slice along `axis` a distribution, or a ValueError with the entry and the amount."""
+    array = real_array(value, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have at least one axis, got the number {array}")
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"axis {axis} does not exist in {name} of shape {array.shape}")
+    check_entries(array, name)
+    excess = np.atleast_1d(array.sum(axis=axis) - 1.0)
+    if (np.abs(excess) > SUM_TOLERANCE).any():
+        where = np.unravel_index(int(np.abs(excess).argmax()), excess.shape)
+        at = "" if array.ndim == 1 else f" at {tuple(int(i) for i in where)} of the other axes"
+        raise ValueError(
+            f"{name} sums to {1.0 + excess[where]:.12g} along axis {axis}{at}, off 1 by {excess[where]:.3g} "
+            f"(allowed: {SUM_TOLERANCE:g}); divide it by its sum"
+        )
+    return array
+
+
+def joint_distribution(value: ArrayLike, name: str = "p_xy") -> FloatArray:
+    """`value` as a float64 table over (x, y) that sums to 1, or a ValueError with the entry and the amount."""
+    array = real_array(value, name)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two axes (x, y), got shape {array.shape}")
+    check_entries(array, name)
+    excess = float(array.sum()) - 1.0
+    if abs(excess) > SUM_TOLERANCE:
+        raise ValueError(
+            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
+            f"divide it by its sum: {name} / {name}.sum()"
+        )
+    return array
+
+
+# --- matrices ---
+
+
+def symmetric(value: ArrayLike, name: str) -> FloatArray:
+    """`value` as a square float64 matrix, its rounding asymmetry averaged away.
+
+    Raises
+    ------
+    ValueError
+        If it is not square, or asymmetric beyond :data:`SYMMETRY_TOLERANCE` (the message gives the largest difference and
+        its place).
+    """
+    array = finite_array(value, name)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise ValueError(f"{name} must be a square matrix, got shape {array.shape}")
+    gap = np.abs(array - array.T)
+    worst = float(gap.max())
+    if worst == 0.0:
+        return array
+    if worst > SYMMETRY_TOLERANCE * float(np.abs(array).max()):
+        i, j = np.unravel_index(int(gap.argmax()), array.shape)
+        raise ValueError(
+            f"{name} is not symmetric: {name}[{i}, {j}] = {array[i, j]:.6g} but {name}[{j}, {i}] = {array[j, i]:.6g}. "
+            "Check that rows and columns are the same points in the same order."
+        )
+    return 0.5 * (array + array.T)
+
+
+def check_positive_semidefinite(matrix: FloatArray, name: str) -> None:
+    """Refuse a symmetric matrix with eigenvalues below −:data:`PSD_TOLERANCE` of its 1-norm (n³/3 operations)."""
+    from scipy.linalg import LinAlgError, cholesky, eigvalsh
+
+    tolerance = PSD_TOLERANCE * float(np.abs(matrix).sum(axis=0).max())
+    shifted = matrix.copy()
+    shifted[np.diag_indices_from(shifted)] += tolerance + np.finfo(float).tiny
+    try:
+        cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        smallest = float(eigvalsh(matrix, subset_by_index=[0, 0], check_finite=False)[0])
+        if smallest < -tolerance:
+            raise ValueError(
+                f"{name} is not positive semi-definite: its smallest eigenvalue is {smallest:.3e} (rounding would explain "
+                f"{-tolerance:.1e}). If it is a Monte Carlo or float32 kernel, use more samples or float64, or add "
+                f"{-2 * smallest:.1e} to its diagonal."
+            ) from None
+
+
+# --- rows ---
+
+
+def group_rows(rows: FloatArray, rtol: float) -> tuple[IntArray, IntArray]:
+    """First member of every group of rows equal within `rtol`, ascending, and the group of every row; O(n log n) a column."""
+    n = len(rows)
+    group = np.zeros(n, dtype=np.int64)
+    for column in rows.T:
+        order = np.argsort(column)
+        values = column[order]
+        level = np.empty(n, dtype=np.int64)
+        level[order] = np.cumsum(np.r_[False, np.diff(values) > rtol * values[1:]])
+        _, first, group = np.unique(group * n + level, return_index=True, return_inverse=True)
+        if len(first) == n:
+            return np.arange(n), np.arange(n)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[group]
+
+
+def row_codes(rows: Any) -> tuple[IntArray, IntArray]:
+    """The number of every row among the distinct rows, (n,), and how often each of those occurs; rows equal to the bit."""
+    _, codes, counts = np.unique(np.asarray(rows), axis=0, return_inverse=True, return_counts=True)
+    return codes.ravel(), counts

@@ -1,0 +1,91 @@
+"""What all command lines share: exit statuses, --units, what is printed, and files that a command writes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dualib.core.files import atomic_path, metadata, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError)
+
+
+def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -> int:
+    """Run a command; return 0 or what it returns, 2 for bad input, 130 when interrupted, 141 when its reader went away.
+
+    Parameters
+    ----------
+    program : str
+        The name before an error's message.
+    run : callable
+        The command.
+    interrupted : str
+        What is said after Ctrl-C: what was kept, and how to go on.
+    """
+    try:
+        return int(run() or 0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except REPORTED as error:
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def add_units(parser: argparse.ArgumentParser) -> None:
+    """The option --units."""
+    parser.add_argument(
+        "--units",
+        choices=("bits", "nats"),
+        default="bits",
+        help="of informations in tables and figures (default: bits)",
+    )
+
+
+def say(text: str = "") -> None:
+    """Print a line at once, also into a pipe; a terminal that cannot show Greek gets a substitute, not a traceback."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def write_table(
+    folder: Path, stem: str, frame: pd.DataFrame, *, settings: Any, units: dict[str, str], start: float, **more: Any
+) -> None:
+    """Write a table as .csv, and as .json what it is made from.
+
+    Parameters
+    ----------
+    folder, stem : Path, str
+        The files are ``<folder>/<stem>.csv`` and ``.json``.
+    frame : DataFrame
+    settings : mapping
+        Everything that the table depends on.
+    units : dict
+        The unit of each column that has one.
+    start : float
+        When the work began, of ``time.perf_counter``.
+    more
+        Further entries of the record.
+    """
+    with atomic_path(folder / f"{stem}.csv") as temporary:
+        frame.to_csv(temporary, index=False)
+    write_json(folder / f"{stem}.json", metadata(settings, units, perf_counter() - start, **more))
+
+
+def write_figure(path: Path, draw: Callable[[], Any], dpi: int = 200) -> None:
+    """Write the figure that `draw` returns (or that of the axes it returns); the suffix of the path is the format."""
+    drawn = draw()
+    with atomic_path(path) as temporary:
+        getattr(drawn, "figure", drawn).savefig(temporary, dpi=dpi)

@@ -1,0 +1,81 @@
+"""The figures' common look: Okabe and Ito's colours, sizes of a printed column, and axes that pyplot does not know of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":")
+GREY = "#666666"
+COLUMN, PAGE = 3.4, 7.0  # inches
+SMALL, LABEL = 7, 8  # points
+DPI = 200
+
+
+def colour(i: int) -> str:
+    """The i-th colour, over and over."""
+    return COLOURS[i % len(COLOURS)]
+
+
+def marker(i: int) -> str:
+    """The i-th marker, over and over."""
+    return MARKERS[i % len(MARKERS)]
+
+
+def line_style(i: int) -> dict[str, Any]:
+    """Colour, dashes and width of the i-th line."""
+    return {"color": colour(i), "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.2}
+
+
+def panels(
+    columns: int = 1, rows: int = 1, *, height: float = 2.7, width: float | None = None, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A new figure, a column wide for one panel and a page wide for more, and its axes row by row.
+
+    Parameters
+    ----------
+    columns, rows : int
+    height : float
+        Of one row, inches.
+    width : float or None
+        Of the figure, inches.
+    options
+        For matplotlib's ``subplots``.
+    """
+    from matplotlib.figure import Figure
+
+    size = (width or (COLUMN if columns == 1 else PAGE), rows * height)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    axes: list[Axes] = list(np.ravel(figure.subplots(rows, columns, squeeze=False, **options)))
+    for ax in axes:
+        plain_axes(ax)
+    return figure, axes
+
+
+def axes_or_new(ax: Axes | None, height: float = 2.7) -> Axes:
+    """The given axes, or those of a new figure of a column's width."""
+    return panels(height=height)[1][0] if ax is None else plain_axes(ax)
+
+
+def plain_axes(ax: Axes) -> Axes:
+    """The axes without a frame at the top and the right, and with small tick labels."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=SMALL, which="both")
+    return ax
+
+
+def describe(ax: Axes, x: str, y: str, title: str = "", legend: bool = True, **options: Any) -> None:
+    """Set labels, title and a legend (its place and columns in `options`) in sizes that stay readable in a column."""
+    ax.set_xlabel(x, fontsize=LABEL)
+    ax.set_ylabel(y, fontsize=LABEL)
+    if title:
+        ax.set_title(title, fontsize=LABEL)
+    if legend and ax.get_legend_handles_labels()[0]:
+        ax.legend(**{"fontsize": SMALL, "frameon": False, "handlelength": 1.8, "labelspacing": 0.3, **options})

@@ -1,0 +1,63 @@
+"""One function over many items, on any executor, with results in the order of the items."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from dualib.core.progress import progress_bar
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+AHEAD = 64  # items handed to the executor before the first result is taken, so that an iterator may be long
+
+
+def in_order(
+    function: Callable[[Item], Value],
+    items: Iterable[Item],
+    *,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    description: str = "",
+) -> Iterator[Value]:
+    """The values of `function` at the items, in their order, each as soon as it and all before it are there.
+
+    The values do not depend on the executor. When the caller stops early or an item raises, what has not begun is cancelled.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; with processes it has to be picklable.
+    items : iterable
+    executor : concurrent.futures.Executor or None
+        Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
+        here, one item after the other.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
+    description : str
+        Of the bar.
+    """
+    listed = list(items)
+    with progress_bar(len(listed), description, progress) as done:
+        if executor is None:
+            for item in listed:
+                yield function(item)
+                done(1)
+            return
+        waiting: deque[Future[Value]] = deque()
+        rest = iter(listed)
+        try:
+            for item in rest:
+                waiting.append(executor.submit(function, item))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+                    done(1)
+            while waiting:
+                yield waiting.popleft().result()
+                done(1)
+        finally:
+            for future in waiting:
+                future.cancel()

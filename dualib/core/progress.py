@@ -1,0 +1,36 @@
+"""The progress bar: on a terminal unless told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+@contextlib.contextmanager
+def progress_bar(total: int | None, description: str, show: bool | None = None) -> Iterator[Callable[[int], object]]:
+    """Give a function to call with the number of steps just done.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of steps; None where it is not known.
+    description : str
+    show : bool or None
+        Whether to draw the bar; None draws it on a terminal only.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=description, disable=None if show is None else not show, leave=False) as bar:
+        yield bar.update
+
+
+def counted(items: Iterable[Item], description: str, show: bool | None = None) -> Iterator[Item]:
+    """The items one by one, with a progress bar."""
+    listed = list(items)
+    with progress_bar(len(listed), description, show) as done:
+        for item in listed:
+            yield item
+            done(1)

@@ -1,0 +1,121 @@
+"""What a number is: its name and symbol, its unit, whether it is exact or a bound, of what, under which assumption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from dualib.core.result import Result
+from dualib.core.units import Unit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Relation(StrEnum):
+    """How a value relates to what it is a value of."""
+
+    EXACT = "exact"
+    LOWER = "lower bound"
+    UPPER = "upper bound"
+    UPPER_IN_EXPECTATION = "upper bound in expectation"
+    ESTIMATE = "estimate"
+
+
+@dataclass(frozen=True)
+class Quantity(Result):
+    """The record of one quantity, written once, over the function that computes it.
+
+    Attributes
+    ----------
+    name : str
+        Of the function; a column bears it.
+    symbol : str
+        For axes and legends.
+    unit : Unit
+    relation : Relation
+        What the value is: exact, a bound of which side, or an estimate.
+    of : str
+        What it is the value, or the bound, of, and of which variable.
+    assumption : str
+        Under which it is that; "" for none.
+    source : str
+        A key of the references with the equation, or "derived here".
+    shows : tuple of str and Relation, or None
+        The observable of finite networks that it predicts or bounds.
+    only : frozenset of StrEnum
+        Conditions on the setting without which it has no value.
+    """
+
+    name: str
+    symbol: str
+    unit: Unit
+    relation: Relation
+    of: str
+    assumption: str
+    source: str
+    shows: tuple[str, Relation] | None = None
+    only: frozenset[StrEnum] = frozenset()
+
+
+class Registry:
+    """Functions with the quantity that each computes, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._quantities: dict[str, Quantity] = {}
+
+    def register(
+        self,
+        symbol: str,
+        unit: Unit,
+        relation: Relation,
+        *,
+        of: str,
+        source: str,
+        assumption: str = "",
+        shows: tuple[str, Relation] | None = None,
+        only: frozenset[StrEnum] = frozenset(),
+    ) -> Callable[[Function], Function]:
+        """Register a function under its own name; the record is in :attr:`quantities` and in ``registry[name]``.
+
+        Raises
+        ------
+        ValueError
+            If another function has that name.
+        """
+
+        def record(function: Function) -> Function:
+            name = function.__name__
+            if name in self._functions:
+                raise ValueError(f"two quantities have the name {name!r}")
+            self._functions[name] = function
+            self._quantities[name] = Quantity(name, symbol, unit, relation, of, assumption, source, shows, only)
+            return function
+
+        return record
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All records, in order."""
+        return tuple(self._quantities.values())
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The function of a quantity."""
+        self[name]  # refuses an unknown name
+        return self._functions[name]
+
+    def __getitem__(self, name: str) -> Quantity:
+        if name not in self._quantities:
+            raise ValueError(f"there is no quantity {name!r}; there are {', '.join(self._quantities)}")
+        return self._quantities[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._quantities
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._quantities)
+
+    def __len__(self) -> int:
+        return len(self._quantities)

@@ -1,0 +1,111 @@
+"""Files are whole or not there; a store goes on only with the settings it was begun with; executors change nothing."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from dualib.core.arrays import group_rows, positive, row_codes, whole
+from dualib.core.command import exit_status
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.files import atomic_path, read_json, read_npz, write_json, write_npz
+from dualib.core.parallel import AHEAD, in_order
+from dualib.core.store import Store
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"x": np.float64("nan"), "y": np.arange(2)})
+    assert read_json(path) == {"x": None, "y": [0, 1]}
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(path)["y"] == [0, 1]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04half", b"no archive"])
+def test_a_damaged_archive_is_named(tmp_path, content):
+    path = tmp_path / "a.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.npz is not a whole"):
+        read_npz(path)
+    write_npz(path, {"x": np.eye(2)})
+    np.testing.assert_array_equal(read_npz(path)["x"], np.eye(2))
+
+
+def test_a_store_refuses_other_settings_and_names_them(tmp_path):
+    store = Store.open(tmp_path / "s", {"beta": 2.0, "seed": 0})
+    store.put("one", Estimate.exact(1.5))
+    assert Store.open(tmp_path / "s", {"beta": 2.0, "seed": 0}).get("one", Estimate).value == 1.5
+    assert store.get("two", Estimate) is None
+    assert store.names() == ["one"]
+    with pytest.raises(ValueError, match=r"beta: 2.0 there, 3.0 now"):
+        Store.open(tmp_path / "s", {"beta": 3.0, "seed": 0})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    with pytest.raises(ValueError, match="is not empty"):
+        Store.open(tmp_path / "other", {})
+    (tmp_path / "s" / "settings.json").write_text("{")
+    with pytest.raises(ValueError, match=r"settings\.json is not whole JSON"):
+        Store.open(tmp_path / "s", {})
+
+
+def test_order_and_values_do_not_depend_on_the_executor():
+    items = range(3 * AHEAD)
+    with ThreadPoolExecutor(3) as executor:
+        assert list(in_order(lambda x: x * x, items, executor=executor)) == [x * x for x in items]
+    assert list(in_order(lambda x: x * x, items)) == [x * x for x in items]
+
+
+def test_an_item_that_raises_stops_the_rest():
+    begun = []
+
+    def work(x):
+        begun.append(x)
+        if x == 1:
+            raise KeyError(x)
+        return x
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyError):
+        list(in_order(work, range(10 * AHEAD), executor=executor))
+    assert len(begun) < 10 * AHEAD
+
+
+def test_exit_statuses(capsys):
+    def fail(error):
+        def run():
+            raise error
+
+        return run
+
+    assert exit_status("p", lambda: None, "") == 0
+    assert exit_status("p", lambda: 1, "") == 1
+    assert exit_status("p", fail(ValueError("bad\ninput")), "") == 2
+    assert exit_status("p", fail(KeyboardInterrupt()), "go on") == 130
+    assert capsys.readouterr().err == "p: error: bad input\np: interrupted; go on\n"
+
+
+def test_whole_and_positive_numbers():
+    assert whole(np.int64(5), "n", 1) == 5
+    for wrong in (1.5, True, "3", -1):
+        with pytest.raises(ValueError, match="^n must be"):
+            whole(wrong, "n")
+    for wrong in (0.0, np.nan, np.inf, -1, "x"):
+        with pytest.raises(ValueError, match="^ridge must be"):
+            positive(wrong, "ridge")
+    assert positive(0, "ridge", zero=True) == 0.0
+
+
+def test_rows_are_grouped_in_the_order_of_their_first():
+    rows = np.array([[0.2, 0.8], [0.5, 0.5], [0.2, 0.8], [0.5, 0.5 + 1e-16]])
+    first, group = group_rows(rows, 1e-12)
+    assert (first.tolist(), group.tolist()) == ([0, 1], [0, 1, 0, 1])
+    codes, counts = row_codes(rows[:3])
+    assert (codes[0] == codes[2], sorted(counts.tolist())) == (True, [1, 2])
+
+
+def test_json_holds_no_numpy(tmp_path):
+    write_json(tmp_path / "a.json", {"path": tmp_path, "n": np.int64(3), "t": (1, 2)})
+    assert json.loads((tmp_path / "a.json").read_text())["n"] == 3

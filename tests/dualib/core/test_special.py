@@ -1,0 +1,52 @@
+"""Differences that cancel, against 50 digits; entropies against their definitions."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from dualib.core.special import conditional_entropy_nats, entropy_nats, expm1_gap, log1p_gap, mutual_information_nats
+
+POINTS = [
+    1e-300,
+    -1e-200,
+    1e-20,
+    -1e-12,
+    1e-8,
+    9.9e-3,
+    -0.0999,
+    0.0999,
+    0.1001,
+    -0.1001,
+    0.5,
+    -0.7,
+    -0.999999,
+    30.0,
+    600.0,
+]
+
+
+@pytest.mark.parametrize("x", POINTS)
+def test_gaps_keep_their_digits(x):
+    with mp.workdps(700):
+        exact = mp.mpf(x)
+        for found, true in (
+            (log1p_gap(x), exact - mp.log1p(exact)),
+            (expm1_gap(x), mp.expm1(exact) - exact),
+        ):
+            assert float(abs(mp.mpf(float(found)) - true)) <= 4e-15 * float(true)
+
+
+def test_gaps_of_arrays_and_their_ends():
+    np.testing.assert_array_equal(log1p_gap([-1.0, 0.0]), [np.inf, 0.0])
+    np.testing.assert_array_equal(expm1_gap([-800.0, 1000.0]), [799.0, np.inf])
+    assert (np.diff(log1p_gap(np.linspace(0, 0.3, 4001))) > 0).all()  # no step where the series ends
+    assert (np.diff(expm1_gap(np.linspace(0, 0.3, 4001))) > 0).all()
+
+
+def test_information_is_the_sum_of_entropies():
+    p = np.random.default_rng(0).dirichlet(np.ones(12)).reshape(3, 4)
+    p[0, 0] = 0.0
+    p /= p.sum()
+    h_x, h_y, h_xy = entropy_nats(p.sum(axis=1)), entropy_nats(p.sum(axis=0)), entropy_nats(p.ravel())
+    assert mutual_information_nats(p) == pytest.approx(h_x + h_y - h_xy, abs=1e-14)
+    assert conditional_entropy_nats(p) == pytest.approx(h_xy - h_x, abs=1e-14)
