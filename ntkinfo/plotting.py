@@ -101,7 +101,7 @@ def plot_information_plane(
         ax.plot(
             rates, to_units(gaussian_ib.relevance_at(rates_nats), units), color=COLOURS[1], label="Gaussian IB frontier"
         )
-        ax.axhline(to_units(gaussian_ib.mutual_information, units), color="0.4", linestyle=":", label="I(X;Y)")
+        ax.axhline(to_units(gaussian_ib.mutual_information(), units), color="0.4", linestyle=":", label="I(X;Y)")
         ax.legend(loc="lower right")
     ax.set_ylim(
         bottom=min(0.0, max(float(y.min()), -0.25 * max(float(y.max()), 0.1))) - 0.02 * max(float(y.max()), 0.1)

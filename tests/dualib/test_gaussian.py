@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal, ortho_group
 
-from dualib.gaussian import GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
+from dualib.gaussian import GaussianDualIB, GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
 from dualib.measures import NATS_PER_BIT
 
 seeds = st.integers(0, 2**32 - 1)
@@ -105,7 +105,7 @@ def test_scalar_case_closed_form():
         problem.relevance_at(rate), -0.5 * np.log(1 - rho**2 + rho**2 * np.exp(-2 * rate)), atol=1e-14
     )
     assert problem.critical_betas[0] == pytest.approx(1 / rho**2, rel=1e-14)
-    assert problem.mutual_information == pytest.approx(-0.5 * math.log(1 - rho**2), rel=1e-14)
+    assert problem.mutual_information() == pytest.approx(-0.5 * math.log(1 - rho**2), rel=1e-14)
 
 
 @given(seeds, st.integers(1, 4), st.integers(1, 4))
@@ -179,10 +179,10 @@ def test_slope_segments_and_limits():
     np.testing.assert_allclose(problem.beta_at(starts), problem.critical_betas[:3], rtol=1e-9)
     assert np.isinf(problem.critical_betas[3])
     assert problem.relevance_at(0.0) == 0.0
-    assert problem.relevance_at(np.inf) == pytest.approx(problem.mutual_information, rel=1e-14)
+    assert problem.relevance_at(np.inf) == pytest.approx(problem.mutual_information(), rel=1e-14)
     far = problem.curve([1e15])
-    assert far.relevance[0] == pytest.approx(problem.mutual_information, abs=1e-12)
-    assert (problem.relevance_at(rates) <= np.minimum(rates, problem.mutual_information)).all()
+    assert far.relevance[0] == pytest.approx(problem.mutual_information(), abs=1e-12)
+    assert (problem.relevance_at(rates) <= np.minimum(rates, problem.mutual_information())).all()
 
 
 def test_just_above_the_first_transition_no_digit_is_lost():
@@ -197,7 +197,7 @@ def test_just_above_the_first_transition_no_digit_is_lost():
 
 def test_independent_variables_carry_nothing():
     problem = GaussianIB(np.eye(2), np.eye(3), np.zeros((2, 3)))
-    assert problem.mutual_information == 0.0
+    assert problem.mutual_information() == 0.0
     assert np.isinf(problem.critical_betas).all()
     assert problem.critical_rates.shape == (0,)
     assert problem.curve([1e9]).rate[0] == 0.0
@@ -220,8 +220,8 @@ def test_change_of_basis_of_x_leaves_the_curve(seed):
 
 def test_frame_states_its_unit():
     curve = GaussianIB(1.0, 1.0, 0.9).curve([2.0, 5.0])
-    nats, bits = curve.to_frame(), curve.to_frame("bits")
-    assert list(nats) == ["beta", "rate_nats", "relevance_nats", "n_active"]
+    nats, bits = curve.to_frame("nats"), curve.to_frame()
+    assert list(nats) == ["beta", "rate_nats", "relevance_nats", "objective_nats", "n_active"]
     np.testing.assert_allclose(bits["rate_bits"] * NATS_PER_BIT, nats["rate_nats"], rtol=1e-15)
 
 
@@ -263,3 +263,55 @@ def test_bad_queries_are_named():
         gaussian_kl(np.zeros(3), np.eye(2), np.zeros(2), np.eye(2))
     with pytest.raises(ValueError, match="must be equal"):
         gaussian_kl(np.zeros(3), np.eye(3), np.zeros(2), np.eye(2))
+
+
+# --- the dual ---
+
+
+def quantised_dual(rho, beta, n=401, reach=5.0):
+    """F of the dual of a scalar Gaussian pair by the discrete solver's own iteration, on a grid of x and of decoder means.
+
+    D(r ‖ p_x) of Gaussians of one variance λ is (m − ρx)²/2λ; both x and m are discretised.
+    """
+    x = np.linspace(-reach, reach, n)
+    p = np.exp(-(x**2) / 2)
+    p /= p.sum()
+    distortion = (rho * x[:, None] - rho * x[None, :]) ** 2 / (2 * (1 - rho**2))
+    kernel, q = np.exp(-beta * distortion), p.copy()
+    for _ in range(4000):
+        z = kernel @ q
+        q = q * (kernel.T @ (p / z))
+    return float(-p @ np.log(kernel @ q))
+
+
+@pytest.mark.parametrize("beta", [0.5, 2.0, 8.0])
+def test_the_dual_is_the_optimum_of_its_own_objective(beta):
+    found = GaussianDualIB(1.0, 1.0, 0.7).curve([beta])
+    assert found.objective[0] == pytest.approx(quantised_dual(0.7, beta), abs=2e-3)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=40)
+def test_the_dual_at_beta_is_the_ib_at_one_more(seed):
+    blocks = random_blocks(seed)
+    dual, ib = GaussianDualIB(*blocks), GaussianIB(*blocks)
+    betas = np.geomspace(1e-2, 1e3, 30)
+    one, other = dual.curve(betas), ib.curve(betas + 1.0)
+    np.testing.assert_allclose(one.rate, other.rate, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(one.relevance, other.relevance, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(dual.projection(5.0) ** 2, ib.projection(6.0) ** 2, rtol=1e-9)
+    np.testing.assert_allclose(dual.beta_at(one.rate[-5:]), betas[-5:], rtol=1e-9)
+    signal = dual.correlations**2 / dual.eigenvalues
+    np.testing.assert_allclose(dual.critical_betas[signal > 0], 1 / signal[signal > 0], rtol=1e-12)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=20)
+def test_objectives_are_concave_in_beta_with_the_distortion_as_slope(seed):
+    for problem in (GaussianIB(*random_blocks(seed)), GaussianDualIB(*random_blocks(seed))):
+        beta = np.geomspace(0.1, 50, 40)
+        h = 1e-5 * beta
+        up, down, at = (problem.curve(b) for b in (beta + h, beta - h, beta))
+        slope = (up.objective - down.objective) / (2 * h)
+        np.testing.assert_allclose(slope, (at.objective - at.rate) / beta, rtol=1e-4)
+        assert (np.diff(slope) <= 1e-6 * slope[:-1]).all()
