@@ -106,7 +106,7 @@ class Estimate(Result):
 
     @property
     def width(self) -> float:
-        """high − low, in the estimate's unit."""
+        """Width of the interval, high − low, in the estimate's unit."""
         return self.high - self.low
 
     def to(self, unit: Unit) -> Estimate:

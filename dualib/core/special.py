@@ -42,7 +42,7 @@ def conditional_entropy_nats(p_xy: FloatArray) -> float:
 
 
 def log1p_gap(x: ArrayLike) -> Any:
-    """x − log(1 + x) ≥ 0 for x > −1 (inf at −1), to relative precision also where x is small and the two cancel."""
+    """The gap x − log(1 + x) ≥ 0 for x > −1 (inf at −1), to relative precision also where x is small and the two cancel."""
     x = np.asarray(x, dtype=np.float64)
     small = np.abs(x) < SMALL
     s = np.where(small, x, 0.0)
@@ -54,7 +54,7 @@ def log1p_gap(x: ArrayLike) -> Any:
 
 
 def expm1_gap(x: ArrayLike) -> Any:
-    """e^x − 1 − x ≥ 0, to relative precision also where x is small and the two cancel."""
+    """The gap e^x − 1 − x ≥ 0, to relative precision also where x is small and the two cancel."""
     x = np.asarray(x, dtype=np.float64)
     small = np.abs(x) < SMALL
     s = np.where(small, x, 0.0)

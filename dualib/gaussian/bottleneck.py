@@ -129,7 +129,8 @@ class GaussianBottleneck(ABC):
         """How far each relevant mode's rate lags behind the first one's: ½ log of the ratio of ρ²/λ, ascending."""
         relevant = self.correlations > 0
         signal = np.log(self.correlations[relevant] ** 2 / self.eigenvalues[relevant])
-        return 0.5 * (signal[:1] - signal)
+        behind: FloatArray = 0.5 * (signal[:1] - signal)
+        return behind
 
     def _excess(self, beta: FloatArray) -> FloatArray:
         """β_IB ρ_i² − 1 = β ρ_i² − (1 − shift ρ_i²), at least 0, shape (..., n_x); nothing is added to a small β."""

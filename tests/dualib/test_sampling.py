@@ -1,11 +1,14 @@
 """Curves from samples of a known joint: bias, coverage, the expectation bound, and the clusters that are really there."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 import dualib
 from dualib.measures import kl_divergence, mutual_information
-from dualib.sampling import _deal, _learn
+from dualib.sampling.held_out import learn
+from dualib.sampling.resamples import deal
 
 
 def three_clusters():
@@ -91,11 +94,13 @@ def test_same_seed_same_numbers_and_smoothing_is_the_users():
     np.testing.assert_allclose(first.plug_in["objective"], exact.objective, atol=1e-9)
 
 
-def test_progress_is_called_once_a_part():
-    sample, calls = sampled(three_clusters(), 200, np.random.default_rng(7)), []
-    dualib.bootstrap_curve(sample, [3.0], n_bootstrap=3, progress=calls.append)
-    dualib.held_out_relevance(sample, [3.0], n_folds=4, progress=calls.append)
-    assert calls == [1] * 7
+def test_the_executor_changes_no_number():
+    sample = sampled(three_clusters(), 200, np.random.default_rng(7))
+    with ThreadPoolExecutor(2) as executor:
+        one, two = (dualib.bootstrap_curve(sample, [3.0], n_bootstrap=4, executor=e) for e in (executor, None))
+        three, four = (dualib.held_out_relevance(sample, [3.0], n_folds=3, executor=e) for e in (executor, None))
+    assert one.to_frame().equals(two.to_frame())
+    assert three.to_frame().equals(four.to_frame())
 
 
 # --- held out ---
@@ -103,7 +108,7 @@ def test_progress_is_called_once_a_part():
 
 def test_folds_deal_every_sample_once_and_fairly():
     counts = draw(three_clusters(), 203, np.random.default_rng(8))
-    deals = np.array([_deal(counts, 5, np.random.default_rng(s)) for s in range(400)])
+    deals = np.array([deal(counts, 5, np.random.default_rng(s)) for s in range(400)])
     np.testing.assert_array_equal(deals.sum(axis=1), np.broadcast_to(counts, (400, *counts.shape)))
     assert set(deals.sum(axis=(2, 3)).ravel().tolist()) == {40, 41}
     assert deals.min() >= 0
@@ -136,7 +141,7 @@ def test_held_out_relevance_is_a_lower_bound_on_average(make_problem):
     joint, rng, n = three_clusters(), np.random.default_rng(2), 20
     excess = np.empty((n, len(BETAS)))
     for i in range(n):
-        learned = _learn(draw(joint, 240, rng), make_problem, np.array(BETAS), 0.5)
+        learned = learn(draw(joint, 240, rng), make_problem, np.array(BETAS), 0.5)
         expected = np.einsum("xy,bxy->b", joint.p_xy, learned.gain)
         excess[i] = expected - [mutual_information(q.T @ joint.p_xy) for q in learned.encoders]
     assert np.all(excess.mean(axis=0) <= 4 * excess.std(axis=0, ddof=1) / np.sqrt(n))
@@ -150,7 +155,7 @@ def test_expectation_exceeds_the_population_by_the_weights_error_at_most():
     joint, rng = random_rows(), np.random.default_rng(9)
     for _ in range(10):
         train = draw(joint, 200, rng)
-        learned = _learn(train, dualib.IB, np.array([4.0, 12.0, 60.0]), 1e-12)
+        learned = learn(train, dualib.IB, np.array([4.0, 12.0, 60.0]), 1e-12)
         for gain, encoder in zip(learned.gain, learned.encoders, strict=True):
             weights = encoder.T @ joint.p_x
             slack = kl_divergence(weights, encoder.T @ (train.sum(axis=1) / train.sum()))
@@ -159,15 +164,15 @@ def test_expectation_exceeds_the_population_by_the_weights_error_at_most():
 
 def test_unseen_x_is_encoded_by_the_prior():
     train = np.array([[30, 2], [0, 0], [3, 25]])
-    (encoder,) = _learn(train, dualib.IB, np.array([8.0]), 0.5).encoders
+    (encoder,) = learn(train, dualib.IB, np.array([8.0]), 0.5).encoders
     np.testing.assert_allclose(encoder[1], encoder[[0, 2]].T @ np.array([32, 28]) / 60, atol=1e-7)
-    nothing = _learn(np.array([[3, 0], [2, 0]]), dualib.IB, np.array([8.0]), 0.5)
+    nothing = learn(np.array([[3, 0], [2, 0]]), dualib.IB, np.array([8.0]), 0.5)
     assert not nothing.gain.any()
 
 
 def test_held_out_table_and_seed():
     sample = sampled(three_clusters(), 200, np.random.default_rng(10))
-    first, second = (dualib.held_out_relevance(sample, BETAS, smoothed_dual, seed=4).to_frame() for _ in range(2))
+    first, second = (dualib.held_out_relevance(sample, BETAS, smoothed_dual, seed=4).to_frame("nats") for _ in range(2))
     assert first.equals(second)
     assert not first.equals(dualib.held_out_relevance(sample, BETAS, smoothed_dual, seed=5).to_frame())
     assert list(first)[:2] == ["beta", "n_clusters"]

@@ -8,7 +8,7 @@ import pytest
 
 from dualib.core.arrays import group_rows, positive, row_codes, whole
 from dualib.core.command import exit_status
-from dualib.core.estimate import Estimate, Kind
+from dualib.core.estimate import Estimate
 from dualib.core.files import atomic_path, read_json, read_npz, write_json, write_npz
 from dualib.core.parallel import AHEAD, in_order
 from dualib.core.store import Store
@@ -18,9 +18,14 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"x": np.float64("nan"), "y": np.arange(2)})
     assert read_json(path) == {"x": None, "y": [0, 1]}
-    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def write_half() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert read_json(path)["y"] == [0, 1]
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
@@ -90,10 +95,10 @@ def test_exit_statuses(capsys):
 def test_whole_and_positive_numbers():
     assert whole(np.int64(5), "n", 1) == 5
     for wrong in (1.5, True, "3", -1):
-        with pytest.raises(ValueError, match="^n must be"):
+        with pytest.raises(ValueError, match=r"^n must be"):
             whole(wrong, "n")
     for wrong in (0.0, np.nan, np.inf, -1, "x"):
-        with pytest.raises(ValueError, match="^ridge must be"):
+        with pytest.raises(ValueError, match=r"^ridge must be"):
             positive(wrong, "ridge")
     assert positive(0, "ridge", zero=True) == 0.0
 
