@@ -1,0 +1,110 @@
+"""The house's conventions, read off the code: signatures, faces, annotations."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("dualib", "ntkinfo", "deepnets")
+ALL = (*PACKAGES, "papers")
+LARGEST_FACE = 30
+ANY_PER_THOUSAND_LINES = 5.0
+
+
+def sources(package: str) -> dict[Path, str]:
+    return {path: path.read_text() for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def public_functions(package: str) -> list[tuple[Path, ast.FunctionDef]]:
+    """Functions and methods whose names do not begin with an underscore, nested ones left out."""
+    found = []
+    for path, text in sources(package).items():
+        tree = ast.parse(text)
+        nodes = [*tree.body, *(n for c in tree.body if isinstance(c, ast.ClassDef) for n in c.body)]
+        found += [(path, n) for n in nodes if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
+    return found
+
+
+def defaults(function: ast.FunctionDef) -> dict[str, str]:
+    """Source of the default of every parameter that has one."""
+    a = function.args
+    pairs = list(zip((a.posonlyargs + a.args)[::-1], a.defaults[::-1], strict=False))
+    pairs += [(arg, d) for arg, d in zip(a.kwonlyargs, a.kw_defaults, strict=True) if d is not None]
+    return {arg.arg: ast.unparse(default) for arg, default in pairs}
+
+
+@pytest.mark.parametrize("package", ALL)
+def test_options_mean_the_same_everywhere(package):
+    one = {"units": "'bits'", "progress": "None", "seed": "0", "ax": "None", "executor": "None"}
+    for path, function in public_functions(package):
+        for name, default in defaults(function).items():
+            if name in one:
+                assert default == one[name], f"{path}: {function.name}({name}={default})"
+        names = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
+        assert "executor" not in names[:-1], f"{path}: {function.name}: executor comes last"
+
+
+@pytest.mark.parametrize("package", ALL)
+def test_annotations_say_something(package):
+    texts = sources(package)
+    count = sum(len(re.findall(r"\bAny\b", text)) - len(re.findall(r"import.*\bAny\b", text)) for text in texts.values())
+    lines = sum(len(text.splitlines()) for text in texts.values())
+    assert 1000 * count / lines <= ANY_PER_THOUSAND_LINES, f"{count} in {lines} lines"
+
+
+def test_no_line_is_kept_from_the_formatter():
+    held = [path for package in ALL for path, text in sources(package).items() if "fmt: " + "skip" in text]
+    assert not held
+
+
+def test_no_decision_is_taken_from_prose():
+    pattern = re.compile(r"""startswith\(\(?["'](agrees|holds|not |depends|output|refuted|reproduced)|["'][a-z ]+["'] in \w+\.(status|verdict|note|kind)\b""")
+    found = {path: pattern.findall(text) for package in ALL for path, text in sources(package).items()}
+    assert not {path: hits for path, hits in found.items() if hits}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_face_is_small_and_every_name_of_it_is_explained(package):
+    module = importlib.import_module(package)
+    names = [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    assert 0 < len(names) <= LARGEST_FACE, f"{len(names)} names"
+    for name in names:
+        value = getattr(module, name)
+        if callable(value):
+            assert inspect.getdoc(value), name
+            assert value.__module__.split(".")[0] in ALL, name
+
+
+def test_a_name_of_two_faces_is_one_thing():
+    faces = {package: importlib.import_module(package) for package in PACKAGES}
+    seen = {}
+    for face in faces.values():
+        for name in face.__all__:
+            value = getattr(face, name)
+            if not inspect.ismodule(value):
+                assert seen.setdefault(name, value) is value, name
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_can_be_saved_can_be_loaded(package):
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) and hasattr(value, "save"):
+            assert hasattr(value, "load"), name
+
+
+def test_importing_dualib_loads_neither_numpy_nor_scipy():
+    code = "import sys, dualib; print(sorted({'numpy', 'scipy', 'pandas', 'matplotlib', 'jax'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_package_says_that_it_is_typed(package):
+    assert (ROOT / package / "py.typed").is_file()
