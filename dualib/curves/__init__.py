@@ -1,0 +1,1 @@
+"""Curves of bottleneck problems over β, and the fronts of hard clusterings beside them."""

@@ -1,0 +1,120 @@
+"""Hard clusterings against brute force, the proven curve, and what each search promises of itself."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import dualib
+from dualib.curves.front import ENUMERATED, hard_front, pareto_partitions
+from dualib.measures import entropy, mutual_information
+from dualib.solvers.hard import agglomerative_ib, deterministic_ib, sequential_ib
+
+
+def random_joint(seed, n_x, n_y):
+    rng = np.random.default_rng(seed)
+    return dualib.Joint(rng.dirichlet(np.full(n_x * n_y, 0.5)).reshape(n_x, n_y))
+
+
+def brute_force(joint):
+    """{(H(T), I(T;Y))} of every labelling, by the definitions."""
+    points = set()
+    for labels in itertools.product(range(joint.n_x), repeat=joint.n_x):
+        q = np.eye(joint.n_x)[list(labels)]
+        table = q.T @ joint.p_xy
+        points.add((round(float(entropy(table.sum(axis=1))), 10), round(mutual_information(table), 10)))
+    return points
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_front_of_all_partitions_is_brute_forces(seed):
+    joint = random_joint(seed, 5, 3)
+    points = brute_force(joint)
+    best = sorted(p for p in points if not any(o != p and o[0] <= p[0] and o[1] >= p[1] for o in points))
+    front = hard_front(joint)
+    assert front.exact
+    np.testing.assert_allclose(np.column_stack([front.rate, front.relevance]), best, atol=2e-10)
+
+
+def test_equal_rows_are_never_told_apart():
+    joint = dualib.Joint.from_conditional([0.2, 0.3, 0.1, 0.4], [[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.5, 0.5]])
+    front = hard_front(joint)
+    assert (front.labels[:, 0] == front.labels[:, 2]).all()
+    assert front.n_clusters.max() == 3
+    assert front.relevance[-1] == pytest.approx(joint.mutual_information(), abs=1e-14)
+
+
+@pytest.mark.parametrize("n", [ENUMERATED, ENUMERATED + 1])
+def test_both_sides_of_the_largest_enumeration(n):
+    joint = random_joint(7, n, 2)
+    front = hard_front(joint)
+    assert front.exact == (n <= ENUMERATED)
+    assert "no proof" in front.method or front.exact
+    assert (np.diff(front.rate) > 0).all()
+    assert (np.diff(front.relevance) > 0).all()
+    if n > ENUMERATED:
+        with pytest.raises(ValueError, match="too many partitions"):
+            pareto_partitions(joint)
+
+
+def test_no_hard_clustering_lies_above_the_proven_curve():
+    joint = random_joint(3, 8, 3)
+    curve = dualib.information_curve(dualib.IB(joint), np.geomspace(1.1, 60, 12))
+    front = hard_front(joint)
+    # F(β) ≥ lower bound: I(T;Y) ≤ I(X;Y) − (lower − I(X;T)) / β at every β.
+    bound = joint.mutual_information() - (curve.lower_bound[:, None] - front.rate) / curve.beta[:, None]
+    assert (front.relevance <= bound.min(axis=0) + 1e-12).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agglomeration_loses_what_it_says_and_nests(seed):
+    joint = random_joint(seed, 30, 4)
+    found = agglomerative_ib(joint)
+    assert found.n_clusters.tolist() == list(range(30, 0, -1))
+    assert found.relevance[0] == pytest.approx(joint.mutual_information(), abs=1e-12)
+    assert found.relevance[-1] == pytest.approx(0.0, abs=1e-12)
+    for finer, coarser in itertools.pairwise(found.labels):
+        assert all(len(set(coarser[finer == t])) == 1 for t in set(finer.tolist()))
+    for i, labels in enumerate(found.labels[:-1]):  # the cheapest merge of all pairs was taken
+        table = np.zeros((30, 4))
+        np.add.at(table, labels, joint.p_xy)
+        pairs = itertools.combinations(range(found.n_clusters[i]), 2)
+        losses = []
+        for a, b in pairs:
+            merged = np.delete(table, b, axis=0)
+            merged[a] += table[b]
+            losses.append(found.relevance[i] - mutual_information(merged[: found.n_clusters[i] - 1]))
+        assert found.relevance[i] - found.relevance[i + 1] == pytest.approx(min(losses), abs=1e-12)
+        if i == 4:
+            break
+
+
+def test_sequential_is_a_local_optimum_and_finds_the_planted_clusters():
+    rows = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])[np.arange(12) % 3]
+    rows = 0.95 * rows + 0.05 * np.random.default_rng(0).dirichlet(np.ones(3), 12)
+    joint = dualib.Joint.from_conditional(np.full(12, 1 / 12), rows)
+    found = sequential_ib(joint, 3)
+    assert found.labels[0].tolist() == (np.arange(12) % 3).tolist()
+    for x, t in itertools.product(range(12), range(3)):
+        moved = found.labels[0].copy()
+        moved[x] = t
+        q = np.eye(3)[moved]
+        assert mutual_information(q.T @ joint.p_xy) <= found.relevance[0] + 1e-12
+    with pytest.raises(ValueError, match="more than the 12 distinct rows"):
+        sequential_ib(joint, 13)
+
+
+@pytest.mark.parametrize("beta", [2.0, 10.0, 100.0])
+def test_deterministic_ib_stands_still_and_descends(beta):
+    joint = random_joint(5, 20, 3)
+    found = deterministic_ib(joint, beta)
+    start = float(entropy(joint.p_x)) - beta * joint.mutual_information()
+    assert found.rate[0] - beta * found.relevance[0] <= start + 1e-12
+    q = np.eye(found.n_clusters[0])[found.labels[0]]
+    table = q.T @ joint.p_xy
+    weights = table.sum(axis=1)
+    rows = joint.p_y_given_x[:, None]
+    divergence = (rows * np.log(rows / (table / weights[:, None])[None])).sum(axis=2)
+    gain = np.log(weights) - beta * divergence
+    here = gain[np.arange(20), found.labels[0]]
+    assert (gain.max(axis=1) <= here + 1e-9).all()
