@@ -25,5 +25,5 @@ def kernels(session: nox.Session, jax: str) -> None:
     """The kernel tests: neural-tangents loaded on that JAX, its kernels, and its predictions against ours."""
     overrides = Path(session.create_tmp()) / "overrides.txt"
     overrides.write_text("\n".join(OVERRIDES) + "\n")
-    session.install("--override", str(overrides), jax, ".", "pytest", "hypothesis")
+    session.install("--override", str(overrides), jax, ".[networks]", "pytest", "hypothesis", "mpmath", "beartype")
     session.run("pytest", *KERNEL_TESTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
