@@ -15,9 +15,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, rel_entr
 
 from ntkinfo._arrays import FloatArray, positive
-from ntkinfo._quantity import quantity
+from ntkinfo._quantity import Relation, quantity
+from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
-from ntkinfo.predictive import _labels
 
 Subject = Literal["risk", "generalisation gap"]
 
@@ -34,6 +34,8 @@ class Bound:
     assumption : what it needs.
     vacuous : True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
     source : citation.
+    relation : an upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no
+        theorem, or is fed with a number that is none.
     """
 
     name: str
@@ -42,10 +44,19 @@ class Bound:
     assumption: str
     vacuous: bool
     source: str
+    relation: Relation = Relation.UPPER
 
 
-def _bound(name: str, value: float, on: Subject, assumption: str, source: str, trivial: float = 1.0) -> Bound:
-    return Bound(name, float(value), on, assumption, bool(value >= trivial), source)
+def _bound(
+    name: str,
+    value: float,
+    on: Subject,
+    assumption: str,
+    source: str,
+    trivial: float = 1.0,
+    relation: Relation = Relation.UPPER,
+) -> Bound:
+    return Bound(name, float(value), on, assumption, bool(value >= trivial), source, relation)
 
 
 def _sample_size(n: int) -> int:
@@ -91,7 +102,15 @@ def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
     """
     value = np.sqrt(2 * positive("sigma", sigma) ** 2 * _information("information", information) / _sample_size(n))
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
-    return _bound("Xu-Raginsky", value, "generalisation gap", assumption, "[xu2017]_ theorem 1", trivial=2 * sigma)
+    return _bound(
+        "Xu-Raginsky",
+        value,
+        "generalisation gap",
+        assumption,
+        "[xu2017]_ theorem 1",
+        trivial=2 * sigma,
+        relation=Relation.UPPER_IN_EXPECTATION,
+    )
 
 
 def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
@@ -110,7 +129,13 @@ def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
     value = np.sqrt(2 * positive("sigma", sigma) ** 2 * values).mean()
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
     return _bound(
-        "Bu-Zou-Veeravalli", value, "generalisation gap", assumption, "[bu2020]_ proposition 1", trivial=2 * sigma
+        "Bu-Zou-Veeravalli",
+        value,
+        "generalisation gap",
+        assumption,
+        "[bu2020]_ proposition 1",
+        trivial=2 * sigma,
+        relation=Relation.UPPER_IN_EXPECTATION,
     )
 
 
@@ -128,7 +153,12 @@ def conditional_mutual_information(cmi: float, n: int) -> Bound:
         raise ValueError(f"CMI is at most n log 2 = {size * np.log(2):.6g} nats, got {value:.6g}")
     assumption = "loss in [0, 1]; in expectation over the supersample and W"
     return _bound(
-        "Steinke-Zakynthinou", np.sqrt(2 * value / size), "generalisation gap", assumption, "[steinke2020]_ theorem 2"
+        "Steinke-Zakynthinou",
+        np.sqrt(2 * value / size),
+        "generalisation gap",
+        assumption,
+        "[steinke2020]_ theorem 2",
+        relation=Relation.UPPER_IN_EXPECTATION,
     )
 
 
@@ -187,7 +217,8 @@ def _complexity(kl: float, n: int, delta: float) -> float:
 
 def _pac(delta: float) -> str:
     return (
-        f"loss in [0, 1]; independent samples; prior fixed before the sample; with probability at least {1 - delta:g}"
+        f"loss in [0, 1]; independent samples; prior and time fixed before the sample; "
+        f"with probability at least {1 - delta:g}"
     )
 
 
@@ -243,7 +274,14 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
         "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; "
         "not a theorem for a learned T"
     )
-    return _bound("input compression", value, "generalisation gap", assumption, "[shwartzziv2019b]_ theorem 1")
+    return _bound(
+        "input compression",
+        value,
+        "generalisation gap",
+        assumption,
+        "[shwartzziv2019b]_ theorem 1",
+        relation=Relation.ESTIMATE,
+    )
 
 
 def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
@@ -283,7 +321,7 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     ------
     ValueError: labels outside that assumption.
     """
-    labels = _labels(law, y)
+    labels = labels_of(law, y)
     sigma = np.sqrt(law.variance)
     if labels.shape[1] == 1:
         if not np.isin(labels, (-1.0, 1.0)).all():
@@ -318,7 +356,7 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
     With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b²,
     plus P(|u| > b).
     """
-    labels = _labels(law, y)
+    labels = labels_of(law, y)
     b = np.sqrt(positive("scale", scale))
     d, sigma = law.mean - labels, np.sqrt(law.variance)[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
