@@ -51,7 +51,7 @@ from ntkinfo.information_inputs import (
     input_information_leave_one_out_sampled,
 )
 from ntkinfo.kernels import Kernels
-from ntkinfo.labels import one_hot
+from ntkinfo.labels import ClassLabelWarning, one_hot
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import (
     GradientDescent,
@@ -101,6 +101,7 @@ from ntkinfo.times import default_times
 __all__ = [
     "BoundsTable",
     "ChaosKernels",
+    "ClassLabelWarning",
     "Column",
     "Dataset",
     "Ensemble",

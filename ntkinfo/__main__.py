@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            if arguments.labels == "numbers":
+                from ntkinfo import ClassLabelWarning
+
+                warnings.simplefilter("ignore", ClassLabelWarning)  # that is what was asked for
+            return int(arguments.run(arguments))
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         print(f"ntkinfo: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

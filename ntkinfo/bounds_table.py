@@ -154,7 +154,7 @@ def generalisation_bounds(
 
     Warns
     -----
-    UserWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
+    ClassLabelWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
 
     Raises
     ------

@@ -91,7 +91,7 @@ MEANINGS: dict[str, Meaning] = {
     "bayes_nll": _outputs(_L, "nats", "ensemble", "-log N(y; μ, 1 + Σ_xx) per point, mean over {points}"),
     "bayes_nll_joint": _outputs(_L, "nats", "ensemble, joint", "-log N(Y; μ, I + Σ) of {points} jointly, per point"),
     "i_zx_exact": _outputs(_X, "nats", "N points", _ON_POINTS),
-    "i_zx_leave_one_out_upper": _outputs(_X, "nats", "population, leave one out", _POPULATION),
+    "i_zx_leave_one_out_upper": _outputs(_X, "nats", "population", _POPULATION),
     "i_zx_infonce_lower": _outputs(_X, "nats", "population, InfoNCE", _POPULATION),
     "i_zx_kolchinsky_tracey_lower": _outputs(_X, "nats", "N points, pairwise", _ON_POINTS),
     "i_zx_kolchinsky_tracey_upper": _outputs(

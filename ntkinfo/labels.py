@@ -11,6 +11,10 @@ from ntkinfo._arrays import FloatArray, as_columns
 from ntkinfo.laws import Law, Marginals
 
 
+class ClassLabelWarning(UserWarning):
+    """Class numbers are regressed as numbers."""
+
+
 def as_labels(name: str, value: ArrayLike, n_rows: int, like: str) -> FloatArray:
     """Labels as float64, shape (n_rows, k); single precision and booleans (False is 0, True is 1) are exact in it.
 
@@ -62,7 +66,7 @@ def check_not_classes(labels: FloatArray) -> None:
         warnings.warn(
             f"the training labels are the whole numbers of {k} classes, and are regressed as numbers, so that class "
             f"{k - 1} is far from class 0: ntkinfo.one_hot(y_train, y_test) gives one output a class",
-            UserWarning,
+            ClassLabelWarning,
             stacklevel=3,
         )
 

@@ -46,13 +46,19 @@ def _panels(n: int, figure: Figure | None) -> tuple[Figure, list[Axes]]:
     if figure is None:
         import matplotlib.pyplot as plt
 
-        figure = plt.figure(figsize=(7.2, 2.6 * ((n + 1) // 2)), layout="constrained")
+        figure = plt.figure(figsize=(7.2, 3.0 * ((n + 1) // 2)), layout="constrained")
     columns = 1 if n == 1 or figure.get_figwidth() < 5 else 2
     return figure, [figure.add_subplot(-(-n // columns), columns, i + 1) for i in range(n)]
 
 
 def _legend(ax: Axes) -> None:
-    ax.legend(fontsize="x-small", framealpha=0.7, handlelength=1.8)
+    ax.legend(fontsize="x-small", framealpha=0.8, handlelength=1.8)
+
+
+def _legend_above(ax: Axes, title: str | None = None, columns: int = 1) -> None:
+    """A legend over the panel, where it covers no line at any width, with the panel's title."""
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "frameon": False, "alignment": "left"}
+    ax.legend(fontsize="x-small", handlelength=1.8, title=title, title_fontsize="small", ncols=columns, **place)
 
 
 def plot_loss(curve: InformationCurve, ax: Axes | None = None) -> Axes:
@@ -94,7 +100,7 @@ def plot_information_plane(
     finite = np.isfinite(x) & np.isfinite(y) & np.isfinite(curve.tau) & (curve.tau > 0)
     if not finite.any():
         raise ValueError("no point of the plane is finite")
-    x, y, tau = x[finite], y[finite], curve.tau[finite]
+    x, y, tau = np.maximum(x[finite], 0), y[finite], curve.tau[finite]
     proven = y > 0
     ax.plot(x, np.maximum(y, 0), color="0.7", linewidth=1, zorder=1)
     norm = LogNorm(tau.min(), tau.max() * (1 + 1e-9))
@@ -144,6 +150,9 @@ def _first(curve: InformationCurve, names: Sequence[str]) -> str:
 
 _INFORMATION_GROUPS = (Group.INPUTS, Group.LABELS, Group.DATA, Group.PARAMETERS)
 
+_GROWING = (Group.DATA, Group.PARAMETERS)
+"""Groups with informations that grow without limit as training goes on: they get a logarithmic axis."""
+
 
 def plot_quantities(
     curve: InformationCurve, names: Sequence[str] | None = None, figure: Figure | None = None, units: Units = "bits"
@@ -157,7 +166,7 @@ def plot_quantities(
 
     Returns
     -------
-    Figure. What is not about all of D grows without limit, and has a logarithmic axis. Lower bounds below zero prove no
+    Figure. Training data and parameters, whose informations grow without limit, have a logarithmic axis. Lower bounds below zero prove no
     information, and are drawn at zero; infinities end a line.
 
     Raises
@@ -175,30 +184,29 @@ def plot_quantities(
     figure, axes = _panels(len(groups), figure)
     for ax, group in zip(axes, groups, strict=True):
         _panel(ax, curve, [c for c in columns if c.group is group], units)
-        ax.set_title(TITLES[group], fontsize="small")
     return figure
 
 
 def _panel(ax: Axes, curve: InformationCurve, columns: Sequence[Column], units: Units) -> None:
     unit = columns[0].unit.replace("nats", units)
-    tops: list[float] = []
+    positive: list[FloatArray] = []
     unproven = False
     for i, column in enumerate(columns):
         values = to_units(curve[column.name], units) if unit else curve[column.name]
-        finite = values[np.isfinite(values)]
-        if column.relation in (Relation.LOWER, Relation.ESTIMATE) and finite.size and finite.min() < 0:
+        values = np.where(np.isfinite(values), values, np.nan)
+        if column.relation in (Relation.LOWER, Relation.ESTIMATE) and (values < 0).any():
             values, unproven = np.maximum(values, 0.0), True
-        ax.plot(curve.tau, np.where(np.isfinite(values), values, np.nan), label=column.legend, **_style(i))
-        tops += [float(finite.max())] if finite.size and finite.max() > 0 else []
+        ax.plot(curve.tau, values, label=column.legend, **_style(i))
+        positive += [values[values > 0]] if (values > 0).any() else []
     ax.set(xscale="log", xlabel="training time τ", ylabel=f"[{unit}]" if unit else "")
-    if tops and max(tops) > 50 * min(tops):
+    tops = [float(values.max()) for values in positive]
+    if tops and (columns[0].group in _GROWING or max(tops) > 50 * min(tops)):
+        bottom = max(min(float(values.min()) for values in positive), 1e-6 * max(tops), 1e-4 * min(tops))
         ax.set_yscale("log")
-        ax.set_ylim(max(1e-3 * min(tops), 1e-6 * max(tops)), 2 * max(tops))
+        ax.set_ylim(bottom, 2 * max(tops))
     else:
-        ax.set_ylim(bottom=0.0)
-    if unproven:
-        ax.text(0.02, 0.02, "at 0: no information proven", fontsize="x-small", transform=ax.transAxes)
-    _legend(ax)
+        ax.set_ylim(0.0, 1.05 * max(tops, default=1.0))
+    _legend_above(ax, TITLES[columns[0].group] + (" (at 0: none proven)" if unproven else ""))
 
 
 def plot_mode_ledger(ledger: ModeLedger, figure: Figure | None = None, units: Units = "bits") -> Figure:
@@ -259,5 +267,5 @@ def plot_bounds(table: BoundsTable, ax: Axes | None = None) -> Axes:
     ax.axhspan(1.0, 1.08, color="0.85", zorder=0)
     ax.text(0.5, 1.04, "vacuous", ha="center", va="center", fontsize="x-small", transform=ax.get_yaxis_transform())
     ax.set(xscale="log", ylim=(0, 1.08), xlabel="training time τ", ylabel=f"risk ({table.loss.replace('_', ' ')} loss)")
-    _legend(ax)
+    _legend_above(ax, columns=1 if ax.bbox.width < 4 * ax.figure.dpi else 2)
     return ax

@@ -33,13 +33,15 @@ class _Table:
         self._noise = output_noise
         self._linear = linear_or_linearised(ensemble) is ParameterModel.LINEAR
 
-    def add(self, name: str, function: Callable[..., Any], value: ArrayLike, assumption: str | None = None) -> None:
-        """A column; with an `assumption` of its own it is an estimate, a bound only under that."""
+    def add(
+        self, name: str, function: Callable[..., Any], value: ArrayLike, *, estimate: str = "", given: str = ""
+    ) -> None:
+        """A column; `given` is added to its assumption, and so is `estimate`, which takes its rank of a bound."""
         column = make_column(name, function, self._where, self._n_points, self._noise, self._linear)
-        if assumption is not None:
-            column = replace(column, relation=Relation.ESTIMATE, assumption=f"{column.assumption}; {assumption}")
+        assumption = "; ".join(part for part in (column.assumption, given, estimate) if part)
+        relation = Relation.ESTIMATE if estimate else column.relation
         self.values[name] = np.asarray(value, dtype=np.float64)
-        self.columns.append(column)
+        self.columns.append(replace(column, relation=relation, assumption=assumption))
 
 
 def information_curve(
@@ -84,7 +86,7 @@ def information_curve(
 
     Warns
     -----
-    UserWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
+    ClassLabelWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def information_curve(
     if where == "test" and output_noise == 0:
         function = information_data.gaussian_label_information
         value = information_data._gaussian_label_information(ensemble, times, label_noise, law.variance)
-        table.add("i_zy_given_x_exact", function, value)
+        table.add("i_zy_given_x_exact", function, value, given=f"s² = {label_noise:g}")
     for name, (function, value) in joint.items():
         table.add(name, function, value)
     settings = _settings(ensemble, where, times, label_noise, output_noise, weight_noise, entropy_y, seed)
@@ -165,7 +167,7 @@ def _parameter_columns(
     table.add("train_gibbs_nll", predictive.gibbs_nll, nll)
     table.add("degrees_of_freedom", predictive.degrees_of_freedom, predictive.degrees_of_freedom(ensemble, times))
     optimism = predictive.expected_optimism(ensemble, times, label_noise)
-    table.add("expected_optimism", predictive.expected_optimism, optimism)
+    table.add("expected_optimism", predictive.expected_optimism, optimism, given=f"s² = {label_noise:g}")
     for function in (
         p.parameter_kl,
         p.parameter_kl_published,
@@ -183,9 +185,10 @@ def _parameter_columns(
     if isinstance(ensemble.learning_rule, p.GradientFlow):
         table.add("parameter_kl_rate", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
     noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
-    table.add("parameter_kl_weight_noise", p.parameter_kl_weight_noise, noisy)
+    given = f"noise of variance {weight_noise:g} on every parameter"
+    table.add("parameter_kl_weight_noise", p.parameter_kl_weight_noise, noisy, given=given)
     labels = p.parameter_label_information(ensemble, times, label_noise)
-    table.add("i_theta_y_exact", p.parameter_label_information, labels)
+    table.add("i_theta_y_exact", p.parameter_label_information, labels, given=f"s² = {label_noise:g}")
     table.add("fisher_trace", p.fisher_trace, np.full(times.size, p.fisher_trace(ensemble)))
     if ensemble.n_test:
         table.add("fisher_trace_test", p.fisher_trace_test, np.full(times.size, p.fisher_trace_test(ensemble)))
@@ -236,15 +239,15 @@ def _predictive_columns(
         value = p.label_information_discrete(law, labels, entropy_y=entropy)
         table.add("i_zy_discrete_lower", p.label_information_discrete, value)
         return
-    gaussian = None if given else "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"
+    gaussian = "" if given else "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"
     value = p.label_information_unit_noise(law, labels, entropy)
-    table.add("i_zy_unit_noise_lower", p.label_information_unit_noise, value, gaussian)
+    table.add("i_zy_unit_noise_lower", p.label_information_unit_noise, value, estimate=gaussian)
     if len(labels) >= 4:
         for name, function in (
             ("i_zy_best_noise_lower", p.label_information_best_noise),
             ("i_zy_affine_lower", p.label_information_affine),
         ):
-            table.add(name, function, function(law, labels, entropy, fit="halves"), gaussian)
+            table.add(name, function, function(law, labels, entropy, fit="halves"), estimate=gaussian)
 
 
 def _input_columns(table: _Table, law: Marginals, seed: int) -> None:

@@ -121,6 +121,9 @@ def test_a_column_says_of_which_variable_it_is_and_what_it_bounds(gaussian_curve
     noisy = ntkinfo.information_curve(ensemble, [1.0], y_test=data.y_test, output_noise=0.25)
     assert noisy.column("square_error").output_noise == 0.25
     assert noisy.column("train_square_error").output_noise is None
+    assert f"s² = {data.label_noise:g}" in curve.column("i_theta_y_exact").assumption
+    assert curve.column("i_zy_affine_lower").relation is relation.LOWER
+    assert noisy.column("i_zy_affine_lower").relation is relation.ESTIMATE  # H(Y) was not given
     last = ntkinfo.Ensemble(ensemble.kernels, data.y_train, mode="nngp")
     assert ntkinfo.information_curve(last, [1.0]).column("parameter_kl").relation is relation.UPPER_IN_EXPECTATION
     train = ntkinfo.information_curve(ensemble, [1.0], x="train")
@@ -167,6 +170,30 @@ def test_default_times_cover_what_moves_and_nothing_else(gaussian_curve):
         assert abs(curve[name][-1] - long[name][1]) < 0.01 * span, name
         assert np.abs(np.diff(curve[name])).max() < 0.3 * span, name
         assert abs(curve[name][-1] - curve[name][-4]) > 1e-5 * span, name
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.geomspace(1e-14, 1, 30), np.geomspace(1, 1e6, 5), np.array([1e-200, 2e-200]), np.ones(1), np.zeros(3)],
+    ids=["condition 1e14", "1e6", "tiny", "one mode", "zero"],
+)
+def test_default_times_of_any_spectrum(values):
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.standard_normal((values.size, values.size)))
+    kernel = (basis * values) @ basis.T
+    kernel = 0.5 * (kernel + kernel.T)
+    ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(kernel, kernel), rng.standard_normal(values.size))
+    if not values.any():
+        with pytest.raises(ValueError, match="Θ is zero"):
+            ntkinfo.default_times(ensemble)
+        return
+    times = ntkinfo.default_times(ensemble)
+    assert times.size == 25
+    assert (np.diff(times) > 0).all()
+    slowest = ensemble.eigenvalues[-ensemble.rank]
+    assert 0.09 / ensemble.eigenvalues[-1] < times[0] < times[-1] <= 10 / slowest * (1 + 1e-9)
+    left = 1 - ensemble.mode_power @ (1 - ensemble.spectrum(times[-1]).decay[0]) / ensemble.mode_power.sum()
+    assert left < 2e-4 + ensemble.mode_power[: values.size - ensemble.rank].sum() / ensemble.mode_power.sum()
 
 
 def test_default_times_of_descent_are_whole_steps(linear_model):
@@ -281,7 +308,7 @@ def test_class_numbers_are_not_regressed_in_silence(linear_model):
     model = linear_model(n=6)
     ensemble = type(model)(model.phi, model.psi, 6, np.array([0, 1, 2, 2, 1, 0.0])[:, None], model.y_test).ensemble()
     for table in (ntkinfo.information_curve, ntkinfo.generalisation_bounds):
-        with pytest.warns(UserWarning, match=r"3 classes.*one_hot"):
+        with pytest.warns(ntkinfo.ClassLabelWarning, match=r"3 classes.*one_hot"):
             table(ensemble, [1.0])
 
 
@@ -381,6 +408,13 @@ def test_bounds_command(tmp_path, capsys):
 
 
 def test_commands_say_where_the_kl_is_linearised_and_what_the_labels_are(tmp_path, capsys):
+    x, y = np.eye(6, 3) + 1.0, np.array([0, 1, 2, 2, 1, 0])
+    np.savez(tmp_path / "n.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    numbers = ["bounds", "--task", str(tmp_path / "n.npz"), "--n-train", "5", "--n-test", "5", "--taus", "1", "2", "2"]
+    assert main([*numbers, "--labels", "numbers"]) == 0  # asked for: no warning
+    assert "labels: numbers" in capsys.readouterr().out
+    assert main(numbers) == 2
+    assert 'labels="classes"' in capsys.readouterr().err
     relu = ["--activation", "relu", "--task", "digits", "--labels", "classes", "--loss", "zero_one"]
     assert main(["bounds", *SMALL, *relu, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
