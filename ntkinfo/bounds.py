@@ -223,7 +223,7 @@ def _pac(delta: float) -> str:
 
 
 def binary_kl_inverse(p: float, c: float) -> float:
-    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, to 1e-12."""
+    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, rounded upwards: never below it, and at most 2e-12 above."""
     if not 0 <= p <= 1 or np.isnan(c) or c < 0:
         raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
     if p == 1 or c == 0:
@@ -231,15 +231,22 @@ def binary_kl_inverse(p: float, c: float) -> float:
     if c < 0.1:  # in d = q - p, at most √(c/2) by Pinsker's inequality: nothing cancels
         largest = min(float(np.sqrt(c / 2)), 1 - p)
         if largest < 1e-12 or _binary_kl_step(p, largest) <= c:
-            return min(p + largest, 1.0)
-        return p + float(brentq(lambda d: _binary_kl_step(p, d) - c, 0.0, largest, xtol=1e-16))
+            return _upwards(p + largest, 0.0)
+        d = float(brentq(lambda d: _binary_kl_step(p, d) - c, 0.0, largest, xtol=1e-16))
+        return _upwards(p + d, 1e-15 + 1e-12 * d)
 
     def excess(log_rest: float) -> float:  # in log(1 - q), which resolves q near 1
         return float(rel_entr(p, -np.expm1(log_rest)) + (1 - p) * (np.log1p(-p) - log_rest)) - c
 
     if excess(-700.0) <= 0:
         return 1.0
-    return max(p, float(-np.expm1(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13))))
+    root = float(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13))
+    return max(p, _upwards(float(-np.expm1(root - 1e-12 * (1 - root))), 0.0))
+
+
+def _upwards(q: float, error: float) -> float:
+    """q plus `error` and the rounding of a sum, at most 1."""
+    return min(q * (1 + 4 * float(np.finfo(float).eps)) + error, 1.0)
 
 
 def _binary_kl_step(p: float, d: float) -> float:

@@ -17,7 +17,7 @@ size = st.integers(1, 10**6)
 def test_binary_kl_inverse_inverts(p, c):
     q = bounds.binary_kl_inverse(p, c)
     assert p <= q <= 1
-    assert q <= p + np.sqrt(c / 2) + 1e-12  # Pinsker
+    assert q <= p + np.sqrt(c / 2) + 2e-12  # Pinsker
     if p < q < 1 - 1e-9:
         kl = (p * np.log(p / q) if p else 0) + (1 - p) * np.log((1 - p) / (1 - q))
         assert kl == pytest.approx(c, rel=1e-6, abs=1e-9)
@@ -38,7 +38,7 @@ def test_binary_kl_inverse_in_fifty_digits(p, c):
         for _ in range(160):
             middle = (low + high) / 2
             low, high = (middle, high) if kl(middle) <= c else (low, middle)
-        assert abs(bounds.binary_kl_inverse(p, c) - low) < 1e-12
+        assert 0 <= bounds.binary_kl_inverse(p, c) - low < 2e-12  # a bound is rounded upwards
 
 
 @given(risk=unit, kl=information, n=size, delta=st.floats(1e-9, 0.999))
