@@ -213,30 +213,22 @@ def _say_labels(data: Dataset) -> None:
 
 def _run_bounds(a: argparse.Namespace) -> int:
     import ntkinfo
-    from ntkinfo.text import text_table
 
     start = time.perf_counter()
     data, ensemble, times, omega = _prepare(a)
     table = ntkinfo.generalisation_bounds(
         ensemble, times, omega=omega, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
     )
-    frame, assumptions = table.to_frame(), table.assumptions()
-    print(text_table(frame[[c for c in frame.columns if not c.endswith("_vacuous")]]))
+    print(table)
     _say_labels(data)
-    print(f"\nParameters' KL: {table.kl_model}. A bound of 1 or more on a loss in [0, 1] is vacuous. Assumptions:")
-    for name, row in assumptions.iterrows():
-        count = int(table.vacuous(str(name)).sum())
-        estimate = row["relation"] == ntkinfo.Relation.ESTIMATE
-        what = "estimate of a bound on" if estimate else f"{row['relation']} on"
-        what = "a heuristic, no bound, for" if name in table.heuristics else what
-        print(f"  {name}: {what} the {row['on']}; {row['assumption']}; vacuous at {count} of {len(frame)} times")
+    print(f"\n{table.describe()}")
     if a.out is not None:
         record = {
-            "assumptions": json.loads(assumptions.to_json(orient="index")),
+            "assumptions": json.loads(table.assumptions().to_json(orient="index")),
             "heuristics": list(table.heuristics),
             "settings": {"loss": a.loss, "delta": a.delta, "parameter_kl": table.kl_model},
         }
-        _write_tables(a, "bounds", frame, record, start)
+        _write_tables(a, "bounds", table.to_frame(), record, start)
         _save_figure(a.out / "bounds.png", lambda figure: ntkinfo.plot_bounds(table, figure.subplots()))
         print(f"written: {a.out}/bounds.csv .json .png")
     return 0

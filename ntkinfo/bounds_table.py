@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -20,6 +21,7 @@ from ntkinfo.information_inputs import input_information, input_information_kolc
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
 from ntkinfo.parameters import parameter_kl
+from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default
 
 if TYPE_CHECKING:
@@ -104,6 +106,26 @@ class BoundsTable:
         for name in self.heuristics:
             data[f"{_column(name)}_heuristic"] = self.risk_bound(name)
         return pd.DataFrame(data)
+
+    def table(self) -> str:
+        """A table to print: :meth:`to_frame` without the flags."""
+        frame = self.to_frame()
+        return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]])
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def describe(self, width: int = 100) -> str:
+        """To print: the model of the KL; what each bound bounds, which sort it is, what it assumes, and where it is vacuous."""
+        says = _MODEL_SAYS[self.kl_model]
+        lines = [f"Parameters' KL, {self.kl_model}: {says}. A bound of 1 or more on a loss in [0, 1] is vacuous."]
+        for name, row in (self.bounds | self.heuristics).items():
+            estimate = row[0].relation is Relation.ESTIMATE
+            what = "estimate of a bound on" if estimate else f"{row[0].relation} on"
+            what = "a heuristic, no bound, for" if name in self.heuristics else what
+            vacuous = f"vacuous at {int(self.vacuous(name).sum())} of {self.tau.size} times"
+            lines.append(f"{name}: {what} the {row[0].on}; {row[0].assumption}; {vacuous}; {row[0].source}")
+        return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in lines)
 
     def assumptions(self) -> pd.DataFrame:
         """One row a bound or heuristic: what it bounds, what it assumes, its source, and whether it is a bound."""

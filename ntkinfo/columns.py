@@ -171,8 +171,9 @@ class Column(Quantity):
 
     @property
     def legend(self) -> str:
-        """The symbol, and which sort of bound it is."""
-        return f"{self.symbol} ({self.relation})"
+        """The symbol, which sort of bound it is, and the output noise where there is some."""
+        noise = f", output noise {self.output_noise:g}" if self.output_noise else ""
+        return f"{self.symbol} ({self.relation}{noise})"
 
 
 Where = Literal["test", "train"]

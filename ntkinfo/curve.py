@@ -41,6 +41,9 @@ class InformationCurve:
     def __getitem__(self, name: str) -> FloatArray:
         return self.values[name]
 
+    def __str__(self) -> str:
+        return self.table()
+
     def column(self, name: str) -> Column:
         """The record of one column."""
         return next(column for column in self.columns if column.name == name)

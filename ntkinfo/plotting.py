@@ -70,8 +70,10 @@ def plot_loss(curve: InformationCurve, ax: Axes | None = None) -> Axes:
     names = [name for name in ("square_error", "ensemble_square_error", "train_square_error") if name in curve.values]
     where = {name: "training points" if name.startswith("train") else curve.settings["x"] + " points" for name in names}
     for i, name in enumerate(names):
-        label = curve.column(name).symbol.removeprefix("training, ")
-        ax.plot(curve.tau, curve[name], label=f"{label}, {where[name]}", **_style(i))
+        column = curve.column(name)
+        label = f"{column.symbol.removeprefix('training, ')}, {where[name]}"
+        label += f", output noise {column.output_noise:g}" if column.output_noise else ""
+        ax.plot(curve.tau, curve[name], label=label, **_style(i))
     ax.set(xscale="log", yscale="log", xlabel="training time τ", ylabel="squared error per point")
     outside = [curve[name][curve[name] > 0] for name in names[:-1] or names]
     least = min((float(values.min()) for values in outside if values.size), default=1.0)
@@ -138,7 +140,7 @@ def _frontier(ax: Axes, gaussian_ib: GaussianIB, largest: float, units: Units) -
 
 
 def _plane_label(information: str, column: Column, units: Units) -> str:
-    return f"{information}  [{units}]\n{column.symbol}: {column.relation}"
+    return f"{information}  [{units}]\n{column.legend}"
 
 
 def _first(curve: InformationCurve, names: Sequence[str]) -> str:

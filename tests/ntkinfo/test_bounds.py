@@ -177,6 +177,21 @@ def test_pac_bayes_takes_the_third_kernel_and_names_the_linearised_kl(default_ta
     assert table.bounds[xu][0].relation is ntkinfo.Relation.ESTIMATE
 
 
+def test_the_description_says_for_every_bound_what_it_is(default_task):
+    ensemble, _, _ = default_task
+    table = ntkinfo.generalisation_bounds(ensemble, [0.05, 5.0])
+    text = table.describe(width=10**6)
+    (linearised,) = [line for line in text.splitlines() if line.startswith("McAllester (linearised KL)")]
+    assert "estimate of a bound on the risk" in linearised
+    assert "vacuous at 1 of 2 times" in linearised
+    for row in (table.bounds | table.heuristics).values():
+        assert row[0].assumption in text
+    assert max(map(len, table.describe(width=80).splitlines())) <= 80
+    printed = str(table).splitlines()
+    assert len(printed) == 3
+    assert float(printed[1].split()[1]) == pytest.approx(table.train_risk[0], rel=1e-3)
+
+
 def test_last_layer_training_has_the_exact_kl_without_a_third_kernel(default_task):
     ensemble, _, data = default_task
     last = ntkinfo.Ensemble(ensemble.kernels, data.y_train, mode="nngp")
