@@ -37,7 +37,8 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     if labels.shape[1] == 1:
         if not np.isin(labels, (-1.0, 1.0)).all():
             raise ValueError("the 0-1 risk of one output needs labels -1 or +1")
-        return ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1)
+        wrong: FloatArray = ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1)
+        return wrong
     if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
         raise ValueError("the 0-1 risk of several outputs needs one-hot labels")
     true = labels.argmax(axis=1)
@@ -50,7 +51,8 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     correct = np.zeros(law.variance.shape)
     for node, weight in zip(_HERMITE, _HERMITE_WEIGHTS / np.sqrt(2 * np.pi), strict=True):
         correct += weight * np.where(others, ndtr(scaled + node), 1.0).prod(axis=-1)
-    return np.clip(1 - correct, 0.0, 1.0).mean(axis=-1)
+    error: FloatArray = np.clip(1 - correct, 0.0, 1.0).mean(axis=-1)
+    return error
 
 
 def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -77,4 +79,5 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
         second = (d**2 + sigma**2) * inside + sigma * (phi_low * (d - b) - phi_high * (d + b))
         value = second / b**2 + 1 - inside
     exact = np.minimum((d / b) ** 2, 1.0)
-    return np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1))
+    risk: FloatArray = np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1))
+    return risk

@@ -19,6 +19,7 @@ from ntkinfo.curve import InformationCurve
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import as_labels, check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals
+from ntkinfo.learning import GradientFlow
 from ntkinfo.times import as_times_or_default
 
 
@@ -182,7 +183,7 @@ def _parameter_columns(
     if omega is not None:
         for third in (chaos.parameter_kl_infinite_width, chaos.parameter_kl_infinite_width_rate):
             table.add(third.__name__, third, third(ensemble, times, omega))
-    if isinstance(ensemble.learning_rule, p.GradientFlow):
+    if isinstance(ensemble.learning_rule, GradientFlow):
         table.add("parameter_kl_rate", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
     noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
     given = f"noise of variance {weight_noise:g} on every parameter"

@@ -68,7 +68,7 @@ def _progress(ensemble: Ensemble, grid: FloatArray, seen: slice, rates: FloatArr
     power = ensemble.mode_power[seen]
     weights = [power]
     if ensemble.n_test:
-        weights.append((ensemble.test_modes[0][:, seen] ** 2).sum(axis=0) / rates**2 * power)
+        weights.append(((ensemble.test_modes[0][:, seen] / rates) ** 2).sum(axis=0) * power)
     moved = 1 - ensemble.spectrum(grid).decay[:, seen]
     shares = [w / w.sum() if w.sum() > 0 else np.full(w.size, 1 / w.size) for w in weights]
     return np.stack([moved @ share for share in shares])

@@ -197,6 +197,17 @@ def test_default_times_of_any_spectrum(values):
     assert left < 2e-4 + ensemble.mode_power[: values.size - ensemble.rank].sum() / ensemble.mode_power.sum()
 
 
+def test_default_times_scale_with_the_kernels(linear_model):
+    """Kernels times c train c times as fast; the labels times √c, so that nothing else changes: also where c² underflows."""
+    kernels, y = linear_model().kernels, linear_model().y
+    expected = ntkinfo.default_times(ntkinfo.Ensemble(kernels, y))
+    blocks = ("ntk", "nngp", "ntk_test_train", "nngp_test_train", "ntk_test", "nngp_test")
+    for c in (1e-200, 1e100):
+        scaled = ntkinfo.Kernels(**{name: getattr(kernels, name) * c for name in blocks})
+        times = ntkinfo.default_times(ntkinfo.Ensemble(scaled, y * np.sqrt(c)))
+        np.testing.assert_allclose(times * c, expected, rtol=1e-9)
+
+
 def test_default_times_of_descent_are_whole_steps(linear_model):
     rule = ntkinfo.GradientDescent(0.2)
     ensemble = linear_model().ensemble(learning_rule=rule)
