@@ -19,10 +19,10 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
         _os.environ["JAX_ENABLE_X64"] = "1"
 
 from ntkinfo import bounds, datasets
-from ntkinfo._quantity import Quantity, quantities
+from ntkinfo._quantity import Quantity, Relation, quantities
 from ntkinfo.activations import polynomial, smooth
 from ntkinfo.architectures import Network, cnn, mlp
-from ntkinfo.bounds_table import BoundsTable, generalisation_bounds
+from ntkinfo.bounds_table import BoundsTable, ParameterModel, generalisation_bounds
 from ntkinfo.chaos import (
     ChaosKernels,
     chaos_kernels,
@@ -30,8 +30,9 @@ from ntkinfo.chaos import (
     parameter_kl_infinite_width,
     parameter_kl_infinite_width_rate,
 )
-from ntkinfo.curve import Column, InformationCurve, information_curve
-from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
+from ntkinfo.columns import Column
+from ntkinfo.curve import InformationCurve
+from ntkinfo.datasets import Dataset, digits, digits_parity, from_npz, gaussian_task
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
@@ -50,6 +51,7 @@ from ntkinfo.information_inputs import (
     input_information_leave_one_out_sampled,
 )
 from ntkinfo.kernels import Kernels
+from ntkinfo.labels import ClassLabelWarning, one_hot
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import (
     GradientDescent,
@@ -93,10 +95,13 @@ from ntkinfo.predictive import (
     label_information_discrete,
     label_information_unit_noise,
 )
+from ntkinfo.tabulate import information_curve
+from ntkinfo.times import default_times
 
 __all__ = [
     "BoundsTable",
     "ChaosKernels",
+    "ClassLabelWarning",
     "Column",
     "Dataset",
     "Ensemble",
@@ -109,7 +114,9 @@ __all__ = [
     "Marginals",
     "ModeLedger",
     "Network",
+    "ParameterModel",
     "Quantity",
+    "Relation",
     "Spectrum",
     "bayes_nll",
     "bayes_nll_joint",
@@ -121,7 +128,9 @@ __all__ = [
     "data_information_joint",
     "data_information_train",
     "datasets",
+    "default_times",
     "degrees_of_freedom",
+    "digits",
     "digits_parity",
     "ensemble_square_error",
     "expected_optimism",
@@ -152,6 +161,7 @@ __all__ = [
     "mode_ledger",
     "neural_tangents_from_tau",
     "nngp_evidence",
+    "one_hot",
     "parameter_distance_squared",
     "parameter_information",
     "parameter_kl",

@@ -6,21 +6,29 @@ import argparse
 import json
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from ntkinfo import Dataset, Ensemble
+    from ntkinfo.datasets import Labels
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            if arguments.labels == "numbers":
+                from ntkinfo import ClassLabelWarning
+
+                warnings.simplefilter("ignore", ClassLabelWarning)  # that is what was asked for
+            return int(arguments.run(arguments))
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         print(f"ntkinfo: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -61,7 +69,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--n-train", type=int, default=100)
     data.add_argument("--n-test", type=int, default=200)
-    data.add_argument("--parity", action="store_true", help="labels of an .npz: +1 for even, -1 for odd")
+    data.add_argument(
+        "--labels",
+        choices=("classes", "parity", "numbers"),
+        help="classes: one output each; parity: +1 for even, -1 for odd; numbers: as they are (default: parity of digits)",
+    )
+    data.add_argument("--parity", action="store_true", help="the same as --labels parity")
     data.add_argument("--seed", type=int, default=0)
     network = parser.add_argument_group("network")
     network.add_argument("--architecture", choices=("mlp", "cnn"), default="mlp")
@@ -71,7 +84,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--b-std", type=float, default=0.1)
     training = parser.add_argument_group("training")
     training.add_argument(
-        "--taus", nargs=3, type=float, default=(1e-2, 1e4, 25), metavar=("FROM", "TO", "COUNT"), help="geometric times"
+        "--taus",
+        nargs=3,
+        type=float,
+        metavar=("FROM", "TO", "COUNT"),
+        help="geometric times (default: 25 from the eigenvalues, dense where something moves)",
     )
     training.add_argument("--ridge", type=float, default=0.0)
     training.add_argument(
@@ -83,31 +100,37 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _dataset(a: argparse.Namespace) -> Dataset:
-    from ntkinfo import digits_parity, from_npz, gaussian_task
+    from ntkinfo import digits, from_npz, gaussian_task
 
     images = a.architecture == "cnn"
     if a.task == "gaussian":
         if images:
             raise ValueError("the Gaussian task has no images: use --architecture mlp")
+        if a.labels is not None or a.parity:
+            raise ValueError("the Gaussian task has labels of its own: leave --labels and --parity out")
         return gaussian_task(a.n_train, a.n_test, seed=a.seed)
+    labels: Labels | None = "parity" if a.parity and a.labels is None else a.labels
     if a.task == "digits":
-        return digits_parity(a.n_train, a.n_test, images=images, seed=a.seed)
+        return digits(a.n_train, a.n_test, labels=labels or "parity", images=images, seed=a.seed)
     if not a.task.endswith(".npz"):
         raise ValueError(f"unknown task {a.task!r}: use gaussian, digits, or the path of an .npz file")
-    return from_npz(a.task, a.n_train, a.n_test, parity=a.parity, images=images, seed=a.seed)
+    return from_npz(a.task, a.n_train, a.n_test, labels=labels, parity=a.parity, images=images, seed=a.seed)
 
 
 def _times(a: argparse.Namespace) -> Any:
+    """The times that were asked for, None for the default."""
     import numpy as np
 
+    if a.taus is None:
+        return None
     low, high, count = a.taus
     if not (0 < low <= high < np.inf and 1 <= count < 1e9 and count == np.rint(count)):
         raise ValueError(f"--taus needs 0 < FROM <= TO and a whole COUNT >= 1, got {low:g} {high:g} {count:g}")
     return np.geomspace(low, high, int(count))
 
 
-def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any]:
-    """Data, ensemble and times; whatever can be wrong with the arguments is found here, before the work."""
+def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
+    """Data, ensemble, times and the third kernel; whatever can be wrong with the arguments is found here, before the work."""
     import numpy as np
 
     import ntkinfo
@@ -117,19 +140,21 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any]:
     if a.out is not None:
         writable_directory(a.out)
     rule = ntkinfo.GradientFlow() if a.step is None else ntkinfo.GradientDescent(a.step)
-    if isinstance(rule, ntkinfo.GradientDescent):
+    if isinstance(rule, ntkinfo.GradientDescent) and times is not None:
         times = np.unique(rule.round(times))
     build = ntkinfo.mlp if a.architecture == "mlp" else ntkinfo.cnn
     network = build(a.layers, a.activation, a.w_std, a.b_std)
     data = _dataset(a)
     kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
-    return (
-        data,
-        ntkinfo.Ensemble(
-            kernels, data.y_train, a.ridge, rule, mode="nngp" if a.last_layer else "ntk", centred=a.centred
-        ),
-        times,
-    )
+    mode: Literal["ntk", "nngp"] = "nngp" if a.last_layer else "ntk"
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
+    omega = None
+    if a.architecture == "mlp" and a.activation != "relu" and mode == "ntk" and not (a.step or a.ridge or a.centred):
+        third = ntkinfo.chaos_kernels(
+            data.x_train, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
+        )
+        omega = third.omega
+    return data, ensemble, times if times is not None else ntkinfo.default_times(ensemble), omega
 
 
 def _run_curve(a: argparse.Namespace) -> int:
@@ -138,12 +163,13 @@ def _run_curve(a: argparse.Namespace) -> int:
     import ntkinfo
 
     start = time.perf_counter()
-    data, ensemble, times = _prepare(a)
+    data, ensemble, times, omega = _prepare(a)
     noise = a.label_noise if a.label_noise is not None else (data.label_noise if data.label_noise is not None else 1.0)
     curve = ntkinfo.information_curve(
         ensemble,
         times,
         y_test=data.y_test,
+        omega=omega,
         entropy_y=data.entropy_y,
         label_noise=noise,
         output_noise=a.output_noise,
@@ -151,62 +177,61 @@ def _run_curve(a: argparse.Namespace) -> int:
     )
     best = float(times[int(np.argmin(curve["square_error"]))]) if a.ledger_tau is None else a.ledger_tau
     ledger = ntkinfo.mode_ledger(ensemble, best, noise or 1.0)
-    frame = curve.to_frame(a.units)
-    _print_table(_overview(frame))
+    print(curve.table(units=a.units))
+    _say_labels(data)
     if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
         print(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
     if a.out is not None:
         curve.save(a.out / "curve.npz")
-        record = {"columns": json.loads(curve.describe().to_json(orient="index")), "settings": curve.settings}
-        _write_tables(a, "curve", frame, record, start)
+        _write_tables(
+            a, "curve", curve.to_frame(a.units), {"columns": curve.records(), "settings": curve.settings}, start
+        )
         _write_csv(a.out / "ledger.csv", ledger.to_frame())
-        _save_figure(a.out / "loss.png", lambda ax: ntkinfo.plot_loss(curve, ax))
+        _write_text(a.out / "columns.txt", curve.describe() + "\n")
+        _save_figure(a.out / "loss.png", lambda figure: ntkinfo.plot_loss(curve, figure.subplots()))
         _save_figure(
-            a.out / "plane.png", lambda ax: ntkinfo.plot_information_plane(curve, data.gaussian_ib, ax, a.units)
+            a.out / "plane.png",
+            lambda figure: ntkinfo.plot_information_plane(curve, data.gaussian_ib, figure.subplots(), a.units),
         )
         _save_figure(
-            a.out / "quantities.png", lambda ax: ntkinfo.plot_quantities(curve, ax=ax, units=a.units), wide=True
+            a.out / "quantities.png",
+            lambda figure: ntkinfo.plot_quantities(curve, figure=figure, units=a.units),
+            size=(8.6, 6.4),
         )
-        _save_figure(a.out / "ledger.png", lambda ax: ntkinfo.plot_mode_ledger(ledger, ax, a.units))
-        print(f"written: {a.out}/curve.npz .csv .json, ledger.csv, loss.png, plane.png, quantities.png, ledger.png")
+        _save_figure(
+            a.out / "ledger.png", lambda figure: ntkinfo.plot_mode_ledger(ledger, figure, a.units), size=(7.2, 5.4)
+        )
+        figures = "loss.png, plane.png, quantities.png, ledger.png"
+        print(f"written: {a.out}/curve.npz .csv .json, columns.txt (what each column is), ledger.csv, {figures}")
     return 0
+
+
+def _say_labels(data: Dataset) -> None:
+    if "labels" in data.settings:
+        print(f"labels: {data.settings['labels']}")
 
 
 def _run_bounds(a: argparse.Namespace) -> int:
     import ntkinfo
 
     start = time.perf_counter()
-    data, ensemble, times = _prepare(a)
+    data, ensemble, times, omega = _prepare(a)
     table = ntkinfo.generalisation_bounds(
-        ensemble, times, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
+        ensemble, times, omega=omega, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
     )
-    frame = table.to_frame()
-    _print_table(frame[[c for c in frame.columns if not c.endswith("_vacuous")]])
-    print("\nA bound of 1 or more on a loss in [0, 1] is vacuous. Assumptions:")
-    for name, row in table.assumptions().iterrows():
-        count = int(table.vacuous(str(name)).sum())
-        print(f"  {name}: bounds the {row['on']}; {row['assumption']}; vacuous at {count} of {len(times)} times")
+    print(table)
+    _say_labels(data)
+    print(f"\n{table.describe()}")
     if a.out is not None:
         record = {
             "assumptions": json.loads(table.assumptions().to_json(orient="index")),
-            "settings": {"loss": a.loss, "delta": a.delta},
+            "heuristics": list(table.heuristics),
+            "settings": {"loss": a.loss, "delta": a.delta, "parameter_kl": table.kl_model},
         }
-        _write_tables(a, "bounds", frame, record, start)
-        _save_figure(a.out / "bounds.png", lambda ax: ntkinfo.plot_bounds(table, ax))
+        _write_tables(a, "bounds", table.to_frame(), record, start)
+        _save_figure(a.out / "bounds.png", lambda figure: ntkinfo.plot_bounds(table, figure.subplots()))
         print(f"written: {a.out}/bounds.csv .json .png")
     return 0
-
-
-def _overview(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns that fit a terminal: the rest is in the files."""
-    wanted = {"tau", "train_square_error", "square_error", "i_zx_exact", "i_zx_infonce_lower", "i_zy_affine_lower"}
-    wanted |= {"i_zy_discrete_lower", "i_zd_upper", "parameter_kl", "i_theta_y_exact"}
-    keep = [c for c in frame.columns if c.removesuffix("_nats").removesuffix("_bits") in wanted]
-    return frame[keep]
-
-
-def _print_table(frame: pd.DataFrame) -> None:
-    print(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -214,6 +239,13 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
 
     with atomic_path(path) as temporary:
         frame.to_csv(temporary)
+
+
+def _write_text(path: Path, text: str) -> None:
+    from dualib._io import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:
@@ -225,14 +257,13 @@ def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record:
     write_json(a.out / f"{stem}.json", {**record, "command": command, "wall_seconds": round(wall, 3)})
 
 
-def _save_figure(path: Path, draw: Any, wide: bool = False) -> None:
+def _save_figure(path: Path, draw: Callable[[Figure], Any], size: tuple[float, float] = (6.0, 4.2)) -> None:
     from matplotlib.figure import Figure
 
     from dualib._io import atomic_path
 
-    figure = Figure(figsize=(8.6, 4.4) if wide else (6.0, 4.2), layout="constrained")
-    ax: Axes = figure.subplots()
-    draw(ax)
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
 

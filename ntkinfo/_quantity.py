@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from enum import StrEnum
+from typing import Any, TypeVar
 
-Kind = Literal["exact", "lower bound", "upper bound", "upper bound in expectation", "estimate"]
+
+class Relation(StrEnum):
+    """How a value stands to what it is a value of."""
+
+    EXACT = "exact"
+    LOWER = "lower bound"
+    UPPER = "upper bound"
+    UPPER_IN_EXPECTATION = "upper bound in expectation"
+    ESTIMATE = "estimate"
+
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -17,15 +27,19 @@ class Quantity:
 
     Attributes
     ----------
-    name : of the function.
-    kind : what the value is: exact, or which sort of bound, or an estimate.
+    name : of the function, or of the column.
+    symbol : as it stands in a legend.
+    unit : "nats", "nats/tau", or "" for anything that is not an information.
+    relation : exact, which sort of bound, or an estimate.
     of : what it is the value, or the bound, of.
     assumption : under which it is that.
     source : a citation and equation number, or "derived here".
     """
 
     name: str
-    kind: Kind
+    symbol: str
+    unit: str
+    relation: Relation
     of: str
     assumption: str
     source: str
@@ -34,11 +48,13 @@ class Quantity:
 _REGISTRY: dict[str, Quantity] = {}
 
 
-def quantity(kind: Kind, of: str, assumption: str, source: str) -> Callable[[_Function], _Function]:
-    """Record a function as a quantity; the record is its attribute ``quantity``."""
+def quantity(
+    relation: str, of: str, assumption: str, source: str, *, symbol: str | None = None, unit: str = ""
+) -> Callable[[_Function], _Function]:
+    """Record a function as a quantity; the record is its attribute ``quantity``. Its symbol is `of` by default."""
 
     def record(function: _Function) -> _Function:
-        entry = Quantity(function.__name__, kind, of, assumption, source)
+        entry = Quantity(function.__name__, symbol or of, unit, Relation(relation), of, assumption, source)
         _REGISTRY[entry.name] = entry
         function.quantity = entry  # type: ignore[attr-defined]
         return function

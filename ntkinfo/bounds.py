@@ -1,7 +1,7 @@
 r"""Generalisation bounds. Each result says what it bounds, what it assumes, and whether it is vacuous.
 
 Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1
-error, whose means under the Gaussian law of an ensemble are computed exactly. Informations are in nats.
+error, whose means under the Gaussian law of an ensemble :mod:`ntkinfo.risks` has. Informations are in nats.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import ndtr, rel_entr
+from scipy.special import rel_entr
 
-from ntkinfo._arrays import FloatArray, positive
-from ntkinfo._quantity import quantity
-from ntkinfo.laws import Law, Marginals
-from ntkinfo.predictive import _labels
+from ntkinfo._arrays import positive
+from ntkinfo._quantity import Relation
+from ntkinfo.risks import clipped_square_risk as clipped_square_risk
+from ntkinfo.risks import zero_one_risk as zero_one_risk
 
 Subject = Literal["risk", "generalisation gap"]
 
@@ -34,6 +34,8 @@ class Bound:
     assumption : what it needs.
     vacuous : True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
     source : citation.
+    relation : an upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no
+        theorem, or is fed with a number that is none.
     """
 
     name: str
@@ -42,10 +44,19 @@ class Bound:
     assumption: str
     vacuous: bool
     source: str
+    relation: Relation = Relation.UPPER
 
 
-def _bound(name: str, value: float, on: Subject, assumption: str, source: str, trivial: float = 1.0) -> Bound:
-    return Bound(name, float(value), on, assumption, bool(value >= trivial), source)
+def _bound(
+    name: str,
+    value: float,
+    on: Subject,
+    assumption: str,
+    source: str,
+    trivial: float = 1.0,
+    relation: Relation = Relation.UPPER,
+) -> Bound:
+    return Bound(name, float(value), on, assumption, bool(value >= trivial), source, relation)
 
 
 def _sample_size(n: int) -> int:
@@ -91,7 +102,15 @@ def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
     """
     value = np.sqrt(2 * positive("sigma", sigma) ** 2 * _information("information", information) / _sample_size(n))
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
-    return _bound("Xu-Raginsky", value, "generalisation gap", assumption, "[xu2017]_ theorem 1", trivial=2 * sigma)
+    return _bound(
+        "Xu-Raginsky",
+        value,
+        "generalisation gap",
+        assumption,
+        "[xu2017]_ theorem 1",
+        trivial=2 * sigma,
+        relation=Relation.UPPER_IN_EXPECTATION,
+    )
 
 
 def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
@@ -110,7 +129,13 @@ def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
     value = np.sqrt(2 * positive("sigma", sigma) ** 2 * values).mean()
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
     return _bound(
-        "Bu-Zou-Veeravalli", value, "generalisation gap", assumption, "[bu2020]_ proposition 1", trivial=2 * sigma
+        "Bu-Zou-Veeravalli",
+        value,
+        "generalisation gap",
+        assumption,
+        "[bu2020]_ proposition 1",
+        trivial=2 * sigma,
+        relation=Relation.UPPER_IN_EXPECTATION,
     )
 
 
@@ -128,7 +153,12 @@ def conditional_mutual_information(cmi: float, n: int) -> Bound:
         raise ValueError(f"CMI is at most n log 2 = {size * np.log(2):.6g} nats, got {value:.6g}")
     assumption = "loss in [0, 1]; in expectation over the supersample and W"
     return _bound(
-        "Steinke-Zakynthinou", np.sqrt(2 * value / size), "generalisation gap", assumption, "[steinke2020]_ theorem 2"
+        "Steinke-Zakynthinou",
+        np.sqrt(2 * value / size),
+        "generalisation gap",
+        assumption,
+        "[steinke2020]_ theorem 2",
+        relation=Relation.UPPER_IN_EXPECTATION,
     )
 
 
@@ -187,12 +217,13 @@ def _complexity(kl: float, n: int, delta: float) -> float:
 
 def _pac(delta: float) -> str:
     return (
-        f"loss in [0, 1]; independent samples; prior fixed before the sample; with probability at least {1 - delta:g}"
+        f"loss in [0, 1]; independent samples; prior and time fixed before the sample; "
+        f"with probability at least {1 - delta:g}"
     )
 
 
 def binary_kl_inverse(p: float, c: float) -> float:
-    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, to 1e-12."""
+    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, rounded upwards: never below it, and at most 2e-12 above."""
     if not 0 <= p <= 1 or np.isnan(c) or c < 0:
         raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
     if p == 1 or c == 0:
@@ -200,15 +231,22 @@ def binary_kl_inverse(p: float, c: float) -> float:
     if c < 0.1:  # in d = q - p, at most √(c/2) by Pinsker's inequality: nothing cancels
         largest = min(float(np.sqrt(c / 2)), 1 - p)
         if largest < 1e-12 or _binary_kl_step(p, largest) <= c:
-            return min(p + largest, 1.0)
-        return p + float(brentq(lambda d: _binary_kl_step(p, d) - c, 0.0, largest, xtol=1e-16))
+            return _upwards(p + largest, 0.0)
+        d = float(brentq(lambda d: _binary_kl_step(p, d) - c, 0.0, largest, xtol=1e-16))
+        return _upwards(p + d, 1e-15 + 1e-12 * d)
 
     def excess(log_rest: float) -> float:  # in log(1 - q), which resolves q near 1
         return float(rel_entr(p, -np.expm1(log_rest)) + (1 - p) * (np.log1p(-p) - log_rest)) - c
 
     if excess(-700.0) <= 0:
         return 1.0
-    return max(p, float(-np.expm1(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13))))
+    root = float(brentq(excess, -700.0, np.log1p(-p), xtol=1e-13))
+    return max(p, _upwards(float(-np.expm1(root - 1e-12 * (1 - root))), 0.0))
+
+
+def _upwards(q: float, error: float) -> float:
+    """q plus `error` and the rounding of a sum, at most 1."""
+    return min(q * (1 + 4 * float(np.finfo(float).eps)) + error, 1.0)
 
 
 def _binary_kl_step(p: float, d: float) -> float:
@@ -243,7 +281,14 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
         "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; "
         "not a theorem for a learned T"
     )
-    return _bound("input compression", value, "generalisation gap", assumption, "[shwartzziv2019b]_ theorem 1")
+    return _bound(
+        "input compression",
+        value,
+        "generalisation gap",
+        assumption,
+        "[shwartzziv2019b]_ theorem 1",
+        relation=Relation.ESTIMATE,
+    )
 
 
 def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
@@ -258,74 +303,3 @@ def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
     value = np.sqrt((n_cells * np.log(2) + np.log(1 / _confidence(delta))) / (2 * size))
     assumption = f"0-1 loss; independent samples; T fixed before the sample; with probability at least {1 - delta:g}"
     return _bound("finite cells", value, "generalisation gap", assumption, "derived here")
-
-
-# --- Gibbs risks in [0, 1], exact under a Gaussian law ---
-
-_HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
-
-
-@quantity("exact", "P(sign z ≠ y), or P(argmax z ≠ class)", "labels ±1, or one-hot rows", "derived here")
-def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
-    r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's
-    output.
-
-    Parameters
-    ----------
-    law : of the outputs, on the points of y.
-    y : labels ±1 for one output, one-hot rows for more.
-
-    Returns
-    -------
-    array of the law's leading shape, in [0, 1]; a tie counts as half an error.
-
-    Raises
-    ------
-    ValueError: labels outside that assumption.
-    """
-    labels = _labels(law, y)
-    sigma = np.sqrt(law.variance)
-    if labels.shape[1] == 1:
-        if not np.isin(labels, (-1.0, 1.0)).all():
-            raise ValueError("the 0-1 risk of one output needs labels -1 or +1")
-        return ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1)
-    if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
-        raise ValueError("the 0-1 risk of several outputs needs one-hot labels")
-    true = labels.argmax(axis=1)
-    margins = (
-        np.take_along_axis(law.mean, np.broadcast_to(true[:, None], (*law.mean.shape[:-1], 1)), axis=-1) - law.mean
-    )
-    others = np.ones_like(true[:, None] * labels, dtype=bool)
-    others[np.arange(true.size), true] = False
-    scaled = _standardised(margins, sigma[..., None])
-    correct = np.zeros(law.variance.shape)
-    for node, weight in zip(_HERMITE, _HERMITE_WEIGHTS / np.sqrt(2 * np.pi), strict=True):
-        correct += weight * np.where(others, ndtr(scaled + node), 1.0).prod(axis=-1)
-    return np.clip(1 - correct, 0.0, 1.0).mean(axis=-1)
-
-
-def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
-    """value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(value == 0, 0.0, value / sigma)
-
-
-@quantity("exact", "E min((y - z)²/scale, 1)", "none", "derived here")
-def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> FloatArray:
-    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed
-    form.
-
-    With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b²,
-    plus P(|u| > b).
-    """
-    labels = _labels(law, y)
-    b = np.sqrt(positive("scale", scale))
-    d, sigma = law.mean - labels, np.sqrt(law.variance)[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = (-b - d) / sigma, (b - d) / sigma
-        inside = ndtr(high) - ndtr(low)
-        phi_low, phi_high = (np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi) for t in (low, high))
-        second = (d**2 + sigma**2) * inside + sigma * (phi_low * (d - b) - phi_high * (d + b))
-        value = second / b**2 + 1 - inside
-    exact = np.minimum((d / b) ** 2, 1.0)
-    return np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1))

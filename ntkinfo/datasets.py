@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
 
 from ntkinfo._arrays import FloatArray, positive
+from ntkinfo.labels import looks_like_classes, one_hot
 
 if TYPE_CHECKING:
     from dualib.gaussian import GaussianIB
+
+Labels = Literal["parity", "classes", "numbers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,24 +110,34 @@ def gaussian_task(
 
 
 def digits_parity(n_train: int = 500, n_test: int = 500, *, images: bool = False, seed: int = 0) -> Dataset:
-    """Parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd.
+    """Parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
+    return digits(n_train, n_test, labels="parity", images=images, seed=seed)
+
+
+def digits(
+    n_train: int = 500, n_test: int = 500, *, labels: Labels = "classes", images: bool = False, seed: int = 0
+) -> Dataset:
+    """scikit-learn's 8×8 handwritten digits.
 
     Parameters
     ----------
     n_train, n_test : at most 1797 together.
+    labels : "classes", one-hot rows of ten; "parity", +1 for even and -1 for odd; or "numbers", 0 to 9.
     images : shape (n, 8, 8, 1) for convolutional networks, else (n, 64). Pixels lie in [0, 1].
     seed : of the split.
     """
     from sklearn.datasets import load_digits
 
     _sizes(n_train=n_train, n_test=n_test)
-    digits = load_digits()
-    if n_train + n_test > len(digits.target):
-        raise ValueError(f"there are {len(digits.target)} digits, fewer than n_train + n_test = {n_train + n_test}")
-    x = digits.images[..., None] / 16.0 if images else digits.data / 16.0
+    found = load_digits()
+    if n_train + n_test > len(found.target):
+        raise ValueError(f"there are {len(found.target)} digits, fewer than n_train + n_test = {n_train + n_test}")
+    x = found.images[..., None] / 16.0 if images else found.data / 16.0
+    (y,), said = encode_labels((found.target,), labels)
     order = np.random.default_rng(seed).permutation(len(x))
-    settings = {"task": "digits parity", "n_train": n_train, "n_test": n_test, "seed": seed}
-    return _split(x, _parity(digits.target), order[:n_train], order[n_train : n_train + n_test], settings)
+    train, test = order[:n_train], order[n_train : n_train + n_test]
+    settings = {"task": f"digits {labels}", "n_train": n_train, "n_test": n_test, "labels": said, "seed": seed}
+    return Dataset(x[train], y[train], x[test], y[test], settings=settings)
 
 
 def from_npz(
@@ -132,6 +145,7 @@ def from_npz(
     n_train: int | None = None,
     n_test: int | None = None,
     *,
+    labels: Labels | None = None,
     parity: bool = False,
     images: bool = False,
     seed: int = 0,
@@ -142,50 +156,81 @@ def from_npz(
     ----------
     path : of the file.
     n_train, n_test : take that many at random; by default all.
-    parity : labels +1 for even and -1 for odd integers.
+    labels : "classes", ±1 for two and one-hot rows for more; "parity", +1 for even and -1 for odd integers; "numbers",
+        the labels as they are; None is "numbers" where they cannot be class numbers.
+    parity : the same as labels="parity".
     images : give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
     seed : of the choice.
 
     Raises
     ------
-    ValueError: a missing array (the message says which), or more points asked for than there are.
+    ValueError: a missing array (the message says which), more points asked for than there are, or labels that may be
+        numbers or classes (integers of three or more values, or text) without `labels`.
     """
     _sizes(**{name: size for name, size in (("n_train", n_train), ("n_test", n_test)) if size is not None})
+    if parity and labels not in (None, "parity"):
+        raise ValueError(f'parity=True means labels="parity", but labels={labels!r} was given')
     with np.load(path, allow_pickle=False) as file:
         missing = [name for name in ("x_train", "y_train", "x_test", "y_test") if name not in file.files]
         if missing:
             raise ValueError(f"{path} has no {', '.join(missing)}; it must hold x_train, y_train, x_test, y_test")
         data = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    rng = np.random.default_rng(seed)
     for part, size in (("train", n_train), ("test", n_test)):
         x, y = data[f"x_{part}"], data[f"y_{part}"]
         if len(x) != len(y):
             raise ValueError(f"{path}: x_{part} has shape {x.shape} but y_{part} has shape {y.shape}")
         if size is not None and size > len(x):
             raise ValueError(f"{path} has {len(x)} {part} points, fewer than n_{part} = {size}")
+    encoded, said = encode_labels((data["y_train"], data["y_test"]), "parity" if parity else labels)
+    data["y_train"], data["y_test"] = encoded
+    rng = np.random.default_rng(seed)
+    for part, size in (("train", n_train), ("test", n_test)):
+        x, y = data[f"x_{part}"], data[f"y_{part}"]
         chosen = np.arange(len(x)) if size is None else rng.permutation(len(x))[:size]
-        data[f"x_{part}"], data[f"y_{part}"] = (
-            _prepare(x[chosen], images),
-            _parity(y[chosen]) if parity else _column(y[chosen]),
-        )
+        data[f"x_{part}"], data[f"y_{part}"] = _prepare(x[chosen], images), y[chosen]
     settings = {
         "task": Path(path).name,
         "n_train": len(data["x_train"]),
         "n_test": len(data["x_test"]),
-        "parity": parity,
+        "labels": said,
         "seed": seed,
     }
     return Dataset(data["x_train"], data["y_train"], data["x_test"], data["y_test"], settings=settings)
+
+
+def encode_labels(arrays: tuple[np.ndarray, ...], labels: Labels | None) -> tuple[tuple[FloatArray, ...], str]:
+    """Labels of several arrays as outputs, and what was done in words.
+
+    Raises
+    ------
+    ValueError: an unknown way; or labels that may be numbers or classes, where None does not say which.
+    """
+    if labels not in (None, "parity", "classes", "numbers"):
+        raise ValueError(f'labels must be "classes", "parity" or "numbers", got {labels!r}')
+    if labels == "parity":
+        return tuple(_parity(y) for y in arrays), "parity: +1 even, -1 odd"
+    if labels == "classes":
+        encoded = one_hot(*arrays)
+        k = encoded[0].shape[1]
+        return encoded, "2 classes: -1 and +1" if k == 1 else f"{k} classes: one-hot"
+    if labels is None and _ambiguous(arrays[0]):
+        distinct = np.unique(arrays[0])
+        raise ValueError(
+            f"the labels are {len(distinct)} values from {distinct[0]} to {distinct[-1]} of type {distinct.dtype}: are they "
+            'classes? Use labels="classes" (one output a class), "parity", or "numbers" to regress them as they are'
+        )
+    return tuple(_column(y) for y in arrays), "numbers"
+
+
+def _ambiguous(y: np.ndarray) -> bool:
+    whole = y.dtype.kind in "iu" and y.size == len(y) and np.unique(y).size >= 3
+    return bool(whole or y.dtype.kind in "US" or looks_like_classes(y))
 
 
 def _sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if int(size) != size or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
-
-
-def _split(x: FloatArray, y: FloatArray, train: np.ndarray, test: np.ndarray, settings: dict[str, Any]) -> Dataset:
-    return Dataset(x[train], y[train], x[test], y[test], settings=settings)
 
 
 def _column(y: np.ndarray) -> FloatArray:

@@ -17,7 +17,7 @@ size = st.integers(1, 10**6)
 def test_binary_kl_inverse_inverts(p, c):
     q = bounds.binary_kl_inverse(p, c)
     assert p <= q <= 1
-    assert q <= p + np.sqrt(c / 2) + 1e-12  # Pinsker
+    assert q <= p + np.sqrt(c / 2) + 2e-12  # Pinsker
     if p < q < 1 - 1e-9:
         kl = (p * np.log(p / q) if p else 0) + (1 - p) * np.log((1 - p) / (1 - q))
         assert kl == pytest.approx(c, rel=1e-6, abs=1e-9)
@@ -38,7 +38,7 @@ def test_binary_kl_inverse_in_fifty_digits(p, c):
         for _ in range(160):
             middle = (low + high) / 2
             low, high = (middle, high) if kl(middle) <= c else (low, middle)
-        assert abs(bounds.binary_kl_inverse(p, c) - low) < 1e-12
+        assert 0 <= bounds.binary_kl_inverse(p, c) - low < 2e-12  # a bound is rounded upwards
 
 
 @given(risk=unit, kl=information, n=size, delta=st.floats(1e-9, 0.999))
@@ -127,7 +127,7 @@ def test_risks_of_deterministic_outputs():
 
 
 def test_table_of_bounds(linear_model):
-    model = linear_model(n=12, m=5, parameters=14)
+    model = linear_model(n=12, m=5, parameters=14, frozen=0)
     ensemble = model.ensemble()
     taus = np.geomspace(1e-4, 1e4, 9)
     table = ntkinfo.generalisation_bounds(ensemble, taus, y_test=model.y_test, scale=4.0)
@@ -138,11 +138,93 @@ def test_table_of_bounds(linear_model):
         np.testing.assert_array_equal(table.vacuous(name), table.risk_bound(name) >= 1)
     assert table.vacuous("McAllester")[-1]
     assert not table.vacuous("Seeger-Maurer")[0]
-    frame = table.to_frame()
-    assert {"tau", "train_risk", "test_risk", "parameter_kl_nats", "seeger_maurer", "seeger_maurer_vacuous"} <= set(
-        frame
-    )
+    columns = {"tau", "train_risk", "test_risk", "parameter_kl_nats", "seeger_maurer", "seeger_maurer_vacuous"}
+    assert columns <= set(table.to_frame())
     assert table.assumptions()["assumption"].str.len().min() > 20
+
+
+@pytest.fixture(scope="module")
+def default_task():
+    """The default task of the command line at times where McAllester's bound stops to say anything."""
+    data = ntkinfo.gaussian_task(100, 200, seed=0)
+    chaos = ntkinfo.chaos_kernels(data.x_train, data.x_test)
+    return ntkinfo.Ensemble(chaos.kernels, data.y_train), chaos.omega, data
+
+
+def test_pac_bayes_takes_the_third_kernel_and_names_the_linearised_kl(default_task):
+    """At τ = .316 McAllester's bound reads .874 with the linearised KL, and is vacuous with that of the network."""
+    ensemble, omega, _ = default_task
+    tau = 10**-0.5
+    linearised = ntkinfo.generalisation_bounds(ensemble, tau)
+    table = ntkinfo.generalisation_bounds(ensemble, tau, omega=omega)
+    risk = float(table.train_risk[0])
+    np.testing.assert_allclose(table.kl, ntkinfo.parameter_kl_infinite_width(ensemble, [tau], omega))
+    assert table.risk_bound("McAllester")[0] == bounds.mcallester(risk, float(table.kl[0]), 100).value
+    assert table.risk_bound("McAllester")[0] == pytest.approx(1.004, abs=5e-4)
+    assert table.vacuous("McAllester")[0]
+    assert not linearised.vacuous("McAllester (linearised KL)")[0]
+    assert linearised.risk_bound("McAllester (linearised KL)")[0] == pytest.approx(0.874, abs=5e-4)
+    for name in linearised.bounds:
+        assert "linearised" in name
+    pac_bayes = [name for name in table.bounds if table.bounds[name][0].relation is ntkinfo.Relation.UPPER]
+    assert pac_bayes == ["McAllester", "Seeger-Maurer", "Catoni-Alquier"]
+    assert all(row[0].relation is ntkinfo.Relation.ESTIMATE for row in linearised.bounds.values())
+    columns = set(linearised.to_frame())
+    assert {"parameter_kl_linearised_nats", "mcallester_linearised_kl", "mcallester_linearised_kl_vacuous"} <= columns
+    assert "parameter_kl_infinite_width_nats" in table.to_frame()
+    (xu,) = [name for name in table.bounds if "Xu" in name]
+    assert "one data set" in xu
+    assert table.bounds[xu][0].relation is ntkinfo.Relation.ESTIMATE
+
+
+def test_the_description_says_for_every_bound_what_it_is(default_task):
+    ensemble, _, _ = default_task
+    table = ntkinfo.generalisation_bounds(ensemble, [0.05, 5.0])
+    text = table.describe(width=10**6)
+    (linearised,) = [line for line in text.splitlines() if line.startswith("McAllester (linearised KL)")]
+    assert "estimate of a bound on the risk" in linearised
+    assert "vacuous at 1 of 2 times" in linearised
+    for row in (table.bounds | table.heuristics).values():
+        assert row[0].assumption in text
+    assert max(map(len, table.describe(width=80).splitlines())) <= 80
+    printed = str(table).splitlines()
+    assert len(printed) == 3
+    assert float(printed[1].split()[1]) == pytest.approx(table.train_risk[0], rel=1e-3)
+
+
+def test_last_layer_training_has_the_exact_kl_without_a_third_kernel(default_task):
+    ensemble, _, data = default_task
+    last = ntkinfo.Ensemble(ensemble.kernels, data.y_train, mode="nngp")
+    table = ntkinfo.generalisation_bounds(last, [0.1])
+    assert "McAllester" in table.bounds
+    np.testing.assert_allclose(table.kl, ntkinfo.parameter_kl(last, [0.1]))
+
+
+def test_a_heuristic_is_no_bound_and_is_not_drawn_among_bounds(default_task):
+    """The input-compression value lies below the test risk, which a bound on the risk may not."""
+    from matplotlib.figure import Figure
+
+    ensemble, omega, data = default_task
+    table = ntkinfo.generalisation_bounds(ensemble, np.geomspace(0.1, 2, 6), omega=omega, y_test=data.y_test)
+    assert set(table.heuristics) == {"input compression"}
+    assert "input compression" not in table.bounds
+    below = table.risk_bound("input compression") < table.test_risk
+    assert below.any()
+    frame = table.to_frame()
+    np.testing.assert_array_equal(frame["input_compression_heuristic"] < frame["test_risk"], below)
+    assert not any(name.endswith("heuristic_vacuous") for name in frame)
+    ax = ntkinfo.plot_bounds(table, Figure().subplots())
+    drawn = [line.get_label() for line in ax.lines]
+    assert not any("compression" in label for label in drawn)
+    for name in table.bounds:
+        assert (table.risk_bound(name) >= table.test_risk).all()
+
+
+def test_bounds_refuse_a_centred_ensemble(linear_model):
+    """Its predictor f(θ) - f(θ_0) has no randomness left given D: no prior predictor is within a finite KL."""
+    ensemble = linear_model().ensemble(centred=True)
+    with pytest.raises(ValueError, match="centred"):
+        ntkinfo.generalisation_bounds(ensemble, [1.0])
 
 
 def test_table_refuses_labels_outside_the_loss_before_the_work(linear_model):

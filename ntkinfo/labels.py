@@ -1,0 +1,106 @@
+"""Labels: any real numbers, signs for two classes, one-hot rows for more."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ntkinfo._arrays import FloatArray, as_columns
+from ntkinfo.laws import Law, Marginals
+
+
+class ClassLabelWarning(UserWarning):
+    """Class numbers are regressed as numbers."""
+
+
+def as_labels(name: str, value: ArrayLike, n_rows: int, like: str) -> FloatArray:
+    """Labels as float64, shape (n_rows, k); single precision and booleans (False is 0, True is 1) are exact in it.
+
+    Raises
+    ------
+    TypeError: labels that are no real numbers.
+    ValueError: another number of rows (both shapes are printed), or entries that are not finite.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind in "fb":
+        array = array.astype(np.float64)
+    return as_columns(name, array, n_rows, like)
+
+
+def labels_of(law: Law | Marginals, y: ArrayLike) -> FloatArray:
+    """Labels at the points of a law, shape (m, k), as :func:`as_labels`; their k must be the law's."""
+    labels = as_labels("y", y, law.mean.shape[-2], f"a law of mean shape {law.mean.shape}")
+    if labels.shape[1] != law.mean.shape[-1]:
+        raise ValueError(
+            f"y has shape {np.shape(y)}, but the law's mean of shape {law.mean.shape} has {law.mean.shape[-1]} outputs"
+        )
+    return labels
+
+
+def is_discrete(labels: FloatArray) -> bool:
+    """Whether labels are signs ±1 (one output) or one-hot rows (several)."""
+    if labels.shape[1] == 1:
+        return bool(np.isin(labels, (-1.0, 1.0)).all())
+    return bool(np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def looks_like_classes(labels: ArrayLike) -> bool:
+    """Whether labels are one whole number a point, and as a set {0, ..., K - 1} or {1, ..., K} with 3 ≤ K < n."""
+    values = np.asarray(labels)
+    if values.size != len(values) or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        return False
+    distinct = np.unique(values)
+    return bool(
+        3 <= distinct.size < values.size
+        and distinct[0] in (0, 1)
+        and np.array_equal(distinct, np.arange(distinct.size) + distinct[0])
+    )
+
+
+def check_not_classes(labels: FloatArray) -> None:
+    """Warn that class numbers are regressed as numbers."""
+    if looks_like_classes(labels):
+        k = np.unique(labels).size
+        warnings.warn(
+            f"the training labels are the whole numbers of {k} classes, and are regressed as numbers, so that class "
+            f"{k - 1} is far from class 0: ntkinfo.one_hot(y_train, y_test) gives one output a class",
+            ClassLabelWarning,
+            stacklevel=3,
+        )
+
+
+def one_hot(*labels: ArrayLike) -> tuple[FloatArray, ...]:
+    """Class labels as outputs, with the classes of all arrays together: ±1 for two classes (-1 the first, in sorted
+    order), one-hot rows for more.
+
+    Parameters
+    ----------
+    labels : arrays, shape (n,) or (n, 1), of whole numbers, booleans or strings: those of training and of test, say.
+
+    Returns
+    -------
+    tuple of arrays, shapes (n, 1) or (n, K).
+
+    Raises
+    ------
+    ValueError: more than one label a point, numbers that are not whole, or fewer than two classes.
+
+    Examples
+    --------
+    >>> one_hot([0, 2, 1], [1])[1]
+    array([[0., 1., 0.]])
+    """
+    arrays = [np.asarray(y) for y in labels]
+    for array in arrays:
+        if array.ndim == 0 or array.size != len(array):
+            raise ValueError(f"class labels must be one a point, got shape {array.shape}")
+        if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+            raise ValueError(f"class labels must be whole numbers, got {array[array != np.rint(array)][0]}")
+    flat = np.concatenate([array.ravel() for array in arrays])
+    classes, index = np.unique(flat, return_inverse=True)
+    if classes.size < 2:
+        raise ValueError(f"there must be at least two classes, got {classes.size}")
+    rows = np.eye(classes.size)[index] if classes.size > 2 else np.where(index == 0, -1.0, 1.0)[:, None]
+    return tuple(np.split(rows, np.cumsum([array.size for array in arrays])[:-1]))
