@@ -23,6 +23,7 @@ from . import curve as curves
 from .joint import Joint
 from .measures import FloatArray, Units, to_units
 from .problems import IB, AlphaIB, Bottleneck, DualIB
+from .refinement import MAX_POINTS
 from .solve import Certify
 from .verify import Verification, verify
 
@@ -159,16 +160,23 @@ def run_curve(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"--tolerance {args.tolerance:g}: must exceed {Certify().tolerance:g} nats, that of one point"
             )
+        if args.max_points < 1:
+            raise UsageError(f"--max-points {args.max_points}: must be positive")
         betas, task = read_betas(args.betas), read_task(args)
         out = _io.writable_directory(args.out) if args.out else None
     describe(task, args.units)
     found = []
     for problem in task.problems:
-        grid = auto_betas(problem) if betas is None else betas
         begin = time.perf_counter()
-        with _io.progress_bar(len(grid) if args.tolerance is None else None, problem.name) as report:
+        total = len(betas) if betas is not None and args.tolerance is None else None
+        with _io.progress_bar(total, problem.name) as report:
             curve = curves.information_curve(
-                problem, grid, tolerance=args.tolerance, certify=not args.no_certify, progress=report
+                problem,
+                betas,
+                tolerance=args.tolerance,
+                max_points=args.max_points,
+                certify=not args.no_certify,
+                progress=report,
             )
         with _io.progress_bar(None, f"{problem.name}: transitions"):
             curve.transitions  # noqa: B018  (found here, so that their time is counted)
@@ -183,12 +191,6 @@ def run_curve(args: argparse.Namespace) -> int:
         names = save_figures(out, found, args.units)
         _io.say(f"\nsaved in {out}: {', '.join(f'{c.problem}.npz .csv .json' for c in found)}\n  {', '.join(names)}")
     return 0
-
-
-def auto_betas(problem: Bottleneck) -> FloatArray:
-    """50 values from 0.8 of the first transition, which may lie far below the local critical β, to 20 times the latter."""
-    first = transitions.first_transition(problem, Certify(max_dimension=0))
-    return np.geomspace(0.8 * first.beta, 20.0 * first.local_beta, 50)
 
 
 def describe(task: Task, units: Units) -> None:
@@ -346,6 +348,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--tolerance", type=float, metavar="NATS", help="add points until F is this sharp at every β"
             )
+            sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=MAX_POINTS_HELP)
             sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
         if name == "transitions":
             sub.add_argument("--beta-max", type=float, help="default: 20 times the local critical β")
@@ -359,7 +362,11 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-BETAS_HELP = "N geometric values; auto: 50 from 0.8 of the first transition to 20 times the local critical β"
+BETAS_HELP = (
+    "N geometric values; auto: 50 from 0.8 of the first transition to 20 times the local critical β, and further ones "
+    "until neighbours differ by at most 3%% of the largest rate"
+)
+MAX_POINTS_HELP = f"no β is added beyond N points (default: {MAX_POINTS})"
 POINTS_HELP = "beta (k,), and p_t_given_x (k, n_x, n_t), or for ib rate = I(X;T) and relevance = I(T;Y) (k,)"
 
 
