@@ -51,6 +51,9 @@ SHELL_WORDS = (  # what an error of the library calls a thing, and what it is ca
     ("use smoothed(epsilon=...)", "use --epsilon"),
     ("or use IB or AlphaIB", "or take --problem ib or alpha"),
     ("(x= and y=)", "(--x and --y)"),
+    ("header=True (they are labels) or header=False (they are data)", "--header (they are labels) or --no-header"),
+    ("index=True (they are labels) or index=False (they are data)", "--index (they are labels) or --no-index"),
+    ("header= and index= are for", "--header and --index are for"),
     ("give both x= and y= (a table of samples), or neither (a matrix)", "give both --x and --y, or neither"),
 )
 
@@ -118,12 +121,12 @@ def read_task(args: argparse.Namespace) -> Task:
 def _read_joint(args: argparse.Namespace) -> Joint:
     suffix = Path(args.joint).suffix.lower()
     if suffix == ".npz":
-        if args.x or args.y:
-            raise UsageError("--x and --y name columns of a CSV file of samples; an .npz holds p_xy or counts")
+        if args.x or args.y or args.header is not None or args.index is not None:
+            raise UsageError("--x, --y, --header and --index are for CSV files; an .npz holds p_xy or counts")
         return Joint.from_npz(args.joint)
     if suffix in (".csv", ".tsv", ".txt"):
         x, y = (c[0] if c and len(c) == 1 else c for c in (args.x, args.y))
-        return Joint.from_csv(args.joint, x, y)
+        return Joint.from_csv(args.joint, x, y, header=args.header, index=args.index)
     raise UsageError(f"{args.joint}: the name must end in .npz or .csv, so that it is clear how to read it")
 
 
@@ -380,6 +383,9 @@ def _joint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--units", choices=("bits", "nats"), default="bits", help="of every information shown")
     sub.add_argument("--x", nargs="+", metavar="COL", help="column(s) of the CSV that make x, one sample a line")
     sub.add_argument("--y", nargs="+", metavar="COL", help="column(s) of the CSV that make y")
+    for name, line in (("--header", "row"), ("--index", "column")):
+        text = f"the first {line} of a CSV matrix holds labels, or data; needed where they are numbers"
+        sub.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
     sub.add_argument(
         "--pseudocount", type=float, metavar="A", help="smoothing of a sampled joint: A more counts a cell"
     )

@@ -264,6 +264,19 @@ def test_bad_options(tmp_path, capsys, case):
     assert re.search(message, refused(capsys, tmp_path, "curve", *argv, "--out", tmp_path / "new"))
 
 
+def test_numeric_labels_need_a_word(tmp_path, capsys):
+    path = tmp_path / "counts.csv"
+    path.write_text("2020,2021\n5,7\n8,3\n4,4\n")
+    err = refused(capsys, tmp_path, "curve", path, "--out", tmp_path / "new")
+    assert "2020, 2021, look like labels" in err
+    assert "--header (they are labels) or --no-header" in err
+    status, text, _ = run(capsys, "transitions", path, "--header", "--beta-max", 1)
+    assert status == 0
+    assert "3 x, 2 y, 31 samples" in text
+    np.savez(tmp_path / "j.npz", counts=np.eye(2))
+    assert "are for CSV files" in refused(capsys, tmp_path, "curve", tmp_path / "j.npz", "--no-index")
+
+
 def test_unwritable_directory_is_found_out_before_the_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(curve_module, "information_curve", lambda *_, **__: pytest.fail("worked before checking --out"))
     (tmp_path / "file").write_text("kept")
