@@ -291,41 +291,57 @@ def information_curve(
     if not len(grid):
         raise ValueError("betas is empty")
     report = progress or (lambda _: None)
-    prove_points = certify and problem.reduced.dimension <= options.max_dimension
-    begin = time.perf_counter()
-    iterates = sweep(problem.reduced, grid, options, (lambda _: None) if prove_points else report)
-    spent = time.perf_counter() - begin
-    points, proving = [], 0.0
-    for found in iterates:
-        point, seconds = _point(problem, *found, prove_points, options)
-        points.append(point)
-        proving += seconds
-        if prove_points:
-            report(1)
+    solver = _Solver(problem, options, certify and problem.reduced.dimension <= options.max_dimension)
+    points = solver.along(grid, report)
     notes = [_note(problem)]
     if tolerance is not None or resolution is not None:
-
-        def solve_between(low: Solution, high: Solution, beta: float) -> Solution:
-            nonlocal spent, proving
-            begin = time.perf_counter()
-            atoms = np.concatenate([high.p_y_given_t, low.p_y_given_t])
-            start = merge_atoms(start_from(problem.reduced, beta, atoms), 1e-2)
-            found = generate_columns(start, options, None)
-            spent += time.perf_counter() - begin
-            point, seconds = _point(problem, *found, prove_points, options)
-            proving += seconds
-            if point.estimated_gap > options.tolerance:  # stuck near its neighbours: once more, from all rows
-                again = solve(problem, beta, certify=prove_points, options=options)
-                point = min(point, again, key=lambda s: (s.objective, s.gap))
-                spent += time.perf_counter() - begin - seconds
-            return point
-
         single = problem.p_x @ problem.distortion(problem.single_decoder)[0]
         goal = Goal(tolerance, resolution, BRACKET * float(single), max_points)
-        points, reached = refine(points, goal, solve_between, report)
+        points, reached = refine(points, goal, solver.between, report)
         if not reached:
             notes.append(_cap_note(goal))
-    return _assemble(problem, points, ". ".join(filter(None, notes)), spent, proving, options)
+    return _assemble(problem, points, ". ".join(filter(None, notes)), solver.solving, solver.proving, options)
+
+
+@dataclass
+class _Solver:
+    """Points of one curve, and the seconds they took."""
+
+    problem: Bottleneck
+    options: Certify
+    certify: bool
+    solving: float = 0.0
+    proving: float = 0.0
+
+    def along(self, grid: FloatArray, report: Callable[[int], object]) -> list[Solution]:
+        """Solutions at ascending β, swept downwards; reported as they come, or as they are proven."""
+        begin = time.perf_counter()
+        iterates = sweep(self.problem.reduced, grid, self.options, (lambda _: None) if self.certify else report)
+        self.solving += time.perf_counter() - begin
+        points = []
+        for found in iterates:
+            points.append(self._finish(found))
+            if self.certify:
+                report(1)
+        return points
+
+    def between(self, low: Solution, high: Solution, beta: float) -> Solution:
+        """A solution started from the atoms of both its neighbours: on either side of a jump they differ."""
+        begin = time.perf_counter()
+        atoms = np.concatenate([high.p_y_given_t, low.p_y_given_t])
+        found = generate_columns(merge_atoms(start_from(self.problem.reduced, beta, atoms), 1e-2), self.options, None)
+        self.solving += time.perf_counter() - begin
+        return self._finish(found)
+
+    def _finish(self, found: Found) -> Solution:
+        point, seconds = _point(self.problem, *found, self.certify, self.options)
+        self.proving += seconds
+        if point.estimated_gap <= self.options.tolerance:
+            return point
+        begin = time.perf_counter()  # stuck where its neighbours are: once more, from all rows
+        again = solve(self.problem, point.beta, certify=self.certify, options=self.options)
+        self.solving += time.perf_counter() - begin
+        return min(point, again, key=lambda s: s.gap if self.certify else s.objective)
 
 
 def _check_goal(tolerance: float | None, resolution: float | None, max_points: int, options: Certify) -> None:
