@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def plot_bifurcation(curve: InformationCurve, ax: Axes | None = None, y: int | N
     With up to three symbols, or for a given `y`: the decoder's p(y|t) of every cluster, the area of a dot proportional to
     p(t), hollow where the point is not proven. With more: the clusters stacked, each as high as its p(t), in the colour of
     its most probable y, the paler the less probable that is; symbols that share clusters at low β lie beside each other.
+    Half of the width of that axis goes to log β, half to the rate, so that transitions crowded into little β stay apart.
 
     Marks above the axes are transitions, labelled with the number of clusters before and after; the label of a crowd has
     their number in brackets. First-order ones are solid, continuous ones dashed.
@@ -46,10 +48,12 @@ def plot_bifurcation(curve: InformationCurve, ax: Axes | None = None, y: int | N
     if y is not None and not 0 <= y < n_y:
         raise ValueError(f"y = {y} is not a column of p(y|x); there are {n_y}: 0 to {n_y - 1}")
     ax, again = axes_of(ax, 2.6)
-    beta_axis(ax, curve.beta, again)
     if y is None and n_y > FEW_SYMBOLS:
+        if not again:
+            stretched_beta_axis(ax, curve)
         _stack(ax, curve)
     else:
+        beta_axis(ax, curve.beta, again)
         _dots(ax, curve, y or 0)
     _transition_marks(ax, curve)
     return ax
@@ -124,6 +128,47 @@ def _stack(ax: Axes, curve: InformationCurve) -> None:
     _name_symbols(ax, columns[-1], palette, symbol_names(curve))
 
 
+def stretched_beta_axis(ax: Axes, curve: InformationCurve) -> None:
+    """An axis of β whose places are the mean of log β and the rate, each scaled to [0, 1]."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    log_beta = np.log(curve.beta)
+    rate = np.maximum.accumulate(curve.rate) - curve.rate[0]
+    place = (log_beta - log_beta[0]) / max(float(np.ptp(log_beta)), 1e-12) + rate / max(float(rate.max()), 1e-12)
+    # Beyond the ends it goes on with log β.
+    ends = log_beta[0] - 1.0, *log_beta, log_beta[-1] + 1.0
+    places = place[0] - 1.0, *place, place[-1] + 1.0
+
+    def forward(beta: FloatArray) -> FloatArray:
+        return np.asarray(np.interp(np.log(np.maximum(beta, 1e-300)), ends, places))
+
+    def inverse(at: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(np.interp(at, places, ends)))
+
+    ax.set_xscale("function", functions=(forward, inverse))
+    left, right = forward(curve.beta[[0, -1]])
+    ax.set_xlim(*inverse(np.array([left - 0.03 * (right - left), right + 0.03 * (right - left)])))
+    ax.xaxis.set_major_locator(FixedLocator(_round_numbers(curve.beta[[0, -1]], forward)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("trade-off β (no unit), stretched with the rate", fontsize=LABEL)
+
+
+def _round_numbers(ends: FloatArray, forward: Callable[[FloatArray], FloatArray]) -> list[float]:
+    """β with few digits between the ends, a tenth of the axis apart; the roundest first."""
+    low, high = ends
+    left, right = forward(ends)
+    kept: list[float] = []
+    for step in (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01):
+        for decade in 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1):
+            numbers = decade * np.arange(1.0, 10.0, step)
+            for beta in np.round(numbers[(numbers >= low) & (numbers <= high)], 12):
+                places = forward(np.array([beta, *kept]))
+                if not kept or np.abs(places[1:] - places[0]).min() >= 0.1 * (right - left):
+                    kept.append(float(beta))
+    return sorted(kept)
+
+
 Column = tuple[FloatArray, np.ndarray, FloatArray]
 
 
@@ -182,8 +227,8 @@ def crowds(found: list[tuple[float, Transition]], width: float) -> list[list[tup
 
 def _transition_marks(ax: Axes, curve: InformationCurve) -> None:
     """A mark at every transition above the axes (across them where there are few), a label for each crowd of them."""
-    low, high = np.log(ax.get_xlim())
-    found = [((np.log(t.beta) - low) / (high - low), t) for t in curve.transitions]
+    scaled = ax.transScale + ax.transLimits
+    found = [(float(scaled.transform((t.beta, 0.5))[0]), t) for t in curve.transitions]
     found = [(place, t) for place, t in found if 0.0 <= place <= 1.0]
     across = len(found) <= FEW_TRANSITIONS
     for _, t in found:

@@ -255,6 +255,26 @@ def test_many_symbols_are_stacked():
     assert plotting.plot_bifurcation(curve, y=2).get_ylabel() == "decoder p(y=2|t) of IB"
 
 
+def test_the_stretched_axis_keeps_crowded_transitions_apart():
+    """Places grow with β and come back to it; half of the axis is log β, half the rate."""
+    curve = information_curve(IB(dualib.Joint.from_counts(CONFUSED)), certify=False)
+    ax = plotting.plot_bifurcation(curve)
+    scale = ax.xaxis.get_transform()
+    beta = np.geomspace(*ax.get_xlim(), 300)
+    place = scale.transform(beta)
+    assert np.all(np.diff(place) > 0)
+    np.testing.assert_allclose(scale.inverted().transform(place), beta, rtol=1e-9)
+    log_beta, rate = np.log(curve.beta / curve.beta[0]), curve.rate
+    expected = log_beta / log_beta[-1] + rate / rate.max()
+    np.testing.assert_allclose(scale.transform(curve.beta), expected - expected[0], atol=1e-7)
+    ticks = ax.get_xticks()
+    assert len(ticks) >= 4
+    assert np.diff(scale.transform(ticks)).min() >= 0.2 - 1e-9
+    plotting.plot_bifurcation(curve, ax=ax)
+    ax.figure.draw_without_rendering()
+    assert "stretched" in ax.get_xlabel()
+
+
 def test_crowded_transitions_share_a_label(dual):
     places = [0.1, 0.11, 0.12, 0.5, 0.9, 0.94]
     made = [(place, replace(dual.transitions[0], n_before=i + 1, n_after=i + 2)) for i, place in enumerate(places)]
