@@ -2,19 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import dualib
-
-BETAS = np.geomspace(2.0, 60.0, 60)
 
 
 def main() -> None:
     """Solve, prove and draw."""
     joint = dualib.examples.toy()
-    ib = dualib.information_curve(dualib.IB(joint), BETAS)
-    dual = dualib.information_curve(dualib.DualIB(joint), BETAS)
+    ib, dual = dualib.information_curve(dualib.IB(joint)), dualib.information_curve(dualib.DualIB(joint))
     figure = Figure(figsize=(7.4, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     dualib.plot_information_plane([ib, dual], ax=left, units="bits")

@@ -4,7 +4,7 @@ Everything is in nats and in float64; ``units="bits"`` exists only at the edges 
 """
 
 from . import examples
-from .curve import CurvePoint, InformationCurve, default_betas, information_curve
+from .curve import CurvePoint, InformationCurve, information_curve
 from .exponential import (
     ExponentialFamily,
     fit_exponential_family,
@@ -16,6 +16,7 @@ from .joint import Joint, Merged
 from .measures import conditional_entropy, entropy, jensen_shannon_divergence, kl_divergence, mutual_information
 from .plotting import plot_bifurcation, plot_information_plane, plot_objective
 from .problems import IB, AlphaIB, Bottleneck, DualIB
+from .refinement import default_betas
 from .sampling import HeldOut, SampledCurve, bootstrap_curve, held_out_relevance
 from .solve import Certify, Solution, solve
 from .transitions import Transition, find_transitions, first_transition, local_critical_beta

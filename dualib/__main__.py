@@ -23,6 +23,7 @@ from . import curve as curves
 from .joint import Joint
 from .measures import FloatArray, Units, to_units
 from .problems import IB, AlphaIB, Bottleneck, DualIB
+from .refinement import MAX_POINTS
 from .solve import Certify
 from .verify import Verification, verify
 
@@ -50,6 +51,9 @@ SHELL_WORDS = (  # what an error of the library calls a thing, and what it is ca
     ("use smoothed(epsilon=...)", "use --epsilon"),
     ("or use IB or AlphaIB", "or take --problem ib or alpha"),
     ("(x= and y=)", "(--x and --y)"),
+    ("header=True (they are labels) or header=False (they are data)", "--header (they are labels) or --no-header"),
+    ("index=True (they are labels) or index=False (they are data)", "--index (they are labels) or --no-index"),
+    ("header= and index= are for", "--header and --index are for"),
     ("give both x= and y= (a table of samples), or neither (a matrix)", "give both --x and --y, or neither"),
 )
 
@@ -117,12 +121,12 @@ def read_task(args: argparse.Namespace) -> Task:
 def _read_joint(args: argparse.Namespace) -> Joint:
     suffix = Path(args.joint).suffix.lower()
     if suffix == ".npz":
-        if args.x or args.y:
-            raise UsageError("--x and --y name columns of a CSV file of samples; an .npz holds p_xy or counts")
+        if args.x or args.y or args.header is not None or args.index is not None:
+            raise UsageError("--x, --y, --header and --index are for CSV files; an .npz holds p_xy or counts")
         return Joint.from_npz(args.joint)
     if suffix in (".csv", ".tsv", ".txt"):
         x, y = (c[0] if c and len(c) == 1 else c for c in (args.x, args.y))
-        return Joint.from_csv(args.joint, x, y)
+        return Joint.from_csv(args.joint, x, y, header=args.header, index=args.index)
     raise UsageError(f"{args.joint}: the name must end in .npz or .csv, so that it is clear how to read it")
 
 
@@ -159,16 +163,23 @@ def run_curve(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"--tolerance {args.tolerance:g}: must exceed {Certify().tolerance:g} nats, that of one point"
             )
+        if args.max_points < 1:
+            raise UsageError(f"--max-points {args.max_points}: must be positive")
         betas, task = read_betas(args.betas), read_task(args)
         out = _io.writable_directory(args.out) if args.out else None
     describe(task, args.units)
     found = []
     for problem in task.problems:
-        grid = auto_betas(problem) if betas is None else betas
         begin = time.perf_counter()
-        with _io.progress_bar(len(grid) if args.tolerance is None else None, problem.name) as report:
+        total = len(betas) if betas is not None and args.tolerance is None else None
+        with _io.progress_bar(total, problem.name) as report:
             curve = curves.information_curve(
-                problem, grid, tolerance=args.tolerance, certify=not args.no_certify, progress=report
+                problem,
+                betas,
+                tolerance=args.tolerance,
+                max_points=args.max_points,
+                certify=not args.no_certify,
+                progress=report,
             )
         with _io.progress_bar(None, f"{problem.name}: transitions"):
             curve.transitions  # noqa: B018  (found here, so that their time is counted)
@@ -183,12 +194,6 @@ def run_curve(args: argparse.Namespace) -> int:
         names = save_figures(out, found, args.units)
         _io.say(f"\nsaved in {out}: {', '.join(f'{c.problem}.npz .csv .json' for c in found)}\n  {', '.join(names)}")
     return 0
-
-
-def auto_betas(problem: Bottleneck) -> FloatArray:
-    """50 values from 0.8 of the first transition, which may lie far below the local critical β, to 20 times the latter."""
-    first = transitions.first_transition(problem, Certify(max_dimension=0))
-    return np.geomspace(0.8 * first.beta, 20.0 * first.local_beta, 50)
 
 
 def describe(task: Task, units: Units) -> None:
@@ -346,6 +351,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--tolerance", type=float, metavar="NATS", help="add points until F is this sharp at every β"
             )
+            sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=MAX_POINTS_HELP)
             sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
         if name == "transitions":
             sub.add_argument("--beta-max", type=float, help="default: 20 times the local critical β")
@@ -359,7 +365,11 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-BETAS_HELP = "N geometric values; auto: 50 from 0.8 of the first transition to 20 times the local critical β"
+BETAS_HELP = (
+    "N geometric values; auto: 50 from 0.8 of the first transition to 20 times the local critical β, and further ones "
+    "until neighbours differ by at most 3%% of the largest rate"
+)
+MAX_POINTS_HELP = f"no β is added beyond N points (default: {MAX_POINTS})"
 POINTS_HELP = "beta (k,), and p_t_given_x (k, n_x, n_t), or for ib rate = I(X;T) and relevance = I(T;Y) (k,)"
 
 
@@ -373,6 +383,9 @@ def _joint_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--units", choices=("bits", "nats"), default="bits", help="of every information shown")
     sub.add_argument("--x", nargs="+", metavar="COL", help="column(s) of the CSV that make x, one sample a line")
     sub.add_argument("--y", nargs="+", metavar="COL", help="column(s) of the CSV that make y")
+    for name, line in (("--header", "row"), ("--index", "column")):
+        text = f"the first {line} of a CSV matrix holds labels, or data; needed where they are numbers"
+        sub.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
     sub.add_argument(
         "--pseudocount", type=float, metavar="A", help="smoothing of a sampled joint: A more counts a cell"
     )

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._io import atomic_path
 from .blahut_arimoto import Iterate, evaluate, iterate
-from .measures import FloatArray, to_units
+from .curve_checks import check_curve, concave_majorant
+from .measures import FloatArray, entropy, to_units
 from .problems import Bottleneck
-from .solve import Certify, Solution, check_beta, finish, generate_columns, merge_atoms, prove, start_from
+from .refinement import BRACKET, MAX_POINTS, RESOLUTION, SHOWN, Goal, default_betas, refine
+from .solve import Certify, Solution, check_beta, finish, generate_columns, merge_atoms, prove, solve, start_from
 from .transitions import (
+    RELATIVE_WIDTH,
     Transition,
     first_transition,
     join_first,
-    local_critical_beta,
     optimum,
     transitions_between,
 )
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("rate", "relevance", "decoder_information", "distortion", "objective", "lower_bound", "estimated_gap")
-MAX_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, eq=False)
 class InformationCurve:
-    """A bottleneck curve over ascending β. All arrays (n_beta,), nats.
+    """A bottleneck curve over ascending β. All arrays (n_beta,), nats. Checked when it is made, see :func:`check_curve`.
 
     Attributes
     ----------
@@ -65,6 +67,9 @@ class InformationCurve:
     decoders, weights : the atoms r_t (n_t, n_y) and p(t) (n_t,) at each β.
     problem : "ib", "dual" or "alpha".
     mutual_information : I(X;Y), the ceiling of the relevance.
+    entropy_x : H(X), the ceiling of the rate; inf where it is not known.
+    tolerance : nats; the gap within which a point counts as certified.
+    y_labels : names of the symbols y, or () for their indices.
     note : what the reader has to know, for example that Y is a function of X; "" otherwise.
     seconds_solving, seconds_certifying : wall time.
     """
@@ -83,16 +88,35 @@ class InformationCurve:
     weights: tuple[FloatArray, ...] = field(repr=False)
     problem: str
     mutual_information: float
+    entropy_x: float = float("inf")
+    tolerance: float = Certify().tolerance
+    y_labels: tuple[str, ...] = ()
     note: str = ""
     seconds_solving: float = 0.0
     seconds_certifying: float = 0.0
     solutions: tuple[Solution, ...] = field(default=(), repr=False)
     stored_transitions: tuple[Transition, ...] | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        check_curve(self)
+
     @property
     def gap(self) -> FloatArray:
         """objective − lower_bound, the proven width of the interval for F, nats."""
         return self.objective - self.lower_bound
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """Whether neighbours are within 5 % of the largest rate of each other; booleans, shape (n_beta − 1,)."""
+        return np.abs(np.diff(self.rate)) <= SHOWN * max(float(self.rate.max()), 1e-300)
+
+    @property
+    def jumps(self) -> np.ndarray:
+        """Whether a first-order transition lies between neighbours: one β (to 1e-6), two rates; shape (n_beta − 1,).
+
+        All along the straight segment between the two, sharing time between them is optimal.
+        """
+        return ~self.resolved & (np.diff(self.beta) <= 2 * RELATIVE_WIDTH * self.beta[1:])
 
     @cached_property
     def transitions(self) -> tuple[Transition, ...]:
@@ -107,9 +131,20 @@ class InformationCurve:
             evaluate(core, s.beta, s.p_t, s.p_y_given_t) for s in self.solutions if s.beta > first.beta * (1 + 1e-4)
         ]
         if not points or first.beta < self.beta[0]:
-            return tuple(transitions_between(points))
+            return self._with_jumps(transitions_between(points))
         below = optimum(core, first.beta * (1 + 1e-4), points[0])
-        return join_first(first, transitions_between([below, *points]))
+        return self._with_jumps(join_first(first, transitions_between([below, *points])))
+
+    def _with_jumps(self, found: Iterable[Transition]) -> tuple[Transition, ...]:
+        """Transitions at which the curve jumps are of first order, whatever a look from one side said."""
+        ends = [self.beta[i : i + 2] for i in np.flatnonzero(self.jumps)]
+        near = 1e-5
+        return tuple(
+            replace(t, kind="first-order")
+            if any(t.upper >= low * (1 - near) and t.lower <= high * (1 + near) for low, high in ends)
+            else t
+            for t in found
+        )
 
     # --- between the computed points ---
 
@@ -168,6 +203,7 @@ class InformationCurve:
         """Write an .npz, atomically; transitions are found first."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
         head = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), str | float)}
+        head["y_labels"] = self.y_labels
         head["transitions"] = [vars(t) for t in self.transitions]
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
@@ -180,25 +216,37 @@ class InformationCurve:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> InformationCurve:
-        """Read what :meth:`save` wrote. The solutions themselves (encoders) are not in the file."""
-        with np.load(path, allow_pickle=False) as archive:
-            if "header" not in archive.files:
-                raise ValueError(f"{path} is not a saved InformationCurve: it holds {archive.files}")
-            content = {name: archive[name] for name in archive.files}
-        head = json.loads(str(content.pop("header")))
-        cuts = np.cumsum(content["n_clusters"])[:-1]
-        content["decoders"] = tuple(np.split(content["decoders"], cuts))
-        content["weights"] = tuple(np.split(content["weights"], cuts))
-        transitions = tuple(Transition(**t) for t in head.pop("transitions"))
-        return cls(**content, **head, stored_transitions=transitions)
+        """Read what :meth:`save` wrote, and check it. The solutions themselves (encoders) are not in the file.
 
-
-def default_betas(problem: Bottleneck, n: int = 50) -> FloatArray:
-    """Geometric β from 0.8 to 20 times the local critical β."""
-    local = local_critical_beta(problem)
-    if not np.isfinite(local):
-        raise ValueError("X and Y are independent: the curve is the single point (0, 0)")
-    return np.geomspace(0.8 * local, 20.0 * local, n)
+        Raises
+        ------
+        ValueError: the file is no saved curve, or no bottleneck has the curve in it (see :func:`check_curve`).
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                content = {name: archive[name] for name in archive.files}
+        except (ValueError, EOFError, BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is not a saved InformationCurve: {error}") from None
+        needed = {f.name for f in fields(cls) if f.type in ("FloatArray", "np.ndarray")} | {
+            "decoders",
+            "weights",
+            "header",
+        }
+        if set(content) != needed:
+            missing = ", ".join(sorted(needed - set(content))) or "nothing"
+            raise ValueError(
+                f"{path} is not a saved InformationCurve: it lacks {missing} and holds {', '.join(sorted(content))}"
+            )
+        try:
+            head = json.loads(str(content.pop("header")))
+            cuts = np.cumsum(content["n_clusters"])[:-1]
+            for name in ("decoders", "weights"):
+                content[name] = tuple(np.split(content[name], cuts))
+            found = tuple(Transition(**t) for t in head.pop("transitions"))
+            head["y_labels"] = tuple(head.get("y_labels", ()))
+            return cls(**content, **head, stored_transitions=found)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def information_curve(
@@ -206,53 +254,112 @@ def information_curve(
     betas: ArrayLike | None = None,
     *,
     tolerance: float | None = None,
+    resolution: float | None = None,
+    max_points: int = MAX_POINTS,
     certify: bool = True,
     options: Certify | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> InformationCurve:
     """The curve of a bottleneck problem, solved downwards in β and, where the dimension allows it, proven point by point.
 
+    Without `betas` it refines itself: see `resolution`. First-order transitions are then closed in on from both sides and
+    found in :attr:`InformationCurve.jumps`.
+
     Parameters
     ----------
     problem : IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
-    betas : the β to solve at, any order; by default 50, from 0.8 to 20 times the local critical β.
-    tolerance : nats; if given, points are added (2000 in all at most) until F is bracketed this closely at every β.
+    betas : the β to solve at, any order; by default :func:`default_betas`, refined.
+    tolerance : nats; if given, points are added until F is bracketed this closely at every β.
+    resolution : if given, points are added until neighbours differ by at most this share of the largest rate, and E d
+        between them is bracketed to 0.001 of its value at one cluster (for IB: the relevance, to 0.001 I(X;Y)); 0.03 by
+        default where `betas` is not given.
+    max_points : no points are added beyond this number; the note says so where it was reached.
     certify : whether to prove each point (up to intrinsic dimension 3).
     options : see :class:`dualib.Certify`.
     progress : called with 1 for every point done.
 
     Raises
     ------
-    ValueError: some β is not positive and finite, or the tolerance is not above that of a single point.
+    ValueError: some β is not positive and finite, or tolerance, resolution or max_points is out of range.
     """
     options = options or Certify()
+    if resolution is None and betas is None:
+        resolution = RESOLUTION
+    _check_goal(tolerance, resolution, max_points, options)
     grid = default_betas(problem) if betas is None else np.atleast_1d(np.asarray(betas, float)).ravel()
     grid = np.unique([check_beta(b) for b in grid])
     if not len(grid):
         raise ValueError("betas is empty")
+    report = progress or (lambda _: None)
+    solver = _Solver(problem, options, certify and problem.reduced.dimension <= options.max_dimension)
+    points = solver.along(grid, report)
+    notes = [_note(problem)]
+    if tolerance is not None or resolution is not None:
+        single = problem.p_x @ problem.distortion(problem.single_decoder)[0]
+        goal = Goal(tolerance, resolution, BRACKET * float(single), max_points)
+        points, reached = refine(points, goal, solver.between, report)
+        if not reached:
+            notes.append(_cap_note(goal))
+    return _assemble(problem, points, ". ".join(filter(None, notes)), solver.solving, solver.proving, options)
+
+
+@dataclass
+class _Solver:
+    """Points of one curve, and the seconds they took."""
+
+    problem: Bottleneck
+    options: Certify
+    certify: bool
+    solving: float = 0.0
+    proving: float = 0.0
+
+    def along(self, grid: FloatArray, report: Callable[[int], object]) -> list[Solution]:
+        """Solutions at ascending β, swept downwards; reported as they come, or as they are proven."""
+        begin = time.perf_counter()
+        iterates = sweep(self.problem.reduced, grid, self.options, (lambda _: None) if self.certify else report)
+        self.solving += time.perf_counter() - begin
+        points = []
+        for found in iterates:
+            points.append(self._finish(found))
+            if self.certify:
+                report(1)
+        return points
+
+    def between(self, low: Solution, high: Solution, beta: float) -> Solution:
+        """A solution started from the atoms of both its neighbours: on either side of a jump they differ."""
+        begin = time.perf_counter()
+        atoms = np.concatenate([high.p_y_given_t, low.p_y_given_t])
+        found = generate_columns(merge_atoms(start_from(self.problem.reduced, beta, atoms), 1e-2), self.options, None)
+        self.solving += time.perf_counter() - begin
+        return self._finish(found)
+
+    def _finish(self, found: Found) -> Solution:
+        point, seconds = _point(self.problem, *found, self.certify, self.options)
+        self.proving += seconds
+        if point.estimated_gap <= self.options.tolerance:
+            return point
+        begin = time.perf_counter()  # stuck where its neighbours are: once more, from all rows
+        again = solve(self.problem, point.beta, certify=self.certify, options=self.options)
+        self.solving += time.perf_counter() - begin
+        return min(point, again, key=lambda s: s.gap if self.certify else s.objective)
+
+
+def _check_goal(tolerance: float | None, resolution: float | None, max_points: int, options: Certify) -> None:
     if tolerance is not None and not tolerance > options.tolerance:
         raise ValueError(
             f"tolerance = {tolerance:g} nats must exceed the tolerance of one point, {options.tolerance:g}"
         )
-    report = progress or (lambda _: None)
-    prove_points = certify and problem.reduced.dimension <= options.max_dimension
-    begin = time.perf_counter()
-    iterates = sweep(problem.reduced, grid, options, (lambda _: None) if prove_points else report)
-    spent = time.perf_counter() - begin
-    points, proving = [], 0.0
-    for found in iterates:
-        point, seconds = _point(problem, *found, prove_points, options)
-        points.append(point)
-        proving += seconds
-        if prove_points:
-            report(1)
-    note = _note(problem)
-    if tolerance is not None:
-        points, solving, more = _refine(problem, points, tolerance, prove_points, options, report)
-        spent, proving = spent + solving, proving + more
-        if len(points) >= MAX_POINTS:
-            note += f"stopped at {MAX_POINTS} points before F was bracketed to {tolerance:g} nats; raise the tolerance"
-    return _assemble(problem, points, note, spent, proving)
+    if resolution is not None and not 1e-4 <= resolution <= 1.0:
+        raise ValueError(f"resolution = {resolution:g} is a share of the largest rate: 0.0001 to 1")
+    if max_points < 1:
+        raise ValueError(f"max_points = {max_points} must be positive")
+
+
+def _cap_note(goal: Goal) -> str:
+    wanted = [f"F was bracketed to {goal.tolerance:g} nats"] if goal.tolerance is not None else []
+    if goal.resolution is not None:
+        wanted.append(f"steps of rate were within {goal.resolution:g} of the largest rate")
+    return f"stopped at {goal.max_points} points before {' and '.join(wanted)}; raise max_points"
 
 
 Found = tuple[Iterate, float, float]
@@ -285,46 +392,12 @@ def _point(
     return solution, time.perf_counter() - begin
 
 
-def _refine(
-    problem: Bottleneck,
-    points: list[Solution],
-    tolerance: float,
-    certify: bool,
-    options: Certify,
-    progress: Callable[[int], object],
-) -> tuple[list[Solution], float, float]:
-    """Add points where two tangents meet farthest above the chord, until they meet within the tolerance."""
-    solving = proving = 0.0
-    i = 0
-    while i < len(points) - 1 and len(points) < MAX_POINTS:
-        low, high = points[i], points[i + 1]
-        slope = low.distortion - high.distortion
-        beta = (high.rate - low.rate) / slope if slope > 0 else 0.5 * (low.beta + high.beta)
-        beta = float(np.clip(beta, low.beta, high.beta))
-        share = (beta - low.beta) / (high.beta - low.beta)
-        excess = low.rate + beta * low.distortion
-        excess -= (1 - share) * (low.objective - low.estimated_gap) + share * (high.objective - high.estimated_gap)
-        if excess <= tolerance or high.beta - low.beta < 1e-9 * high.beta:
-            i += 1
-            continue
-        margin = 0.05 * (high.beta - low.beta)
-        beta = float(np.clip(beta, low.beta + margin, high.beta - margin))
-        begin = time.perf_counter()
-        found = generate_columns(start_from(problem.reduced, beta, high.p_y_given_t), options, None)
-        solving += time.perf_counter() - begin
-        point, seconds = _point(problem, *found, certify, options)
-        proving += seconds
-        points.insert(i + 1, point)
-        progress(1)
-    return points, solving, proving
-
-
 def _assemble(
-    problem: Bottleneck, points: list[Solution], note: str, solving: float, proving: float
+    problem: Bottleneck, points: list[Solution], note: str, solving: float, proving: float, options: Certify
 ) -> InformationCurve:
     columns: dict[str, Any] = {name: np.array([getattr(s, name) for s in points]) for name in COLUMNS}
     beta = np.array([s.beta for s in points])
-    columns["lower_bound"] = np.minimum(_concave_majorant(beta, columns["lower_bound"]), columns["objective"])
+    columns["lower_bound"] = np.minimum(concave_majorant(beta, columns["lower_bound"]), columns["objective"])
     return InformationCurve(
         beta=beta,
         certified=np.array([s.certified for s in points]),
@@ -333,25 +406,15 @@ def _assemble(
         weights=tuple(s.p_t for s in points),
         problem=problem.name,
         mutual_information=problem.joint.mutual_information(),
+        entropy_x=float(entropy(problem.p_x)),
+        tolerance=options.tolerance,
+        y_labels=tuple(map(str, problem.joint.y_labels or ())),
         note=note,
         seconds_solving=solving,
         seconds_certifying=proving,
         solutions=tuple(points),
         **columns,
     )
-
-
-def _concave_majorant(beta: FloatArray, lower: FloatArray) -> FloatArray:
-    """What the lower bounds prove together: F is concave and non-decreasing with F(0) = 0."""
-    x, y = np.r_[0.0, beta], np.maximum.accumulate(np.r_[0.0, lower])
-    hull = [0]
-    for i in range(1, len(x)):
-        while len(hull) > 1 and (y[i] - y[hull[-2]]) * (x[hull[-1]] - x[hull[-2]]) >= (y[hull[-1]] - y[hull[-2]]) * (
-            x[i] - x[hull[-2]]
-        ):
-            hull.pop()
-        hull.append(i)
-    return np.maximum(np.interp(beta, x[hull], y[hull]), lower)
 
 
 def _note(problem: Bottleneck) -> str:

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .joint_files import read_matrix, read_table
 from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _check_entries, _mutual_information, _real_array
 
 if TYPE_CHECKING:
@@ -174,18 +175,37 @@ class Joint:
 
     @classmethod
     def from_csv(
-        cls, path: str | PathLike[str], x: str | list[str] | None = None, y: str | list[str] | None = None
+        cls,
+        path: str | PathLike[str],
+        x: str | list[str] | None = None,
+        y: str | list[str] | None = None,
+        *,
+        header: bool | None = None,
+        index: bool | None = None,
     ) -> Joint:
         """Read a joint from a CSV file: a table of samples where `x` and `y` name its columns, otherwise a matrix.
 
-        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x. A first row
-        and column of labels are recognised when they are not numbers, or when the corner between them is empty.
+        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x.
+
+        Parameters
+        ----------
+        path : the file; separated by comma, semicolon or tab.
+        x, y : column, or list of columns, of a table of samples; its first row holds their names.
+        header, index : whether the first row (column) of a matrix holds labels. None recognises those that are not
+            numbers, or have an empty corner between them.
+
+        Raises
+        ------
+        ValueError: a cell is no number; or nothing was said and the numbers of the first row or column look like labels
+            (2019, 2020, 2021 over counts): they are not taken for data without a word.
         """
         if (x is None) != (y is None):
             raise ValueError("give both x= and y= (a table of samples), or neither (a matrix)")
         if x is not None and y is not None:
-            return cls.from_frame(_read_table(path, header=0), x, y)
-        matrix, x_labels, y_labels = _read_matrix(path)
+            if header is False or index is not None:
+                raise ValueError("a table of samples has a header, and no index: header= and index= are for a matrix")
+            return cls.from_frame(read_table(path, header=0), x, y)
+        matrix, x_labels, y_labels = read_matrix(path, header, index)
         if abs(matrix.sum() - 1.0) > SUM_TOLERANCE and (matrix == np.rint(matrix)).all():
             return cls.from_counts(matrix, x_labels, y_labels)
         return cls(matrix, x_labels, y_labels)
@@ -359,40 +379,3 @@ def _group_rows(rows: FloatArray, rtol: float) -> tuple[NDArray[np.intp], NDArra
             return np.arange(n), np.arange(n)
     order = np.argsort(first)
     return first[order], np.argsort(order)[group]
-
-
-def _read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
-    """A CSV file as a table of strings, or with a header as pandas reads it; separated by comma, semicolon or tab."""
-    import pandas as pd
-
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            first = next((line for line in file if line.strip() and not line.startswith("#")), "")
-        options: dict[str, Any] = {} if header == 0 else {"dtype": str, "keep_default_na": False, "comment": "#"}
-        return pd.read_csv(path, sep=max(",;\t", key=first.count), header=header, encoding="utf-8-sig", **options)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a CSV table: {error}") from None
-
-
-def _read_matrix(path: str | PathLike[str]) -> tuple[FloatArray, Labels | None, Labels | None]:
-    """Numbers and labels of a CSV matrix."""
-
-    def number(cell: str) -> float | None:
-        try:
-            return float(cell)
-        except ValueError:
-            return None
-
-    cells = _read_table(path, header=None).to_numpy()
-    values = np.array([[number(cell) for cell in row] for row in cells], dtype=object)
-    text = values == None  # noqa: E711 (element by element)
-    corner = not cells[0, 0].strip()
-    header = int(len(cells) > 1 and (corner or text[0].all()))
-    index = int(cells.shape[1] > 1 and (corner or text[header:, 0].all()))
-    for i, j in np.argwhere(text[header:, index:]) + (header, index):
-        raise ValueError(
-            f"{path}, row {i + 1}, column {j + 1}: {cells[i, j]!r} is not a number; a matrix p(x,y) or of counts is "
-            "expected. For a table of samples, name its two columns (x= and y=)"
-        )
-    x_labels, y_labels = _labels(cells[header:, 0]), _labels(cells[0, index:])
-    return values[header:, index:].astype(float), x_labels if index else None, y_labels if header else None

@@ -13,7 +13,7 @@ import pytest
 from dualib import __main__ as cli
 from dualib import curve as curve_module
 from dualib.curve import InformationCurve
-from dualib.examples import toy
+from dualib.examples import hamming, toy
 from dualib.measures import NATS_PER_BIT
 from dualib.problems import IB
 from dualib.solve import solve
@@ -83,11 +83,18 @@ def test_metadata_say_how_to_make_the_result_again(tmp_path, capsys):
     assert found["transitions"][0]["beta"] == pytest.approx(4.36503, abs=1e-4)
 
 
-def test_auto_range_covers_the_first_transition_and_twenty_local_ones(capsys):
-    betas = cli.auto_betas(IB(toy()))
-    assert len(betas) == 50
-    assert betas[0] == pytest.approx(0.8 * 4.36503, rel=1e-4)
-    assert betas[-1] == pytest.approx(20 * 4.36547, rel=1e-5)
+def test_the_default_grid_is_that_of_the_library(tmp_path, capsys):
+    run(capsys, "curve", "--example", "hamming", "--no-certify", "--out", tmp_path)
+    saved = InformationCurve.load(tmp_path / "ib.npz")
+    np.testing.assert_array_equal(saved.beta, curve_module.information_curve(IB(hamming(0.3)), certify=False).beta)
+    assert saved.jumps.any()
+
+
+def test_the_cap_on_points_is_said(capsys):
+    for cap, said in ((52, True), (400, False)):
+        status, text, _ = run(capsys, "curve", "--example", "hamming", "--no-certify", "--max-points", cap)
+        assert status == 0
+        assert ("stopped at 52 points" in text) == said
 
 
 def test_estimated_is_not_called_proven(capsys):
@@ -233,6 +240,7 @@ BAD_OPTIONS = {
     "betas four": (("M", "--betas", "1", "2", "3", "4"), r"give LO HI N"),
     "tolerance": (("M", "--tolerance", "-1"), r"--tolerance -1: must be positive"),
     "tolerance tiny": (("M", "--tolerance", "1e-12"), r"--tolerance 1e-12: must exceed 1e-09 nats"),
+    "max points": (("M", "--max-points", "0"), r"--max-points 0: must be positive"),
     "alpha": (("M", "--problem", "alpha", "--alpha", "2"), r"alpha = 2\.0 is outside \(0, 1\)"),
     "epsilon": (("M", "--epsilon", "1.5"), r"epsilon = 1\.5 is outside"),
     "counts of none": (("M", "--pseudocount", "1"), r"has no counts to add to; use --epsilon"),
@@ -254,6 +262,19 @@ def test_bad_options(tmp_path, capsys, case):
     path.write_text("0.5,0\n0.2,0.3\n")
     argv = [str(path) if o == "M" else o for o in options]
     assert re.search(message, refused(capsys, tmp_path, "curve", *argv, "--out", tmp_path / "new"))
+
+
+def test_numeric_labels_need_a_word(tmp_path, capsys):
+    path = tmp_path / "counts.csv"
+    path.write_text("2020,2021\n5,7\n8,3\n4,4\n")
+    err = refused(capsys, tmp_path, "curve", path, "--out", tmp_path / "new")
+    assert "2020, 2021, look like labels" in err
+    assert "--header (they are labels) or --no-header" in err
+    status, text, _ = run(capsys, "transitions", path, "--header", "--beta-max", 1)
+    assert status == 0
+    assert "3 x, 2 y, 31 samples" in text
+    np.savez(tmp_path / "j.npz", counts=np.eye(2))
+    assert "are for CSV files" in refused(capsys, tmp_path, "curve", tmp_path / "j.npz", "--no-index")
 
 
 def test_unwritable_directory_is_found_out_before_the_work(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,8 @@
 """Curves: concavity, brackets between the points, queries, files, transitions and verification of others' points."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from joints import PROBLEMS, random_joint
@@ -86,6 +89,153 @@ def test_saving_keeps_everything(curves, tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
     with pytest.raises(ValueError, match="not a saved InformationCurve"):
         dualib.InformationCurve.load(tmp_path / "other.npz")
+
+
+WRONG = {
+    "lower bound above F": (
+        lambda c: {"lower_bound": c.lower_bound + 5},
+        r"lower_bound exceeds objective .* by 5 nats",
+    ),
+    "lower bound below 0": (lambda c: {"lower_bound": c.lower_bound - 5}, r"0 exceeds lower_bound"),
+    "NaN": (lambda c: {"rate": np.where(c.beta == c.beta[3], np.nan, c.rate)}, r"rate\[3\] = nan is not finite"),
+    "lengths": (lambda c: {"rate": c.rate[:-1]}, r"rate has shape \(49,\).*beta has 50 entries"),
+    "reversed beta": (lambda c: {"beta": c.beta[::-1]}, r"beta\[1\] = .* is not above the one before"),
+    "negative beta": (lambda c: {"beta": c.beta - c.beta[0]}, r"beta\[0\] = 0.0 is not positive"),
+    "certified with a gap": (lambda c: {"lower_bound": np.maximum(c.lower_bound - 1e-6, 0)}, r"gap exceeds tolerance"),
+    "F not concave": (
+        lambda c: shifted(c, slice(20, None), 0.1),
+        r"concave hull of the lower bounds exceeds objective",
+    ),
+    "F above I + beta d": (
+        lambda c: {"distortion": 0.9 * c.distortion},
+        r"lower_bound exceeds rate \+ beta \* distortion",
+    ),
+    "rate above H(X)": (lambda c: {"entropy_x": 0.5}, r"rate I\(X;T\) exceeds H\(X\)"),
+    "relevance above I(X;Y)": (lambda c: {"mutual_information": 0.1}, r"relevance I\(T;Y\) exceeds I\(X;Y\)"),
+    "relevance above the rate": (
+        lambda c: {"relevance": np.full_like(c.rate, 1e-3)},
+        r"relevance I\(T;Y\) exceeds rate",
+    ),
+    "negative rate": (lambda c: {"rate": c.rate - 1e-3}, r"0 exceeds rate|exceeds rate \+ beta"),
+    "weights": (lambda c: {"weights": tuple(1.1 * w for w in c.weights)}, r"weights at beta.*off sum 1 by 0\.1"),
+    "decoders": (lambda c: {"decoders": tuple(-w for w in c.decoders)}, r"decoders at beta .* are no distribution"),
+    "clusters": (lambda c: {"n_clusters": c.n_clusters[::-1]}, r"n_clusters is"),
+    "certified as numbers": (
+        lambda c: {"certified": 1.0 * c.certified},
+        r"certified .* must hold as many truth values",
+    ),
+    "problem": (lambda c: {"problem": "bottle"}, r"problem = 'bottle' is none of"),
+}
+
+
+def shifted(c, where, amount):
+    """Both bounds of F lowered by `amount` at some β: each interval is as narrow as before, and together impossible."""
+    change = np.zeros_like(c.beta)
+    change[where] = amount
+    return {"lower_bound": c.lower_bound - change, "objective": c.objective - change}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    problem = dualib.IB(random_joint(1, 9, 3))
+    return dualib.information_curve(problem, dualib.default_betas(problem))
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_no_bottleneck_has_is_refused(plain, case):
+    change, message = WRONG[case]
+    with pytest.raises(ValueError, match=message):
+        replace(plain, **change(plain))
+
+
+def test_a_file_is_checked_when_it_is_read(curves, tmp_path):
+    curves["ib"].save(tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as archive:
+        content = dict(archive)
+    head = json.loads(str(content["header"]))
+    for change, message in (
+        ({"lower_bound": content["lower_bound"] + 5}, "lower_bound exceeds objective"),
+        ({"beta": content["beta"][::-1]}, "not above the one before"),
+        ({"rate": np.append(content["rate"], 1.0)}, "rate has shape"),
+        ({"header": np.array("{")}, "Expecting"),
+        ({"header": np.array(json.dumps({k: v for k, v in head.items() if k != "problem"}))}, "problem"),
+        ({"rate": None}, "lacks rate"),
+    ):
+        arrays = {k: v for k, v in (content | change).items() if v is not None}
+        np.savez(tmp_path / "changed.npz", **arrays)
+        with pytest.raises(ValueError, match=rf"changed\.npz.*{message}"):
+            dualib.InformationCurve.load(tmp_path / "changed.npz")
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(ValueError, match="not a saved InformationCurve"):
+        dualib.InformationCurve.load(tmp_path / "text.npz")
+
+
+# --- the default grid, and how it refines itself ---
+
+
+@pytest.mark.parametrize("kind", ["ib", "dual"])
+@pytest.mark.parametrize("joint", [dualib.examples.toy(), dualib.examples.hamming(0.3), dualib.examples.hamming(0.5)])
+def test_the_default_curve_resolves_the_plane(kind, joint):
+    problem = PROBLEMS[kind](joint)
+    first = dualib.first_transition(problem)
+    c = dualib.information_curve(problem)
+    assert c.beta[0] == pytest.approx(0.8 * first.beta)
+    assert c.beta[-1] == pytest.approx(20 * first.local_beta)
+    assert c.certified.all()
+    assert len(c.beta) < 100
+    assert c.transitions[0].beta == pytest.approx(first.beta, rel=1e-5)
+    step = np.diff(c.rate) / c.rate.max()
+    assert np.all(step[~c.jumps] <= 0.03 + 1e-9)
+    assert np.all(c.resolved == (np.abs(step) <= 0.05))
+    # The bracket of E d at a rate between two points, from the chord and from both tangents.
+    for i in np.flatnonzero(~c.jumps & (step > 1e-4)):
+        rate = np.linspace(c.rate[i], c.rate[i + 1], 200)
+        chord = np.interp(rate, c.rate[i : i + 2], c.distortion[i : i + 2])
+        tangents = [c.distortion[j] - (rate - c.rate[j]) / c.beta[j] for j in (i, i + 1)]
+        assert (chord - np.maximum(*tangents)).max() <= 1e-3 * c.distortion[0] + 1e-9
+    assert c.jumps.sum() == (0 if joint.n_y == 2 else 1)
+
+
+def test_a_first_order_transition_is_a_jump():
+    """Both ends solve the problem at one β, so their F agree; rate and E d move along a line of slope −1/β."""
+    problem = dualib.DualIB(dualib.examples.hamming(0.3))
+    c = dualib.information_curve(problem)
+    (i,) = np.flatnonzero(c.jumps)
+    first = dualib.first_transition(problem)
+    assert first.lower * (1 - 1e-6) <= c.beta[i] < c.beta[i + 1] <= first.upper * (1 + 1e-6)
+    assert c.rate[i] < 1e-6 < 0.5 < c.rate[i + 1]
+    low, high = c.rate[i] + first.beta * c.distortion[i], c.rate[i + 1] + first.beta * c.distortion[i + 1]
+    assert low == pytest.approx(high, abs=1e-6)
+    assert [t.kind for t in c.transitions] == ["first-order"]
+    assert c.transitions[0].n_before == 1
+
+
+def test_the_cap_on_points_is_stated():
+    problem = dualib.IB(dualib.examples.hamming(0.3))
+    enough = dualib.information_curve(problem, certify=False)
+    assert enough.note == ""
+    n = len(enough.beta)
+    for cap, note in ((n, ""), (n - 1, f"stopped at {n - 1} points before steps of rate were within 0.03")):
+        c = dualib.information_curve(problem, certify=False, max_points=cap)
+        assert len(c.beta) == cap
+        assert c.note.startswith(note)
+        assert bool(c.note) == bool(note)
+    local = dualib.local_critical_beta(problem)
+    c = dualib.information_curve(problem, [local, 9 * local], tolerance=1e-4, max_points=7, certify=False)
+    assert len(c.beta) == 7
+    assert "before F was bracketed to 0.0001 nats; raise max_points" in c.note
+    for options, message in (({"max_points": 0}, "max_points"), ({"resolution": 2.0}, "share of the largest rate")):
+        with pytest.raises(ValueError, match=message):
+            dualib.information_curve(problem, **options)
+
+
+def test_a_given_grid_stays_as_it_is():
+    problem = dualib.IB(random_joint(3, 5, 2))
+    grid = dualib.default_betas(problem, 12)
+    np.testing.assert_array_equal(dualib.information_curve(problem, grid, certify=False).beta, grid)
+    refined = dualib.information_curve(problem, grid, resolution=0.1, certify=False)
+    assert set(grid) < set(refined.beta)
+    assert np.diff(refined.rate).max() <= 0.1 * refined.rate.max() + 1e-9
 
 
 def test_units_at_the_edge(curves):

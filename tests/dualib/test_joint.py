@@ -125,6 +125,59 @@ def test_csv_matrices_with_and_without_labels(tmp_path):
     np.testing.assert_array_equal(joint.p_xy, P)
 
 
+NUMERIC_LABELS = {  # counts (or probabilities) with labels that are numbers, and which of header and index they are
+    "years": ("2020,2021\n5,7\n8,3\n4,4\n", "header"),
+    "decades": ("2000,2010,2020\n5,7,1\n8,3,9\n", "header"),
+    "numbered": ("0,1,2\n5,7,1\n8,3,9\n", "header"),
+    "uneven years": ("1999,2004,2021\n5,7,1\n8,3,9\n", "header"),
+    "probabilities": ("2,7\n0.4,0.1\n0.2,0.3\n", "header"),
+    "bins": ("0.5,1.5,2.5\n5,7,1\n8,3,9\n", "header"),
+    "index": ("1,5,7\n2,8,3\n3,4,4\n", "index"),
+    "index under names": ("id,red,blue\n1,5,7\n2,8,3\n3,4,4\n", "index"),
+    "index of probabilities": ("4,0.4,0.1\n2,0.2,0.3\n", "index"),
+}
+
+
+@pytest.mark.parametrize("case", NUMERIC_LABELS)
+def test_labels_that_are_numbers_are_not_taken_for_data(tmp_path, case):
+    text, what = NUMERIC_LABELS[case]
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    line = {"header": "row", "index": "column"}[what]
+    with pytest.raises(ValueError, match=rf"numbers of the first {line}, .* look like labels.*say {what}=True"):
+        Joint.from_csv(path)
+    rows = [line.split(",") for line in text.split()]
+    skip = (1, 0) if what == "header" else (int(rows[0][0] == "id"), 1)
+    inside = np.array([row[skip[1] :] for row in rows[skip[0] :]], dtype=float)
+    joint = Joint.from_csv(path, **{what: True})
+    np.testing.assert_allclose(joint.p_xy, inside / inside.sum(), rtol=1e-15)
+    assert (joint.y_labels if what == "header" else joint.x_labels) == tuple(
+        rows[0] if what == "header" else [row[0] for row in rows[skip[0] :]]
+    )
+    if "." not in text and "id" not in text:
+        assert Joint.from_csv(path, **{what: False}).p_xy.size == np.size(rows)
+
+
+def test_both_labels_may_be_numbers(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("0,2019,2020,2021\n1,5,7,1\n2,8,3,9\n")
+    with pytest.raises(ValueError, match="look like labels"):
+        Joint.from_csv(path)
+    with pytest.raises(ValueError, match="index=True"):
+        Joint.from_csv(path, header=True)
+    joint = Joint.from_csv(path, header=True, index=True)
+    assert (joint.x_labels, joint.y_labels, joint.n_samples) == (("1", "2"), ("2019", "2020", "2021"), 33)
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2\n3,9\n", "1,2,3\n4,5,6\n7,8,9\n", "0.1,0.2,0.3\n0.05,0.3,0.05\n", "9,3,4\n1,8,2\n"]
+)
+def test_ordinary_numbers_are_data(tmp_path, text):
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    assert Joint.from_csv(path).p_xy.shape == np.array([line.split(",") for line in text.split()]).shape
+
+
 def test_npz_of_a_conditional(tmp_path):
     np.savez(tmp_path / "c.npz", p_x=[0.5, 0.5], p_y_given_x=[[0.8, 0.2], [0.4, 0.6]])
     np.testing.assert_allclose(Joint.from_npz(tmp_path / "c.npz").p_xy, P, rtol=1e-15)
@@ -315,3 +368,5 @@ def test_bad_files_are_named(tmp_path):
         Joint.from_csv(tmp_path / "none.csv")
     with pytest.raises(ValueError, match="give both x= and y="):
         Joint.from_csv(path, x="a")
+    with pytest.raises(ValueError, match="are for a matrix"):
+        Joint.from_csv(path, x="a", y="b", header=False)
