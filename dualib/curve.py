@@ -21,7 +21,7 @@ from ._io import atomic_path
 from .blahut_arimoto import Iterate, evaluate, iterate
 from .measures import FloatArray, to_units
 from .problems import Bottleneck
-from .solve import Certify, Solution, check_beta, finish, generate_columns, merge_atoms, prove, start_from
+from .solve import Certify, Solution, check_beta, complete, generate_columns, merge_atoms, start_from
 from .transitions import (
     Transition,
     first_transition,
@@ -277,11 +277,7 @@ def _point(
     problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
 ) -> tuple[Solution, float]:
     begin = time.perf_counter()
-    ceiling = None
-    if certify:
-        it, ceiling, residual = prove(it, problem.reduced.chart(), options, residual)
-        estimate = max(0.0, ceiling.lower)
-    solution = finish(problem, it, estimate, ceiling, options, residual)
+    solution = complete(problem, it, estimate, residual, certify, options)
     return solution, time.perf_counter() - begin
 
 

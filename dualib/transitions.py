@@ -21,7 +21,9 @@ from .certificate import DualFunction, max_log_g
 from .measures import FloatArray, _kl_divergence
 from .newton import instability
 from .problems import Bottleneck
-from .solve import Certify, ascend, check_beta, generate_columns, prove, start_from
+from .columns import ascend, generate_columns, start_from
+from .options import Certify
+from .solve import check_beta, prove
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
