@@ -39,10 +39,10 @@ def start_from(core: Bottleneck, beta: float, atoms: FloatArray | None = None) -
 
 
 def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
-    """:func:`generate_columns`, and again from T = X or from one cluster where these are better than what it ends at."""
+    """:func:`generate_columns`, and again from T = X or one cluster where it ends above these or knows a G > 1."""
     best = generate_columns(it, options, rng)
     for other in trivial(it.problem, it.beta):
-        if other.value < best[0].value - 1e-12:
+        if other.value < best[0].value - 1e-12 or best[1] > options.tolerance:
             found = generate_columns(other, options, rng)
             best = min(best, found, (other, np.inf, np.inf), key=lambda result: result[0].value)
     return best

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dualib.blahut_arimoto import Iterate, evaluate
-from dualib.certificate import Ceiling, max_log_g, pairwise_log_ceiling
-from dualib.charts import Chart
+from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
+from dualib.charts import MomentChart
 from dualib.columns import (
     SEPARATE,
     add_atoms,
@@ -32,6 +32,7 @@ from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_diver
 from dualib.newton import MAX_UNKNOWNS
 from dualib.options import Certify
 from dualib.problems import EPS, Bottleneck
+from dualib.weights_search import max_log_g_over_weights
 
 
 
@@ -190,12 +191,12 @@ def complete(
         few = core.p_y_given_x.size * len(core.p_x) <= QUICK_PAIRS
         # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
         if not (few and max(0.0, pairwise_log_ceiling(dual_function(it))) <= 0.3 * options.tolerance):
-            it, ceiling, residual = prove(it, core.chart(), options, residual)
+            it, ceiling, residual = prove(it, options, residual)
             estimate = max(0.0, ceiling.lower, largest_at_rows(dual_function(it)))
     return finish(problem, it, estimate, ceiling, options, residual, certify)
 
 
-def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
+def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
     ceiling = None
     if it.atoms.size > MAX_UNKNOWNS:
@@ -204,7 +205,7 @@ def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple
         g = dual_function(it)
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
-        ceiling = max_log_g(g, chart, it.atoms, tolerance, options.max_cells)
+        ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
         if ceiling.lower <= 0.5 * options.tolerance:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
@@ -213,6 +214,14 @@ def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple
         it, _, residual = generate_columns(better, options, None)
     assert ceiling is not None
     return it, ceiling, residual
+
+
+def search_maximum(g: DualFunction, atoms: FloatArray, tolerance: float, max_cells: int) -> Ceiling:
+    """Rigorous maximum of log G, over the decoders r or, where that is no larger, over the posteriors of the few x."""
+    chart = g.problem.chart()
+    if isinstance(chart, MomentChart) and len(g.log_weights) == chart.dimension + 1:
+        return max_log_g_over_weights(g, atoms, tolerance, max_cells)
+    return max_log_g(g, chart, atoms, tolerance, max_cells)
 
 
 def finish(
