@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measures import FloatArray
-from .problems import TINY, Bottleneck
+from dualib.measures import FloatArray
+from dualib.problems import ACCURATE, EPS, TINY, Bottleneck
 
 MEMORY = 10  # differences kept by the acceleration
 
@@ -41,6 +41,16 @@ class Iterate:
         return self.weights[:, None] * self.ratio
 
     @property
+    def upper_value(self) -> float:
+        """Φ with what rounding can have taken from it: a proven upper bound of F(β), nats.
+
+        Σ p(x) q(t|x) errors of β d, each relative to β d where d is summed term by term, and the average of β d is at most Φ.
+        """
+        product = self.problem.product_rounding(self.beta)
+        error = EPS * (16.0 + 8.0 * abs(self.value) + len(self.weights))
+        return self.value + error + (4.0 * product if product < ACCURATE else 0.0)
+
+    @property
     def log_dual_weights(self) -> FloatArray:
         """log p(x)/z_x, the log-weights of G, shape (n_x,)."""
         return np.log(self.problem.p_x) - self.log_z
@@ -48,7 +58,7 @@ class Iterate:
 
 def evaluate(problem: Bottleneck, beta: float, weights: FloatArray, atoms: FloatArray) -> Iterate:
     """Φ and the encoder at weights and atoms."""
-    exponent = -beta * problem.distortion(atoms)
+    exponent = -beta * problem.distortion_at(beta, atoms)
     top = exponent.max(axis=0)
     kernel = np.exp(exponent - top)
     z = weights @ kernel

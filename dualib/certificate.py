@@ -17,9 +17,9 @@ from functools import reduce
 
 import numpy as np
 
-from .charts import Chart, Curvature, Tangent, exponential_remainder
-from .measures import FloatArray
-from .problems import Bottleneck
+from dualib.charts import Chart, Curvature, Tangent, exponential_remainder
+from dualib.measures import FloatArray
+from dualib.problems import EPS, Bottleneck
 
 CELL_ELEMENTS = 1 << 16  # exponentials computed at a time: half a megabyte, within the cache
 
@@ -51,7 +51,7 @@ class DualFunction:
 
     def log_terms(self, r: FloatArray) -> FloatArray:
         """log w_x − β d(x, r_t), shape (n_t, n_x)."""
-        return self.log_weights - self.beta * self.problem.distortion(r)
+        return self.log_weights - self.beta * self.problem.distortion_at(self.beta, r)
 
     def log(self, r: FloatArray) -> FloatArray:
         """log G at atoms, shape (n_t,)."""
@@ -67,9 +67,12 @@ class DualFunction:
         return r
 
     def rounding(self) -> float:
-        """Allowance for floating-point error in log G, nats."""
-        size = np.abs(self.problem.distortion(self.problem.single_decoder)).max() + 1.0
-        return float(32 * np.finfo(float).eps * (1.0 + self.beta * size))
+        """Allowance for floating-point error in log G and in its bounds over cells, nats."""
+        return self.relative_rounding() + float(16 * EPS * self.beta * self.problem.rounding_scale)
+
+    def relative_rounding(self) -> float:
+        """Allowance where β d is known to relative accuracy: a term counts only while β d is not far above its log w."""
+        return float(32 * EPS * (2.0 + np.abs(self.log_weights).max()))
 
 
 def max_log_g(g: DualFunction, chart: Chart, atoms: FloatArray, tolerance: float, max_cells: int) -> Ceiling:
@@ -118,9 +121,13 @@ def pairwise_log_ceiling(g: DualFunction) -> float:
     Where x* has the least distortion to r, d(x, r) ≥ ½[d(x, r) + d(x*, r)] ≥ m(x, x*) = min_r ½[d(x, r) + d(x*, r)]. Hence
     max G ≤ max_{x*} Σ_x w_x e^{−β m(x, x*)}. (Derived here.) It tends to 0 as β → ∞.
     """
-    log_terms = g.log_weights - g.beta * g.problem.pair_distortion
-    top = log_terms.max(axis=1)
-    return float((top + np.log(np.exp(log_terms - top[:, None]).sum(axis=1))).max())
+    ceiling, n = -np.inf, len(g.log_weights)
+    size = n if n <= 256 else 1
+    for i in range(0, n, size):
+        log_terms = g.log_weights - g.beta * np.stack([g.problem.pair_distortions(j) for j in range(i, i + size)])
+        top = log_terms.max(axis=1)
+        ceiling = max(ceiling, float((top + np.log(np.exp(log_terms - top[:, None]).sum(axis=1))).max()))
+    return ceiling + g.relative_rounding()
 
 
 def _bound(
@@ -158,14 +165,16 @@ def _second_order(
     The largest Bernstein coefficient and, where that exceeds `ceiling`, the maximum of a concave one over all space.
     """
     base, linear, form = _quadratic(beta, terms, slopes, slopes, steps, curvature)
+    tiny = np.finfo(float).tiny  # a sum of terms that all underflow is below that
+    base = np.maximum(base, tiny)
     control = base + _over_vertices(
         np.maximum, (0.5 * (form + linear[:, :, None] + linear[:, None, :])).reshape(len(base), -1)
     )
     edges = form[:, 1:, 1:] - form[:, 1:, :1] - form[:, :1, 1:] + form[:, :1, :1]
-    try_concave = np.flatnonzero(np.all(np.einsum("nkk->nk", edges) < 0.0, axis=1) & (np.log(control) > ceiling))
+    try_concave = np.flatnonzero(np.all(np.einsum("nkk->nk", edges) < 0.0, axis=1) & (control > np.exp(ceiling)))
     concave = _concave_maximum(base[try_concave], (linear[:, 1:] - linear[:, :1])[try_concave], edges[try_concave])
     control[try_concave] = np.minimum(control[try_concave], concave)
-    return np.log(control)
+    return np.log(np.maximum(control, tiny))
 
 
 def _quadratic(
@@ -186,7 +195,7 @@ def _quadratic(
     shrink = np.where(q_max > 1e-8, -np.expm1(-q_max) / np.maximum(q_max, 1e-8), 1.0 - 0.5e-8)
     linear = (along @ terms[:, :, None])[:, :, 0]
     convex = (along * (terms * exponential_remainder(np.maximum(high, 0.0)))[:, None, :]) @ along.transpose(0, 2, 1)
-    concave = beta * curvature.form(terms * np.exp(low) * shrink, directions)
+    concave = beta * curvature.form(terms * np.exp(np.minimum(low, 60.0)) * shrink, directions)
     return terms @ np.ones(terms.shape[1]), linear, convex - concave
 
 

@@ -24,7 +24,16 @@ from .curve_checks import check_curve, concave_majorant
 from .measures import FloatArray, entropy, to_units
 from .problems import Bottleneck
 from .refinement import BRACKET, MAX_POINTS, RESOLUTION, SHOWN, Goal, default_betas, refine
-from .solve import Certify, Solution, check_beta, finish, generate_columns, merge_atoms, prove, solve, start_from
+from .solve import (
+    Certify,
+    Solution,
+    check_beta,
+    complete,
+    generate_columns,
+    merge_atoms,
+    solve,
+    start_from,
+)
 from .transitions import (
     RELATIVE_WIDTH,
     Transition,
@@ -368,7 +377,11 @@ Found = tuple[Iterate, float, float]
 def sweep(
     core: Bottleneck, betas: FloatArray, options: Certify, progress: Callable[[int], object] = lambda _: None
 ) -> list[Found]:
-    """Solutions at ascending β, each started from the atoms of the next higher one."""
+    """Solutions at ascending β, each started from the atoms of the next higher one.
+
+    On the way back each is set against the atoms of the next lower one, and solved again from them where it is worse there or
+    knows a G > 1.
+    """
     it = merge_atoms(start_from(core, float(betas[-1])), 1e-2)
     found: list[Found] = []
     for beta in betas[::-1]:
@@ -377,18 +390,20 @@ def sweep(
         it = result[0]
         found.append(result)
         progress(1)
-    return found[::-1]
+    found.reverse()
+    for i in range(1, len(found)):
+        below, (it, estimate, _) = found[i - 1][0], found[i]
+        other = iterate(evaluate(core, it.beta, below.weights, below.atoms), 1)
+        if other.value < it.value - 1e-12 or estimate > options.tolerance:
+            found[i] = min(found[i], generate_columns(other, options, None), key=lambda result: result[0].value)
+    return found
 
 
 def _point(
     problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
 ) -> tuple[Solution, float]:
     begin = time.perf_counter()
-    ceiling = None
-    if certify:
-        it, ceiling, residual = prove(it, problem.reduced.chart(), options, residual)
-        estimate = max(0.0, ceiling.lower)
-    solution = finish(problem, it, estimate, ceiling, options, residual)
+    solution = complete(problem, it, estimate, residual, certify, options)
     return solution, time.perf_counter() - begin
 
 

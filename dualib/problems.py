@@ -13,7 +13,9 @@ AlphaIB   [1 − Σ_y p_x^α r^{1−α}] / (α(1−α)), 0 < α < 1       ∝ (�
 ========  ==================================================  =============================================
 
 where p_x = p(·|x). −d is concave in r for all of them, with a diagonal Hessian; solver and certificate need nothing else.
-α → 1 gives IB and α → 0 dualIB. Sources: [tishby1999]_ eqs. 16 and 28 (IB), [piran2020]_ eqs. 7-9 (dualIB).
+α → 1 gives IB and α → 0 dualIB. Where rows are nearly equal, β d is the product of a large and a small number, and d as a
+difference of entropies has lost its digits. There each symbol's share is written so that it vanishes at r = p_x, for IB
+p log(p/r) − p + r ≥ 0, which changes the sum only by the square of the rounding in Σp and Σr. Sources: [tishby1999]_ eqs. 16 and 28 (IB), [piran2020]_ eqs. 7-9 (dualIB).
 """
 
 from __future__ import annotations
@@ -23,13 +25,20 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from .charts import Chart, MixtureChart, MomentChart, affine_rank
-from .joint import Joint, Merged
-from .measures import FloatArray
+from dualib.charts import Chart, MixtureChart, MomentChart, affine_rank
+from dualib.joint import Joint, Merged
+from dualib.measures import FloatArray
+from dualib.special import expm1_remainder, kl_terms, log_ratio, remainder_given_log
 
+EPS = float(np.finfo(float).eps)
 TINY = 1e-300  # below every probability that can matter, above what would make log or 1/r overflow
+WEAK = 0.25  # a symbol y whose p(y|x)/p(y) all stay this near 1 is weak: its share of d is expanded around p(y)
+ACCURATE = 1e-12  # rounding of β d, nats, from which on d is summed term by term
+CHUNK = 1 << 20  # (t, x, y) at a time where d is summed term by term
+PAIRS_KEPT = 2048  # rows up to which the distances of all pairs are kept (32 MiB)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +59,11 @@ class Bottleneck:
     # --- what the problems define ---
 
     def distortion(self, r: FloatArray) -> FloatArray:
-        """d(x, r_t), shape (n_t, n_x), nats."""
+        """d(x, r_t), shape (n_t, n_x), nats, by one matrix product."""
+        raise NotImplementedError
+
+    def terms(self, rows: FloatArray, r: FloatArray) -> FloatArray:
+        """d between rows p(y|x) and atoms r (broadcast, (..., n_y)), every y's share, at least 0 and to relative accuracy."""
         raise NotImplementedError
 
     def slope(self, r: FloatArray) -> FloatArray:
@@ -107,19 +120,66 @@ class Bottleneck:
         return self.decode(self.p_x[None])
 
     @cached_property
-    def pair_distortion(self) -> FloatArray:
-        r"""min_r ½[d(x, r) + d(x', r)] for every pair, shape (n_x, n_x), nats.
+    def weak(self) -> NDArray[np.bool_]:
+        """Which y have p(y|x) within a factor 1 ± WEAK of p(y) for every x, shape (n_y,)."""
+        centre = self.joint.p_y
+        weak: NDArray[np.bool_] = (np.abs(self.p_y_given_x - centre) <= WEAK * centre).all(axis=0)
+        return weak
 
-        The Jensen-Shannon divergence for IB, the Bhattacharyya distance for dualIB.
+    @cached_property
+    def _any_weak(self) -> bool:
+        return bool(self.weak.any())
+
+    @cached_property
+    def rounding_scale(self) -> float:
+        """Size of the parts that d and its bounds over cells are summed from, nats; times 2⁻⁵²β, the rounding error of β d."""
+        weak = float(np.abs(self.p_y_given_x[:, self.weak] / self.joint.p_y[self.weak] - 1.0).max(initial=0.0))
+        return self._strong_scale + weak ** (1 if isinstance(self.chart(), MomentChart) else 2)
+
+    @cached_property
+    def _strong_scale(self) -> float:
+        strong = float(self.p_y_given_x[:, ~self.weak].sum(axis=1).max())
+        return strong * float(1.0 + 2.0 * np.log((~self.weak).sum() / strong)) if strong > 0 else 0.0
+
+    def product_rounding(self, beta: float) -> float:
+        """The rounding error of β d by one matrix product, nats: in the weak columns it is relative, and left out here."""
+        return EPS * beta * self._strong_scale
+
+    def distortion_at(self, beta: float, r: FloatArray) -> FloatArray:
+        """d(x, r_t), shape (n_t, n_x), by one matrix product where β leaves that its digits, else term by term."""
+        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
+
+    def accurate_distortion(self, r: FloatArray) -> FloatArray:
+        """d(x, r_t) summed term by term to relative accuracy, shape (n_t, n_x); slower by a factor n_y."""
+        table = np.empty((len(r), len(self.p_x)))
+        size = max(1, CHUNK // self.p_y_given_x.size)
+        for i in range(0, len(r), size):
+            table[i : i + size] = self.terms(self.p_y_given_x, r[i : i + size, None, :]).sum(axis=2)
+        return table
+
+    def pair_distortions(self, i: int) -> FloatArray:
+        r"""min_r ½[d(x_i, r) + d(x', r)] for every x', shape (n_x,), nats.
+
+        The Jensen-Shannon divergence for IB, the Bhattacharyya distance for dualIB. To relative accuracy.
         """
-        n = len(self.p_x)
-        table = np.zeros((n, n))
-        for i in range(n - 1):
-            others = np.arange(i + 1, n)
-            pairs = np.zeros((len(others), n))
-            pairs[:, i] = pairs[np.arange(len(others)), others] = 0.5
-            table[i, i + 1 :] = (pairs * self.distortion(self.decode(pairs))).sum(axis=1)
-        return table + table.T
+        if len(self.p_x) <= PAIRS_KEPT:
+            return self._all_pair_distortions[i]
+        return self._pairs_with(i)
+
+    @cached_property
+    def _all_pair_distortions(self) -> FloatArray:
+        return np.stack([self._pairs_with(i) for i in range(len(self.p_x))])
+
+    def _pairs_with(self, i: int) -> FloatArray:
+        rows = self.p_y_given_x
+        middle = self.middle(rows[i], rows)
+        distance: FloatArray = 0.5 * (self.terms(rows[i], middle) + self.terms(rows, middle)).sum(axis=1)
+        distance[i] = 0.0  # whatever the rounding of the middle
+        return distance
+
+    def middle(self, row: FloatArray, rows: FloatArray) -> FloatArray:
+        """The best decoder of a row and each of others at equal weights, shape (n, n_y)."""
+        raise NotImplementedError
 
     def distortion_of_rows(self, rows: FloatArray, r: FloatArray) -> FloatArray:
         """d between new rows p(y|x) (n, n_y) and atoms (n_t, n_y), shape (n_t, n)."""
@@ -155,16 +215,42 @@ class IB(Bottleneck):
         return self.p_y_given_x
 
     def distortion(self, r: FloatArray) -> FloatArray:
-        return self._negative_entropy - np.log(np.maximum(r, TINY)) @ self.p_y_given_x.T
+        safe = np.maximum(r, TINY)
+        if not self._any_weak:
+            return self._negative_entropy - np.log(safe) @ self.p_y_given_x.T
+        rows, right = self._expansion
+        b, log = log_ratio(np.where(self.weak, self.joint.p_y, 1.0), safe)
+        of_atoms = np.where(self.weak, self.joint.p_y * remainder_given_log(b, log), r).sum(axis=1, keepdims=True)
+        return rows + of_atoms - log @ right.T
+
+    @cached_property
+    def _expansion(self) -> tuple[FloatArray, FloatArray]:
+        """With p = c(1+a), r = c(1+b): p log(p/r) − p + r = c[a log(1+a) − rem a] + c rem b − ca log(1+b), rem x = x − log(1+x)."""
+        p, c = self.p_y_given_x, self.joint.p_y
+        a, log = log_ratio(c, np.maximum(p, TINY))
+        rows = np.where(self.weak, c * (a * log - remainder_given_log(a, log)), xlogy(p, p) - p).sum(axis=1)
+        return rows, np.where(self.weak, p - c, p)
+
+    def terms(self, rows: FloatArray, r: FloatArray) -> FloatArray:
+        return kl_terms(rows, r)
 
     def slope(self, r: FloatArray) -> FloatArray:
-        return self.p_y_given_x / np.sqrt(np.maximum(r, TINY))[:, None, :]
+        safe = np.maximum(r, TINY)[:, None, :]
+        return (self.p_y_given_x - safe if self._any_weak else self.p_y_given_x) / np.sqrt(safe)
 
     def slope_along(self, r: FloatArray, steps: FloatArray) -> FloatArray:
-        return (steps / np.maximum(r, TINY)[:, None, :]) @ self.p_y_given_x.T
+        safe = np.maximum(r, TINY)[:, None, :]
+        share = steps / safe
+        if not self._any_weak:
+            return share @ self.p_y_given_x.T
+        centre = self.joint.p_y
+        return share @ (self.p_y_given_x - centre).T + (share * (centre - safe)).sum(axis=2, keepdims=True)
 
     def decode(self, weights: FloatArray) -> FloatArray:
         return (weights @ self.p_y_given_x) / weights.sum(axis=1, keepdims=True)
+
+    def middle(self, row: FloatArray, rows: FloatArray) -> FloatArray:
+        return 0.5 * (row + rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,23 +294,53 @@ class DualIB(Bottleneck):
 
     def chart(self) -> Chart:
         if self.dimension == self.joint.n_y - 1:
-            return MixtureChart(self, np.eye(self.joint.n_y))
+            return MixtureChart(self, _corners(self.p_y_given_x))
         return MomentChart(self, self._log_rows)
 
     def distortion(self, r: FloatArray) -> FloatArray:
-        return xlogy(r, r).sum(axis=1, keepdims=True) - r @ self._log_rows.T
+        if not self._any_weak:
+            return xlogy(r, r).sum(axis=1, keepdims=True) - r @ self._log_rows.T
+        c = self.joint.p_y
+        b, log = log_ratio(np.where(self.weak, c, 1.0), np.maximum(r, TINY))
+        near = c * (b * log - remainder_given_log(b, log))
+        of_atoms = np.where(self.weak, near, xlogy(r, r) - r).sum(axis=1, keepdims=True)
+        return self._expanded_rows + of_atoms - np.where(self.weak, r - c, r) @ self._log_ratios.T
+
+    @cached_property
+    def _log_ratios(self) -> FloatArray:
+        """log(p(y|x)/p(y)) for the weak y, log p(y|x) for the others."""
+        return log_ratio(np.where(self.weak, self.joint.p_y, 1.0), self.p_y_given_x)[1]
+
+    @cached_property
+    def _expanded_rows(self) -> FloatArray:
+        """With p = c(1+a), r = c(1+b): r log(r/p) − r + p = c rem a + c[b log(1+b) − rem b] − cb log(1+a)."""
+        p, c = self.p_y_given_x, self.joint.p_y
+        return np.asarray(np.where(self.weak, c * remainder_given_log(*log_ratio(c, p)), p).sum(axis=1))
+
+    def terms(self, rows: FloatArray, r: FloatArray) -> FloatArray:
+        return kl_terms(r, rows)
 
     def slope(self, r: FloatArray) -> FloatArray:
         safe = np.maximum(r, TINY)
-        return np.sqrt(safe)[:, None, :] * (self._log_rows - np.log(safe)[:, None, :])
+        log = log_ratio(np.where(self.weak, self.joint.p_y, 1.0), safe)[1] if self._any_weak else np.log(safe)
+        return np.asarray(np.sqrt(safe)[:, None, :] * (self._log_ratios - log[:, None, :]))
 
     def slope_along(self, r: FloatArray, steps: FloatArray) -> FloatArray:
-        common = np.einsum("tvy,ty->tv", steps, np.log(np.maximum(r, TINY)) + 1.0)
-        return steps @ self._log_rows.T - common[:, :, None]
+        safe = np.maximum(r, TINY)
+        log = log_ratio(np.where(self.weak, self.joint.p_y, 1.0), safe)[1] if self._any_weak else np.log(safe) + 1.0
+        return steps @ self._log_ratios.T - np.einsum("tvy,ty->tv", steps, log)[:, :, None]
 
     def decode(self, weights: FloatArray) -> FloatArray:
-        log_r = (weights @ self._log_rows) / weights.sum(axis=1, keepdims=True)
+        log_r = (weights @ self._log_ratios) / weights.sum(axis=1, keepdims=True)
+        return self._normalise(log_r)
+
+    def middle(self, row: FloatArray, rows: FloatArray) -> FloatArray:
+        return self._normalise(0.5 * (log_ratio(np.where(self.weak, self.joint.p_y, 1.0), row)[1] + self._log_ratios))
+
+    def _normalise(self, log_r: FloatArray) -> FloatArray:
         r = np.exp(log_r - log_r.max(axis=1, keepdims=True))
+        if self._any_weak:
+            r = r * np.where(self.weak, self.joint.p_y, 1.0)
         return r / r.sum(axis=1, keepdims=True)
 
 
@@ -262,20 +378,71 @@ class AlphaIB(Bottleneck):
         return self.joint.n_y - 1
 
     def chart(self) -> Chart:
-        return MixtureChart(self, np.eye(self.joint.n_y))
+        return MixtureChart(self, _corners(self.p_y_given_x))
 
     def distortion(self, r: FloatArray) -> FloatArray:
-        return (1.0 - r ** (1.0 - self.alpha) @ self.features.T) / (self.alpha * (1.0 - self.alpha))
+        power = 1.0 - self.alpha
+        if not self._any_weak:
+            return (1.0 - r**power @ self.features.T) / (self.alpha * power)
+        c = self.joint.p_y
+        b, log = log_ratio(np.where(self.weak, c, 1.0), np.maximum(r, TINY))
+        near = c * (power * remainder_given_log(b, log) - expm1_remainder(power * log))
+        of_atoms = np.where(self.weak, near, power * r).sum(axis=1, keepdims=True)
+        rows, right = self._expansion
+        left = np.where(self.weak, np.expm1(power * log), r**power)
+        return (rows + of_atoms - left @ right.T) / (self.alpha * power)
+
+    @cached_property
+    def _expansion(self) -> tuple[FloatArray, FloatArray]:
+        """As for IB, of αp + (1−α)r − p^α r^{1−α}."""
+        p, c = self.p_y_given_x, self.joint.p_y
+        a, log = log_ratio(c, np.maximum(p, TINY))
+        near = c * (self.alpha * remainder_given_log(a, log) - expm1_remainder(self.alpha * log))
+        rows = np.where(self.weak, near, self.alpha * p).sum(axis=1)
+        return rows, np.where(self.weak, c * np.expm1(self.alpha * log), self.features)
+
+    @cached_property
+    def rounding_scale(self) -> float:
+        return super().rounding_scale / (self.alpha * (1.0 - self.alpha))
+
+    def product_rounding(self, beta: float) -> float:
+        return super().product_rounding(beta) / (self.alpha * (1.0 - self.alpha))
+
+    def terms(self, rows: FloatArray, r: FloatArray) -> FloatArray:
+        power = 1.0 - self.alpha
+        seen = rows > TINY
+        v, log = log_ratio(np.where(seen, rows, 1.0), np.maximum(r, TINY))
+        share = rows * (power * remainder_given_log(v, log) - expm1_remainder(power * log))
+        return np.where(seen, np.maximum(share, 0.0), power * r) / (self.alpha * power)
 
     def slope(self, r: FloatArray) -> FloatArray:
-        return (np.maximum(r, TINY) ** (0.5 - self.alpha))[:, None, :] * self.features / self.alpha
+        safe = np.maximum(r, TINY)[:, None, :]
+        return np.sqrt(safe) * (self.features * safe**-self.alpha - 1.0) / self.alpha
 
     def slope_along(self, r: FloatArray, steps: FloatArray) -> FloatArray:
-        return (steps * np.maximum(r, TINY)[:, None, :] ** -self.alpha) @ self.features.T / self.alpha
+        share = steps * np.maximum(r, TINY)[:, None, :] ** -self.alpha
+        if not self._any_weak:
+            return share @ self.features.T / self.alpha
+        centre = self.joint.p_y**self.alpha
+        common = (share * centre - steps).sum(axis=2, keepdims=True)
+        return (share @ (self.features - centre).T + common) / self.alpha
 
     def decode(self, weights: FloatArray) -> FloatArray:
-        r = ((weights @ self.features) / weights.sum(axis=1, keepdims=True)) ** (1.0 / self.alpha)
-        return r / r.sum(axis=1, keepdims=True)
+        return self._mean((weights @ self.features) / weights.sum(axis=1, keepdims=True))
+
+    def middle(self, row: FloatArray, rows: FloatArray) -> FloatArray:
+        return self._mean(0.5 * (row**self.alpha + rows**self.alpha))
+
+    def _mean(self, features: FloatArray) -> FloatArray:
+        # The largest is set to 1 first: the power 1/α of a small number underflows.
+        r = (features / features.max(axis=1, keepdims=True)) ** (1.0 / self.alpha)
+        return np.asarray(r / r.sum(axis=1, keepdims=True))
+
+
+def _corners(rows: FloatArray) -> FloatArray:
+    """Corners of the smallest simplex r_y ≥ min_x p_x(y), with a little more for rounding."""
+    floor = rows.min(axis=0) * (1 - 1e-9)
+    return np.asarray(floor + (1 - floor.sum()) * np.eye(len(floor)))
 
 
 def _refuse_zeros(joint: Joint, consequence: str) -> None:

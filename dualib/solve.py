@@ -14,41 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .blahut_arimoto import Iterate, accelerate, evaluate, iterate
-from .certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
-from .charts import Chart
-from .measures import FloatArray, _check_distribution, _entropy, _kl_divergence
-from .newton import MAX_UNKNOWNS, newton, newton_weights, splits
-from .problems import Bottleneck
+from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
+from dualib.charts import MomentChart
+from dualib.columns import (
+    SEPARATE,
+    add_atoms,
+    best_start,
+    dual_function,
+    generate_columns,
+    largest_at_rows,
+    merge_atoms,
+    minimise,
+    start_from,
+)
+from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_divergence
+from dualib.newton import MAX_UNKNOWNS
+from dualib.options import Certify
+from dualib.problems import EPS, Bottleneck
+from dualib.weights_search import max_log_g_over_weights
 
-START_ATOMS = 512  # a cold start from more distinct rows takes a sample of them
-ACCURACY = 1e-7  # residual of the accelerated alternation; the error of F is about its square over the least curvature
-SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
 
 
-@dataclass(frozen=True)
-class Certify:
-    """How a solution is searched and proven.
-
-    Attributes
-    ----------
-    tolerance : nats; the gap aimed at, and below which a solution counts as certified.
-    max_dimension : intrinsic dimension up to which the rigorous search is tried (its cost grows exponentially).
-    max_cells : the rigorous search stops there with a valid but looser bound.
-    max_rounds : rounds of column generation.
-    """
-
-    tolerance: float = 1e-9
-    max_dimension: int = 3
-    max_cells: int = 4_000_000
-    max_rounds: int = 40
-
-    def __post_init__(self) -> None:
-        if not 1e-14 <= self.tolerance < np.inf:
-            raise ValueError(f"tolerance = {self.tolerance} nats must be at least 1e-14 (rounding) and finite")
-        for name in ("max_dimension", "max_cells", "max_rounds"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} = {getattr(self, name)} must not be negative")
+QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
+PAIR_WORK = 2e8  # pairs of x times |Y| up to which the pairwise lower bound is computed: some five seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,176 +178,34 @@ def solve(
     options = options or Certify()
     core = problem.reduced
     it = start_from(core, beta, start)
-    it, estimate, residual = generate_columns(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
-    ceiling = None
-    if certify and core.dimension <= options.max_dimension:
-        it, ceiling, residual = prove(it, core.chart(), options, residual)
-        estimate = max(0.0, ceiling.lower)
-    return finish(problem, it, estimate, ceiling, options, residual)
+    it, estimate, residual = best_start(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
+    return complete(problem, it, estimate, residual, certify, options)
 
 
-def start_from(core: Bottleneck, beta: float, atoms: FloatArray | None = None) -> Iterate:
-    """Uniform weights on given atoms, or T = X (a spread-out sample of the rows where there are very many)."""
-    if atoms is not None:
-        atoms = np.maximum(_check_distribution(atoms, "start"), 1e-200)
-        it = evaluate(core, beta, np.full(len(atoms), 1.0 / len(atoms)), atoms)
-        return iterate(it, 5)
-    rows = core.p_y_given_x
-    if len(rows) > START_ATOMS:
-        keep = _spread(rows, 64 if rows.shape[1] == 2 else START_ATOMS)
-        it = iterate(evaluate(core, beta, np.full(len(keep), 1.0 / len(keep)), rows[keep]), 20, fixed_atoms=True)
-    else:
-        it = evaluate(core, beta, core.p_x, rows)
-    return iterate(it, 40 if it.atoms.size * len(rows) < 1e5 else 10)
+def complete(
+    problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
+) -> Solution:
+    """The solution from what column generation found, proven as far as asked for and possible."""
+    core, ceiling = problem.reduced, None
+    if certify and 1 <= core.dimension <= options.max_dimension:
+        few = core.p_y_given_x.size * len(core.p_x) <= QUICK_PAIRS
+        # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
+        if not (few and max(0.0, pairwise_log_ceiling(dual_function(it))) <= 0.3 * options.tolerance):
+            it, ceiling, residual = prove(it, options, residual)
+            estimate = max(0.0, ceiling.lower, largest_at_rows(dual_function(it)))
+    return finish(problem, it, estimate, ceiling, options, residual, certify)
 
 
-def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
-    """Alternate between minimising over the atoms and adding where an ascent finds G > 1.
-
-    Returns the iterate, log of the largest G met (at least 0), and the residual of the minimisation.
-    """
-    it, residual = minimise(it)
-    estimate = 0.0
-    for _ in range(options.max_rounds):
-        g = dual_function(it)
-        found = ascend(g, it, rng)
-        log_g = g.log(found)
-        if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
-            found = g.ascend(split, 2)
-            log_g = g.log(found)
-        estimate = max(0.0, float(log_g.max()))
-        if estimate <= 0.1 * options.tolerance:
-            break
-        better, better_residual = minimise(add_atoms(it, found, log_g, 0.1 * options.tolerance))
-        if not better.value < it.value - 1e-15:
-            break
-        it, residual = better, better_residual
-    return _prune(it), estimate, residual
-
-
-def _prune(it: Iterate) -> Iterate:
-    """Without the clusters that carry nothing: weights below rounding, and atoms that coincide."""
-    used = it.weights > 1e-12
-    if not used.all():
-        weights = it.weights[used]
-        it = evaluate(it.problem, it.beta, weights / weights.sum(), it.atoms[used])
-    return merge_atoms(it, 1e-10)
-
-
-def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton up to `largest` unknowns, accelerated alternation above."""
-    residual = np.inf
-    for _ in range(30):
-        if it.atoms.size > largest:
-            it, residual = accelerate(it, ACCURACY, 25)
-            done = residual < ACCURACY
-            if len(it.weights) <= START_ATOMS:  # small weights with G ≠ 1 hardly move by plain steps
-                it = newton_weights(it, 3)
-        else:
-            it, residual = newton(it, max_steps=12)
-            done = residual < 1e-11
-        merged = merge_atoms(it, 3e-2)
-        # Atoms on their way into each other get there slowly: take them there, where that does not raise Φ.
-        if len(merged.weights) < len(it.weights) and merged.value <= it.value + 1e-13:
-            it = merged
-        elif done:
-            break
-    return it, residual
-
-
-def dual_function(it: Iterate) -> DualFunction:
-    """G of an iterate."""
-    return DualFunction(it.problem, it.beta, it.log_dual_weights)
-
-
-def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> FloatArray:
-    """Atoms where G is large: ascents from the rows, from pairs of atoms and (given rng) from random mixtures of rows."""
-    core = it.problem
-    rows = core.p_y_given_x
-    if rows.shape[1] == 2:  # a segment: a grid in the angle of √r finds every peak, each about 1/√β wide
-        low, high = np.arcsin(np.sqrt(np.array([rows[:, 0].min(), rows[:, 0].max()])))
-        angles = np.linspace(low, high, int(np.clip(25 * (high - low) * np.sqrt(it.beta), 64, 4000)))
-        grid = np.stack([np.sin(angles) ** 2, np.cos(angles) ** 2], axis=1)
-        log_g = g.log(grid)
-        peak = np.flatnonzero(np.r_[True, log_g[1:] >= log_g[:-1]] & np.r_[log_g[:-1] >= log_g[1:], True])
-        peak = peak[log_g[peak] > -0.05]
-        return g.ascend(grid[peak], 6) if len(peak) else it.atoms
-    starts = [rows if len(rows) <= START_ATOMS else rows[_spread(rows, START_ATOMS)]]
-    if rng is not None and len(rows) * rows.shape[1] < 2000:
-        n = min(4 * len(rows), 200)
-        mixing = np.zeros((n, len(rows)))
-        np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
-        starts.append(core.decode(np.maximum(mixing, 1e-300)))
-    start = np.concatenate(starts)
-    found = g.ascend(start, 4)
-    log_g = g.log(found)
-    # Those near an atom end there, where G = 1 already.
-    elsewhere = np.flatnonzero((log_g > -1.0) & (_nearest(found, it.atoms, it.beta) > 0.1))
-    elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
-    return np.concatenate([found[[log_g.argmax()]], g.ascend(found[elsewhere], 20)])
-
-
-def add_atoms(it: Iterate, found: FloatArray, log_g: FloatArray, threshold: float, most: int = 8) -> Iterate:
-    """The iterate with the best separate atoms at which log G exceeds the threshold, each at a small weight."""
-    chosen: list[FloatArray] = []
-    floor = max(threshold, 0.1 * float(log_g.max()))
-    for i in np.argsort(-log_g):
-        if log_g[i] < floor or len(chosen) == most:
-            break
-        if all(_separation(found[i], other, it.beta) > SEPARATE for other in chosen):
-            chosen.append(found[i])
-    share = 1e-3
-    weights = np.concatenate([it.weights * (1 - share * len(chosen)), np.full(len(chosen), share)])
-    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, np.array(chosen)]))
-    return newton_weights(start) if len(weights) <= START_ATOMS else iterate(start, 4, fixed_atoms=True)
-
-
-def merge_atoms(it: Iterate, distance: float) -> Iterate:
-    """Atoms nearer than `distance` (β times a squared Fisher distance) replaced by their weighted mean."""
-    order = np.argsort(-it.weights, kind="stable")
-    weights, atoms = it.weights[order].copy(), it.atoms[order].copy()
-    root = np.sqrt(atoms)
-    near = 4.0 * it.beta * (1.0 - root @ root.T) < distance
-    if near.sum() == len(weights):
-        return it
-    alive = np.ones(len(weights), bool)
-    for i in range(len(weights)):
-        if alive[i]:
-            group = np.flatnonzero(near[i] & alive)
-            alive[group] = False
-            alive[i] = True
-            atoms[i] = weights[group] @ atoms[group] / weights[group].sum()
-            weights[i] = weights[group].sum()
-    return evaluate(it.problem, it.beta, weights[alive], atoms[alive])
-
-
-def _separation(r: FloatArray, other: FloatArray, beta: float) -> float:
-    return float(2.0 * beta * ((np.sqrt(r) - np.sqrt(other)) ** 2).sum())
-
-
-def _nearest(points: FloatArray, atoms: FloatArray, beta: float) -> FloatArray:
-    """Separation of every point from the nearest atom, shape (n,)."""
-    return 4.0 * beta * (1.0 - np.sqrt(points) @ np.sqrt(atoms).T).min(axis=1)
-
-
-def _spread(rows: FloatArray, n: int) -> np.ndarray:
-    """Indices of n rows that are spread out: each next one farthest from those taken, in Hellinger distance."""
-    root = np.sqrt(rows)
-    taken = [int(np.argmax(((root - root.mean(axis=0)) ** 2).sum(axis=1)))]
-    distance = ((root - root[taken[0]]) ** 2).sum(axis=1)
-    for _ in range(min(n, len(rows)) - 1):
-        taken.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((root - root[taken[-1]]) ** 2).sum(axis=1))
-    return np.array(taken)
-
-
-def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
+def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
     ceiling = None
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
     for _ in range(options.max_rounds):
-        ceiling = max_log_g(dual_function(it), chart, it.atoms, 0.3 * options.tolerance, options.max_cells)
+        g = dual_function(it)
+        # What rounding hides is not searched for.
+        tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
+        ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
         if ceiling.lower <= 0.5 * options.tolerance:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
@@ -369,16 +216,40 @@ def prove(it: Iterate, chart: Chart, options: Certify, residual: float) -> tuple
     return it, ceiling, residual
 
 
+def search_maximum(g: DualFunction, atoms: FloatArray, tolerance: float, max_cells: int) -> Ceiling:
+    """Rigorous maximum of log G, over the decoders r or, where that is no larger, over the posteriors of the few x."""
+    chart = g.problem.chart()
+    if isinstance(chart, MomentChart) and len(g.log_weights) == chart.dimension + 1:
+        return max_log_g_over_weights(g, atoms, tolerance, max_cells)
+    return max_log_g(g, chart, atoms, tolerance, max_cells)
+
+
 def finish(
-    problem: Bottleneck, it: Iterate, estimate: float, ceiling: Ceiling | None, options: Certify, residual: float
+    problem: Bottleneck,
+    it: Iterate,
+    estimate: float,
+    ceiling: Ceiling | None,
+    options: Certify,
+    residual: float,
+    certify: bool = True,
 ) -> Solution:
-    """The solution of the original problem from an iterate on merged rows and what is proven of its G."""
-    g = dual_function(it)
-    proven = ceiling.upper if ceiling is not None else np.inf
-    if not proven <= options.tolerance:
-        proven = min(proven, pairwise_log_ceiling(g))
-    lower = max(0.0, it.value - max(proven, 0.0) - g.rounding())
-    certified = it.value - lower <= options.tolerance
+    """The solution of the original problem from an iterate on merged rows and what is proven of its G.
+
+    The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
+    """
+    core, g = problem.reduced, dual_function(it)
+    trivial_value = min(float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0]))
+    objective = min(it.upper_value, trivial_value)
+    base = it.value - EPS * (16.0 + 8.0 * abs(it.value))
+    lower = 0.0
+    if ceiling is not None:
+        lower = max(lower, base - max(ceiling.upper, 0.0) - g.rounding())
+    by_pairs = certify and objective - lower > options.tolerance and core.p_y_given_x.size * len(core.p_x) <= PAIR_WORK
+    if by_pairs:
+        lower = max(lower, base - max(pairwise_log_ceiling(g), 0.0))
+    if lower > objective:
+        raise ArithmeticError(f"the proven lower bound {lower} exceeds the objective {objective} at beta = {it.beta}")
+    certified = certify and objective - lower <= options.tolerance
     order = np.argsort(-it.weights, kind="stable")
     return Solution(
         problem=problem,
@@ -386,8 +257,8 @@ def finish(
         p_t=it.weights[order],
         p_t_given_x=problem.merged.expand(it.encoder[order].T),
         p_y_given_t=it.atoms[order],
-        objective=it.value,
-        lower_bound=min(lower, it.value),
+        objective=objective,
+        lower_bound=lower,
         estimated_gap=estimate,
         certified=bool(certified),
         status=_status(problem, certified, ceiling, estimate, options),

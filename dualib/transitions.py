@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .blahut_arimoto import Iterate, evaluate
-from .certificate import DualFunction, max_log_g
+from .certificate import DualFunction
 from .measures import FloatArray, _kl_divergence
 from .newton import instability
 from .problems import Bottleneck
-from .solve import Certify, ascend, check_beta, generate_columns, prove, start_from
+from .columns import ascend, generate_columns, start_from
+from .options import Certify
+from .solve import check_beta, prove, search_maximum
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
@@ -92,7 +94,7 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
             g = _single_dual(core, lower)
             atoms = np.concatenate([core.single_decoder, g.ascend(atom[None], 50)])
             slack = _slack(g)
-            ceiling = max_log_g(g, core.chart(), atoms, slack, options.max_cells)
+            ceiling = search_maximum(g, atoms, slack, options.max_cells)
             if ceiling.lower > slack:  # an atom the ascents had missed
                 upper, atom = _lower_by_ascent(core, lower, ceiling.argmax)
                 continue
@@ -208,7 +210,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
     rng = np.random.default_rng(0) if small or start is None else None
     it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
     it, _, residual = generate_columns(it, options, rng)
-    return prove(it, core.chart(), options, residual)[0] if core.dimension == 1 else it
+    return prove(it, options, residual)[0] if core.dimension == 1 else it
 
 
 def _rate(it: Iterate) -> float:

@@ -65,7 +65,7 @@ def test_alpha_runs_from_dual_to_ib(alpha, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pair_distortion_is_a_minimum(kind):
     problem = PROBLEMS[kind](random_joint(8, 4, 3))
-    table = problem.pair_distortion
+    table = np.stack([problem.pair_distortions(i) for i in range(4)])
     assert np.allclose(table, table.T)
     assert np.all(np.diag(table) == 0)
     for r in atoms(9, 300, 3):
