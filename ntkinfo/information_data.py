@@ -9,7 +9,7 @@ from scipy.linalg import lapack
 from ntkinfo._arrays import FloatArray, IntArray, as_shape, as_symmetric, check_positive_semidefinite, positive
 from ntkinfo._quantity import quantity
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.laws import Law, Marginals, Spectrum
+from ntkinfo.laws import Law, Marginals, Spectrum, kl_gap
 from ntkinfo.log_determinants import log_det_gain, square_root
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -28,27 +28,21 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> FloatArray
 
     Returns
     -------
-    array of the law's leading shape; +inf where an output has lost its variance.
+    array of the law's leading shape, with the rounding of the law added; +inf where an output has lost its variance.
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
     square = ((law.mean - prior.mean) ** 2).sum(axis=-1)
     same = (law.variance == prior.variance) & (square == 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        gap = _kl_gap(law.variance / prior.variance)
-        if law.rounding is not None:  # the gap is convex: it is largest at an end
-            low, high = law.variance - law.rounding.variance, law.variance + law.rounding.variance
-            gap = np.maximum(_kl_gap(np.maximum(low, 0.0) / prior.variance), _kl_gap(high / prior.variance))
+        error = 4 * _EPS * np.maximum(law.variance, prior.variance)
+        if law.rounding is not None:
+            error = np.maximum(error, law.rounding.variance)
             square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
+        low, high = np.maximum(law.variance - error, 0.0), law.variance + error
+        gap = np.maximum(kl_gap(low / prior.variance), kl_gap(high / prior.variance))  # convex: largest at an end
         value = 0.5 * k * gap + square / (2 * prior.variance)
     return np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1)
-
-
-def _kl_gap(ratio: FloatArray) -> FloatArray:
-    """ratio - 1 - log ratio, accurate near 1."""
-    x = ratio - 1
-    series = x**2 * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7)))))
-    return np.where(np.abs(x) < 1e-3, series, x - np.log(ratio))
 
 
 def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
@@ -142,8 +136,8 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1} R K R - n - 2 \log\det R\right] + \tfrac12 \mathrm{Tr}\,\mu^\top K^{-1}\mu
 
-    The log-determinant comes from the spectrum, never from the collapsed covariance. Precision falls with the condition
-    number of K.
+    The log-determinant comes from the spectrum, never from the collapsed covariance. The rounding of the sums is added;
+    what the condition number of K takes is told by :func:`ntkinfo.precision.rounding_loss`.
 
     Returns
     -------
@@ -159,8 +153,10 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
     trace = 2 * _quadratic(fitted, triangle) - 2 * fitted.sum(axis=-1)
-    value = 0.5 * k * (trace - 2 * spectrum.log_residual.sum(axis=-1)) + 0.5 * moved
-    return np.where(still, 0.0, np.maximum(value, 0.0)).reshape(np.shape(tau))
+    spread = -2 * spectrum.log_residual.sum(axis=-1)
+    value = 0.5 * k * (trace + spread) + 0.5 * moved
+    rounding = 4 * ensemble.n_train * _EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
+    return np.where(still, 0.0, np.maximum(value, 0.0) + rounding).reshape(np.shape(tau))
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:

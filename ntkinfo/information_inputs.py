@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import quantity
-from ntkinfo.laws import Law, Marginals
+from ntkinfo.laws import Law, Marginals, kl_gap
 
 _STEPS_PER_SIGMA = 2.5
 _REACH = 9.0
@@ -248,9 +248,7 @@ def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, 
     n, k = law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values = [
-        -np.log(
-            np.exp(-distance(_square_distances(mean), variance, k)).mean(axis=1)
-        ).mean()  # the diagonal's 1 is in each
+        -np.log1p(np.expm1(-distance(_square_distances(mean), variance, k)).mean(axis=1)).mean()
         for mean, variance in zip(means, variances, strict=True)
     ]
     return np.array(values).reshape(law.mean.shape[:-2])
@@ -263,15 +261,16 @@ def _square_distances(mean: FloatArray) -> FloatArray:
 def _bhattacharyya(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
     total = variance[:, None] + variance
     with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.sqrt(variance)
-        value = squares / (4 * total) + 0.5 * k * np.log(total / (2 * np.outer(root, root)))
+        gap = np.subtract.outer(variance, variance) / total  # total² - gap² total² is 4 v_i v_j
+        far = np.log(total) - np.log(2) - 0.5 * np.add.outer(np.log(variance), np.log(variance))
+        value = squares / (4 * total) + 0.5 * k * np.where(np.abs(gap) < 0.5, -0.5 * np.log1p(-(gap**2)), far)
     return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
 
 
 def _kullback_leibler(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = variance[:, None] / variance
-        value = squares / (2 * variance) + 0.5 * k * (ratio - 1 - np.log(ratio))
+        value = squares / (2 * variance) + 0.5 * k * kl_gap(ratio)
     both_atoms = (variance == 0)[:, None] & (variance == 0)
     return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
 

@@ -93,3 +93,12 @@ class Spectrum:
     """r = 1 - λa; equal to e without ridge."""
     log_residual: FloatArray
     """log |r|, computed without forming r, so that it does not underflow."""
+
+
+def kl_gap(ratio: FloatArray) -> FloatArray:
+    """ratio - 1 - log ratio, accurate near 1."""
+    x = ratio - 1
+    small = np.clip(x, -1e-3, 1e-3)
+    series = small**2 * (1 / 2 - small * (1 / 3 - small * (1 / 4 - small * (1 / 5 - small * (1 / 6 - small / 7)))))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(x) < 1e-3, series, x - np.log(ratio))
