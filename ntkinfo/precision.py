@@ -38,15 +38,20 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
         if m:
             cross = getattr(kernels, f"{name}_test_train")
             joint = np.block([[train, cross.T], [cross, getattr(kernels, f"{name}_test")]])
-        noise = rng.standard_normal(joint.shape)
-        noise = np.tril(noise) + np.tril(noise, -1).T
-        _, first, place = np.unique(joint, axis=0, return_index=True, return_inverse=True)
-        same = first[place.ravel()]
-        joint = joint + _CHANGE * _EPS * float(np.abs(joint).max()) * noise[np.ix_(same, same)]
+        joint = _changed(joint, rng)
         blocks[name] = joint[:n, :n]
         if m:
             blocks |= {f"{name}_test_train": joint[n:, :n], f"{name}_test": joint[n:, n:]}
     return replace(ensemble, kernels=Kernels(**blocks))
+
+
+def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
+    matrix = np.asarray(kernel, dtype=np.float64)
+    noise = rng.standard_normal(matrix.shape)
+    noise = np.tril(noise) + np.tril(noise, -1).T
+    _, first, place = np.unique(matrix, axis=0, return_index=True, return_inverse=True)
+    same = first[place.ravel()]
+    return matrix + _CHANGE * _EPS * float(np.abs(matrix).max()) * noise[np.ix_(same, same)]
 
 
 def rounding_loss(
@@ -67,9 +72,12 @@ def rounding_loss(
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
+    given = settings.get("omega")
     curve = information_curve(ensemble, taus, progress=False, **settings)
     found = {name: np.full(value.shape, 1e-15) for name, value in curve.values.items()}
     for draw in range(samples):
+        if given is not None:
+            settings["omega"] = _changed(given, np.random.default_rng([seed + draw, 1]))
         other = information_curve(perturbed(ensemble, seed + draw), taus, progress=False, **settings)
         for name, value in curve.values.items():
             with np.errstate(invalid="ignore", divide="ignore"):

@@ -131,6 +131,32 @@ class Exact:
             out["i_zd_train_upper"] = self.train_kl(tau)
             return out
 
+    def third_kernel_columns(self, tau, omega):
+        """KL(p(θ_τ|D) ‖ p_0) at infinite width and its rate, from the time integral of each pair of modes."""
+        with mp.workdps(DIGITS):
+            tau, kept = mp.mpf(float(tau)), self.live()
+            third, lam = self.v.T * matrix(omega) * self.v, self.values
+            e, f, a = self.decay(tau), self.fitted(tau), self.response(tau)
+            total = mp.fsum(tau * lam[i] - f[i] for i in kept)
+            rate = mp.fsum(lam[i] * f[i] for i in kept)
+            for i in kept:
+                for j in kept:
+                    weight = (self.nngp_modes[j, i] + self.y_modes[i, 0] * self.y_modes[j, 0]) * third[i, j]
+                    both = lam[i] + lam[j]
+                    total += weight * (f[i] / lam[i] + mp.expm1(-tau * both) / both) / lam[j]
+                    rate += weight * e[i] * a[j]
+            return {"parameter_kl_infinite_width": total, "parameter_kl_infinite_width_rate": rate}
+
+    def path_length(self, tau):
+        """∫ √Σ_j λ_j² e^{-2λ_j s} E‖r_j‖² ds, between places that grow by a factor of four."""
+        with mp.workdps(18):
+            weight = [(x**2 * p, x) for x, p in zip(self.values, self.power, strict=True) if x > 0]
+            end = min(mp.mpf(float(tau)), 45 / min(x for _, x in weight))
+            edges = [end]
+            while edges[-1] * max(x for _, x in weight) > 0.1:
+                edges.append(edges[-1] / 4)
+            return mp.quad(lambda s: mp.sqrt(mp.fsum(w * mp.exp(-2 * x * s) for w, x in weight)), [0, *edges[::-1]])
+
     @staticmethod
     def folded(mean, variance):
         """E|r| of r ~ N(mean, variance)."""
@@ -186,6 +212,8 @@ class Exact:
                 / (2 * m),
                 "i_zd_upper": mp.fsum(single) / m,
                 "i_zy_given_x_exact": mp.fsum(mp.log1p(signal[x] / var[x]) for x in points) / (2 * m),
+                "i_zy_unit_noise_lower": mp.log(mp.e * mp.fsum((v - mp.fsum(y) / m) ** 2 for v in y) / m) / 2
+                - square / 2,
                 "fisher_trace_test": mp.fsum(mp.mpf(float(x)) for x in np.diagonal(self.kernels.ntk_test)),
             }
             for name, sign in (("lower", 0), ("upper", 1)):

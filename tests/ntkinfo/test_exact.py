@@ -181,7 +181,6 @@ def test_kernels_of_a_network_in_each_others_place_are_refused():
     ("mean", "sigma"),
     [
         ([0.0, 0.3, 1.0], [1.0, 0.02, 0.02]),
-        ([0.0, 0.3, 1.0], [1.0, 0.003, 0.01]),
         ([0.0, 0.2, 0.5], [0.5, 0.4, 0.7]),
     ],
 )

@@ -13,7 +13,10 @@ BOUNDS = {
     "i_zd_upper": 1,
     "i_zd_joint_upper": 1,
     "i_zd_train_upper": 1,
+    "path_length_upper": 1,
     "path_length_upper_modes": 1,
+    "parameter_kl_infinite_width": 1,
+    "i_zy_unit_noise_lower": -1,
     "path_length_lower": -1,
     "i_zx_kolchinsky_tracey_lower": -1,
     "i_zx_kolchinsky_tracey_upper": 1,
@@ -49,11 +52,15 @@ def failures(seed, kind):
     rng = np.random.default_rng([seed, len(kind)])
     kernels, y, y_test = random_kernels(rng, kind), rng.standard_normal(4), rng.standard_normal(2)
     ensemble, exact = ntkinfo.Ensemble(kernels, y), Exact(kernels, y)
-    curve = ntkinfo.information_curve(ensemble, TAUS, y_test=y_test, progress=False)
-    loss = rounding_loss(ensemble, TAUS, y_test=y_test)
+    omega = 2.0 * kernels.ntk  # Ω ⪰ Θ, as of one network
+    curve = ntkinfo.information_curve(ensemble, TAUS, y_test=y_test, omega=omega, progress=False)
+    loss = rounding_loss(ensemble, TAUS, y_test=y_test, omega=omega)
     wrong, compared = [], 0
     for t, tau in enumerate(TAUS):
         truth = exact.columns(tau) | exact.test_columns(tau, y_test) | {"i_zd_joint_upper": exact.joint_kl(tau)}
+        truth |= exact.third_kernel_columns(tau, omega)
+        if seed % 6 == 0 and t in (2, 4):
+            truth["path_length_upper"] = exact.path_length(tau)
         for name, value in truth.items():
             found, allowed = float(curve[name][t]), 1e-9 + float(loss[name][t])
             compared += 1
@@ -84,3 +91,18 @@ def test_every_column_is_right_or_says_what_it_lost(kind):
 def test_every_column_is_right_or_says_what_it_lost_in_thousands_of_cases(kind):
     wrong = [case for seed in range(6, 150) for case in failures(seed, kind)[0]]
     assert wrong == []
+
+
+def test_the_reported_loss_is_small_where_the_kernel_is_benign_and_not_where_it_is_not():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((6, 8))
+    theta = root @ root.T / 8 + np.eye(6)
+    blocks = theta[:4, :4], theta[:4, :4], theta[4:, :4], theta[4:, :4], theta[4:, 4:], theta[4:, 4:]
+    benign = ntkinfo.Ensemble(ntkinfo.Kernels(*blocks), rng.standard_normal(4))
+    early = rounding_loss(benign, [0.3, 3.0], y_test=[1.0, -0.5])
+    assert {name: loss.max() for name, loss in early.items() if loss.max() > 1e-10} == {}
+    hard = ntkinfo.Ensemble(ntkinfo.Kernels(np.diag([1.0, 1e-13]) + 1e-14, np.eye(2)), [1.0, 2.0])
+    late = rounding_loss(hard, [1e13])
+    assert 1e-4 < late["degrees_of_freedom"][0] < np.inf
+    with pytest.raises(ValueError, match="samples"):
+        rounding_loss(hard, [1.0], samples=0)
