@@ -119,7 +119,7 @@ def _distinct(prior: Law) -> IntArray:
     variance = np.diagonal(covariance)
     kept: list[int] = []
     for x in range(len(variance)):
-        near = [i for i in kept if abs(variance[i] + variance[x] - 2 * covariance[x, i]) <= size]
+        near = np.flatnonzero(np.abs(variance[:x] + variance[x] - 2 * covariance[x, :x]) <= size)
         if not any(np.abs(covariance[x] - covariance[i]).max() <= size for i in near):
             kept.append(x)
     return np.array(kept, dtype=np.intp)
