@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+
+_SINGLE = (np.float32, np.float16)
 
 SYMMETRY_TOLERANCE = 1e-8
 """Largest asymmetry |K - K^T| that is put down to rounding, relative to max |K|."""
@@ -26,7 +30,7 @@ def as_float64(name: str, value: ArrayLike) -> FloatArray:
     ValueError: `value` has entries that are not finite (the message says how many).
     """
     array = np.asarray(value)
-    if array.dtype in (np.float32, np.float16) or array.dtype.name == "bfloat16":
+    if array.dtype in _SINGLE or array.dtype.name == "bfloat16":
         raise TypeError(
             f"{name} is {array.dtype}: its eigenvalues below 1e-7 of the largest would be rounding noise. Compute it in "
             "float64 (importing ntkinfo turns JAX's 64-bit mode on, unless IB_NTK_X64=0), or convert it with "
@@ -49,8 +53,13 @@ def as_shape(name: str, value: ArrayLike, shape: tuple[int, ...], like: str) -> 
 
 
 def as_columns(name: str, value: ArrayLike, n_rows: int, like: str) -> FloatArray:
-    """Labels as an array of shape (n_rows, k): a vector becomes one column."""
-    array = as_float64(name, value)
+    """Labels as an array of shape (n_rows, k): a vector becomes one column. Whole numbers, booleans and single precision
+    are taken as they are, for labels have no spectrum that would lose digits.
+    """
+    array = np.asarray(value)
+    if array.dtype == np.bool_ or array.dtype in _SINGLE or array.dtype.name == "bfloat16":
+        array = array.astype(np.float64)
+    array = as_float64(name, array)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[0] != n_rows or array.shape[1] == 0:
@@ -101,6 +110,51 @@ def check_positive_semidefinite(name: str, matrix: FloatArray) -> None:
                 f"{-tolerance:.1e}). If it is a Monte Carlo or float32 kernel, use more samples or float64, or add "
                 f"{-2 * smallest:.1e} to its diagonal."
             ) from None
+
+
+def check_joint_positive_semidefinite(name: str, train: FloatArray, cross: FloatArray, test: FloatArray) -> None:
+    """Raise unless `train` (n, n), and [[train, cross^T], [cross, test]] with test points, are positive semi-definite
+    within :data:`PSD_TOLERANCE` of the whole block's 1-norm t, by one block Cholesky factorisation of the whole plus t.
+
+    Raises
+    ------
+    ValueError: as of :func:`check_positive_semidefinite` for the diagonal blocks; else the smallest eigenvalue of the
+        whole, and the points that have most of it.
+    """
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+    check_positive_semidefinite(f"{name}_test", test)
+    columns = [np.abs(block).sum(axis=0) for block in (train, cross, cross.T, test)]
+    norm = max(float((columns[0] + columns[1]).max()), float((columns[2] + columns[3]).max()))
+    tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
+    shifted = train.copy()
+    shifted[np.diag_indices_from(shifted)] += tolerance
+    try:
+        factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return check_positive_semidefinite(name, train)
+    white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
+    complement = test - white.T @ white
+    complement[np.diag_indices_from(complement)] += tolerance
+    try:
+        cholesky(complement, lower=True, check_finite=False)
+    except LinAlgError:
+        raise ValueError(
+            _where_not_joint(name, np.block([[train, cross.T], [cross, test]]), len(train), tolerance)
+        ) from None
+
+
+def _where_not_joint(name: str, joint: FloatArray, n: int, tolerance: float) -> str:
+    from scipy.linalg import eigh
+
+    value, vector = eigh(joint, subset_by_index=[0, 0], check_finite=False)
+    i, x = int(np.abs(vector[:n]).argmax()), int(np.abs(vector[n:]).argmax())
+    return (
+        f"{name}_test_train does not belong to {name} and {name}_test: together they have the eigenvalue {value[0]:.3e} "
+        f"(rounding would explain {-tolerance:.1e}), mostly of training point {i} and test point {x}. Check that the "
+        f"columns of {name}_test_train are the training points in the order of {name}, that its rows are the test points "
+        "in theirs, and that all blocks come from one kernel function."
+    )
 
 
 def read_only(array: FloatArray) -> FloatArray:

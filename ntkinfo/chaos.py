@@ -47,7 +47,7 @@ class ChaosKernels:
     Raises
     ------
     ValueError: shapes that do not match the kernels (both are printed), an Ω that is not symmetric, or one that is not
-        Ω ⪰ Θ.
+        Ω ⪰ Θ; or not Θ ⪰ K.
     """
 
     kernels: Kernels
@@ -57,6 +57,7 @@ class ChaosKernels:
 
     def __post_init__(self) -> None:
         n, m = self.kernels.n_train, self.kernels.n_test
+        self.kernels.check_ntk_above_nngp()
         checked = {"omega": check_third_kernel("omega", self.omega, self.kernels.ntk)}
         blocks = (self.omega_test_train, self.omega_test)
         if [block is not None for block in blocks] != 2 * [m > 0]:

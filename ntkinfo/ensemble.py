@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import blas, lapack, qr, solve_triangular
 
-from ntkinfo._arrays import FloatArray, as_columns, as_times, positive
+from ntkinfo._arrays import BoolArray, FloatArray, IntArray, as_columns, as_times, positive
 from ntkinfo.kernels import Kernels
-from ntkinfo.laws import Law, Marginals, Spectrum
+from ntkinfo.laws import Law, Marginals, Rounding, Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
 
 Points = Literal["train", "test"]
 
 _EPS = float(np.finfo(np.float64).eps)
+_SAME = 8 * _EPS  # of the largest variance: rows of kernels that differ by less are of one point
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ class Ensemble:
         return np.maximum(values, 0.0), vectors, values[values < 0]
 
     @cached_property
-    def _null(self) -> np.ndarray:
+    def _null(self) -> BoolArray:
         """Which modes count as the null space of Θ, boolean, shape (n,)."""
         values = self.eigenvalues
         relative = self.n_train * _EPS if self.rank_tolerance is None else self.rank_tolerance
@@ -172,15 +173,22 @@ class Ensemble:
         product += half
         return product
 
+    @cached_property
+    def moving(self) -> BoolArray:
+        """The modes that the outputs have: all but the null space of Θ where K vanishes too; boolean, shape (n,)."""
+        seen, diagonal = ~self._null, np.diagonal(self.nngp_modes)
+        if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * _EPS * diagonal.max():
+            return np.ones_like(seen)
+        return seen
+
     def inverse_nngp_triangle(self) -> FloatArray | None:
         """A triangle T (n, n) with T + T^T = (V^T K V)^{-1}, zero on the null space of Θ where K vanishes too.
 
         None where K is singular on the rest.
         """
-        modes, seen = self.nngp_modes, ~self._null
-        diagonal = np.diagonal(modes)
-        if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * _EPS * diagonal.max():
-            seen = np.ones_like(seen)
+        modes, seen = self.nngp_modes, self.moving
+        if not seen.any():
+            return np.zeros_like(modes)
         block = modes if seen.all() else modes[np.ix_(seen, seen)]
         factor, info = lapack.dpotrf(block.T, lower=0, clean=1)
         if info != 0:
@@ -219,6 +227,34 @@ class Ensemble:
                 "(or lower rank_tolerance)"
             )
         return np.where(self._null, 0.0, seen), initial
+
+    @cached_property
+    def twins(self) -> IntArray:
+        """The training point that each test point is, to the rounding of both kernels' rows, or -1; shape (m,)."""
+        self.need_test()
+        kernels = self.kernels
+        found = np.full(self.n_test, -1)
+        blocks = [
+            (
+                getattr(kernels, name),
+                getattr(kernels, name + "_test_train"),
+                np.diagonal(getattr(kernels, name + "_test")),
+            )
+            for name in ("ntk", "nngp")
+        ]
+        diagonals = [np.diagonal(train) for train, _, _ in blocks]
+        sizes = [
+            _SAME * max(float(d.max()), float(test.max())) for d, (_, _, test) in zip(diagonals, blocks, strict=True)
+        ]
+        _, cross, variance = blocks[1]
+        for x in range(self.n_test):
+            i = int(np.abs(diagonals[1] + variance[x] - 2 * cross[x]).argmin())
+            if all(
+                abs(own[x] - d[i]) <= size and np.abs(rows[x] - whole[i]).max() <= size
+                for (whole, rows, own), d, size in zip(blocks, diagonals, sizes, strict=True)
+            ):
+                found[x] = i
+        return found
 
     # --- functions of the spectrum ---
 
@@ -273,7 +309,8 @@ class Ensemble:
         if on == "train":
             return self._train_law(tau)
         (law,) = (batch for _, batch in self.laws(tau))
-        return Law(law.mean[0], law.covariance[0])
+        rounding = law.rounding and Rounding(law.rounding.mean[0], law.rounding.variance[0])
+        return Law(law.mean[0], law.covariance[0], rounding)
 
     def _train_law(self, tau: float) -> Law:
         spectrum, v = self.spectrum(tau), self.eigenvectors
@@ -296,8 +333,10 @@ class Ensemble:
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
             covariance = self._initial_test + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
-            covariance[:, index, index] = self._above_rounding(covariance[:, index, index], projected, half)
-            yield where, Law(mean, covariance)
+            times = np.atleast_1d(as_times(taus))[where]
+            variance, rounding = self._above_rounding(covariance[:, index, index], projected, half, times)
+            covariance[:, index, index] = variance
+            yield where, Law(mean, covariance, rounding)
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
         """The law of single points at many times: mean (T, points, k), variance (T, points). On "train" it takes 2n³
@@ -307,16 +346,19 @@ class Ensemble:
             return self._train_marginals(taus)
         n_times = np.atleast_1d(as_times(taus)).size
         mean, variance = np.empty((n_times, self.n_test, self.n_outputs)), np.zeros((n_times, self.n_test))
+        errors = Rounding(np.zeros_like(mean), np.zeros_like(variance))
         for where, projected, half, batch_mean in self._test_batches(taus):
             mean[where] = batch_mean
             if half is not None:
+                times = np.atleast_1d(as_times(taus))[where]
                 raw = (
                     np.diagonal(self._initial_test)
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
-                variance[where] = self._above_rounding(raw, projected, half)
-        return Marginals(mean, variance)
+                variance[where], rounding = self._above_rounding(raw, projected, half, times)
+                errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
+        return Marginals(mean, variance, errors)
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
         spectrum, v = self.spectrum(taus), self.eigenvectors
@@ -328,6 +370,31 @@ class Ensemble:
             left = v * residual
             row[:] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
         return Marginals(mean, variance)
+
+    def log_train_variance(self, taus: ArrayLike, points: IntArray) -> FloatArray:
+        r"""log Σ_ii = log (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
+        log_residual, kept = self.spectrum(taus).log_residual[:, self.moving], self.moving
+        factor, info = lapack.dpotrf(self.nngp_modes[np.ix_(kept, kept)], lower=1, clean=1)
+        rows = self.eigenvectors[np.ix_(points, kept)]
+        found = np.empty((log_residual.shape[0], len(points)))
+        with np.errstate(divide="ignore"):
+            log_rows = np.log(np.abs(rows))
+        for out, log_r in zip(found, log_residual, strict=True):
+            logs = log_rows + log_r
+            top = logs.max(axis=1, keepdims=True)
+            flat = np.isneginf(top[:, 0])
+            scaled = np.sign(rows) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
+            squares = ((scaled @ factor) ** 2) if info == 0 else (scaled @ self.nngp_modes[np.ix_(kept, kept)]) * scaled
+            with np.errstate(divide="ignore"):
+                out[:] = np.where(flat, -np.inf, 2 * top[:, 0] + np.log(np.maximum(squares.sum(axis=1), 0.0)))
+        return found
+
+    def _of_twins(self, variance: FloatArray, times: FloatArray) -> FloatArray:
+        """The variances (T, m), those of test points that are training points by the form without cancellation."""
+        (twins,) = np.nonzero(self.twins >= 0)
+        if twins.size:
+            variance[:, twins] = np.exp(self.log_train_variance(times, self.twins[twins]))
+        return variance
 
     def _times_half(self, rows: FloatArray) -> FloatArray:
         """rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
@@ -362,12 +429,23 @@ class Ensemble:
                 half = self._times_half(projected)
             yield where, projected, half, projected @ self.y_modes
 
-    def _above_rounding(self, variance: FloatArray, projected: FloatArray, half: FloatArray) -> FloatArray:
-        """The variance, with what is below the rounding error of the sum that gave it set to 0."""
-        terms = np.diagonal(self._initial_test) + np.sqrt(_row_dots(half, half)) * np.sqrt(
-            _row_dots(projected, projected)
-        )
-        return np.where(variance > 16 * _EPS * terms, variance, 0.0)
+    def _above_rounding(
+        self, variance: FloatArray, projected: FloatArray, half: FloatArray, times: FloatArray
+    ) -> tuple[FloatArray, Rounding]:
+        r"""The variance, 0 where it is lost in its rounding (but for twins, whose own form loses none), and the rounding.
+
+        The rounding is what the sums lose, and what Θ's eigenvectors lose, which are those of a Θ + δ with ‖δ‖ of the
+        order of ε λ_max. To first order A moves by V (d ∘ V^T δ V) V^T with \|d_{ij}\| <= a_i a_j, hence z_τ(x) by at
+        most ‖δ‖ Σ_i \|P_{xi}\| Σ_j a_j \|z_{0j} - y_j\|.
+        """
+        response, size = self.spectrum(times).response, np.sqrt(_row_dots(projected, projected))
+        moved = 4 * _EPS * float(self.eigenvalues[-1]) * np.abs(projected).sum(axis=-1)
+        mean = moved[..., None] * (response @ np.abs(self.y_modes))[:, None, :]
+        mean += 4 * _EPS * size[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
+        sums = 16 * _EPS * (np.diagonal(self._initial_test) + np.sqrt(_row_dots(half, half)) * size)
+        spread = moved * (response @ np.sqrt(self.kappa))[:, None]
+        kept = self._of_twins(np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0), times)
+        return kept, Rounding(mean, sums + spread * (2 * np.sqrt(kept) + spread))
 
 
 def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -384,7 +462,9 @@ def _time_basis(rows: FloatArray) -> tuple[np.ndarray, FloatArray]:
     norms[norms == 0] = 1.0
     _, triangle, order = qr((rows / norms[:, None]).T, mode="economic", pivoting=True)
     sizes = np.abs(np.diagonal(triangle))
-    rank = max(1, int((sizes > 1e-14 * sizes[0]).sum()))
+    if sizes[0] == 0.0:  # nothing moves at any of the times
+        return order[:1], np.zeros((len(rows), 1))
+    rank = int((sizes > 1e-14 * sizes[0]).sum())
     coefficients = np.empty((len(rows), rank))
     coefficients[order[:rank]] = np.eye(rank)
     coefficients[order[rank:]] = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T

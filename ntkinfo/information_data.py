@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import LinAlgError, cholesky, lapack
+from scipy.linalg import lapack
 
-from ntkinfo._arrays import FloatArray, as_shape, as_symmetric, check_positive_semidefinite, positive
+from ntkinfo._arrays import FloatArray, IntArray, as_shape, as_symmetric, check_positive_semidefinite, positive
 from ntkinfo._quantity import quantity
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.laws import Law, Marginals
+from ntkinfo.laws import Law, Marginals, Spectrum, kl_gap
+from ntkinfo.log_determinants import log_det_gain, square_root
+
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @quantity("upper bound", "I(z;D|x) per point", "on averaging over data sets D", "[shwartzziv2019]_ eq. 14")
@@ -25,23 +28,21 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> FloatArray
 
     Returns
     -------
-    array of the law's leading shape; +inf where an output has lost its variance.
+    array of the law's leading shape, with the rounding of the law added; +inf where an output has lost its variance.
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
     square = ((law.mean - prior.mean) ** 2).sum(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = law.variance / prior.variance
-        value = 0.5 * k * _kl_gap(ratio) + square / (2 * prior.variance)
-    same = (law.variance == 0) & (prior.variance == 0) & (square == 0)
+    same = (law.variance == prior.variance) & (square == 0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error = 4 * _EPS * np.maximum(law.variance, prior.variance)
+        if law.rounding is not None:
+            error = np.maximum(error, law.rounding.variance)
+            square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
+        low, high = np.maximum(law.variance - error, 0.0), law.variance + error
+        gap = np.maximum(kl_gap(low / prior.variance), kl_gap(high / prior.variance))  # convex: largest at an end
+        value = 0.5 * k * gap + square / (2 * prior.variance)
     return np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1)
-
-
-def _kl_gap(ratio: FloatArray) -> FloatArray:
-    """ratio - 1 - log ratio, accurate near 1."""
-    x = ratio - 1
-    series = x**2 * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7)))))
-    return np.where(np.abs(x) < 1e-3, series, x - np.log(ratio))
 
 
 def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
@@ -63,25 +64,65 @@ def data_information_joint(law: Law, prior: Law) -> FloatArray:
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1}\Sigma - m - \log\det K^{-1}\Sigma\right]
               + \tfrac12 \mathrm{Tr}\,(\mu-\mu_0)^\top K^{-1}(\mu-\mu_0)
 
+    It stays an upper bound in floating point: of all covariances K and Σ within ±η of those given, where η is the
+    rounding of the law (or of a sum of its size), the largest value is at most that with K - η under the trace, Σ ± η
+    and K + η in the determinants. Points whose prior covariances agree to rounding count once.
+
     Returns
     -------
-    array of the law's leading shape; +inf where the joint law is degenerate (as on the training set after a long time,
-    for which :func:`data_information_train` does not go through the collapsed covariance).
+    array of the law's leading shape; 0 where the law is the prior; +inf where K or Σ could be singular within its
+    rounding, so that no bound can be had (as of many points of a smooth kernel, or on the training set after a long
+    time, for which :func:`data_information_train` does not go through the collapsed covariance).
     """
     _same_points(law, prior)
-    m, k = law.mean.shape[-2:]
     if prior.covariance.ndim != 2:
         raise ValueError(f"the prior is one law, got leading shape {prior.covariance.shape[:-2]}")
-    try:
-        factor = cholesky(prior.covariance, lower=True)
-    except LinAlgError:
-        return np.full(law.mean.shape[:-2], np.inf)
-    inverse = lapack.dtrtri(factor, lower=1)[0]
-    shift = ((inverse @ (law.mean - prior.mean)) ** 2).sum(axis=(-2, -1))
-    values = np.linalg.eigvalsh(inverse @ law.covariance @ inverse.T)
-    values = np.where(values > 4 * m * np.finfo(float).eps * np.maximum(values[..., -1:], 1.0), values, 0.0)
-    with np.errstate(divide="ignore"):
-        return 0.5 * (k * _kl_gap(values).sum(axis=-1) + shift)
+    kept = _distinct(prior)
+    m, k = kept.size, law.mean.shape[-1]
+    covariance = prior.covariance[np.ix_(kept, kept)]
+    eta = _rounding_norm(covariance, None)
+    low, low_info = lapack.dpotrf(covariance - eta * np.eye(m), lower=1, clean=1)
+    high, _ = lapack.dpotrf(covariance + eta * np.eye(m), lower=1, clean=1)
+    inverse = lapack.dtrtri(low, lower=1)[0] if low_info == 0 else None
+    means = law.mean.reshape(-1, *law.mean.shape[-2:])
+    found = np.full(len(means), np.inf)
+    for t, (mean, whole) in enumerate(zip(means, law.covariance.reshape(-1, *law.covariance.shape[-2:]), strict=True)):
+        shift = (mean - prior.mean)[kept]
+        if not shift.any() and np.array_equal(whole, prior.covariance):
+            found[t] = 0.0
+            continue
+        error = None if law.rounding is None else law.rounding.variance.reshape(len(means), -1)[t, kept]
+        sigma = whole[np.ix_(kept, kept)]
+        width = _rounding_norm(sigma, error)
+        factor, info = lapack.dpotrf(sigma - width * np.eye(m), lower=1, clean=1)
+        if inverse is None or info != 0:
+            continue
+        size = float((inverse**2).sum())
+        trace = float(((inverse @ sigma) * inverse).sum()) + width * size
+        log_det = 2 * float(np.log(np.diagonal(factor)).sum() - np.log(np.diagonal(high)).sum())
+        lost = 0.0 if law.rounding is None else float(np.linalg.norm(law.rounding.mean.reshape(means.shape)[t, kept]))
+        square = (float(np.linalg.norm(inverse @ shift)) + np.sqrt(size) * lost) ** 2
+        found[t] = 0.5 * (k * max(trace - log_det - m, 0.0) + square) * (1 + 1e-14)
+    return found.reshape(law.mean.shape[:-2])
+
+
+def _rounding_norm(covariance: FloatArray, variance_error: FloatArray | None) -> float:
+    """The largest eigenvalue of a symmetric error whose entries are independent and of the order of the rounding."""
+    largest = float(np.diagonal(covariance).max())
+    error = 16 * _EPS * largest if variance_error is None else max(float(variance_error.max()), 4 * _EPS * largest)
+    return float(np.sqrt(covariance.shape[0])) * error
+
+
+def _distinct(prior: Law) -> IntArray:
+    """The first of each set of points that the prior does not tell apart, to rounding."""
+    covariance, size = prior.covariance, 8 * _EPS * float(np.diagonal(prior.covariance).max())
+    variance = np.diagonal(covariance)
+    kept: list[int] = []
+    for x in range(len(variance)):
+        near = np.flatnonzero(np.abs(variance[:x] + variance[x] - 2 * covariance[x, :x]) <= size)
+        if not any(np.abs(covariance[x] - covariance[i]).max() <= size for i in near):
+            kept.append(x)
+    return np.array(kept, dtype=np.intp)
 
 
 @quantity(
@@ -95,8 +136,8 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1} R K R - n - 2 \log\det R\right] + \tfrac12 \mathrm{Tr}\,\mu^\top K^{-1}\mu
 
-    The log-determinant comes from the spectrum, never from the collapsed covariance. Precision falls with the condition
-    number of K.
+    The log-determinant comes from the spectrum, never from the collapsed covariance. The rounding of the sums is added;
+    what the condition number of K takes is told by :func:`ntkinfo.precision.rounding_loss`.
 
     Returns
     -------
@@ -112,8 +153,10 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
     trace = 2 * _quadratic(fitted, triangle) - 2 * fitted.sum(axis=-1)
-    value = 0.5 * k * (trace - 2 * spectrum.log_residual.sum(axis=-1)) + 0.5 * moved
-    return np.where(still, 0.0, np.maximum(value, 0.0)).reshape(np.shape(tau))
+    spread = -2 * spectrum.log_residual.sum(axis=-1)
+    value = 0.5 * k * (trace + spread) + 0.5 * moved
+    rounding = 4 * ensemble.n_train * _EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
+    return np.where(still, 0.0, np.maximum(value, 0.0) + rounding).reshape(np.shape(tau))
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -129,6 +172,11 @@ def gaussian_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise: 
     Parameters
     ----------
     label_noise : s², the variance of each label about its mean.
+
+    Returns
+    -------
+    array of the shape of `tau`; NaN where the variance of a point is lost in the rounding of the kernels, so that no
+    value can be had. Test points that are training points keep theirs, in logarithms; +inf for a centred ensemble.
     """
     positive("label_noise", label_noise, zero=True)
     value = _gaussian_label_information(ensemble, tau, label_noise, ensemble.marginals(tau).variance)
@@ -136,10 +184,19 @@ def gaussian_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise: 
 
 
 def _gaussian_label_information(ensemble: Ensemble, taus: ArrayLike, s2: float, variance: FloatArray) -> FloatArray:
-    weight = ensemble.spectrum(taus).response ** 2 @ (ensemble.test_modes[0] ** 2).T
-    signal = s2 * weight
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(signal > 0, 0.5 * ensemble.n_outputs * np.log1p(signal / variance), 0.0).mean(axis=-1)
+    values = ensemble.eigenvalues
+    weights = np.where(values > 0, ensemble.test_modes[0] / np.where(values > 0, values, 1.0), 0.0)
+    signal = s2 * (ensemble.spectrum(taus).fitted ** 2 @ (weights**2).T)
+    with np.errstate(divide="ignore"):
+        log_signal, log_variance = np.log(signal), np.log(variance)
+    if not ensemble.centred:
+        log_variance = np.where(variance > 0, log_variance, np.nan)
+        (twins,) = np.nonzero(ensemble.twins >= 0)
+        if twins.size:
+            log_variance[:, twins] = ensemble.log_train_variance(taus, ensemble.twins[twins])
+    with np.errstate(invalid="ignore"):
+        gain = np.where(signal > 0, np.logaddexp(0.0, log_signal - log_variance), 0.0)
+    return 0.5 * ensemble.n_outputs * gain.mean(axis=-1)
 
 
 @quantity("exact", "I(z;Y|X,x) of all points jointly", "Y|X ~ N(m, C), whatever m", "derived here")
@@ -150,7 +207,8 @@ def gaussian_label_information_joint(
 
     .. math:: \frac k2 \log\det\left(I + \Sigma^{-1}\,\Theta_x A C A \Theta_x^\top\right)
 
-    On the training set Σ = R K R and Θ_x A = I - R.
+    On the training set, where Σ = R K R and Θ_x A = I - R, it is log det(I + K^{-1} W C W) with W = R^{-1} - I, which
+    does not go through the collapsed covariance and is finite at all finite times.
 
     Parameters
     ----------
@@ -158,23 +216,36 @@ def gaussian_label_information_joint(
 
     Returns
     -------
-    float; +inf where Σ is singular in a direction that the labels move.
+    float; +inf where an output has no variance in a direction that the labels move (a centred ensemble, infinite
+    time); NaN where K, or Σ at the test points, is singular within its rounding, so that no value can be had.
     """
     n = ensemble.n_train
     c = as_symmetric("label_covariance", as_shape("label_covariance", label_covariance, (n, n), f"{n} training points"))
     check_positive_semidefinite("label_covariance", c)
-    law, spectrum, v = ensemble.law(tau, on), ensemble.spectrum(tau), ensemble.eigenvectors
+    spectrum, root = ensemble.spectrum(float(tau)), ensemble.eigenvectors.T @ square_root(c)
     if on == "train":
-        weights = (v * spectrum.fitted[0]) @ v.T
-    else:
-        weights = (ensemble.test_modes[0] * spectrum.response[0]) @ v.T
-    signal = weights @ c @ weights.T
+        return 0.5 * ensemble.n_outputs * _train_label_information(ensemble, spectrum, root)
+    signal = (ensemble.test_modes[0] * spectrum.response[0]) @ root
     if not np.any(signal):
         return 0.0
-    try:
-        factor = cholesky(law.covariance, lower=True)
-    except LinAlgError:
+    if ensemble.centred:
         return float("inf")
-    inverse = lapack.dtrtri(factor, lower=1)[0]
-    gains = np.linalg.eigvalsh(inverse @ signal @ inverse.T)
-    return float(0.5 * ensemble.n_outputs * np.log1p(np.maximum(gains, 0.0)).sum())
+    law = ensemble.law(tau)
+    kept = _distinct(Law(law.mean, np.asarray(ensemble.kernels.nngp_test)))
+    noise = law.covariance[np.ix_(kept, kept)]
+    width = _rounding_norm(noise, None if law.rounding is None else law.rounding.variance[kept])
+    if lapack.dpotrf(noise - width * np.eye(kept.size), lower=1)[1] != 0:
+        return float("nan")
+    return 0.5 * ensemble.n_outputs * log_det_gain(noise, np.zeros(kept.size), signal[kept])
+
+
+def _train_label_information(ensemble: Ensemble, spectrum: Spectrum, root: FloatArray) -> float:
+    """log det(I + K^{-1} W C W) of one output, C = root root^T in the eigenbasis of Θ."""
+    modes = ensemble.moving
+    with np.errstate(divide="ignore"):
+        log_fitted = np.log(spectrum.fitted[0, modes])
+    root = np.copysign(1.0, spectrum.residual[0, modes])[:, None] * root[modes]
+    if ensemble.centred:
+        return log_det_gain(None, np.where(np.isneginf(log_fitted), -np.inf, np.inf), root)
+    noise = ensemble.nngp_modes[np.ix_(modes, modes)]
+    return log_det_gain(noise, log_fitted - spectrum.log_residual[0, modes], root)

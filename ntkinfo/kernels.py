@@ -34,7 +34,9 @@ class Kernels:
     ------
     TypeError: single-precision or non-real input (with the reason).
     ValueError: shapes that do not match (both are printed), entries that are not finite, a kernel that is not
-        symmetric, or one that is not positive semi-definite (with its smallest eigenvalue and the remedy).
+        symmetric, one that is not positive semi-definite (with its smallest eigenvalue and the remedy), or blocks that
+        do not belong together: [[K, K_x^T], [K_x, K_xx]] of either kernel is positive semi-definite within 1e-9 of its
+        1-norm.
     """
 
     ntk: FloatArray
@@ -51,10 +53,12 @@ class Kernels:
         checked["nngp"] = _arrays.as_symmetric("nngp", _arrays.as_shape("nngp", self.nngp, (n, n), like))
         checked |= self._checked_test_blocks(n, like)
         for name in ("ntk", "nngp"):
-            _arrays.check_positive_semidefinite(name, checked[name])
-        if "ntk_test" in checked:
-            for name in ("ntk", "nngp"):
-                _arrays.check_positive_semidefinite(f"{name}_test", checked[f"{name}_test"])
+            if "ntk_test" in checked:
+                _arrays.check_joint_positive_semidefinite(
+                    name, *(checked[name + s] for s in ("", "_test_train", "_test"))
+                )
+            else:
+                _arrays.check_positive_semidefinite(name, checked[name])
         for name, array in checked.items():
             object.__setattr__(self, name, _arrays.read_only(array))
 
@@ -77,6 +81,25 @@ class Kernels:
         for name in ("ntk_test", "nngp_test"):
             blocks[name] = _arrays.as_symmetric(name, _arrays.as_shape(name, getattr(self, name), (m, m), like))
         return blocks
+
+    def check_ntk_above_nngp(self) -> None:
+        """Raise unless Θ ⪰ K on the training points and on the test points, within 1e-9 of the 1-norm of Θ - K.
+
+        Every network that trains its last layer in the NTK parameterisation has it: Θ - K = Σ (q - 1) K_q with the
+        chaos degrees q >= 1 of the outputs. Kernels in general need not.
+        """
+        for suffix in ("", "_test") if self.n_test else ("",):
+            ntk, nngp = getattr(self, "ntk" + suffix), getattr(self, "nngp" + suffix)
+            rounding = 1e-12 * float(np.abs(ntk).sum(axis=0).max())
+            try:
+                _arrays.check_positive_semidefinite(
+                    f"ntk{suffix} - nngp{suffix}", ntk - nngp + rounding * np.eye(len(ntk))
+                )
+            except ValueError as error:
+                raise ValueError(
+                    f"ntk{suffix} and nngp{suffix} are not of one network that trains all layers, where Θ - K is positive "
+                    f"semi-definite (are they in each other's place?): {error}"
+                ) from None
 
     @property
     def n_train(self) -> int:

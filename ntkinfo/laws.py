@@ -11,6 +11,20 @@ from ntkinfo._arrays import FloatArray, positive
 
 
 @dataclass(frozen=True, eq=False)
+class Rounding:
+    """The largest errors of a law's means and variances that floating-point arithmetic explains, one time or many.
+
+    Attributes
+    ----------
+    mean : array of the mean's shape.
+    variance : array, shape (..., n).
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Law:
     """A Gaussian law of the outputs on n points: k independent outputs with one covariance. Leading axes, if any, are
     times.
@@ -19,10 +33,12 @@ class Law:
     ----------
     mean : array, shape (..., n, k).
     covariance : array, shape (..., n, n), the same for each output.
+    rounding : the errors of both, where they are known: upper bounds made of the law have them added.
     """
 
     mean: FloatArray
     covariance: FloatArray
+    rounding: Rounding | None = None
 
     @property
     def variance(self) -> FloatArray:
@@ -31,11 +47,12 @@ class Law:
 
     def marginals(self) -> Marginals:
         """The law of single points, without their covariances."""
-        return Marginals(self.mean, self.variance)
+        return Marginals(self.mean, self.variance, self.rounding)
 
     def with_output_noise(self, variance: float) -> Law:
         """The law of the outputs plus independent Gaussian noise of that variance."""
-        return Law(self.mean, self.covariance + positive("variance", variance, zero=True) * np.eye(self.mean.shape[-2]))
+        noise = positive("variance", variance, zero=True) * np.eye(self.mean.shape[-2])
+        return Law(self.mean, self.covariance + noise, self.rounding)
 
     def __iter__(self) -> Iterator[FloatArray]:
         return iter((self.mean, self.covariance))
@@ -50,14 +67,16 @@ class Marginals:
     mean : array, shape (..., n, k).
     variance : array, shape (..., n), the same for each output; an exact 0 where it is below the rounding error of its
         computation.
+    rounding : the errors of both, where they are known.
     """
 
     mean: FloatArray
     variance: FloatArray
+    rounding: Rounding | None = None
 
     def with_output_noise(self, variance: float) -> Marginals:
         """The law of the outputs plus independent Gaussian noise of that variance."""
-        return Marginals(self.mean, self.variance + positive("variance", variance, zero=True))
+        return Marginals(self.mean, self.variance + positive("variance", variance, zero=True), self.rounding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +93,12 @@ class Spectrum:
     """r = 1 - λa; equal to e without ridge."""
     log_residual: FloatArray
     """log |r|, computed without forming r, so that it does not underflow."""
+
+
+def kl_gap(ratio: FloatArray) -> FloatArray:
+    """ratio - 1 - log ratio, accurate near 1."""
+    x = ratio - 1
+    small = np.clip(x, -1e-3, 1e-3)
+    series = small**2 * (1 / 2 - small * (1 / 3 - small * (1 / 4 - small * (1 / 5 - small * (1 / 6 - small / 7)))))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(x) < 1e-3, series, x - np.log(ratio))

@@ -18,7 +18,9 @@ from ntkinfo._quantity import quantity
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow
+from ntkinfo.log_determinants import log_det_gain, square_root
 
+_QUADRATURE = 1e-9  # relative error of the path length's integral
 _LINEARISED = "linearised model; exact where K = Θ"
 
 
@@ -145,10 +147,8 @@ def parameter_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise:
     s2, spectrum = positive("label_noise", label_noise, zero=True), ensemble.spectrum(tau)
     if ensemble.centred:
         return _like(np.where(spectrum.fitted.max(axis=-1) > 0, np.inf if s2 > 0 else 0.0, 0.0), tau)
-    return _like(
-        0.5 * ensemble.n_outputs * np.logaddexp(0.0, np.log(s2) + _log_gain(spectrum) if s2 else -np.inf).sum(axis=-1),
-        tau,
-    )
+    log_noise = np.log(s2) if s2 else -np.inf
+    return _like(0.5 * ensemble.n_outputs * np.logaddexp(0.0, _log_gain(spectrum) + log_noise).sum(axis=-1), tau)
 
 
 def _log_gain(spectrum: Spectrum) -> FloatArray:
@@ -169,17 +169,8 @@ def parameter_label_information_correlated(ensemble: Ensemble, tau: float, label
     spectrum = ensemble.spectrum(float(tau))
     if ensemble.centred:
         return float("inf") if np.any(c) and spectrum.fitted.max() > 0 else 0.0
-    log_scale = 0.5 * _log_gain(spectrum)[0]
-    large = np.maximum(
-        log_scale, 0.0
-    )  # det(I + SCS) = Π_l max(s,1)² det(max(s,1)^{-2} + S'CS'), nothing above 1 left inside
-    if np.isinf(large).any():
-        return float("inf")
-    v = ensemble.eigenvectors
-    small = np.exp(log_scale - large)
-    inside = np.diag(np.exp(-2 * large)) + small[:, None] * (v.T @ c @ v) * small
-    sign, log_det = np.linalg.slogdet(inside)
-    return float(0.5 * ensemble.n_outputs * (2 * large.sum() + log_det)) if sign > 0 else float("inf")
+    root = ensemble.eigenvectors.T @ square_root(c)
+    return 0.5 * ensemble.n_outputs * log_det_gain(None, 0.5 * _log_gain(spectrum)[0], root)
 
 
 # --- Fisher information, distances and path lengths ---
@@ -220,7 +211,7 @@ def fisher_action(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     moved = spectrum.response * rates
     factor = moved * (2 - moved) / (2 * rates)  # (1 - e²)/2s
     step = getattr(ensemble.learning_rule, "step", 0.0)
-    return _like((ensemble.mode_power * values**2 * factor / (1 - 0.5 * step * rates)).sum(axis=-1), tau)
+    return _like((ensemble.mode_power * values * (values * factor) / (1 - 0.5 * step * rates)).sum(axis=-1), tau)
 
 
 @quantity("lower bound", "E of the Fisher path length", "infinite width", "derived here")
@@ -274,24 +265,27 @@ def _mean_norm(mean: FloatArray, variance: FloatArray) -> FloatArray:
 def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     r"""Speed by Jensen's inequality: E L ≤ ∫_0^τ √Tr(M Θ² e^{-2s(Θ+ρ)}) ds with M = kK + YY^T.
 
-    The integral is by Gauss-Legendre quadrature on a geometric grid, to 1e-9. For discrete descent the sum over steps
+    The integral is by Gauss-Legendre quadrature on a geometric grid, to 1e-9, which is added. For discrete descent the sum over steps
     is bounded by its first term plus the integral of the falling speed. At τ = ∞ it stops where nothing is left to
     move.
     """
     times = np.atleast_1d(as_times(tau))
-    rule, step = ensemble.learning_rule, getattr(ensemble.learning_rule, "step", 0.0)
-    weight = ensemble.mode_power * ensemble.eigenvalues**2
-    live = (weight > 0) & ~ensemble._null
+    live = (ensemble.mode_power > 0) & ~ensemble._null
+    ensemble.learning_rule.time(times)
     if not live.any():
         return _like(np.zeros(times.size), tau)
-    rates = ensemble.eigenvalues[live] + ensemble.ridge
+    scale = float(ensemble.eigenvalues[-1])  # the unit of rates, so that no square underflows
+    values = ensemble.eigenvalues[live] / scale
+    weight, rates = ensemble.mode_power[live] * values**2, values + ensemble.ridge / scale
+    step = getattr(ensemble.learning_rule, "step", 0.0) * scale
     if step:
         with np.errstate(divide="ignore"):
             rates = -np.log(np.abs(1 - step * rates)) / step
-    rule.time(times)
-    upto = np.maximum(times - step, 0.0)
-    value = _integrated_speed(weight[live], rates, upto)
-    return _like(np.where(times > 0, value + step * np.sqrt(weight[live].sum()), 0.0), tau)
+    with np.errstate(invalid="ignore"):
+        times = np.where(times > 0, times * scale, 0.0)
+    value = _integrated_speed(weight, rates, np.maximum(times - step, 0.0))
+    first = step * np.sqrt(weight.sum())
+    return _like(np.where(times > 0, (value + first) * (1 + _QUADRATURE), 0.0), tau)
 
 
 def _integrated_speed(weight: FloatArray, rates: FloatArray, times: FloatArray) -> FloatArray:
