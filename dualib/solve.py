@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.blahut_arimoto import Iterate
 from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
 from dualib.charts import MomentChart
 from dualib.columns import (
@@ -33,8 +33,6 @@ from dualib.newton import MAX_UNKNOWNS
 from dualib.options import Certify
 from dualib.problems import EPS, Bottleneck
 from dualib.weights_search import max_log_g_over_weights
-
-
 
 QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
 PAIR_WORK = 2e8  # pairs of x times |Y| up to which the pairwise lower bound is computed: some five seconds
@@ -198,21 +196,19 @@ def complete(
 
 def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
-    ceiling = None
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
-    for _ in range(options.max_rounds):
+    for left in range(options.max_rounds, -1, -1):
         g = dual_function(it)
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
         ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
-        if ceiling.lower <= 0.5 * options.tolerance:
+        if ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
             break
         it, _, residual = generate_columns(better, options, None)
-    assert ceiling is not None
     return it, ceiling, residual
 
 
@@ -238,7 +234,9 @@ def finish(
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
     """
     core, g = problem.reduced, dual_function(it)
-    trivial_value = min(float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0]))
+    trivial_value = min(
+        float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
+    )
     objective = min(it.upper_value, trivial_value)
     base = it.value - EPS * (16.0 + 8.0 * abs(it.value))
     lower = 0.0
