@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .measures import FloatArray
+from dualib.measures import FloatArray
 
 if TYPE_CHECKING:
-    from .problems import Bottleneck
+    from dualib.problems import Bottleneck
 
 NEWTON = 3  # steps from the state of the parent cell
 

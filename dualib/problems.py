@@ -123,8 +123,7 @@ class Bottleneck:
     def weak(self) -> NDArray[np.bool_]:
         """Which y have p(y|x) within a factor 1 ± WEAK of p(y) for every x, shape (n_y,)."""
         centre = self.joint.p_y
-        weak: NDArray[np.bool_] = (np.abs(self.p_y_given_x - centre) <= WEAK * centre).all(axis=0)
-        return weak
+        return np.asarray((np.abs(self.p_y_given_x - centre) <= WEAK * centre).all(axis=0), dtype=np.bool_)
 
     @cached_property
     def _any_weak(self) -> bool:
@@ -133,8 +132,11 @@ class Bottleneck:
     @cached_property
     def rounding_scale(self) -> float:
         """Size of the parts that d and its bounds over cells are summed from, nats; times 2⁻⁵²β, the rounding error of β d."""
-        weak = float(np.abs(self.p_y_given_x[:, self.weak] / self.joint.p_y[self.weak] - 1.0).max(initial=0.0))
-        return self._strong_scale + weak ** (1 if isinstance(self.chart(), MomentChart) else 2)
+        return self._strong_scale + self._weak_size ** (1 if isinstance(self.chart(), MomentChart) else 2)
+
+    @cached_property
+    def _weak_size(self) -> float:
+        return float(np.abs(self.p_y_given_x[:, self.weak] / self.joint.p_y[self.weak] - 1.0).max(initial=0.0))
 
     @cached_property
     def _strong_scale(self) -> float:
@@ -142,8 +144,8 @@ class Bottleneck:
         return strong * float(1.0 + 2.0 * np.log((~self.weak).sum() / strong)) if strong > 0 else 0.0
 
     def product_rounding(self, beta: float) -> float:
-        """The rounding error of β d by one matrix product, nats: in the weak columns it is relative, and left out here."""
-        return EPS * beta * self._strong_scale
+        """The rounding error of β d by one matrix product, nats."""
+        return EPS * beta * (self._strong_scale + self._weak_size**2)
 
     def distortion_at(self, beta: float, r: FloatArray) -> FloatArray:
         """d(x, r_t), shape (n_t, n_x), by one matrix product where β leaves that its digits, else term by term."""

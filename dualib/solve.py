@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.blahut_arimoto import Iterate
 from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
 from dualib.charts import MomentChart
 from dualib.columns import (
@@ -34,9 +34,8 @@ from dualib.options import Certify
 from dualib.problems import EPS, Bottleneck
 from dualib.weights_search import max_log_g_over_weights
 
-
-
 QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
+CERTIFIED = "certified: the interval is proven"
 PAIR_WORK = 2e8  # pairs of x times |Y| up to which the pairwise lower bound is computed: some five seconds
 
 
@@ -50,9 +49,12 @@ class Solution:
     p_t : p(t), shape (n_t,), descending.
     p_t_given_x : the encoder, shape (n_x, n_t), for every x of the problem's joint.
     p_y_given_t : the decoder r_t, shape (n_t, n_y); for the dual it is not the Markov decoder, see `markov_decoder`.
-    objective : Φ = −Σ p(x) log z_x = I(X;T) + β E d at the optimal encoder for these p(t) and r_t.
-    lower_bound : proven lower bound of F(β), from the rigorous maximum of G over the simplex where that was done.
-    estimated_gap : log of the largest G that an ascent from many starts met; not a proof. 0 means none above 1.
+    objective : Φ = −Σ p(x) log z_x = I(X;T) + β E d at the optimal encoder for these p(t) and r_t, with an allowance for
+        rounding, and at most H(X) and β E d of one cluster: an upper bound of F(β).
+    lower_bound : proven lower bound of F(β), with its own allowance: from the rigorous maximum of G where that was done, from
+        pairs of x where that is better, at least 0.
+    estimated_gap : log of the largest G that was met, at every row p(y|x) and by ascents from many starts; not a proof.
+        0 means none above 1.
     certified : whether objective − lower_bound ≤ the tolerance asked for.
     status : what happened and, where something fell short, which knob to turn.
     cells : cells examined for the proof.
@@ -158,7 +160,7 @@ def solve(
     ----------
     problem : IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     beta : trade-off, > 0.
-    certify : False skips the rigorous search; the solution is then as good as many ascents can tell.
+    certify : False skips every lower bound but 0; the solution is then as good as many ascents can tell.
     options : tolerances and limits.
     start : atoms (n, n_y) to start from, for example another solution's p_y_given_t; the rows p(y|x) otherwise.
     seed : of the random mixtures among the starts of the ascents.
@@ -198,21 +200,19 @@ def complete(
 
 def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
-    ceiling = None
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
-    for _ in range(options.max_rounds):
+    for left in range(options.max_rounds, -1, -1):
         g = dual_function(it)
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
         ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
-        if ceiling.lower <= 0.5 * options.tolerance:
+        if ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
             break
         it, _, residual = generate_columns(better, options, None)
-    assert ceiling is not None
     return it, ceiling, residual
 
 
@@ -238,7 +238,9 @@ def finish(
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
     """
     core, g = problem.reduced, dual_function(it)
-    trivial_value = min(float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0]))
+    trivial_value = min(
+        float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
+    )
     objective = min(it.upper_value, trivial_value)
     base = it.value - EPS * (16.0 + 8.0 * abs(it.value))
     lower = 0.0
@@ -261,23 +263,39 @@ def finish(
         lower_bound=lower,
         estimated_gap=estimate,
         certified=bool(certified),
-        status=_status(problem, certified, ceiling, estimate, options),
+        status=CERTIFIED
+        if certified
+        else _status(problem, certify, ceiling, by_pairs, estimate, g.rounding(), options),
         cells=0 if ceiling is None else ceiling.cells,
         residual=residual,
     )
 
 
-def _status(problem: Bottleneck, certified: bool, ceiling: Ceiling | None, estimate: float, options: Certify) -> str:
-    if certified:
-        return "certified: the interval is proven"
-    dimension = problem.reduced.dimension
-    if ceiling is None and dimension > options.max_dimension:
+def _status(
+    problem: Bottleneck,
+    certify: bool,
+    ceiling: Ceiling | None,
+    by_pairs: bool,
+    estimate: float,
+    rounding: float,
+    options: Certify,
+) -> str:
+    """What fell short, and which knob to turn."""
+    ascents = f"the gap is estimated at {estimate:.1e} nats by ascents from many starts"
+    if not certify:
+        return f"not certified: certify=False; {ascents}"
+    if rounding > options.tolerance and ceiling is not None:
         return (
-            f"not certified: the search for the maximum of G has dimension {dimension}, above max_dimension = "
-            f"{options.max_dimension}; the gap is estimated at {estimate:.1e} nats by ascents from many starts"
+            f"not certified: rounding of beta d alone may reach {rounding:.1e} nats, above the tolerance "
+            f"{options.tolerance:g}; raise it, or lower beta"
         )
     if ceiling is None:
-        return f"not certified: certify=False; the gap is estimated at {estimate:.1e} nats by ascents from many starts"
+        dimension = problem.reduced.dimension
+        bound = "is from pairs of x" if by_pairs else "is 0, as there are too many pairs of x for another"
+        return (
+            f"not certified: the search for the maximum of G has dimension {dimension}, above max_dimension = "
+            f"{options.max_dimension}, and the lower bound {bound}; {ascents}"
+        )
     if not ceiling.complete:
         return (
             f"not certified: the proof stopped after {ceiling.cells} cells; raise max_cells (now {options.max_cells})"

@@ -26,7 +26,7 @@ def expm1_remainder(x: FloatArray) -> FloatArray:
     """e^x − 1 − x ≥ 0, to a few units in the last place; ½x² near 0."""
     small = np.abs(x) < 0.1
     y = np.where(small, x, 0.0)
-    series = 1.0
+    series = np.ones_like(y)
     for n in range(10, 2, -1):
         series = 1.0 + y / n * series
     return np.where(small, 0.5 * y * y * series, np.expm1(x) - x)

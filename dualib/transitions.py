@@ -16,16 +16,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .blahut_arimoto import Iterate, evaluate
-from .certificate import DualFunction
-from .measures import FloatArray, _kl_divergence
-from .newton import instability
-from .problems import Bottleneck
-from .columns import ascend, generate_columns, start_from
-from .options import Certify
-from .solve import check_beta, prove, search_maximum
+from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.certificate import DualFunction
+from dualib.columns import ascend, dual_function, generate_columns, minimise, start_from
+from dualib.measures import FloatArray, _kl_divergence
+from dualib.newton import instability
+from dualib.options import Certify
+from dualib.problems import Bottleneck
+from dualib.solve import check_beta, prove, search_maximum
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
+COARSE = 1e-4  # relative distance of the two solutions between which it is then located
+COUNTED = 1e-9  # weight below which an atom is not counted as a cluster
+UNSTABLE = 1e-7  # excess of β λ_max over 1 from which a cluster splits, whatever that gains
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
 
 
@@ -33,14 +36,21 @@ JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is fi
 class Transition:
     """A β at which the optimal number of clusters changes.
 
+    It is located as the β at which the solution with the fewer clusters stops being optimal: max G > 1 for it, or one of its
+    clusters is unstable (of a split, G shows the gain only further on).
+
     Attributes
     ----------
-    beta : the transition, within [lower, upper].
+    beta : the transition; an estimate, within [lower, upper] as far as that is proven.
+    lower, upper : β on both sides. Where `proven`, the fewer clusters are proven optimal to within `resolution` at one of them
+        and an atom that improves on them is known at the other; otherwise both are estimates, as good as ascents can tell.
     kind : "continuous" (rate and relevance are continuous) or "first-order" (they jump; the curve is straight between).
     birth : whether the new cluster appears at a distance from the others, with zero weight, rather than by a split.
     n_before, n_after : number of clusters below and above.
-    proven : whether `lower` is proven (the first transition, up to intrinsic dimension 3).
+    proven : whether the bracket is, up to intrinsic dimension 3. Between two solved points transitions that undo each other
+        are not seen, and clusters of a weight below 1e-9 are not counted.
     local_beta : for the first transition, the local critical β beside it, otherwise nan.
+    resolution : nats; what G gains on the fewer clusters is not told from 0 below that.
     """
 
     beta: float
@@ -52,6 +62,7 @@ class Transition:
     n_after: int
     proven: bool = False
     local_beta: float = float("nan")
+    resolution: float = 1e-12
 
 
 def local_critical_beta(problem: Bottleneck) -> float:
@@ -106,7 +117,8 @@ def first_transition(problem: Bottleneck, options: Certify | None = None) -> Tra
     jump = _rate(above)
     birth = upper < local * (1.0 - 10 * RELATIVE_WIDTH)
     kind = "first-order" if jump > JUMP else "continuous"
-    return Transition(upper, lower, upper, kind, birth, 1, max(2, len(above.weights)), proven, local)
+    n_after = max(2, clusters(above))
+    return Transition(upper, lower, upper, kind, birth, 1, n_after, proven, local, _slack(_single_dual(core, lower)))
 
 
 def _slack(g: DualFunction) -> float:
@@ -160,7 +172,8 @@ def find_transitions(problem: Bottleneck, beta_max: float, n_grid: int = 40) -> 
     """Every transition up to beta_max that a sweep of n_grid solutions and bisection between them shows.
 
     The first is bracketed by :func:`first_transition`. Later ones are where the number of clusters of the optimum changes,
-    splits as well as births of a zero-weight atom at a distance, which no eigenvalue shows.
+    splits as well as births of a zero-weight atom at a distance, which no eigenvalue shows. What their brackets prove, and what
+    goes unseen, is said by :class:`Transition`.
     """
     beta_max = check_beta(beta_max)
     first = first_transition(problem)
@@ -189,18 +202,99 @@ def transitions_between(points: list[Iterate]) -> list[Transition]:
     return found
 
 
+def clusters(it: Iterate) -> int:
+    """Number of atoms that carry more than 1e-9."""
+    return int((it.weights > COUNTED).sum())
+
+
 def _bisect(low: Iterate, high: Iterate) -> list[Transition]:
-    n_low, n_high = len(low.weights), len(high.weights)
-    if n_low == n_high:
+    if clusters(low) == clusters(high):
         return []
-    width = RELATIVE_WIDTH if low.problem.dimension <= Certify().max_dimension else 10 * RELATIVE_WIDTH
-    if high.beta - low.beta <= width * high.beta:
-        kind = "first-order" if abs(_rate(high) - _rate(low)) > JUMP else "continuous"
-        beta = 0.5 * (low.beta + high.beta)
-        return [Transition(beta, low.beta, high.beta, kind, _is_birth(low, high), n_low, n_high)]
+    if high.beta - low.beta <= COARSE * high.beta:
+        return [_locate(low, high)]
     beta = float(np.sqrt(low.beta * high.beta))
     middle = optimum(low.problem, beta, high)
     return _bisect(low, middle) + _bisect(middle, high)
+
+
+def _locate(low: Iterate, high: Iterate) -> Transition:
+    """The transition between two solutions near by: the β at which the fewer clusters stop being optimal.
+
+    Of a birth or a split the first gain is the product of two small numbers, and solutions show it only where it exceeds
+    rounding; max G > 1 shows it where it begins, which may be on the other side of the solution with the fewer clusters.
+    """
+    few, many = (low, high) if clusters(low) < clusters(high) else (high, low)
+    counted = few.weights > COUNTED
+    few = evaluate(few.problem, few.beta, few.weights[counted] / few.weights[counted].sum(), few.atoms[counted])
+    small = 1 <= few.problem.dimension <= Certify().max_dimension
+    atoms, proven, slack = many.atoms, False, _resolution(few, dual_function(few))
+    bracket = few.beta, many.beta
+    for _ in range(4):
+        found = _bracket(few, atoms, bracket, RELATIVE_WIDTH if small else 10 * RELATIVE_WIDTH)
+        if found is None:
+            break
+        bracket = found
+        if not small:
+            break
+        followed = _follow(few, bracket[0])
+        g = dual_function(followed)
+        slack = _resolution(followed, g)
+        ceiling = search_maximum(g, np.concatenate([followed.atoms, atoms]), slack, Certify().max_cells)
+        if ceiling.lower <= slack:
+            proven = ceiling.upper <= 2.0 * slack
+            break
+        atoms = np.concatenate([atoms, ceiling.argmax[None]])
+    lower, upper = sorted(map(float, bracket))
+    kind = "first-order" if abs(_rate(high) - _rate(low)) > JUMP else "continuous"
+    counts = clusters(low), clusters(high)
+    beta = 0.5 * (lower + upper)
+    return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
+
+
+def _bracket(few: Iterate, atoms: FloatArray, start: tuple[float, float], width: float) -> tuple[float, float] | None:
+    """β at which ascents from the atoms do not improve on the fewer clusters, and β at which they do; None if not found."""
+    inner, outer = start
+    step = COARSE * (1.0 if outer > inner else -1.0)
+    for factor in 2.0 ** np.arange(12):
+        inner_improved, outer_improved = _improved(few, atoms, inner), _improved(few, atoms, outer)
+        if outer_improved and not inner_improved:
+            break
+        if inner_improved:
+            inner, outer = inner * (1.0 - factor * step), inner
+        else:  # the two solutions differ by clusters that gain nothing yet
+            inner, outer = outer, outer * (1.0 + factor * step)
+    else:
+        return None
+    while abs(outer - inner) > width * outer:
+        middle = 0.5 * (inner + outer)
+        inner, outer = (inner, middle) if _improved(few, atoms, middle) else (middle, outer)
+    return inner, outer
+
+
+def _follow(few: Iterate, beta: float) -> Iterate:
+    """The fewer clusters, minimised over at another β without adding any."""
+    return minimise(evaluate(few.problem, beta, few.weights, few.atoms))[0]
+
+
+def _improved(few: Iterate, atoms: FloatArray, beta: float) -> bool:
+    """Whether a split of the fewer clusters, or an atom ascended to from those given or the rows, improves on them at β."""
+    it = _follow(few, beta)
+    posterior = it.ratio * it.problem.p_x
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    if instability(it.problem, beta, it.atoms, posterior)[0].max() > 1.0 + UNSTABLE:
+        return True
+    g = dual_function(it)
+    slack = _resolution(it, g)
+    if it.problem.dimension == 1:
+        return search_maximum(g, it.atoms, slack, Certify().max_cells).lower > slack
+    # An ascent is slow where two atoms are about to part.
+    found = np.concatenate([g.ascend(atoms, 300), g.ascend(it.problem.p_y_given_x, 30)])
+    return bool(g.log(found).max() > slack)
+
+
+def _resolution(it: Iterate, g: DualFunction) -> float:
+    """The log G, nats, up to which it counts as 0: rounding, and what is left of it at the atoms themselves."""
+    return max(_slack(g), 2.0 * float(np.abs(g.log(it.atoms)).max()))
 
 
 def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iterate:

@@ -39,7 +39,10 @@ def max_log_g_over_weights(g: DualFunction, atoms: FloatArray, tolerance: float,
             best, argmax = float(value.max()), r[value.argmax()]
         ceiling = max(best, 0.0) + tolerance
         if examined >= max_cells:
-            rest = [_bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max() for i in range(0, len(cells_left), CELLS)]
+            rest = [
+                _bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max()
+                for i in range(0, len(cells_left), CELLS)
+            ]
             upper = max([upper, float(bound.max()), *map(float, rest)])
             break
         keep = bound > ceiling

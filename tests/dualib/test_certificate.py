@@ -5,6 +5,7 @@ import pytest
 from joints import PROBLEMS, random_joint
 
 import dualib
+from dualib import weights_search
 from dualib.certificate import DualFunction, _bound, _ConcaveRegions, max_log_g, pairwise_log_ceiling
 
 CASES = [
@@ -179,3 +180,27 @@ def test_an_exhausted_budget_still_bounds():
     assert not short.certified
     assert "raise max_cells" in short.status
     assert short.lower_bound <= full.objective
+
+
+@pytest.mark.parametrize("kind", sorted(PROBLEMS))
+@pytest.mark.parametrize("factor", [0.7, 3.0, 15.0])
+def test_bounds_over_the_weights_of_x_hold(kind, factor):
+    """f(q) = H(q) + ⟨q, log w⟩ − β min_r Σ q d stays below the bound of every cell, and its maximum is that of log G."""
+    g, rng = dual_function(kind, 4, {"n_x": 4, "n_y": 6}, factor)
+    for size in (1.0, 0.2, 0.01):
+        centre = rng.dirichlet(np.ones(4), 40)
+        cells = centre[:, None] + size * (rng.dirichlet(np.full(4, 0.5), (40, 4)) - centre[:, None])
+        bound, _ = weights_search._bound(g, cells, weights_search._convex_part(g, cells))
+        for _ in range(20):
+            q = np.einsum("nv,nvx->nx", rng.dirichlet(np.full(4, 0.5), 40), cells)
+            least = (q * g.problem.distortion(g.problem.decode(q))).sum(axis=1)
+            f = dualib.entropy(q / q.sum(axis=1, keepdims=True)) + q @ g.log_weights - g.beta * least
+            assert np.all(f <= bound + 1e-10)
+            assert np.all(f <= g.log(g.problem.decode(q)) + 1e-10)
+    climbed = g.ascend(g.problem.decode(rng.dirichlet(np.full(4, 0.2), 200)), 300)
+    ceiling = weights_search.max_log_g_over_weights(g, climbed[:1], 1e-7, 1_000_000)
+    assert ceiling.complete
+    assert ceiling.upper >= g.log(climbed).max() - 1e-12
+    assert ceiling.upper <= max(g.log(climbed).max(), 0.0) + 1.1e-7
+    short = weights_search.max_log_g_over_weights(g, climbed[:1], 1e-7, 50)
+    assert short.upper >= ceiling.lower
