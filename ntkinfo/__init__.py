@@ -18,10 +18,10 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
     else:
         _os.environ["JAX_ENABLE_X64"] = "1"
 
-from ntkinfo import bounds, datasets
+from ntkinfo import _neural_tangents, activations, bounds, datasets
 from ntkinfo._quantity import Quantity, quantities
-from ntkinfo.activations import polynomial, smooth
-from ntkinfo.architectures import Network, cnn, mlp
+from ntkinfo.activations import Activation
+from ntkinfo.architectures import Architecture, cnn, mlp
 from ntkinfo.bounds_table import BoundsTable, generalisation_bounds
 from ntkinfo.chaos import (
     ChaosKernels,
@@ -32,6 +32,7 @@ from ntkinfo.chaos import (
 )
 from ntkinfo.curve import Column, InformationCurve, information_curve
 from ntkinfo.datasets import Dataset, digits_parity, from_npz, gaussian_task
+from ntkinfo.dense import dense_kernels
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
@@ -94,7 +95,11 @@ from ntkinfo.predictive import (
     label_information_unit_noise,
 )
 
+_neural_tangents.install()
+
 __all__ = [
+    "Activation",
+    "Architecture",
     "BoundsTable",
     "ChaosKernels",
     "Column",
@@ -108,9 +113,9 @@ __all__ = [
     "Law",
     "Marginals",
     "ModeLedger",
-    "Network",
     "Quantity",
     "Spectrum",
+    "activations",
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",
@@ -122,6 +127,7 @@ __all__ = [
     "data_information_train",
     "datasets",
     "degrees_of_freedom",
+    "dense_kernels",
     "digits_parity",
     "ensemble_square_error",
     "expected_optimism",
@@ -171,9 +177,7 @@ __all__ = [
     "plot_loss",
     "plot_mode_ledger",
     "plot_quantities",
-    "polynomial",
     "quantities",
-    "smooth",
     "steps_from_tau",
     "tau_from_neural_tangents",
     "tau_from_steps",
