@@ -154,7 +154,7 @@ class Activation:
         >>> sine = Activation.smooth((np.sin, np.cos, lambda x: -np.sin(x)))
         >>> product, slopes, _ = sine.expectations(1.0, 1.0, 0.5)
         >>> round(float(product), 6), round(float(slopes), 6)
-        (0.191700, 0.414836)
+        (0.1917, 0.41483)
 
         References
         ----------
