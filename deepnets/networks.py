@@ -73,7 +73,7 @@ class Network:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
     @classmethod
-    def from_ntkinfo(cls, network: ntkinfo.Network, d_in: int, **more: Any) -> Network:
+    def from_ntkinfo(cls, network: ntkinfo.Architecture, d_in: int, **more: Any) -> Network:
         """The finite network of :func:`ntkinfo.mlp`'s definition: same map of same parameters, same law of them.
 
         Parameters
@@ -95,7 +95,7 @@ class Network:
         scales = {"w_std": s["w_std"], "b_std": s["b_std"]}
         return cls(widths, s["activation"], parameterisation="ntk", **scales, **more)
 
-    def infinite(self) -> ntkinfo.Network:
+    def infinite(self) -> ntkinfo.Architecture:
         """The same architecture with its infinitely wide limit, :func:`ntkinfo.mlp`.
 
         Raises

@@ -18,10 +18,10 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
     else:
         _os.environ["JAX_ENABLE_X64"] = "1"
 
-from ntkinfo import bounds, datasets
+from ntkinfo import _neural_tangents, activations, bounds, datasets
 from ntkinfo._quantity import Quantity, Relation, quantities
-from ntkinfo.activations import polynomial, smooth
-from ntkinfo.architectures import Network, cnn, mlp
+from ntkinfo.activations import Activation
+from ntkinfo.architectures import Architecture, cnn, mlp
 from ntkinfo.bounds_table import BoundsTable, ParameterModel, generalisation_bounds
 from ntkinfo.chaos import (
     ChaosKernels,
@@ -33,6 +33,7 @@ from ntkinfo.chaos import (
 from ntkinfo.columns import Column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.datasets import Dataset, digits, digits_parity, from_npz, gaussian_task
+from ntkinfo.dense import dense_kernels
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
@@ -98,7 +99,11 @@ from ntkinfo.predictive import (
 from ntkinfo.tabulate import information_curve
 from ntkinfo.times import default_times
 
+_neural_tangents.install()
+
 __all__ = [
+    "Activation",
+    "Architecture",
     "BoundsTable",
     "ChaosKernels",
     "ClassLabelWarning",
@@ -113,11 +118,11 @@ __all__ = [
     "Law",
     "Marginals",
     "ModeLedger",
-    "Network",
     "ParameterModel",
     "Quantity",
     "Relation",
     "Spectrum",
+    "activations",
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",
@@ -130,6 +135,7 @@ __all__ = [
     "datasets",
     "default_times",
     "degrees_of_freedom",
+    "dense_kernels",
     "digits",
     "digits_parity",
     "ensemble_square_error",
@@ -181,9 +187,7 @@ __all__ = [
     "plot_loss",
     "plot_mode_ledger",
     "plot_quantities",
-    "polynomial",
     "quantities",
-    "smooth",
     "steps_from_tau",
     "tau_from_neural_tangents",
     "tau_from_steps",

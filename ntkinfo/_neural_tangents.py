@@ -6,9 +6,10 @@ repaired before its first import:
 - names that JAX has moved (``jax.core.Jaxpr`` and its like, the module ``jax.util``) are put back where it looks for
   them;
 - ``neural_tangents.experimental``, which imports TensorFlow for one conversion that nothing here uses, is replaced by
-  an empty module.
+  a module that is empty until somebody asks for something in it.
 
-Nothing happens on import of this module; call :func:`load`.
+``import ntkinfo`` calls :func:`install`, so that this happens whoever imports neural-tangents from then on, and when. Before
+``import ntkinfo``, neural-tangents is what it is: a failed import of it may be repeated afterwards.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ import importlib
 import sys
 import types
 import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
+_PACKAGE = "neural_tangents"
+_EXPERIMENTAL = "neural_tangents.experimental"
 _MISSING = object()
 
 # (module that neural-tangents looks in, name, modules that may hold it today, best first)
@@ -46,7 +52,13 @@ _MOVED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
-def load() -> Any:
+def install() -> None:
+    """Have neural-tangents repaired when it is imported, by whomever; nothing is imported now."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def load() -> types.ModuleType:
     """The module ``neural_tangents``, imported on the first call and made to run on the JAX that is installed.
 
     Returns
@@ -55,20 +67,64 @@ def load() -> Any:
 
     Raises
     ------
-    ImportError: JAX or neural-tangents is not installed, or JAX no longer has one of the names that neural-tangents
-        needs (the message
-    names it, the places that were searched, and the JAX version).
+    ImportError
+        If JAX or neural-tangents is not installed, or JAX no longer has one of the names that neural-tangents needs (the
+        message names it, the places that were searched, and the JAX version).
     """
-    if "neural_tangents" not in sys.modules:
+    install()
+    return importlib.import_module(_PACKAGE)
+
+
+class _Finder(MetaPathFinder):
+    """Finds neural-tangents where it is, and has it loaded by :class:`_Repaired`."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == _EXPERIMENTAL:
+            return ModuleSpec(fullname, _Postponed(), is_package=True)
+        spec = PathFinder.find_spec(fullname, path) if fullname == _PACKAGE else None
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Repaired(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _Repaired(SourceFileLoader):
+    """Loads neural-tangents once JAX has what it looks for."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _restore_moved_names(_MOVED)
-            _leave_out_tensorflow()
-            importlib.import_module("neural_tangents")
-    return sys.modules["neural_tangents"]
+            restore_moved_names(_MOVED)
+            super().exec_module(module)
 
 
-def _restore_moved_names(moved: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
+class _Postponed(Loader):
+    """Loads ``neural_tangents.experimental`` when something in it is asked for, and TensorFlow with it."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        def get(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            spec = PathFinder.find_spec(_EXPERIMENTAL, sys.modules[_PACKAGE].__path__)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"neural-tangents has no {_EXPERIMENTAL}")
+            del module.__dict__["__getattr__"]
+            module.__path__ = list(spec.submodule_search_locations or ())
+            spec.loader.exec_module(module)
+            return getattr(module, name)
+
+        module.__dict__["__getattr__"] = get
+
+
+def restore_moved_names(moved: tuple[tuple[str, str, tuple[str, ...]], ...]) -> None:
+    """Give JAX's modules the names that they no longer have: (module, name, modules that may hold it today).
+
+    Raises
+    ------
+    ImportError
+        If a name is in none of them.
+    """
     for home, name, places in moved:
         module = _import_or_create(home)
         if _lookup(module, name) is not _MISSING:
@@ -87,10 +143,6 @@ def _restore_moved_names(moved: tuple[tuple[str, str, tuple[str, ...]], ...]) ->
                 f"Install jax<=0.12, or add the new place of {name} to ntkinfo._neural_tangents._MOVED. Kernels given "
                 "as plain arrays need neither."
             )
-
-
-def _leave_out_tensorflow() -> None:
-    sys.modules.setdefault("neural_tangents.experimental", types.ModuleType("neural_tangents.experimental"))
 
 
 def _import_or_none(name: str) -> types.ModuleType | None:

@@ -1,20 +1,4 @@
-r"""The third kernel Ω of dense networks, and with it the information in their parameters at infinite width.
-
-The outputs at initialisation are functions of θ ~ N(0, I); their parts of Wiener-chaos degree q (of q-th order in θ) are
-uncorrelated between degrees, with kernels K_q. Then
-
-.. math:: K = \sum_q K_q, \qquad \Theta = \sum_q q K_q, \qquad \Omega = \sum_q q^2 K_q .
-
-With correlation c between two copies of the parameters the outputs' covariance is K(c) = Σ c^q K_q, so that Θ = K'(1) and
-Ω = K'(1) + K''(1). A layer maps K(c) to c [σ_w² F(K(c)) + σ_b²], where F(q) = E φ(u)φ(v) for u, v of covariance q; two
-derivatives at c = 1 give the recursion, derived here,
-
-.. math:: K^+ &= \sigma_w^2 F + \sigma_b^2, \qquad \Theta^+ = K^+ + \sigma_w^2 \dot K \Theta, \\
-          \Omega^+ &= K^+ + \sigma_w^2 (2 \dot K \Theta + \ddot K \Theta^2 + \dot K \Omega)
-
-(products elementwise), with \dot K = F' = E φ'φ' and \ddot K = F'' = E φ''φ'', from Ω = Θ = K at the first layer. A network
-that is linear in its parameters has Ω = Θ = K.
-"""
+r"""The third kernel Ω of dense networks (:mod:`ntkinfo.dense`) and the information in their parameters at infinite width."""
 
 from __future__ import annotations
 
@@ -25,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntkinfo import _arrays
-from ntkinfo._arrays import FloatArray, positive
+from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import quantity
-from ntkinfo.activations import Expectations, activation_expectations
+from ntkinfo.activations import Activation
+from ntkinfo.activations.closed_forms import Expectations
+from ntkinfo.dense import blocks, points, recursion
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.kernels import Kernels
 from ntkinfo.learning import GradientFlow
@@ -94,7 +80,7 @@ def chaos_kernels(
     x_test: ArrayLike | None = None,
     *,
     hidden_layers: int = 2,
-    activation: str | Expectations = "erf",
+    activation: str | Activation = "erf",
     w_std: float = 1.5,
     b_std: float = 0.1,
 ) -> ChaosKernels:
@@ -102,11 +88,9 @@ def chaos_kernels(
 
     Parameters
     ----------
-    x_train, x_test : arrays, shapes (n, d) and (m, d).
-    hidden_layers : int >= 0.
-    activation : "erf", "sin", "cos", "gaussian" (e^{-x²/2}) or "linear", in closed form; "tanh" or "gelu", by series;
-        or what :func:`ntkinfo.polynomial` or :func:`ntkinfo.smooth` returns.
-    w_std, b_std : as of :func:`ntkinfo.mlp`.
+    x_train, x_test : arrays, shapes (n, d) and (m, d)
+    hidden_layers, activation, w_std, b_std :
+        As of :func:`ntkinfo.dense.recursion`.
 
     Returns
     -------
@@ -114,49 +98,23 @@ def chaos_kernels(
 
     Raises
     ------
-    ValueError: "relu", whose E φ''φ'' diverges on the diagonal; an unknown activation; inputs that do not match (both
-        shapes are printed), or a parameter out of range.
-
-    References
-    ----------
-    Ω: derived here; K and Θ: [jacot2018]_, [lee2019]_
+    ValueError
+        If the activation has no third kernel (relu), and as of :func:`ntkinfo.dense.dense_kernels`.
     """
-    expectations = activation_expectations(activation)
-    if int(hidden_layers) != hidden_layers or hidden_layers < 0:
-        raise ValueError(f"hidden_layers must be a whole number >= 0, got {hidden_layers!r}")
-    w2, b2 = positive("w_std", w_std) ** 2, positive("b_std", b_std, zero=True) ** 2
-    x = _inputs("x_train", x_train)
-    if x_test is not None:
-        t = _inputs("x_test", x_test)
-        if t.shape[1] != x.shape[1]:
-            raise ValueError(f"x_test has shape {t.shape}, but x_train of shape {x.shape} has other features")
-        x = np.concatenate([x, t])
-    n = len(np.asarray(x_train))
-    k = w2 * (x @ x.T) / x.shape[1] + b2
-    theta = omega = k
-    for _ in range(int(hidden_layers)):
-        variance = np.diagonal(k)
-        f, f1, f2 = expectations(variance[:, None], variance[None, :], k)
-        k = w2 * f + b2
-        omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
-        theta = k + w2 * f1 * theta
-    blocks = [(0.5 * (a + a.T)) for a in (theta, k, omega)]
-    train, cross, test = (
-        (slice(None, n), slice(None, n)),
-        (slice(n, None), slice(None, n)),
-        (slice(n, None), slice(n, None)),
-    )
-    if x_test is None:
-        return ChaosKernels(Kernels(*blocks[:2]), blocks[2])
-    kernels = Kernels(*(a[part] for part in (train, cross, test) for a in blocks[:2]))
-    return ChaosKernels(kernels, *(blocks[2][part] for part in (train, cross, test)))
+    phi = Activation.named(activation)
+    phi.require_third_kernel()
+    x, n = points(x_train, x_test)
+    ntk, nngp, omega = recursion(x, hidden_layers=hidden_layers, activation=phi, w_std=w_std, b_std=b_std)
+    assert omega is not None
+    kernels = Kernels(*(b for pair in zip(blocks(ntk, n), blocks(nngp, n), strict=True) for b in pair))
+    return ChaosKernels(kernels, *blocks(omega, n))
 
 
-def _inputs(name: str, value: ArrayLike) -> FloatArray:
-    array = _arrays.as_float64(name, np.asarray(value, dtype=np.float64))
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"{name} must have shape (points, features), got {array.shape}")
-    return array
+def activation_expectations(activation: str | Activation) -> Expectations:
+    """The expectations of an activation that has a third kernel."""
+    phi = Activation.named(activation)
+    phi.require_third_kernel()
+    return phi.expectations
 
 
 # --- the information in the parameters ---
@@ -240,7 +198,7 @@ def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike, omega: 
     times = np.atleast_1d(_arrays.as_times(tau))[:, None]
     left = np.exp(-times * values)
     moved = -np.expm1(-times * values)
-    rate = ensemble.n_outputs * moved @ values + np.einsum("ti,ij,tj->t", left, weight, moved / values)
+    rate: FloatArray = ensemble.n_outputs * moved @ values + np.einsum("ti,ij,tj->t", left, weight, moved / values)
     return rate.reshape(np.shape(tau))
 
 

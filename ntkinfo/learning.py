@@ -13,21 +13,25 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray, positive
+from dualib.core.arrays import positive
+from dualib.core.typing import ArrayLike, FloatArray
 
 
 class LearningRule(Protocol):
     """What the rest of the package needs from a learning rule."""
 
-    def check(self, largest_rate: float) -> None: ...
+    def check(self, largest_rate: float) -> None:
+        """Refuse a spectrum for which training diverges."""
 
-    def time(self, taus: FloatArray) -> FloatArray: ...
+    def time(self, taus: FloatArray) -> FloatArray:
+        """The times at which the rule is evaluated."""
 
-    def log_decay(self, rates: FloatArray, taus: FloatArray) -> FloatArray: ...
+    def log_decay(self, rates: FloatArray, taus: FloatArray) -> FloatArray:
+        """Logarithm of |e|, shape (T, n)."""
 
-    def decay_sign(self, rates: FloatArray, taus: FloatArray) -> FloatArray: ...
+    def decay_sign(self, rates: FloatArray, taus: FloatArray) -> FloatArray:
+        """The sign of e, broadcastable to (T, n)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class GradientFlow:
         return taus
 
     def log_decay(self, rates: FloatArray, taus: FloatArray) -> FloatArray:
-        """log |e|, shape (T, n); at s = 0 it is 0 at every time, infinity included."""
+        """Logarithm of |e|, shape (T, n); at s = 0 it is 0 at every time, infinity included."""
         with np.errstate(invalid="ignore"):
             return np.where(rates > 0, -rates * taus[:, None], 0.0)
 
@@ -70,7 +74,7 @@ class GradientDescent:
     step: float
 
     def __post_init__(self) -> None:
-        positive("step", self.step)
+        positive(self.step, "step")
 
     def check(self, largest_rate: float) -> None:
         """Raise unless η λ_max < 2."""
@@ -100,7 +104,7 @@ class GradientDescent:
         return taus
 
     def log_decay(self, rates: FloatArray, taus: FloatArray) -> FloatArray:
-        """t log |1 - ηs|, shape (T, n); -inf where ηs = 1."""
+        """Logarithm of |e| = |1 - ηs|^t, shape (T, n); -inf where ηs = 1."""
         x = self.step * rates
         with np.errstate(divide="ignore", invalid="ignore"):
             log_factor = np.where(x < 0.5, np.log1p(-np.minimum(x, 0.5)), np.log(np.abs(1.0 - x)))
@@ -119,12 +123,12 @@ def _whole(steps: FloatArray) -> FloatArray:
 
 def tau_from_steps(steps: ArrayLike, learning_rate: float) -> FloatArray:
     """τ after `steps` steps at `learning_rate` on the loss ½‖f - Y‖² (a sum): their product."""
-    return np.asarray(steps, dtype=np.float64) * positive("learning_rate", learning_rate)
+    return np.asarray(steps, dtype=np.float64) * positive(learning_rate, "learning_rate")
 
 
 def steps_from_tau(tau: ArrayLike, learning_rate: float) -> FloatArray:
     """The number of steps (not rounded) that τ takes at `learning_rate` on the loss ½‖f - Y‖²."""
-    return np.asarray(tau, dtype=np.float64) / positive("learning_rate", learning_rate)
+    return np.asarray(tau, dtype=np.float64) / positive(learning_rate, "learning_rate")
 
 
 def tau_from_neural_tangents(t: ArrayLike, n_train: int, n_outputs: int = 1, learning_rate: float = 1.0) -> FloatArray:
@@ -132,14 +136,14 @@ def tau_from_neural_tangents(t: ArrayLike, n_train: int, n_outputs: int = 1, lea
 
     .. math:: \tau = \frac{\text{learning rate} \cdot t}{n k}
     """
-    return np.asarray(t, dtype=np.float64) * positive("learning_rate", learning_rate) / _size(n_train, n_outputs)
+    return np.asarray(t, dtype=np.float64) * positive(learning_rate, "learning_rate") / _size(n_train, n_outputs)
 
 
 def neural_tangents_from_tau(
     tau: ArrayLike, n_train: int, n_outputs: int = 1, learning_rate: float = 1.0
 ) -> FloatArray:
     """neural-tangents' t of a time τ: the inverse of :func:`tau_from_neural_tangents`."""
-    return np.asarray(tau, dtype=np.float64) * _size(n_train, n_outputs) / positive("learning_rate", learning_rate)
+    return np.asarray(tau, dtype=np.float64) * _size(n_train, n_outputs) / positive(learning_rate, "learning_rate")
 
 
 def _size(n_train: int, n_outputs: int) -> int:

@@ -92,9 +92,24 @@ def test_import_is_light_and_loading_leaves_tensorflow_out():
     assert result.stdout.strip() == "True", result.stderr
 
 
+@pytest.mark.parametrize("first", ["import ntkinfo", "import neural_tangents"])
+def test_neural_tangents_can_be_imported_by_others_in_any_order(first):
+    """Where neural-tangents cannot be imported by itself, it can once ntkinfo is; TensorFlow is asked for by its users only."""
+    code = (
+        f"try:\n    {first}\nexcept ImportError:\n    pass\n"
+        "import sys, ntkinfo\nfrom neural_tangents import stax\nimport neural_tangents, inspect, jax\n"
+        "inspect.stack()\n"
+        "assert ntkinfo.Kernels.compute(stax.serial(stax.Dense(1))[2], [[1.0, 2.0]]).ntk.dtype == 'float64'\n"
+        "try:\n    neural_tangents.experimental.empirical_ntk_fn_tf\n"
+        "except ImportError as error:\n    assert 'tensorflow' in str(error)\nprint('done')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "done", result.stderr
+
+
 def test_a_name_that_jax_moved_is_named():
     with pytest.raises(ImportError, match=r"jax\.core\.NoSuchName.*not in jax\.core, jax\.extend\.core"):
-        _neural_tangents._restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
+        _neural_tangents.restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
 
 
 def test_single_precision_is_refused_with_the_reason():
@@ -139,7 +154,7 @@ def test_nan_is_refused():
         ntkinfo.Kernels(np.diag([1.0, np.nan]), np.eye(2))
 
 
-@pytest.mark.parametrize("settings", [{"activation": "tanh"}, {"hidden_layers": -1}, {"w_std": 0.0}, {"b_std": -1.0}])
+@pytest.mark.parametrize("settings", [{"activation": "swish"}, {"hidden_layers": -1}, {"w_std": 0.0}, {"b_std": -1.0}])
 def test_architectures_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings)).split("_")[0]):
         ntkinfo.mlp(**settings)
