@@ -455,7 +455,7 @@ def test_commands_say_where_the_kl_is_linearised_and_what_the_labels_are(tmp_pat
         (["--task", "mnist"], "unknown task 'mnist'"),
         (["--task", "missing.npz"], "missing.npz"),
         (["--taus", "1", "0.1", "3"], "--taus needs"),
-        (["--activation", "tanh"], "unknown activation 'tanh'"),
+        (["--activation", "step"], "unknown activation 'step'"),
         (["--step", "100"], "diverges"),
         (["--architecture", "cnn"], "no images"),
         (["--n-train", "0"], "n_train"),
