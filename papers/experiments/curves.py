@@ -1,31 +1,24 @@
-"""What the papers' experiments have in common: progress, bottleneck curves as arrays."""
+"""Bottleneck curves among an experiment's arrays: the one place that takes them apart and puts them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
-
-import numpy as np
 
 import dualib
-from dualib._io import progress_bar
-
-Item = TypeVar("Item")
-
-
-def counted(items: Iterable[Item], description: str) -> Iterator[Item]:
-    """The items one by one, with a progress bar on a terminal."""
-    listed = list(items)
-    with progress_bar(len(listed), description) as done:
-        for item in listed:
-            yield item
-            done(1)
+from dualib.core.files import read_npz, write_npz
+from papers.experiments.program import Arrays
 
 
-def curve_arrays(curve: dualib.InformationCurve, prefix: str) -> dict[str, Any]:
+def curve_arrays(curve: dualib.InformationCurve, prefix: str) -> Arrays:
     """What a saved bottleneck curve consists of, under names with a prefix."""
     with TemporaryDirectory() as folder:
         curve.save(f"{folder}/curve.npz")
-        with np.load(f"{folder}/curve.npz") as file:
-            return {prefix + name: file[name] for name in file.files}
+        return {prefix + name: array for name, array in read_npz(f"{folder}/curve.npz").items()}
+
+
+def curve_from(arrays: Arrays, prefix: str) -> dualib.InformationCurve:
+    """The bottleneck curve that :func:`curve_arrays` took apart."""
+    parts = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+    with TemporaryDirectory() as folder:
+        write_npz(f"{folder}/curve.npz", parts)
+        return dualib.InformationCurve.load(f"{folder}/curve.npz")

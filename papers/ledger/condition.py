@@ -1,149 +1,129 @@
-"""Measured numbers, and the rule that turns them into a verdict on a published claim.
-
-A claim holds, fails or stays open by comparing intervals with stated thresholds; nobody's judgement enters after the
-thresholds are written down in a paper's expected.toml.
-"""
+"""One comparison of a measured interval with a stated threshold, and the contrast between two arms of a claim."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
+from itertools import chain
 
-Side = Literal["holds", "fails", "open"]
+import msgspec
 
-REPRODUCED = "reproduced"
-REFUTED = "refuted"
-UNDECIDED = "undecided"
-NOT_MEASURED = "not yet measured"
-SEED = "depends on the seed"
+from dualib.core.estimate import Estimate
+from dualib.core.units import Unit
 
-
-def shown(unit: str) -> str:
-    """Written after a number; nothing for pure numbers, whose unit is "1"."""
-    return "" if unit == "1" else f" {unit}"
+Seed = Mapping[str, Estimate]
+"""What one seed measured: the name of a measure → its estimate."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A number with its interval: value within [low, high], in `unit`, from `n` independent repetitions.
+class Op(StrEnum):
+    """How an interval is compared with the threshold."""
 
-    An exact number has low = value = high and n = 1. Infinite bounds are allowed (an interval open to one side).
+    ABOVE = ">"
+    BELOW = "<"
+    WITHIN = "within"
+
+
+class Role(StrEnum):
+    """What a condition may do to the verdict."""
+
+    CORE = "core"
+    """It is part of what is claimed: core conditions decide, and nothing else does."""
+    ROBUSTNESS = "robustness"
+    """The same as a core condition by another estimate or at another setting: it qualifies the verdict."""
+    SIDE = "side"
+    """It is worth knowing beside the claim; it informs."""
+
+
+class Side(StrEnum):
+    """Where a whole interval lies."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    OPEN = "open"
+    """On both sides of the threshold, or not measured."""
+
+
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One comparison: `measure` > value, < value, or within value ± tolerance, in `unit`.
 
     Raises
     ------
     ValueError
-        If the interval does not contain the value, or n < 1.
+        If ``within`` has no tolerance or another comparison has one, or it is negative.
     """
 
+    measure: str
+    op: Op
     value: float
-    low: float
-    high: float
-    unit: str
-    n: int = 1
+    unit: Unit
+    role: Role
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.value, self.low, self.high)
-        if any(math.isnan(number) for number in numbers):
-            raise ValueError(f"a measurement and its interval must be numbers, got {self.value} in {self._interval()}")
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"the value {self.value:.6g} lies outside its interval {self._interval()}")
-        if self.n < 1:
-            raise ValueError(f"a measurement needs at least one repetition, got n = {self.n}")
+        if (self.op is Op.WITHIN) != (self.tolerance is not None):
+            raise ValueError(f'{self.measure}: op = "within" needs a tolerance, and the others take none')
+        if self.tolerance is not None and not self.tolerance >= 0.0:
+            raise ValueError(f"{self.measure}: tolerance must not be negative, got {self.tolerance:g}")
 
-    def __str__(self) -> str:
-        interval = "" if self.low == self.high else f" {self._interval()}"
-        return f"{self.value:.5g}{interval}{shown(self.unit)}"
-
-    def _interval(self) -> str:
-        return f"[{self.low:.5g}, {self.high:.5g}]"
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One comparison: `measure` > value, < value, or within value ± tolerance, in `unit`."""
-
-    measure: str
-    op: Literal[">", "<", "within"]
-    value: float
-    unit: str
-    tolerance: float = 0.0
-
-    def side(self, measurement: Measurement) -> Side:
-        """Where the whole interval lies: on the claimed side, on the other side, or on both ("open").
+    def side(self, estimate: Estimate) -> Side:
+        """Where the whole interval lies: on the claimed side, on the other side, or on both.
 
         Raises
         ------
         ValueError
-            If the measurement has another unit than the condition.
+            If the estimate's unit does not convert into the condition's.
         """
-        if measurement.unit != self.unit:
-            raise ValueError(
-                f"{self.measure} is measured in {measurement.unit!r} but expected.toml compares it in {self.unit!r}; "
-                "write the threshold in the measurement's unit"
-            )
-        low, high = measurement.low, measurement.high
-        if self.op == ">":
-            return "holds" if low > self.value else "fails" if high <= self.value else "open"
-        if self.op == "<":
-            return "holds" if high < self.value else "fails" if low >= self.value else "open"
-        bottom, top = self.value - self.tolerance, self.value + self.tolerance
-        if bottom <= low and high <= top:
-            return "holds"
-        return "fails" if high < bottom or low > top else "open"
+        found = estimate.to(self.unit)
+        if self.tolerance is not None:
+            bottom, top = self.value - self.tolerance, self.value + self.tolerance
+            holds = bottom <= found.low and found.high <= top
+            fails = found.high < bottom or found.low > top
+        elif self.op is Op.ABOVE:
+            holds, fails = found.low > self.value, found.high <= self.value
+        else:
+            holds, fails = found.high < self.value, found.low >= self.value
+        return Side.HOLDS if holds else Side.FAILS if fails else Side.OPEN
 
     def __str__(self) -> str:
-        if self.op == "within":
-            return f"{self.measure} within {self.value:g} ± {self.tolerance:g}{shown(self.unit)}"
-        return f"{self.measure} {self.op} {self.value:g}{shown(self.unit)}"
+        spread = "" if self.tolerance is None else f" ± {self.tolerance:g}"
+        return f"{self.measure} {self.op} {self.value:g}{spread}{self.unit.suffix}"
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A published statement and the conditions under which it counts as reproduced; none: not yet measured."""
+class Contrast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two arms of a claim that differ in one thing, `name`, and the measured difference between them.
 
-    number: int
-    statement: str
-    source: str
-    conditions: tuple[Condition, ...] = ()
-    control: str | None = None
+    Attributes
+    ----------
+    name : str
+        What the arms differ in: the X of "depends on X".
+    measures : tuple of str
+        Measurements of the difference between the arms, everything else equal: one for each estimator.
+    arms : two tuples of str
+        The measures of the core conditions in either arm.
+    """
 
-    def verdict(self, measurements: Mapping[str, Measurement]) -> str:
-        """The verdict from one seed's measurements.
+    name: str
+    measures: tuple[str, ...]
+    arms: tuple[tuple[str, ...], tuple[str, ...]]
 
-        "reproduced" if every condition holds; if one fails, "refuted", or "depends on <control>" where a control is
-        named and another condition holds; "undecided" if an interval lies on both sides of its threshold and none
-        fails; "not yet measured" without conditions, or if a condition's measurement is missing.
-        """
-        if not self.conditions or any(c.measure not in measurements for c in self.conditions):
-            return NOT_MEASURED
-        sides = [c.side(measurements[c.measure]) for c in self.conditions]
-        if "fails" in sides:
-            return f"depends on {self.control}" if self.control and "holds" in sides else REFUTED
-        return REPRODUCED if all(side == "holds" for side in sides) else UNDECIDED
+    def __post_init__(self) -> None:
+        if not (self.measures and all(self.arms)) or set(self.arms[0]) & set(self.arms[1]):
+            raise ValueError(f"contrast {self.name!r} needs measures and two arms that share no condition")
 
-    def verdict_over_seeds(self, seeds: Sequence[Mapping[str, Measurement]]) -> str:
-        """The verdict all seeds agree on, or "depends on the seed"."""
-        verdicts = {self.verdict(measurements) for measurements in seeds}
-        if not verdicts:
-            return NOT_MEASURED
-        return verdicts.pop() if len(verdicts) == 1 else SEED
+    def decided(self, seeds: Sequence[Seed]) -> bool:
+        """Whether every seed's difference, by every measure, has an interval on one and the same side of zero."""
+        found = [seed.get(measure) for seed in seeds for measure in self.measures]
+        low = [-math.inf if e is None else e.low for e in found]
+        high = [math.inf if e is None else e.high for e in found]
+        return bool(found) and (min(low) > 0.0 or max(high) < 0.0)
 
+    def explains(self, sides: Mapping[str, Side]) -> bool:
+        """Whether the core conditions' sides split along the arms: one arm holds, the other fails, and the rest holds."""
+        rest = set(sides) - set(chain(*self.arms))
+        first, second = ({sides[measure] for measure in arm} for arm in self.arms)
+        split = {Side.HOLDS} in (first, second) and {Side.FAILS} in (first, second)
+        return split and all(sides[measure] is Side.HOLDS for measure in rest)
 
-@dataclass(frozen=True)
-class Check:
-    """A number that must come out again: |got − value| ≤ tolerance, in `unit`, in one mode or (None) in both."""
-
-    measure: str
-    value: float
-    tolerance: float
-    unit: str
-    source: str
-    mode: Literal["quick", "full"] | None = None
-
-    def passes(self, measurement: Measurement | None) -> bool:
-        """Whether the number came out again; a missing measurement or one in another unit did not."""
-        if measurement is None or measurement.unit != self.unit:
-            return False
-        return abs(measurement.value - self.value) <= self.tolerance
+    def __str__(self) -> str:
+        return f"{', '.join(self.measures)}: {' and '.join(self.arms[0])} against {' and '.join(self.arms[1])}"

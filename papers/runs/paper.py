@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any, Literal
+from typing import Any
 
-from .frame import NOT_MEASURED, Check, Claim, Condition
-from .sources import HERE, digest, packages_digest, program_files
+from papers.experiments.program import Experiment, Figures, Measure, Settings
+from papers.ledger.claim import Check, Claim, Mode
+from papers.ledger.freeze import Frozen
+from papers.ledger.read import Published, SettingsTables, convert, read_claims, read_record, read_toml
+from papers.runs.sources import HERE, digest, packages_digest, program_files
 
-Mode = Literal["quick", "full"]
-MODES: tuple[Mode, ...] = ("quick", "full")
-FILES = ("run.py", "measure.py", "figures.py", "settings.toml", "expected.toml", "README.md")
-PART = {"run": "EXPERIMENTS", "measure": "measure", "figures": "figures"}
-Experiment = Callable[[Mapping[str, Any], int, Path], dict[str, Any]]
+FILES = ("run.py", "measure.py", "figures.py", "settings.toml", "claims.toml", "README.md")
 
 
 class _Source(SourceFileLoader):
@@ -32,30 +31,42 @@ class _Source(SourceFileLoader):
 
 @dataclass(frozen=True)
 class Paper:
-    """A folder papers/<name>: settings of both modes, claims and checks; `part()` imports its programs."""
+    """A folder papers/<name>.
+
+    Attributes
+    ----------
+    name, folder : str, Path
+    tables : SettingsTables
+        settings.toml.
+    claims, checks : tuples of Claim and Check
+        claims.toml.
+    """
 
     name: str
     folder: Path
-    settings: Mapping[Mode, Mapping[str, Any]]
+    tables: SettingsTables
     claims: tuple[Claim, ...]
     checks: tuple[Check, ...]
 
-    def part(self, name: Literal["run", "measure", "figures"]) -> Any:
-        """What one of the paper's programs defines, imported anew: EXPERIMENTS, measure or figures."""
-        path = self.folder / f"{name}.py"
-        module_name = f"papers.{self.name}.{name}"
-        spec = importlib.util.spec_from_file_location(module_name, path, loader=_Source(module_name, str(path)))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        if not hasattr(module, PART[name]):
-            raise ValueError(f"{path} does not define {PART[name]}")
-        return getattr(module, PART[name])
+    def settings(self, mode: Mode) -> Settings:
+        """A mode's settings as the type that run.py defines; a ValueError naming the table and the entry that is wrong."""
+        table: Mapping[str, object] = getattr(self.tables, mode)
+        kind: type[Settings] = self._part("run", "Settings")
+        return convert(table, kind, f"{self.folder / 'settings.toml'}, [{mode}]")
 
-    def experiments(self) -> dict[str, Experiment]:
-        """name → function of (settings, seed, folder for work that can be gone on with)."""
-        return dict(self.part("run"))
+    def experiments(self) -> dict[str, Experiment[Settings]]:
+        """What run.py runs, by name."""
+        return dict(self._part("run", "EXPERIMENTS"))
+
+    def measure(self) -> Measure:
+        """What measure.py makes of the results; the file is read anew."""
+        found: Measure = self._part("measure", "measure")
+        return found
+
+    def figures(self) -> Figures:
+        """What figures.py makes of the results; the file is read anew."""
+        found: Figures = self._part("figures", "figures")
+        return found
 
     def fingerprint(self, mode: Mode, seed: int) -> str:
         """A hash of what makes results unusable when it changes: run.py, its helpers, the mode's settings, the seed.
@@ -63,21 +74,48 @@ class Paper:
         measure.py and figures.py may change freely. The packages' sources are hashed apart (`packages`): results they
         made are kept when they change, and said to be older.
         """
-        text = json.dumps([mode, seed, self.settings[mode]], sort_keys=True)
+        text = json.dumps([mode, seed, getattr(self.tables, mode)], sort_keys=True)
         return hashlib.sha256((digest(program_files(self.folder / "run.py")) + text).encode()).hexdigest()
 
     def packages(self) -> str:
         """A hash of the packages' sources that run.py uses."""
         return packages_digest(self.folder / "run.py")
 
+    def measuring(self) -> str:
+        """A hash of measure.py and the helpers it imports."""
+        return digest(program_files(self.folder / "measure.py"))
+
+    @cached_property
+    def published(self) -> Published | None:
+        """measured.json; None where nothing is published."""
+        return read_record(self.folder / "measured.json", Published, "python -m papers publish")
+
+    @cached_property
+    def frozen(self) -> Frozen | None:
+        """frozen.json; None where nothing is frozen."""
+        return read_record(self.folder / "frozen.json", Frozen, "python -m papers freeze")
+
+    def _part(self, program: str, name: str) -> Any:
+        """What one of the paper's programs defines under a name; the program is imported anew."""
+        path = self.folder / f"{program}.py"
+        module_name = f"papers.{self.name}.{program}"
+        spec = importlib.util.spec_from_file_location(module_name, path, loader=_Source(module_name, str(path)))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            raise ValueError(f"{path} does not define {name}")
+        return getattr(module, name)
+
 
 def paper_names(root: Path = HERE) -> list[str]:
-    """The papers under `root`: folders that hold a run.py or an expected.toml."""
-    return sorted({path.parent.name for name in ("run.py", "expected.toml") for path in root.glob(f"*/{name}")})
+    """The papers under `root`: folders that hold a run.py or a claims.toml."""
+    return sorted({path.parent.name for name in ("run.py", "claims.toml") for path in root.glob(f"*/{name}")})
 
 
 def load_papers(names: Sequence[str] = (), root: Path = HERE) -> list[Paper]:
-    """The named papers, or all of them."""
+    """The named papers, or all of them; a ValueError for a name that is none."""
     known = paper_names(root)
     for name in names:
         if name not in known:
@@ -91,87 +129,11 @@ def load_paper(folder: Path) -> Paper:
     Raises
     ------
     ValueError
-        If a file is missing or is not TOML, or a table has unknown, missing or mistyped keys.
+        If a file is missing or is not TOML, or an entry does not fit; the message names the file and the entry.
     """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder} lacks {', '.join(missing)}; a paper consists of {', '.join(FILES)}")
-    claims, checks = _expected(folder / "expected.toml")
-    return Paper(folder.name, folder, _settings(folder / "settings.toml"), claims, checks)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}") from None
-
-
-def _settings(path: Path) -> dict[Mode, Mapping[str, Any]]:
-    table = _read(path)
-    _keys(path, "the file", table, dict.fromkeys(MODES, dict), {})
-    if set(table["quick"]) != set(table["full"]):
-        different = ", ".join(sorted(set(table["quick"]) ^ set(table["full"])))
-        raise ValueError(f"{path}: [quick] and [full] must have the same keys, but only one has {different}")
-    return {mode: table[mode] for mode in MODES}
-
-
-def _expected(path: Path) -> tuple[tuple[Claim, ...], tuple[Check, ...]]:
-    table = _read(path)
-    _keys(path, "the file", table, {}, {"claim": list, "check": list})
-    claims = tuple(_claim(path, entry) for entry in table.get("claim", []))
-    numbers = [claim.number for claim in claims]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{path}: two claims have the same number, got {sorted(numbers)}")
-    return claims, tuple(_check(path, entry) for entry in table.get("check", []))
-
-
-def _claim(path: Path, entry: Any) -> Claim:
-    where = f"claim {entry.get('number', '')}" if isinstance(entry, dict) else "a claim"
-    required = {"number": int, "statement": str, "source": str}
-    _keys(path, where, entry, required, {"conditions": list, "control": str, "status": str})
-    conditions = tuple(_condition(path, where, item) for item in entry.get("conditions", []))
-    status = entry.get("status")
-    if status not in (None, NOT_MEASURED):
-        raise ValueError(f'{path}, {where}: status can only be "{NOT_MEASURED}", got {status!r}; verdicts are measured')
-    if bool(conditions) == (status is not None):
-        raise ValueError(f'{path}, {where}: give either conditions or status = "{NOT_MEASURED}"')
-    return Claim(entry["number"], entry["statement"], entry["source"], conditions, entry.get("control"))
-
-
-def _condition(path: Path, where: str, entry: Any) -> Condition:
-    where = f"a condition of {where}"
-    _keys(path, where, entry, {"measure": str, "op": str, "value": float, "unit": str}, {"tolerance": float})
-    if entry["op"] not in (">", "<", "within"):
-        raise ValueError(f'{path}, {where}: op must be ">", "<" or "within", got {entry["op"]!r}')
-    if (entry["op"] == "within") != ("tolerance" in entry):
-        raise ValueError(f'{path}, {where}: op = "within" needs a tolerance, and the others take none')
-    return Condition(**entry)
-
-
-def _check(path: Path, entry: Any) -> Check:
-    where = f"the check of {entry.get('measure', '?')}" if isinstance(entry, dict) else "a check"
-    required = {"measure": str, "value": float, "tolerance": float, "unit": str, "source": str}
-    _keys(path, where, entry, required, {"mode": str})
-    if entry.get("mode", "quick") not in MODES:
-        raise ValueError(f'{path}, {where}: mode must be "quick" or "full", got {entry["mode"]!r}')
-    return Check(**entry)
-
-
-def _keys(path: Path, where: str, entry: Any, required: Mapping[str, type], optional: Mapping[str, type]) -> None:
-    """A ValueError unless `entry` is a table with the required keys, no unknown ones, and values of these types."""
-    if not isinstance(entry, dict):
-        raise ValueError(f"{path}: {where} must be a table, got {entry!r}")
-    allowed = {**required, **optional}
-    unknown = sorted(set(entry) - set(allowed))
-    if unknown:
-        raise ValueError(f"{path}, {where}: unknown key {', '.join(unknown)}; known are {', '.join(allowed)}")
-    lacking = [key for key in required if key not in entry]
-    if lacking:
-        raise ValueError(f"{path}, {where}: missing key {', '.join(lacking)}")
-    for key, value in entry.items():
-        kinds = (int, float) if allowed[key] is float else (allowed[key],)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"{path}, {where}: {key} must be {allowed[key].__name__}, got {value!r}")
-    if not entry.get("tolerance", 0.0) >= 0.0:
-        raise ValueError(f"{path}, {where}: tolerance must not be negative, got {entry['tolerance']!r}")
+    claims, checks = read_claims(folder / "claims.toml")
+    path = folder / "settings.toml"
+    return Paper(folder.name, folder, convert(read_toml(path), SettingsTables, str(path)), claims, checks)
