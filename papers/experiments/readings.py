@@ -1,4 +1,4 @@
-"""Numbers read off information planes (arrays over replicas R, snapshots S, layers L), and their means over replicas."""
+"""Numbers read off information planes (arrays over replicas, snapshots, layers), and their means over replicas."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ import numpy as np
 
 from dualib.core.estimate import Estimate
 from dualib.core.statistics import finite, mean, share
-from dualib.core.typing import ArrayLike, FloatArray, IntArray
+from dualib.core.typing import ArrayLike, Float, FloatArray, Int, IntArray
 from dualib.core.units import NATS_PER_BIT, Unit
 
 SLACK = 0.02
 """Bits: a rise from layer to layer by less is within the second estimator's Monte Carlo error."""
 
 
-def compression(values: FloatArray) -> FloatArray:
-    """How far I(X;T) falls from its largest value over the epochs to the last: (R, S) to (R,)."""
+def compression(values: Float[np.ndarray, "n_replicas n_snapshots"]) -> Float[np.ndarray, " n_replicas"]:
+    """How far I(X;T) falls from its largest value over the epochs to the last."""
     return np.asarray(values.max(axis=1) - values[:, -1])
 
 
-def peak_epoch(epochs: IntArray, values: FloatArray) -> IntArray:
-    """The epoch of the largest value of each replica: (S,) and (R, S) to (R,)."""
+def peak_epoch(
+    epochs: Int[np.ndarray, " n_snapshots"], values: Float[np.ndarray, "n_replicas n_snapshots"]
+) -> Int[np.ndarray, " n_replicas"]:
+    """The epoch of the largest value of each replica."""
     return np.asarray(epochs[values.argmax(axis=1)])
 
 
-def half_way_epoch(epochs: IntArray, values: FloatArray) -> FloatArray:
+def half_way_epoch(
+    epochs: Int[np.ndarray, " n_snapshots"], values: Float[np.ndarray, "n_replicas n_snapshots"]
+) -> Float[np.ndarray, " n_replicas"]:
     """The epoch after its peak at which each replica's I(X;T) first has made half of its way from the peak to the end.
 
-    Between snapshots linear in log(1 + epoch); (S,) and (R, S) to (R,).
+    Between snapshots linear in log(1 + epoch).
     """
     found, time = [], np.log1p(epochs)
     for row in values:
@@ -41,26 +45,32 @@ def half_way_epoch(epochs: IntArray, values: FloatArray) -> FloatArray:
     return np.array(found, dtype=np.float64)
 
 
-def ordered_share(values: FloatArray) -> FloatArray:
-    """Share of neighbouring layers (and snapshots) along which each replica's bits do not rise: (R, ..., L) to (R,)."""
+def ordered_share(values: Float[np.ndarray, "n_replicas *more n_layers"]) -> Float[np.ndarray, " n_replicas"]:
+    """Share of neighbouring layers (and snapshots) along which each replica's bits do not rise."""
     kept = np.diff(values, axis=-1) <= SLACK
     return np.asarray(kept.reshape(len(kept), -1).mean(axis=1))
 
 
-def after_peak(epochs: IntArray, row: FloatArray) -> tuple[IntArray, FloatArray] | None:
+def after_peak(
+    epochs: Int[np.ndarray, " n_snapshots"], row: Float[np.ndarray, " n_snapshots"]
+) -> tuple[IntArray, FloatArray] | None:
     """Epochs and bits of one replica from its largest I(X;T) on; None where those are fewer than four snapshots."""
     top = int(row.argmax())
     return (np.maximum(epochs[top:], 1), row[top:]) if len(row) - top > 3 else None
 
 
-def nats_per_efold(epochs: IntArray, values: FloatArray) -> FloatArray:
-    """Nats by which I(X;T) falls per e-fold of time from its peak on, by least squares: (R, S) to (R,), NaN without a fall."""
+def nats_per_efold(
+    epochs: Int[np.ndarray, " n_snapshots"], values: Float[np.ndarray, "n_replicas n_snapshots"]
+) -> Float[np.ndarray, " n_replicas"]:
+    """Nats by which I(X;T) falls per e-fold of time from its peak on, by least squares, NaN without a fall."""
     parts = [after_peak(epochs, row) for row in values]
     return np.array([np.nan if p is None else -np.polyfit(np.log(p[0]), p[1] * NATS_PER_BIT, 1)[0] for p in parts])
 
 
-def logarithmic_lead(epochs: IntArray, values: FloatArray) -> FloatArray:
-    """How much better a line in log time than one in time fits the fall of I(X;T): (R, S) to (R,), NaN without a fall.
+def logarithmic_lead(
+    epochs: Int[np.ndarray, " n_snapshots"], values: Float[np.ndarray, "n_replicas n_snapshots"]
+) -> Float[np.ndarray, " n_replicas"]:
+    """How much better a line in log time than one in time fits the fall of I(X;T), NaN without a fall.
 
     It is the difference of the shares of variance that the two lines explain.
     """
@@ -73,7 +83,7 @@ def logarithmic_lead(epochs: IntArray, values: FloatArray) -> FloatArray:
     return np.array([lead(after_peak(epochs, row)) for row in values])
 
 
-def pick(epochs: IntArray, wanted: Sequence[float]) -> list[int]:
+def pick(epochs: Int[np.ndarray, " n_snapshots"], wanted: Sequence[float]) -> list[int]:
     """Indices of the snapshots nearest to some epochs on a logarithmic scale."""
     return [int(np.abs(np.log1p(epochs) - np.log1p(e)).argmin()) for e in wanted]
 

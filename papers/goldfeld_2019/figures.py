@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure of the paper, by its name."""
     n, f = results["neuron"], results["flow"]
-    return {
-        "single_neuron": _neuron(n),
-        "clustering": _clustering(f),
-        "layers": _layers(f),
-        "estimator": _estimator(n),
-    }
+    return {"single_neuron": _neuron(n), "clustering": _clustering(f), "layers": _layers(f), "estimator": _estimator(n)}
 
 
 def _neuron(n: Arrays) -> Figure:

@@ -14,7 +14,7 @@ from dualib.core.estimate import Estimate, Kind
 from dualib.core.files import plain, read_json, write_json
 from dualib.core.units import Unit
 from papers.ledger.claim import Check, Claim, Mode
-from papers.ledger.condition import Seed
+from papers.ledger.condition import Condition, Contrast, Seed
 
 Kept = TypeVar("Kept")
 Table = dict[str, object]
@@ -97,7 +97,8 @@ def convert(table: object, kind: type[Kept], where: str) -> Kept:
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
-        known = f"; known are {', '.join(kind.__struct_fields__)}" if issubclass(kind, msgspec.Struct) else ""
+        fields = getattr(kind, "__struct_fields__", ())
+        known = f"; known are {', '.join(fields)}" if fields else ""
         raise ValueError(f"{where}: {error}{known}") from None
 
 
@@ -112,12 +113,23 @@ def read_toml(path: Path) -> Table:
 def read_claims(path: Path) -> tuple[tuple[Claim, ...], tuple[Check, ...]]:
     """The claims and checks of a claims.toml; a ValueError naming the file and the entry that is wrong."""
     ledger = convert(read_toml(path), _Ledger, str(path))
-    claims = tuple(convert(one, Claim, f"{path}, claim {one.get('number', '?')}") for one in ledger.claim)
+    claims = tuple(_claim(one, f"{path}, claim {one.get('number', '?')}") for one in ledger.claim)
     numbers = [claim.number for claim in claims]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{path}: two claims have the same number, got {sorted(numbers)}")
     checks = (convert(one, Check, f"{path}, the check of {one.get('measure', '?')}") for one in ledger.check)
     return claims, tuple(checks)
+
+
+def _claim(table: Table, where: str) -> Claim:
+    """A claim, its conditions and contrasts one by one, so that an error names the one that is wrong."""
+    conditions = convert(table.get("conditions", []), list[Table], where)
+    contrasts = convert(table.get("contrasts", []), list[Table], where)
+    parts = {
+        "conditions": [convert(c, Condition, f"{where}, the condition on {c.get('measure', '?')}") for c in conditions],
+        "contrasts": [convert(c, Contrast, f"{where}, the contrast {c.get('name', '?')!r}") for c in contrasts],
+    }
+    return convert(table | parts, Claim, where)
 
 
 def read_record(path: Path, kind: type[Kept], again: str) -> Kept | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dualib.core.estimate import Estimate, Kind
 from dualib.core.statistics import geometric_mean, mean
-from dualib.core.typing import FloatArray, IntArray
+from dualib.core.typing import Float, Int
 from dualib.core.units import Unit
 from ntkinfo.bounds import mcallester
 from papers.experiments.program import Arrays, Results
@@ -50,12 +50,10 @@ def _finite(r: Arrays) -> dict[str, Estimate]:
         if name in JUDGED:
             value, error = r["extrapolated"][i] / r["infinite"][i]
             found[JUDGED[name]] = _two_errors(float(value), abs(float(error)))
-    return found | {
-        "finite_compared": Estimate.exact(len(r["quantity"]), Unit.QUANTITIES),
-    }
+    return found | {"finite_compared": Estimate.exact(len(r["quantity"]), Unit.QUANTITIES)}
 
 
-def at_index(values: FloatArray, index: IntArray) -> FloatArray:
+def at_index(values: Float[np.ndarray, "*lead n"], index: Int[np.ndarray, "*lead"]) -> Float[np.ndarray, "*lead"]:
     """values[..., index], one index for each leading position."""
     return np.asarray(np.take_along_axis(values, index[..., None], -1)[..., 0])
 

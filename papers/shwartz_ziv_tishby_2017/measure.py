@@ -80,12 +80,12 @@ def _at_peak(x: FloatArray, y: FloatArray) -> FloatArray:
 
 def _log_peak(epochs: IntArray, x: FloatArray) -> FloatArray:
     """log10 of the epoch of the outputs' largest I(X;T)."""
-    return np.log10(np.maximum(peak_epoch(epochs, x[:, :, OUTPUT]), 1))
+    return np.asarray(np.log10(np.maximum(peak_epoch(epochs, x[:, :, OUTPUT]), 1)))
 
 
 def _half_way(epochs: IntArray, x: FloatArray, layer: int) -> FloatArray:
     """log10 of the epoch at which a layer is half-way through its compression."""
-    return np.log10(np.maximum(half_way_epoch(epochs, x[:, :, layer]), 1))
+    return np.asarray(np.log10(np.maximum(half_way_epoch(epochs, x[:, :, layer]), 1)))
 
 
 def _onset(m: Arrays, epochs: IntArray, x: FloatArray) -> FloatArray:

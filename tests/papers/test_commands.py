@@ -250,9 +250,20 @@ def test_plot_draws_kept_results_only(paper, command, tmp_path, capsys):
     [
         ("claims.toml", "statement =", "text =", "claim 2: Object contains unknown field `text`"),
         ("claims.toml", "[[check]]", "[[test]]", "unknown field `test`"),
-        ("claims.toml", 'op = ">"', 'op = ">="', "claim 2: Invalid enum value '>=' - at `$.conditions[0].op`"),
+        (
+            "claims.toml",
+            'op = ">"',
+            'op = ">="',
+            "claim 2, the condition on total: Invalid enum value '>=' - at `$.op`",
+        ),
         ("claims.toml", 'op = ">"', 'op = "within"', "needs a tolerance"),
         ("claims.toml", 'op = ">", ', "", "missing required field `op`"),
+        (
+            "claims.toml",
+            "value = 4.0",
+            "limit = 4.0",
+            "unknown field `limit`; known are measure, op, value, unit, role",
+        ),
         ("claims.toml", 'role = "core"', 'role = "main"', "Invalid enum value 'main'"),
         ("claims.toml", 'role = "core"', 'role = "side"', 'no condition has role = "core"'),
         ("claims.toml", 'unit = "nats"', 'unit = "nit"', "Invalid enum value 'nit'"),

@@ -57,3 +57,19 @@ def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
     assert digest("import dualib, numpy\nfrom dualib.solve import solve") == one
     assert digest("import ntkinfo, dualib") == two
     assert digest("from papers.experiments.planes import train") == digest("import deepnets")
+
+
+ROOMS = {  # which rooms a room may import beside itself
+    "experiments": set(),
+    "ledger": set(),
+    "runs": {"experiments", "ledger"},
+    "pages": {"ledger", "runs"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_one_way(room):
+    modules = {name for path in (HERE / room).glob("*.py") for name in imported_modules(path)}
+    assert {name.split(".")[1] for name in modules if name.startswith("papers.")} <= ROOMS[room] | {room}
+    if room != "experiments":
+        assert not {name for name in modules if name.split(".")[0] in ("ntkinfo", "deepnets")}
