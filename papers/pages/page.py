@@ -22,12 +22,8 @@ Thresholds carry the day on which they were frozen. The seeds shown had been see
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table whose first column is of numbers."""
-    lines = [
-        header,
-        ["---:", *["---"] * (len(header) - 1)],
-        *([cell.replace("|", r"\|") for cell in row] for row in rows),
-    ]
-    return ["|" + "|".join(lines[1]) + "|" if line is lines[1] else "| " + " | ".join(line) + " |" for line in lines]
+    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in (header, *rows)]
+    return [lines[0], "|---:|" + "---|" * (len(header) - 1), *lines[1:]]
 
 
 def readme_table(rows: Sequence[VerdictRow]) -> list[str]:
@@ -38,14 +34,8 @@ def readme_table(rows: Sequence[VerdictRow]) -> list[str]:
 
 def verdict_page(rows: Sequence[VerdictRow]) -> str:
     """docs/verdicts.md: every condition of every claim with every seed's measurement, and the time each paper took."""
-    lines = [
-        "# Verdicts",
-        "",
-        PREFACE,
-        "",
-        "| paper | mode | seed: minutes of computing | kept fresh |",
-        "|---|---|---|---|",
-    ]
+    lines = ["# Verdicts", "", PREFACE, ""]
+    lines += ["| paper | mode | seed: minutes of computing | kept fresh |", "|---|---|---|---|"]
     for row in sorted({r.paper.name: r for r in rows}.values(), key=lambda r: r.paper.name):
         spent = ", ".join(f"{s.seed}: {s.seconds / 60:.1f}" for s in row.seeds) or "none"
         fresh = ", ".join(map(str, row.paper.frozen.fresh)) if row.paper.frozen else "not frozen"
@@ -58,14 +48,14 @@ def claim_section(row: VerdictRow) -> list[str]:
     claim, sides = row.claim, dict(row.verdict.sides)
     lines = ["", f"## {claim.number}. {claim.statement}", "", f"*{claim.where}* ({row.paper.name})", ""]
     lines += [f"**{row.rests_on()}**" + (f": {claim.unmeasured}" if claim.unmeasured else ""), ""]
-    for role in Role:
-        lines += [f"*{role}*", ""] if claim.having(role) else []
+    for role in (role for role in Role if claim.having(role)):
+        lines += [f"*{role}*", ""]
         for c in claim.having(role):
             day = row.paper.frozen.since(claim.number, f"{c} [{role}]") if row.paper.frozen else None
             side = f"**{sides[c]}**: {numbers(row, c.measure)}" if sides else "not measured"
             lines.append(f"- `{c}`, {f'frozen {day}' if day else 'not frozen'}: {side}")
             lines += [f"  - seed {s.seed}: {_seed(s.estimates.get(c.measure), c)}" for s in row.seeds]
-        lines += [""] if claim.having(role) else []
+        lines.append("")
     for contrast in claim.contrasts:
         state = "decided" if contrast.decided(row.measured) else "not decided"
         found = "; ".join(f"`{m}`: {numbers(row, m)}" for m in contrast.measures)
