@@ -99,6 +99,10 @@ def _list(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
 
 def _run(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
     for paper in papers:
+        if paper.frozen and a.seed in paper.frozen.fresh:
+            say(
+                f"note {paper.name}: seed {a.seed} was kept fresh to confirm the frozen thresholds; change nothing after this"
+            )
         start = time.perf_counter()
         measured = run_paper(paper, a.mode, a.seed, a.out, a.force)
         heads = [(h, "") for h in ("measure", "value", "low", "high", "unit", "n")]

@@ -16,7 +16,7 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate:
     .. math:: v = \sum_i w_i v_i, \qquad v - \sqrt{\textstyle\sum_i w_i^2 (v_i - l_i)^2}
               \ \le\ \cdot\ \le\ v + \sqrt{\textstyle\sum_i w_i^2 (h_i - v_i)^2}, \qquad w_i = n_i / \sum_j n_j
 
-    These are the limits for a sum of independent estimates that are recovered from each one's own limits ([zou2008]_ eq. 3),
+    These are the limits for a sum of independent estimates that are recovered from each one's own limits ([zou2008]_),
     which serves intervals that are not symmetric as well. They cover at least as often as the intervals of the seeds.
 
     Parameters

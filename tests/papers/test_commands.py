@@ -319,6 +319,9 @@ def test_a_threshold_changed_after_the_freeze_is_named(paper, command, capsys):
     assert "note nobody_2000: measure.py or a helper of it was changed after the freeze" in said
     assert main(["freeze"], root=paper.parent) == 0
     assert command("check") == 0
+    capsys.readouterr()
+    assert command("run --seed 2") == 0
+    assert "note nobody_2000: seed 2 was kept fresh" in capsys.readouterr().out
 
 
 def test_a_reader_that_leaves_early_is_no_error(paper):
