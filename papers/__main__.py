@@ -160,6 +160,8 @@ def _check_freeze(paper: Paper) -> int:
         say(f"FAIL {paper.name} was changed after its freeze: {text}; python -m papers freeze gives it today's date")
     if paper.measuring() != paper.frozen.program:
         say(f"note {paper.name}: measure.py or a helper of it was changed after the freeze of {paper.frozen.date}")
+    if paper.published and paper.published.program != paper.measuring():
+        say(f"note {paper.name}: measure.py or a helper of it is not the one that measured what is published")
     return len(changed)
 
 
