@@ -101,7 +101,7 @@ def _weights(m: Arrays) -> Figure:
     low, middle, high = np.quantile(m["displacement"], [0.25, 0.5, 0.75], axis=0)
     ax.fill_between(time, low, high, color=COLOURS[0], alpha=0.25, lw=0)
     ax.loglog(time, middle, color=COLOURS[0], label="networks: median and quartiles")
-    ax.loglog(time, middle[-1] * time / time[-1], "--", color="0.4", lw=1, label="∝ time: Wiener process")
+    ax.loglog(time, middle[-1:] * time / time[-1:], "--", color="0.4", lw=1, label="∝ time: Wiener process")
     describe(ax, "epochs since the transition", "‖Δw‖², hidden layers  (no unit)")
     return figure
 

@@ -158,9 +158,9 @@ def _gradients(m: Arrays) -> dict[str, Estimate]:
 
 def _weights(m: Arrays) -> dict[str, Estimate]:
     time = np.log(m["diffusion_epochs"])
-    exponents = [np.polyfit(time, np.log(row), 1)[0] for row in m["displacement"]]
+    exponents = [np.polyfit(time, np.log(row), 1)[0] if len(time) > 1 else np.nan for row in m["displacement"]]
     return {
-        "wiener_exponent": mean(exponents, Unit.ONE),
+        **of_finite("wiener_exponent", exponents, Unit.ONE),
         "similarity_of_weights": pair_mean(m["similarity"], Unit.ONE),
         "spread_of_accuracy": standard_deviation(m["accuracy"][:, -1], Unit.ONE),
     }
