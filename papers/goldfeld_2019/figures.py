@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from papers.panels import COLOURS, describe, panels, style
+from dualib.core.figure import COLOURS, colour, describe, line_style, panels
+from papers.experiments.program import Arrays, Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure of the paper, by its name."""
     n, f = results["neuron"], results["flow"]
-    return {
-        "single_neuron": _neuron(n),
-        "clustering": _clustering(f),
-        "layers": _layers(f),
-        "estimator": _estimator(n),
-    }
+    return {"single_neuron": _neuron(n), "clustering": _clustering(f), "layers": _layers(f), "estimator": _estimator(n)}
 
 
-def _neuron(n: Mapping[str, Any]) -> Figure:
+def _neuron(n: Arrays) -> Figure:
     """I(X;T) of tanh(w x + b) + noise of std 0.1 against w: it rises, then falls to the entropy of what stays apart."""
     figure, (ax,) = panels()
     for i, (values, text) in enumerate(zip(n["against_weight"], ("b = 0", "b = -2w"), strict=True)):
-        ax.plot(n["weights"], values, label=text, **style(i))
+        ax.plot(n["weights"], values, label=text, **line_style(i))
     ax.axhline(np.log(4), color="0.6", lw=0.8, ls=":", label="H(X) = ln 4")
     ax.set_xscale("log")
     describe(ax, "weight w (no unit)", "I(X;T)  [nats]", "quadrature, σ = 0.1")
     return figure
 
 
-def _clustering(f: Mapping[str, Any]) -> Figure:
+def _clustering(f: Arrays) -> Figure:
     """I(X;T) with its interval, and two measures of clustering, of the same networks; the twin's binned entropy."""
     figure, axes = panels(4, height=2.3)
     epochs = np.maximum(f["epochs"], 0.5)
@@ -46,17 +42,17 @@ def _clustering(f: Mapping[str, Any]) -> Figure:
     )
     for k, (ax, (label, values)) in enumerate(zip(axes, parts, strict=True)):
         for r, row in enumerate(values):
-            colour = COLOURS[r % len(COLOURS)]
-            ax.plot(epochs, row, "o-", ms=2, lw=0.8, color=colour)
+            shade = colour(r)
+            ax.plot(epochs, row, "o-", ms=2, lw=0.8, color=shade)
             if k == 0:
-                ax.fill_between(epochs, f["deep"][r, :, 1], f["deep"][r, :, 2], color=colour, alpha=0.12, lw=0)
+                ax.fill_between(epochs, f["deep"][r, :, 1], f["deep"][r, :, 2], color=shade, alpha=0.12, lw=0)
         ax.set_xscale("log")
         describe(ax, "epoch (0 at the left)", label, legend=False)
     figure.suptitle("last hidden layer, a line a replica; noisy networks and deterministic twins", fontsize=8)
     return figure
 
 
-def _layers(f: Mapping[str, Any]) -> Figure:
+def _layers(f: Arrays) -> Figure:
     """Activations of the last hidden layer of the first replica, two of its three units, by label."""
     figure, axes = panels(3, height=2.5, sharex=True, sharey=True)
     parts = (("layers_start", "before training"), ("layers_noisy", "noisy, trained"), ("layers_twin", "twin, trained"))
@@ -84,7 +80,7 @@ def _layers(f: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _estimator(n: Mapping[str, Any]) -> Figure:
+def _estimator(n: Arrays) -> Figure:
     figure, (ax,) = panels()
     sizes, error = n["sizes"], np.abs(n["estimates"] - n["truth_gaussian"])
     mean, spread = error.mean(axis=1), error.std(axis=1, ddof=1) / np.sqrt(error.shape[1])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import dualib
-from papers.panels import COLOURS, describe, panels
-from papers.readings import curve_from
+from dualib.core.figure import COLOURS, describe, panels
+from papers.experiments.curves import curve_from
+from papers.experiments.program import Arrays, Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PROBLEMS = ("ib", "dual")
 
 
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure of the paper, by its name."""
     ib, dual = (curve_from(results["curves"], f"{name}_curve_") for name in PROBLEMS)
     plane, axes = panels(height=3.0)
     dualib.plot_information_plane([ib, dual], ax=axes[0], units="bits")
@@ -33,7 +34,7 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
     }
 
 
-def _transitions_figure(r: Mapping[str, Any], toy: Mapping[str, Any]) -> Figure:
+def _transitions_figure(r: Arrays, toy: Arrays) -> Figure:
     """First transitions of random joints, dual against IB; and all of the toy joint. Brackets are narrower than a dot."""
     figure, (ax,) = panels(height=3.0)
     ib, dual = (r[name].mean(axis=1) for name in PROBLEMS)
@@ -50,7 +51,7 @@ def _transitions_figure(r: Mapping[str, Any], toy: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _iteration_figure(r: Mapping[str, Any]) -> Figure:
+def _iteration_figure(r: Arrays) -> Figure:
     """Excess of every iterated start over the proven upper bound of F; a hundred-millionth of a nat is drawn for none."""
     figure, (ax,) = panels(height=3.0)
     places = [f"{where}_{name}" for where in ("toy", "hamming") for name in PROBLEMS]
@@ -72,7 +73,7 @@ def _iteration_figure(r: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _samples_figure(r: Mapping[str, Any]) -> Figure:
+def _samples_figure(r: Arrays) -> Figure:
     """Error against the number of samples, with the standard error over the batches."""
     figure, (ax,) = panels()
     for i, (name, marker) in enumerate(zip(r["arms"], "os^v", strict=True)):

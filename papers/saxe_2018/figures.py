@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepnets import plotting
-from papers.panels import COLOURS, SMALL, describe, panels
-from papers.readings import plane_from
+from dualib.core.figure import COLOURS, DASHES, SMALL, describe, panels
+from papers.experiments.planes import plane_from
+from papers.experiments.program import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,8 @@ ACTIVATIONS = {"tanh": "tanh", "relu": "ReLU", "linear": "linear"}
 OTHERS = {"tanh": "batches of 256", "full_batch": "full batches", "five_percent": "5% of the patterns"}
 
 
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure of the paper, by its name."""
     return {
         "activations": plotting.plot_planes({t: plane_from(results[n]) for n, t in ACTIVATIONS.items()}),
         "activations_noise": plotting.plot_planes(
@@ -31,7 +32,7 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _last_hidden(results: Mapping[str, Mapping[str, Any]]) -> Figure:
+def _last_hidden(results: Results) -> Figure:
     """I(X;T) of the last hidden layer against the epoch, every run, under both estimators."""
     figure, axes = panels(2, height=3.0)
     names = {**ACTIVATIONS, **{k: v for k, v in OTHERS.items() if k != "tanh"}}
@@ -41,7 +42,7 @@ def _last_hidden(results: Mapping[str, Mapping[str, Any]]) -> Figure:
             epochs = np.maximum(r[prefix + "epochs"], 0.5)
             low, middle, high = np.quantile(r[prefix + "input"][:, :, LAST_HIDDEN], [0.25, 0.5, 0.75], axis=0)
             ax.fill_between(epochs, low, high, color=COLOURS[i], alpha=0.15, lw=0)
-            ax.plot(epochs, middle, color=COLOURS[i], ls=("-", "--", "-.", ":", "-")[i], lw=1.2, label=text)
+            ax.plot(epochs, middle, color=COLOURS[i], ls=DASHES[i % len(DASHES)], lw=1.2, label=text)
         ax.set_xscale("log")
         describe(ax, "epoch (0 at the left end)", "I(X;T), last hidden layer  [bits]", title, legend=False)
     handles, labels = axes[0].get_legend_handles_labels()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from papers.frame import Measurement
-from papers.intervals import t_interval
-from papers.readings import compression
+from dualib.core.estimate import Estimate
+from dualib.core.statistics import bootstrap, mean
+from dualib.core.units import Unit
+from papers.experiments.program import Results
+from papers.experiments.readings import compression
 
 LAST_HIDDEN = -2
 
 
-def measure(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
-    found: dict[str, Measurement] = {}
+def measure(results: Results) -> dict[str, Estimate]:
+    """What claims.toml judges."""
+    found: dict[str, Estimate] = {}
     for suffix, prefix in (("", ""), ("_noise", "second_")):
         fall = {name: compression(r[prefix + "input"][:, :, LAST_HIDDEN]) for name, r in results.items()}
-        found |= {f"compression_{name}{suffix}": t_interval(values, "bits") for name, values in fall.items()}
-        reference = float(fall["tanh"].mean())
-        if reference > 0:  # else there is nothing to have a share of
-            found[f"full_batch_share{suffix}"] = t_interval(fall["full_batch"] / reference, "1")
+        found |= {f"compression_{name}{suffix}": mean(values, Unit.BITS) for name, values in fall.items()}
+        if fall["tanh"].mean() > 0:  # else there is nothing to have a share of
+            arms = [fall["full_batch"], fall["tanh"]]
+            found[f"full_batch_share{suffix}"] = bootstrap(lambda x: float(x[0].mean() / x[1].mean()), arms, Unit.ONE)
     for name, r in results.items():
-        found[f"accuracy_{name}"] = t_interval(r["accuracy"][:, -1], "1")
+        found[f"accuracy_{name}"] = mean(r["accuracy"][:, -1], Unit.ONE)
     return found

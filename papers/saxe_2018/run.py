@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from papers.planes import plane_arrays, train
+from papers.experiments.planes import PlaneSettings as Settings
+from papers.experiments.planes import plane_arrays, train
+from papers.experiments.program import Arrays, Experiment
 
-RUNS: dict[str, dict[str, Any]] = {
+RUNS: dict[str, dict[str, object]] = {
     "tanh": {},
     "relu": {"activation": "relu"},
     "linear": {"activation": "linear"},
@@ -17,10 +17,10 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def experiment(name: str) -> Callable[[Mapping[str, Any], int, Path], dict[str, Any]]:
+def experiment(name: str) -> Experiment[Settings]:
     """One of the runs above, as a plane."""
 
-    def run(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+    def run(settings: Settings, seed: int, work: Path) -> Arrays:
         return plane_arrays(train(settings, seed, work, **RUNS[name]), settings)
 
     return run

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.measures import to_units
-from papers.intervals import t_interval
-from papers.panels import COLOURS, describe, panels, style
+from dualib.core.figure import COLOURS, describe, line_style, panels
+from dualib.core.statistics import mean
+from dualib.core.typing import FloatArray
+from dualib.core.units import Unit, to_units
+from papers.experiments.program import Arrays, Results
 from papers.shwartz_ziv_alemi_2019.measure import ACTIVATIONS, JUDGED, at_index
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ NAMES = {
 TIME = "training time τ (no unit)"
 
 
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure of the paper, by its name."""
     return {
         "loss": _loss(results["scales"], results["digits"]),
         "plane": _plane(results["scales"]),
@@ -38,7 +40,7 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
     }
 
 
-def _loss(r: Mapping[str, Any], digits: Mapping[str, Any]) -> Figure:
+def _loss(r: Arrays, digits: Arrays) -> Figure:
     figure, axes = panels(3, height=2.6)
     for i, activation in enumerate(ACTIVATIONS):
         _fan(axes[i], r["tau"], r["error"][i], r["w_std"])
@@ -50,15 +52,15 @@ def _loss(r: Mapping[str, Any], digits: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _fan(ax: Axes, tau: np.ndarray, values: np.ndarray, w_std: np.ndarray) -> None:
+def _fan(ax: Axes, tau: FloatArray, values: FloatArray, w_std: FloatArray) -> None:
     """Mean over data seeds against time, one line a weight scale; the band is the range over seeds."""
     for k, scale in enumerate(w_std):
-        ax.plot(tau, values[k].mean(axis=0), label=f"σ_w = {scale:g}", **style(k))
+        ax.plot(tau, values[k].mean(axis=0), label=f"σ_w = {scale:g}", **line_style(k))
         ax.fill_between(tau, values[k].min(axis=0), values[k].max(axis=0), color=COLOURS[k], alpha=0.15, lw=0)
     ax.set(xscale="log", yscale="log")
 
 
-def _plane(r: Mapping[str, Any]) -> Figure:
+def _plane(r: Arrays) -> Figure:
     """The information plane, means over data seeds, with the exact frontier; a dot where the test error is least."""
     figure, axes = panels(2, height=3.0, sharey=True)
     rate, relevance = to_units(r["rate"], "bits").mean(axis=2), to_units(r["relevance"], "bits").mean(axis=2)
@@ -72,7 +74,7 @@ def _plane(r: Mapping[str, Any]) -> Figure:
         )
         for k, scale in enumerate(r["w_std"]):
             best = int(r["error"][i, k].mean(axis=0).argmin())
-            ax.plot(rate[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **style(k))
+            ax.plot(rate[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **line_style(k))
             ax.plot(rate[i, k, best], relevance[i, k, best], "o", color=COLOURS[k], ms=5, mec="k")
         ax.axvline(to_units(r["log_n_rate"], "bits"), color="0.5", ls=":", lw=1, label="log N, largest measurable")
         # Far below zero the bound says nothing: late outputs of wide weights are mostly noise.
@@ -82,25 +84,25 @@ def _plane(r: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _quantities(q: Mapping[str, Any]) -> Figure:
+def _quantities(q: Arrays) -> Figure:
     figure, (ax,) = panels(height=3.6, width=5.0)
     for i, (name, text) in enumerate(NAMES.items()):
         shown = np.where(q[name] > 1e-3, q[name], np.nan)
-        ax.loglog(q["tau"], shown, label=text, **style(i))
+        ax.loglog(q["tau"], shown, label=text, **line_style(i))
     describe(ax, TIME, "information  [nats]", "erf, σ_w = 0.25, one data seed", loc="upper left")
     return figure
 
 
-def _sizes(r: Mapping[str, Any]) -> Figure:
+def _sizes(r: Arrays) -> Figure:
     """Error and rate against the number of training points, at fixed and at optimal time, with Student's intervals."""
     figure, axes = panels(2)
     best, fixed = r["error"].argmin(axis=-1), int(r["fixed"])
     for ax, (name, label, unit) in zip(
-        axes, (("error", "test error of one network", "1"), ("rate", "I(Z;X|D)  [nats]", "nats")), strict=True
+        axes, (("error", "test error of one network", Unit.ONE), ("rate", "I(Z;X|D)  [nats]", Unit.NATS)), strict=True
     ):
         arms = {"optimal time": at_index(r[name], best), f"τ = {r['tau'][fixed]:.3g}": r[name][..., fixed]}
         for k, (when, values) in enumerate(arms.items()):
-            found = [t_interval(row, unit) for row in values]
+            found = [mean(row, unit) for row in values]
             middle = np.array([m.value for m in found])
             spread = [middle - [m.low for m in found], [m.high for m in found] - middle]
             at = r["sizes"] * 1.03 ** (2 * k - 1)
@@ -110,7 +112,7 @@ def _sizes(r: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _finite(r: Mapping[str, Any]) -> Figure:
+def _finite(r: Arrays) -> Figure:
     """Finite networks over the prediction of infinite width, against 1/width; two standard errors."""
     figure, (ax,) = panels(height=3.6, width=5.0)
     names = list(map(str, r["quantity"]))

@@ -1,24 +1,27 @@
-"""The numbers that expected.toml judges, over data seeds."""
+"""The numbers that claims.toml judges, over data seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from statistics import NormalDist
 
 import numpy as np
 
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.statistics import geometric_mean, mean
+from dualib.core.typing import Float, Int
+from dualib.core.units import Unit
 from ntkinfo.bounds import mcallester
-from papers.frame import Measurement
-from papers.intervals import exact, geometric_t_interval, t_interval
+from papers.experiments.program import Arrays, Results
 
 ACTIVATIONS = ("erf", "relu")
 
 
-def measure(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Measurement]:
+def measure(results: Results) -> dict[str, Estimate]:
+    """What claims.toml judges."""
     found = _scales(results["scales"]) | _sizes(results["sizes"])
     for i, w_std in enumerate(results["digits"]["w_std"]):
         error = results["digits"]["error"][i]
-        found[f"overfit_digits_{w_std:g}"] = geometric_t_interval(error[:, -1] / error.min(axis=-1), "1")
+        found[f"overfit_digits_{w_std:g}"] = geometric_mean(error[:, -1] / error.min(axis=-1), Unit.ONE)
     return found | _finite(results["finite"])
 
 
@@ -34,26 +37,29 @@ JUDGED = {
 }
 
 
-def _finite(r: Mapping[str, Any]) -> dict[str, Measurement]:
+def _two_errors(value: float, error: float) -> Estimate:
+    """A pure number with two standard errors to either side."""
+    level = NormalDist().cdf(2.0) - NormalDist().cdf(-2.0)
+    return Estimate(value, value - 2 * error, value + 2 * error, Kind.STATISTICAL, Unit.ONE, level, std_error=error)
+
+
+def _finite(r: Arrays) -> dict[str, Estimate]:
     """Finite networks, extrapolated to infinite width, over the prediction, with two standard errors; 1 where they agree."""
     found = {}
     for i, name in enumerate(map(str, r["quantity"])):
         if name in JUDGED:
             value, error = r["extrapolated"][i] / r["infinite"][i]
-            found[JUDGED[name]] = Measurement(value, value - 2 * abs(error), value + 2 * abs(error), "1")
-    return found | {
-        "finite_compared": exact(len(r["agrees"]), "quantities"),
-        "finite_disagreeing": exact(int((~r["agrees"]).sum()), "quantities"),
-    }
+            found[JUDGED[name]] = _two_errors(float(value), abs(float(error)))
+    return found | {"finite_compared": Estimate.exact(len(r["quantity"]), Unit.QUANTITIES)}
 
 
-def at_index(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+def at_index(values: Float[np.ndarray, "*lead n"], index: Int[np.ndarray, "*lead"]) -> Float[np.ndarray, "*lead"]:
     """values[..., index], one index for each leading position."""
-    return np.take_along_axis(values, index[..., None], -1)[..., 0]
+    return np.asarray(np.take_along_axis(values, index[..., None], -1)[..., 0])
 
 
-def _scales(r: Mapping[str, Any]) -> dict[str, Measurement]:
-    found: dict[str, Measurement] = {}
+def _scales(r: Arrays) -> dict[str, Estimate]:
+    found: dict[str, Estimate] = {}
     best = r["error"].argmin(axis=-1)
     overfit = r["error"][..., -1] / r["error"].min(axis=-1)
     relevance = at_index(r["relevance"], best)
@@ -65,32 +71,34 @@ def _scales(r: Mapping[str, Any]) -> dict[str, Measurement]:
         for k, w_std in enumerate(r["w_std"]):
             where = f"{activation}_{w_std:g}"
             found |= {
-                f"overfit_{where}": geometric_t_interval(overfit[i, k], "1"),
-                f"stopping_{where}": t_interval(stopping[i, k], "1"),
-                f"relevance_{where}": t_interval(relevance[i, k], "nats"),
-                f"frontier_{where}": t_interval(frontier[i, k], "1"),
-                f"rate_late_{where}": t_interval(r["rate"][i, k, :, -1], "nats"),
-                f"rate_late_share_{where}": t_interval(r["rate"][i, k, :, -1] / r["log_n_rate"], "1"),
-                f"kl_slope_{where}": t_interval(slope[i, k], "1"),
-                f"pac_bayes_late_{where}": t_interval(bound[i, k], "1"),
+                f"overfit_{where}": geometric_mean(overfit[i, k], Unit.ONE),
+                f"stopping_{where}": mean(stopping[i, k], Unit.ONE),
+                f"relevance_{where}": mean(relevance[i, k], Unit.NATS),
+                f"frontier_{where}": mean(frontier[i, k], Unit.ONE),
+                f"rate_late_{where}": mean(r["rate"][i, k, :, -1], Unit.NATS),
+                f"rate_late_share_{where}": mean(r["rate"][i, k, :, -1] / r["log_n_rate"], Unit.ONE),
+                f"kl_slope_{where}": mean(slope[i, k], Unit.ONE),
+                f"pac_bayes_late_{where}": mean(bound[i, k], Unit.ONE),
             }
-        found[f"underfit_{activation}"] = t_interval(relevance[i].max(axis=0) - relevance[i, -1], "nats")
-    return found
+        found[f"underfit_{activation}"] = mean(relevance[i].max(axis=0) - relevance[i, -1], Unit.NATS)
+    share = r["rate"][ACTIVATIONS.index("erf"), ..., -1] / r["log_n_rate"]
+    low, high = (int(np.flatnonzero(r["w_std"] == w_std)[0]) for w_std in (0.25, 1.5))
+    return found | {"rate_late_share_by_scale": mean(share[low] - share[high], Unit.ONE)}
 
 
-def _sizes(r: Mapping[str, Any]) -> dict[str, Measurement]:
+def _sizes(r: Arrays) -> dict[str, Estimate]:
     """From the fewest to the most training points, paired by data seed."""
     best = r["error"].argmin(axis=-1)
     error, rate = at_index(r["error"], best), at_index(r["rate"], best)
     frontier = at_index(r["relevance"], best) / r["frontier_at_best"]
     fixed = int(r["fixed"])
     return {
-        "frontier_fewest": t_interval(frontier[0], "1"),
-        "frontier_most": t_interval(frontier[-1], "1"),
-        "size_error_optimal": geometric_t_interval(error[-1] / error[0], "1"),
-        "size_error_fixed": geometric_t_interval(r["error"][-1, :, fixed] / r["error"][0, :, fixed], "1"),
-        "size_rate_optimal": t_interval(rate[-1] - rate[0], "nats"),
-        "size_rate_fixed": t_interval(r["rate"][-1, :, fixed] - r["rate"][0, :, fixed], "nats"),
-        "size_time_optimal": geometric_t_interval(r["tau"][best[-1]] / r["tau"][best[0]], "1"),
-        "size_largest": exact(float(r["sizes"][-1]), "1"),
+        "frontier_fewest": mean(frontier[0], Unit.ONE),
+        "frontier_most": mean(frontier[-1], Unit.ONE),
+        "size_error_optimal": geometric_mean(error[-1] / error[0], Unit.ONE),
+        "size_error_fixed": geometric_mean(r["error"][-1, :, fixed] / r["error"][0, :, fixed], Unit.ONE),
+        "size_rate_optimal": mean(rate[-1] - rate[0], Unit.NATS),
+        "size_rate_fixed": mean(r["rate"][-1, :, fixed] - r["rate"][0, :, fixed], Unit.NATS),
+        "size_time_optimal": geometric_mean(r["tau"][best[-1]] / r["tau"][best[0]], Unit.ONE),
+        "size_largest": Estimate.exact(float(r["sizes"][-1]), Unit.ONE),
     }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets import input_compression_bound, plotting
+from deepnets import plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting_layers import plot_gradient_phases
 from deepnets.presets import WIDTHS
-from papers.panels import COLOURS, describe, panels
-from papers.readings import BITS, plane_from
+from dualib.core.figure import COLOURS, MARKERS, describe, panels
+from dualib.core.units import NATS_PER_BIT
+from ntkinfo.bounds import input_compression
+from papers.experiments.planes import plane_from
+from papers.experiments.program import Arrays, Results
+from papers.shwartz_ziv_tishby_2017.measure import DELTA
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,16 +24,22 @@ if TYPE_CHECKING:
 NAMES = (*(f"hidden {i}" for i in range(1, len(WIDTHS) - 1)), "output")
 
 
-def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure of the paper, by its name."""
     m, f, d, w = (results[name] for name in ("main", "fractions", "depth", "width"))
-    plane = plane_from(m)
+    plane, (figure_3, (ax,)) = plane_from(m), panels()
+    plotting.plot_plane(plane, ax=ax)
     phases = GradientPhases(
-        m["epochs"], m["gradient_mean"], m["gradient_std"], m["weight_norm"], 256,
+        m["epochs"],
+        m["gradient_mean"],
+        m["gradient_std"],
+        m["weight_norm"],
+        256,
         tuple(f"{a}→{b}" for a, b in pairwise(WIDTHS)),
-    )  # fmt: skip
+    )
     return {
         "figure_2_snapshots": plotting.plot_snapshots(plane, (0, 400, float(plane.epochs[-1]))),
-        "figure_3_plane": plotting.plot_plane(plane).figure,
+        "figure_3_plane": figure_3,
         "figure_3_sample_sizes": plotting.plot_planes(
             {f"{p}% of the patterns": plane_from(f, f"{p}_") for p in (5, 45, 85)}
         ),
@@ -51,24 +60,22 @@ def figures(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _bottleneck(r: Mapping[str, Any]) -> Figure:
+def _bottleneck(r: Arrays) -> Figure:
     """Each layer's median over replicas against the exact curve; how far its equations are violated, and a random encoder's."""
     figure, (left, right) = panels(2, height=3.0)
     for prefix, style, name in (("", "-", "exact IB curve, γ = 53.8"), ("dual_", "--", "exact dualIB curve")):
         order = np.argsort(r[prefix + "rate"])
-        rate, relevance = (r[prefix + axis][order] * BITS for axis in ("rate", "relevance"))
+        rate, relevance = (r[prefix + axis][order] / NATS_PER_BIT for axis in ("rate", "relevance"))
         left.plot(rate, relevance, style, color="0.3", lw=1.2, label=name)
     fits = np.median(r["fits"], axis=0)
     for j, name in enumerate(NAMES):
         beta = fits[j, 0]
         text = f"{name}: β* {'≥ 10⁴' if beta >= 1e4 else f'= {beta:.3g}'}"
-        left.plot(
-            fits[j, 4] * BITS, fits[j, 5] * BITS, plotting.MARKERS[j], color=plotting.COLOURS[j], ms=5, label=text
-        )
+        left.plot(fits[j, 4] / NATS_PER_BIT, fits[j, 5] / NATS_PER_BIT, MARKERS[j], color=COLOURS[j], ms=5, label=text)
     describe(left, "I(X;T)  [bits]", "I(T;Y)  [bits]", "medians over replicas, 30 edges", loc="lower right")
     arms = (("own β", 1), ("shared β", 2), ("random encoder", 3))
     for k, (name, column) in enumerate(arms):
-        low, middle, high = np.quantile(r["fits"][:, :, column], [0.25, 0.5, 0.75], axis=0) * BITS
+        low, middle, high = np.quantile(r["fits"][:, :, column], [0.25, 0.5, 0.75], axis=0) / NATS_PER_BIT
         at = np.arange(len(NAMES)) + 0.2 * (k - 1)
         right.errorbar(
             at, middle, [middle - low, high - middle], fmt="os^"[k], ms=4, lw=1, color=COLOURS[k], label=name
@@ -78,28 +85,28 @@ def _bottleneck(r: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _sample_sizes(f: Mapping[str, Any]) -> Figure:
+def _sample_sizes(f: Arrays) -> Figure:
     figure, (ax,) = panels()
     for i, p in enumerate((5, 45, 85)):
         x, y = (np.median(f[f"{p}_{name}"][:, -1], axis=0) for name in ("input", "label"))
-        ax.plot(x, y, "-", marker=plotting.MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
+        ax.plot(x, y, "-", marker=MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
     describe(ax, "I(X;T) at the end  [bits]", "I(T;Y) at the end  [bits]", "layers, medians over replicas")
     return figure
 
 
-def _weights(m: Mapping[str, Any]) -> Figure:
+def _weights(m: Arrays) -> Figure:
     """Squared displacement of the weights since the gradients' transition, with a line of slope 1: a Wiener process."""
     figure, (ax,) = panels()
     time = m["diffusion_epochs"]
     low, middle, high = np.quantile(m["displacement"], [0.25, 0.5, 0.75], axis=0)
     ax.fill_between(time, low, high, color=COLOURS[0], alpha=0.25, lw=0)
     ax.loglog(time, middle, color=COLOURS[0], label="networks: median and quartiles")
-    ax.loglog(time, middle[-1] * time / time[-1], "--", color="0.4", lw=1, label="∝ time: Wiener process")
+    ax.loglog(time, middle[-1:] * time / time[-1:], "--", color="0.4", lw=1, label="∝ time: Wiener process")
     describe(ax, "epochs since the transition", "‖Δw‖², hidden layers  (no unit)")
     return figure
 
 
-def _separation(m: Mapping[str, Any]) -> Figure:
+def _separation(m: Arrays) -> Figure:
     figure, (ax,) = panels()
     low, middle, high = np.quantile(m["separation"], [0.25, 0.5, 0.75], axis=0)
     at = np.arange(len(middle))
@@ -112,7 +119,7 @@ def _separation(m: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _batches(r: Mapping[str, Any]) -> Figure:
+def _batches(r: Arrays) -> Figure:
     """The gradients' transition of each replica against the batch size, and B_simple at the end."""
     figure, (left, right) = panels(2)
     size = r["batch_size"]
@@ -130,8 +137,8 @@ def _batches(r: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _compression_bound(f: Mapping[str, Any]) -> Figure:
-    """sqrt(2^I(X;T) / 2m) for the last hidden layer against the measured gap of the accuracies; above 1 it says nothing."""
+def _compression_bound(f: Arrays) -> Figure:
+    """√((2^I(X;T) + ln 1/δ) / 2m) for the last hidden layer against the measured gap of the accuracies; above 1 it says nothing."""
     figure, (left, right) = panels(2, sharey=True)
     for ax, which, title in (
         (left, "input", "bound with 30 edges"),
@@ -140,7 +147,8 @@ def _compression_bound(f: Mapping[str, Any]) -> Figure:
         for i, p in enumerate((5, 45, 85)):
             m, epochs = float(f[f"{p}_n"]), np.maximum(f[f"{p}_epochs"], 0.5)
             at = np.maximum(f[f"{p}_epochs" if which == "input" else f"{p}_second_epochs"], 0.5)
-            bound = np.median(input_compression_bound(f[f"{p}_{which}"][:, :, -2], int(m), "bits"), axis=0)
+            nats = np.median(f[f"{p}_{which}"][:, :, -2], axis=0) * NATS_PER_BIT
+            bound = [input_compression(one, int(m), DELTA).value for one in nats]
             gap = np.maximum(np.median(f[f"{p}_gap"], axis=0), 1e-4)
             ax.loglog(at, bound, color=COLOURS[i], lw=1.2, label=f"bound, {p}%")
             ax.loglog(epochs, gap, "--", color=COLOURS[i], lw=1, label=f"gap, {p}%")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,22 +10,32 @@ import deepnets
 from deepnets.estimators.clustering import clustering
 from deepnets.gradients import gradient_phases
 from deepnets.presets import WIDTHS
-from papers.experiments import counted
-from papers.planes import BITS, SECOND, plane_arrays, train
+from dualib.core.progress import counted
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.core.units import NATS_PER_BIT
+from papers.experiments.planes import SECOND, PlaneSettings, plane_arrays, train
+from papers.experiments.program import Values
 
 LAST_HIDDEN = -2
 FINER = 100  # edges of the bins, beside 30
 
 
-def main(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+class Settings(PlaneSettings, frozen=True):
+    """Also the replicas and epochs of the runs beside the first."""
+
+    few: int
+    side_epochs: int
+
+
+def main(settings: Settings, seed: int, work: Path) -> Values:
     """80% of the patterns: planes under three estimates, gradients, weights' paths, label separation."""
     run = train(settings, seed, work)
     finer = deepnets.information_plane(run, deepnets.Binning(FINER))
     phases = gradient_phases(run, seed=seed)
     return {
         **plane_arrays(run, settings),
-        "finer_input": finer.input * BITS,
-        "finer_label": finer.label * BITS,
+        "finer_input": finer.input / NATS_PER_BIT,
+        "finer_label": finer.label / NATS_PER_BIT,
         "gradient_mean": phases.mean,
         "gradient_std": phases.std,
         "weight_norm": phases.weight_norm,
@@ -37,7 +45,7 @@ def main(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
     }
 
 
-def _representations(run: deepnets.Run) -> dict[str, Any]:
+def _representations(run: deepnets.Run) -> Values:
     """At the end: how far the labels are apart layer by layer, and what an invertible map does to two estimates, bits."""
     rows, last = run.task.p_y_given_x, len(run.epochs) - 1
     separation, changed = [], []
@@ -47,11 +55,11 @@ def _representations(run: deepnets.Run) -> dict[str, Any]:
         hidden = layers[LAST_HIDDEN]
         mapped = np.sign(hidden) * hidden**4
         pairs = ([e.layer(t, rows).input.value for t in (hidden, mapped)] for e in (deepnets.Binning(), SECOND))
-        changed.append([abs(b - a) * BITS for a, b in pairs])
+        changed.append([abs(b - a) / NATS_PER_BIT for a, b in pairs])
     return {"separation": np.array(separation), "changed_by_map": np.array(changed)}
 
 
-def _weights(run: deepnets.Run, transition: np.ndarray) -> dict[str, Any]:
+def _weights(run: deepnets.Run, transition: FloatArray) -> Values:
     """Squared displacement of the hidden weights after the transition, and overlaps of the readouts of pairs of replicas."""
     flat = [layer["w"].reshape(len(run.epochs), run.n_replicas, -1) for layer in run.params[:-1]]
     weights = np.concatenate(flat, axis=2)
@@ -66,36 +74,40 @@ def _weights(run: deepnets.Run, transition: np.ndarray) -> dict[str, Any]:
     }
 
 
-def bottleneck(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def bottleneck(settings: Settings, seed: int, work: Path) -> Values:
     """The layers against the bottleneck equations under two binnings, with the controls; the exact curves. Nats.
 
-    fits (R, L, 6): β*, residual with it, with the shared β and of a random encoder, I(X;T), I(T;Y); excess_rate (R, L): over the IB curve.
+    fits (R, L, 6): β*, residual with it, with the shared β and of a random encoder, I(X;T), I(T;Y); excess_rate (R, L):
+    over the IB curve.
     """
     run = train(settings, seed, work)
     joint = deepnets.icosahedral_task(53.826).joint
     ib, dual = deepnets.exact_curves(joint)
-    result: dict[str, Any] = {
-        "rate": ib.rate, "relevance": ib.relevance, "dual_rate": dual.rate, "dual_relevance": dual.relevance,
-    }  # fmt: skip
+    result: dict[str, ArrayLike] = {
+        "rate": ib.rate,
+        "relevance": ib.relevance,
+        "dual_rate": dual.rate,
+        "dual_relevance": dual.relevance,
+    }
     for prefix, binning in (("", deepnets.Binning()), ("finer_", deepnets.Binning(FINER))):
         rows, excess = [], []
-        for replica in counted(range(min(run.n_replicas, settings["few"])), "bottleneck equations"):
+        for replica in counted(range(min(run.n_replicas, settings.few)), "bottleneck equations"):
             layers = run.activations(len(run.epochs) - 1, replica)
             codes = [np.unique(binning.codes(t), axis=0, return_inverse=True)[1].ravel() for t in layers]
             own, shared = [deepnets.fit_beta(c, joint) for c in codes], deepnets.fit_shared_beta(codes, joint)
             random = [deepnets.fit_random_encoder(c, joint, seed) for c in codes]
-            rows.append([(o.beta, o.residual, s.residual, r.residual, o.rate, o.relevance)
-                         for o, s, r in zip(own, shared, random, strict=True)])  # fmt: skip
+            arms = zip(own, shared, random, strict=True)
+            rows.append([(o.beta, o.residual, s.residual, r.residual, o.rate, o.relevance) for o, s, r in arms])
             excess.append([deepnets.excess_rate(o, ib) for o in own])
         result |= {f"{prefix}fits": np.array(rows), f"{prefix}excess_rate": np.array(excess)}
     return result
 
 
-def fractions(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def fractions(settings: Settings, seed: int, work: Path) -> Values:
     """5, 45 and 85% of the patterns."""
-    found: dict[str, Any] = {}
+    found: dict[str, ArrayLike] = {}
     for percent in (5, 45, 85):
-        changes = {"replicas": settings["few"], "epochs": settings["side_epochs"]}
+        changes = {"replicas": settings.few, "epochs": settings.side_epochs}
         run = train(settings, seed, work, train_fraction=percent / 100, batch_size=min(256, percent * 40), **changes)
         found |= plane_arrays(run, settings, f"{percent}_")
         found[f"{percent}_gap"] = (run.scores["train_accuracy"] - run.scores["test_accuracy"]).T
@@ -103,26 +115,26 @@ def fractions(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, A
     return found
 
 
-def depth(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def depth(settings: Settings, seed: int, work: Path) -> Values:
     """One hidden layer against six."""
-    changes = {"replicas": settings["few"], "epochs": settings["side_epochs"]}
+    changes = {"replicas": settings.few, "epochs": settings.side_epochs}
     one = train(settings, seed, work, widths=(12, 10, 2), **changes)
     six = train(settings, seed, work, widths=(12, 12, *WIDTHS[1:]), **changes)
     return {**plane_arrays(one, settings, "one_"), **plane_arrays(six, settings, "six_")}
 
 
-def width(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def width(settings: Settings, seed: int, work: Path) -> Values:
     """Hidden layers of twice the width."""
-    run = train(settings, seed, work, widths=(12, 20, 14, 10, 8, 6, 2), replicas=settings["few"])
+    run = train(settings, seed, work, widths=(12, 20, 14, 10, 8, 6, 2), replicas=settings.few)
     return plane_arrays(run, settings)
 
 
-def batches(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def batches(settings: Settings, seed: int, work: Path) -> Values:
     """The transition of the last layer's gradients, and their B_simple there, at three batch sizes."""
     sizes = (64, 256, 1024)
     found, noise = [], []
     for size in sizes:
-        run = train(settings, seed, work, replicas=settings["few"], epochs=settings["side_epochs"], batch_size=size)
+        run = train(settings, seed, work, replicas=settings.few, epochs=settings.side_epochs, batch_size=size)
         phases = gradient_phases(run, seed=seed)
         found.append(phases.transition_epoch()[:, -1])
         noise.append(phases.simple_noise_scale[:, :, -1])
@@ -135,12 +147,17 @@ def batches(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any
     }
 
 
-def noise(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
+def noise(settings: Settings, seed: int, work: Path) -> Values:
     """Dropout of 10%; without it: `main`."""
-    return plane_arrays(train(settings, seed, work, dropout=0.1, replicas=settings["few"]), settings)
+    return plane_arrays(train(settings, seed, work, dropout=0.1, replicas=settings.few), settings)
 
 
 EXPERIMENTS = {
-    "main": main, "bottleneck": bottleneck, "fractions": fractions, "depth": depth, "width": width, "batches": batches,
+    "main": main,
+    "bottleneck": bottleneck,
+    "fractions": fractions,
+    "depth": depth,
+    "width": width,
+    "batches": batches,
     "noise": noise,
-}  # fmt: skip
+}

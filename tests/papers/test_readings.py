@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from papers.readings import (
+from dualib.core.units import Unit
+from papers.experiments.readings import (
     SLACK,
     after_peak,
     compression,
     half_way_epoch,
     logarithmic_lead,
+    mean_correlation,
+    mean_share,
     nats_per_efold,
+    of_finite,
     ordered_share,
     peak_epoch,
 )
@@ -42,9 +46,28 @@ def test_a_linear_fall_is_behind() -> None:
 
 def test_replicas_that_peak_at_the_end_or_do_not_move_have_no_law() -> None:
     rising, flat = np.linspace(0, 5, len(EPOCHS)), np.ones(len(EPOCHS))
-    assert len(after_peak(EPOCHS, np.stack([rising, flat]))) == 1
-    assert len(nats_per_efold(EPOCHS, rising[None])) == 0
-    assert len(logarithmic_lead(EPOCHS, flat[None])) == 0
+    both = np.stack([rising, flat])
+    assert [after_peak(EPOCHS, row) is None for row in both] == [True, False]
+    np.testing.assert_array_equal(np.isnan(nats_per_efold(EPOCHS, both)), [True, False])
+    assert np.isnan(logarithmic_lead(EPOCHS, both)).all()
+
+
+def test_replicas_that_are_left_out_are_counted() -> None:
+    (found,) = of_finite("a", [1.0, np.nan, 2.0, np.inf], Unit.ONE).values()
+    assert (found.value, found.n) == (1.5, 2)
+    assert "2 of 4" in found.warnings[0]
+    assert of_finite("a", [1.0, np.nan], Unit.ONE) == {}
+
+
+def test_intervals_of_shares_and_correlations_stay_where_those_can_be() -> None:
+    for values in ([0.9, 1.0, 1.0, 1.0], [0.1, 0.0, 0.0, 0.0], [1.0] * 50, [0.0] * 50):
+        found = mean_share(values)
+        assert 0.0 <= found.low <= np.mean(values) <= found.high <= 1.0
+        assert found.low < found.high
+    assert mean_share([1.0] * 50).low == pytest.approx(0.025 ** (1 / 50))  # the chance of fifty in a row is 2.5 %
+    (found,) = mean_correlation("a", [0.9, 0.99, 1.0, np.nan]).values()
+    assert 0.9 < found.value < found.high <= 1.0
+    assert found.n == 3
 
 
 def test_half_way_lies_between_snapshots_in_log_time() -> None:

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from papers.paper import paper_names
-from papers.sources import HERE, PACKAGES, imported_modules, packages_digest, program_files
+from papers.runs.paper import paper_names
+from papers.runs.sources import HERE, PACKAGES, imported_modules, packages_digest, program_files
 
 # scipy, scikit-learn, jax or optax in a paper's folder would be an estimator, a solver or a trainer of its own.
 ALLOWED = {*PACKAGES, "papers", "numpy", "matplotlib", *sys.stdlib_module_names}
@@ -24,8 +24,8 @@ def test_a_paper_uses_the_packages_only(name, program):
     [
         ("import numpy as np, os.path", {"numpy", "os.path"}),
         ("def f():\n    from scipy.optimize import minimize", {"scipy.optimize"}),
-        ("from papers import readings", {"papers", "papers.readings"}),
-        ("if 0:\n    import dualib._io", {"dualib._io"}),
+        ("from papers.experiments import curves", {"papers.experiments", "papers.experiments.curves"}),
+        ("if 0:\n    import dualib.curve", {"dualib.curve"}),
     ],
 )
 def test_imports_are_found_wherever_they_stand(tmp_path, text, modules):
@@ -36,15 +36,14 @@ def test_imports_are_found_wherever_they_stand(tmp_path, text, modules):
 
 def test_the_program_is_run_py_and_its_helpers(tmp_path):
     path = tmp_path / "run.py"
-    path.write_text("from papers.intervals import exact\nfrom papers import readings, nothing\nimport dualib\n")
-    names = (
-        "experiments",
-        "frame",
-        "intervals",
-        "planes",
-        "readings",
-    )  # readings imports planes, which imports experiments
-    assert program_files(path) == [path, *(HERE / f"{name}.py" for name in names)]
+    path.write_text(
+        "from papers.experiments.readings import pick\nfrom papers.experiments import planes\nimport dualib\n"
+    )
+    # planes imports program
+    assert program_files(path) == [
+        path,
+        *(HERE / "experiments" / f"{name}.py" for name in ("planes", "program", "readings")),
+    ]
 
 
 def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
@@ -57,4 +56,20 @@ def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
     assert len({empty, one, two}) == 3
     assert digest("import dualib, numpy\nfrom dualib.solve import solve") == one
     assert digest("import ntkinfo, dualib") == two
-    assert digest("from papers.planes import train") == digest("import deepnets")
+    assert digest("from papers.experiments.planes import train") == digest("import deepnets")
+
+
+ROOMS = {  # which rooms a room may import beside itself
+    "experiments": set(),
+    "ledger": set(),
+    "runs": {"experiments", "ledger"},
+    "pages": {"ledger", "runs"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_one_way(room):
+    modules = {name for path in (HERE / room).glob("*.py") for name in imported_modules(path)}
+    assert {name.split(".")[1] for name in modules if name.startswith("papers.")} <= ROOMS[room] | {room}
+    if room != "experiments":
+        assert not {name for name in modules if name.split(".")[0] in ("ntkinfo", "deepnets")}

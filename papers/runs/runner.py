@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
+import msgspec
 
-from dualib._io import atomic_path, say, versions, writable_directory, write_json, write_npz
+from dualib.core.command import say
+from dualib.core.figure import DPI
+from dualib.core.files import atomic_path, read_json, read_npz, versions, writable_directory, write_json, write_npz
+from dualib.core.typing import ArrayLike
+from papers.experiments.program import Arrays, Results
+from papers.ledger.claim import Mode
+from papers.ledger.condition import Seed
+from papers.ledger.read import Number
+from papers.runs.paper import Paper
 
-from .frame import Measurement
-from .paper import Mode, Paper
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-Results = dict[str, dict[str, Any]]
+OLDER = "computed before the packages last changed (--force computes it again)"
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An experiment's result on disk: its arrays (numbers as floats), what it took, and which packages made it."""
+class Record(msgspec.Struct, frozen=True):
+    """What stands beside an experiment's arrays: what made them, and how long that took."""
 
-    arrays: dict[str, Any]
-    seconds: float
+    settings: dict[str, object]
+    seed: int
+    hash: str
     packages: str
+    seconds: float
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The measurements of one seed, the seconds its experiments took, and the experiments that older packages made."""
+    """The estimates of one seed, the seconds its experiments took, and the experiments that older packages made."""
 
     seed: int
-    measurements: dict[str, Measurement]
+    estimates: Seed
     seconds: float
     older: tuple[str, ...] = ()
 
@@ -53,7 +60,8 @@ def run_paper(paper: Paper, mode: Mode, seed: int, out: Path, force: bool = Fals
     the experiments share and which goes when all have ended. One is not run again while run.py, its helpers, the settings
     and the seed are what they were, unless `force`.
     """
-    experiments, folder = paper.experiments(), writable_directory(directory(out, paper, mode, seed))
+    experiments, settings = paper.experiments(), paper.settings(mode)
+    folder = writable_directory(directory(out, paper, mode, seed))
     fingerprint, packages = paper.fingerprint(mode, seed), paper.packages()
     work = folder / "work" / f"{fingerprint[:12]}-{packages[:12]}"
     if force:
@@ -62,54 +70,42 @@ def run_paper(paper: Paper, mode: Mode, seed: int, out: Path, force: bool = Fals
         label = f"{paper.name} [{i}/{len(experiments)}] {name}"
         kept = None if force else _read_result(folder, name, fingerprint)
         if kept is not None:
-            say(f"{label}: kept" + ("" if kept.packages == packages else f", {OLDER}"))
+            say(f"{label}: kept" + ("" if kept[0].packages == packages else f", {OLDER}"))
             continue
         say(f"{label} …")
         start = time.perf_counter()
-        result = experiment(dict(paper.settings[mode]), seed, work)
-        seconds = time.perf_counter() - start
-        about = {"settings": paper.settings[mode], "seed": seed, "hash": fingerprint, "packages": packages}
-        _write_result(folder, name, result, {**about, "seconds": round(seconds, 3), "versions": versions()})
+        result = experiment(settings, seed, work)
+        seconds = round(time.perf_counter() - start, 3)
+        about = Record(msgspec.to_builtins(settings), seed, fingerprint, packages, seconds, versions())
+        _write_result(folder, name, result, about)
         say(f"{label}: {seconds:.1f} s")
     shutil.rmtree(work.parent, ignore_errors=True)
     measured = measured_seed(paper, mode, seed, out)
     if measured is None:
         raise ValueError(f"{paper.folder / 'run.py'} or one of its helpers was changed during the run; run it again")
-    record = {name: dataclasses.asdict(m) for name, m in measured.measurements.items()}
-    write_json(folder / "measurements.json", {"hash": fingerprint, "versions": versions(), "measurements": record})
+    numbers = {name: msgspec.to_builtins(Number.of(e)) for name, e in measured.estimates.items()}
+    write_json(folder / "measurements.json", {"hash": fingerprint, "versions": versions(), "measurements": numbers})
     return measured
 
 
-OLDER = "computed before the packages last changed (--force computes it again)"
-
-
-def _write_result(folder: Path, name: str, result: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def _write_result(folder: Path, name: str, result: Mapping[str, ArrayLike], about: Record) -> None:
     """The arrays first and the record last: a record on disk means that its arrays are whole."""
     record = folder / f"{name}.json"
     record.unlink(missing_ok=True)
     write_npz(folder / f"{name}.npz", result)
-    write_json(record, about)
+    write_json(record, msgspec.to_builtins(about))
 
 
-def _read_result(folder: Path, name: str, fingerprint: str) -> Kept | None:
+def _read_result(folder: Path, name: str, fingerprint: str) -> tuple[Record, Arrays] | None:
     """The kept result; None if there is none, it is damaged, or it is of another run.py."""
     try:
-        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        if about["hash"] != fingerprint:
-            return None
-        with open(folder / f"{name}.npz", "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            values = {key: _number(value) for key, value in arrays.items()}
-        return Kept(values, float(about["seconds"]), str(about["packages"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        about = msgspec.convert(read_json(folder / f"{name}.json"), Record)
+        return (about, read_npz(folder / f"{name}.npz")) if about.hash == fingerprint else None
+    except (ValueError, msgspec.ValidationError):
         return None
 
 
-def _number(value: np.ndarray) -> Any:
-    """A single number as a float, a single text as it is, arrays as arrays."""
-    return float(value) if value.ndim == 0 and value.dtype.kind in "biuf" else value
-
-
-def _read_all(paper: Paper, mode: Mode, seed: int, out: Path) -> dict[str, Kept | None]:
+def _read_all(paper: Paper, mode: Mode, seed: int, out: Path) -> dict[str, tuple[Record, Arrays] | None]:
     folder, fingerprint = directory(out, paper, mode, seed), paper.fingerprint(mode, seed)
     return {name: _read_result(folder, name, fingerprint) for name in paper.experiments()}
 
@@ -123,7 +119,7 @@ def read_results(paper: Paper, mode: Mode, seed: int, out: Path) -> Results:
             f"{paper.name} has no current results of {', '.join(missing)} in {directory(out, paper, mode, seed)}; "
             f"run: python -m papers run {paper.name} --{mode} --seed {seed}"
         )
-    return {name: result.arrays for name, result in found.items() if result is not None}
+    return {name: result[1] for name, result in found.items() if result is not None}
 
 
 def measured_seed(paper: Paper, mode: Mode, seed: int, out: Path) -> Measured | None:
@@ -133,9 +129,9 @@ def measured_seed(paper: Paper, mode: Mode, seed: int, out: Path) -> Measured | 
     if len(kept) < len(found):
         return None
     packages = paper.packages()
-    older = tuple(name for name, result in kept.items() if result.packages != packages)
-    measurements = paper.part("measure")({name: result.arrays for name, result in kept.items()})
-    return Measured(seed, measurements, sum(result.seconds for result in kept.values()), older)
+    older = tuple(name for name, (about, _) in kept.items() if about.packages != packages)
+    estimates = paper.measure()({name: arrays for name, (_, arrays) in kept.items()})
+    return Measured(seed, estimates, sum(about.seconds for about, _ in kept.values()), older)
 
 
 def measured_seeds(paper: Paper, mode: Mode, out: Path) -> list[Measured]:
@@ -148,11 +144,14 @@ def measured_seeds(paper: Paper, mode: Mode, out: Path) -> list[Measured]:
 
 def plot_paper(paper: Paper, mode: Mode, seed: int, out: Path) -> list[Path]:
     """Draw the kept results into <directory>/<figure>.png, without a display; returns the files."""
-    results = read_results(paper, mode, seed, out)
     paths = []
-    for name, figure in paper.part("figures")(results).items():
-        path = directory(out, paper, mode, seed) / f"{name}.png"
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=200, bbox_inches="tight")
-        paths.append(path)
+    for name, figure in paper.figures()(read_results(paper, mode, seed, out)).items():
+        paths.append(directory(out, paper, mode, seed) / f"{name}.png")
+        save_figure(figure, paths[-1])
     return paths
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
+    """Write a figure with everything that it shows, legends beside the axes included."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight")

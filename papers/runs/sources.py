@@ -1,4 +1,4 @@
-"""What a paper's results depend on: its run.py, the helpers in papers/ that it imports, and the packages below."""
+"""What a paper's results depend on: a program of it, the helpers in papers/ that it imports, and the packages below."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from pathlib import Path
 
 PACKAGES = ("dualib", "ntkinfo", "deepnets")
 """Each imports those before it only (tests/test_imports.py)."""
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
+"""The folder of the papers."""
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, at whatever place; names taken from `papers` count as modules of it."""
+    """Full names of the modules that a file imports, at whatever place; names taken from papers may be modules of it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, ["papers" if node.level else "", node.module]))
-            found.add(module)
-            if module == "papers":
-                found |= {f"papers.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            if node.module.split(".")[0] == "papers":
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def program_files(run: Path) -> list[Path]:
-    """run.py and the helpers in papers/ that it imports, directly or through one another."""
-    found, waiting = [run], [run]
+def program_files(program: Path) -> list[Path]:
+    """A program and the helpers in papers/ that it imports, directly or through one another."""
+    found, waiting = [program], [program]
     while waiting:
-        modules = (name.split(".") for name in sorted(imported_modules(waiting.pop())))
-        helpers = [HERE / f"{parts[1]}.py" for parts in modules if parts[0] == "papers" and len(parts) == 2]
+        names = sorted(name for name in imported_modules(waiting.pop()) if name.startswith("papers."))
+        helpers = [HERE.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names]
         new = [path for path in helpers if path.is_file() and path not in found]
         found += new
         waiting += new
-    return [run, *sorted(found[1:])]
+    return [program, *sorted(found[1:])]
 
 
-def packages_digest(run: Path) -> str:
-    """A hash of the sources of the packages that a run.py uses: the highest one it imports, and those below."""
-    used = {name.split(".")[0] for path in program_files(run) for name in imported_modules(path)}
+def packages_digest(program: Path) -> str:
+    """A hash of the sources of the packages that a program uses: the highest one it imports, and those below."""
+    used = {name.split(".")[0] for path in program_files(program) for name in imported_modules(path)}
     top = max((i for i, name in enumerate(PACKAGES) if name in used), default=-1)
     return digest(path for name in PACKAGES[: top + 1] for path in sorted(_folder(name).rglob("*.py")))
 

@@ -1,18 +1,24 @@
 """The frame of the papers: verdicts by rule, runs kept on disk, checks with an exit status."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from papers.__main__ import main
-from papers.frame import Check, Claim, Condition, Measurement
-from papers.paper import load_paper
-from papers.runner import read_results, run_paper
+from papers.ledger.claim import Mode
+from papers.runs.paper import load_paper
+from papers.runs.runner import read_results, run_paper
 
 RUN = """
 import os
 import numpy as np
+from papers.experiments import program
+
+class Settings(program.Settings, frozen=True):
+    n: int
 
 def _log(name):
     with open(os.path.join(os.path.dirname(__file__), "calls.txt"), "a") as file:
@@ -20,26 +26,27 @@ def _log(name):
 
 def squares(settings, seed, work):
     _log("squares")
-    return {"x": np.arange(settings["n"]) ** 2.0, "last": float((settings["n"] - 1) ** 2)}
+    return {"x": np.arange(settings.n) ** 2.0, "last": float((settings.n - 1) ** 2)}
 
 def noise(settings, seed, work):
     _log("noise")
     if os.path.exists(os.path.join(os.path.dirname(__file__), "interrupt")):
         raise KeyboardInterrupt
-    return {"draw": np.random.default_rng(seed).normal(size=settings["n"])}
+    return {"draw": np.random.default_rng(seed).normal(size=settings.n)}
 
 EXPERIMENTS = {"squares": squares, "noise": noise}
 """
 MEASURE = """
 import numpy as np
-from papers.frame import Measurement
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.units import Unit
 
 def measure(results):
     total, draw = float(results["squares"]["x"].sum()), results["noise"]["draw"]
     return {
-        "total": Measurement(total, total, total, "nats"),
-        "first": Measurement(draw[0], draw[0] - 1e-3, draw[0] + 1e-3, "1"),
-        "open": Measurement(0.0, -np.inf, 1.0, "1", n=3),
+        "total": Estimate.exact(total, Unit.NATS),
+        "first": Estimate(draw[0], draw[0] - 1e-3, draw[0] + 1e-3, Kind.STATISTICAL, Unit.ONE, n=2),
+        "open": Estimate(0.0, -np.inf, 1.0, Kind.STATISTICAL, Unit.ONE, n=3),
     }
 """
 FIGURES = """
@@ -50,22 +57,22 @@ def figures(results):
     return {"squares": figure}
 """
 SETTINGS = "[quick]\nn = 3\n[full]\nn = 4\n"
-EXPECTED = """
+CLAIMS = """
 [[claim]]
 number = 2
 statement = "The sum of squares is large"
-source = "Nobody 2000, Fig. 1"
-conditions = [{measure = "total", op = ">", value = 4.0, unit = "nats"}]
+where = "Nobody 2000, Fig. 1"
+conditions = [{measure = "total", op = ">", value = 4.0, unit = "nats", role = "core"}]
 [[claim]]
 number = 1
 statement = "The first draw is positive"
-source = "Nobody 2000, Fig. 2"
-conditions = [{measure = "first", op = ">", value = 0.0, unit = "1"}]
+where = "Nobody 2000, Fig. 2"
+conditions = [{measure = "first", op = ">", value = 0.0, unit = "1", role = "core"}]
 [[claim]]
 number = 3
 statement = "All is | well"
-source = "Nobody 2000"
-status = "not yet measured"
+where = "Nobody 2000"
+unmeasured = "nobody knows how"
 [[check]]
 measure = "total"
 value = 5.0
@@ -92,7 +99,7 @@ def paper(tmp_path):
         "measure.py": MEASURE,
         "figures.py": FIGURES,
         "settings.toml": SETTINGS,
-        "expected.toml": EXPECTED,
+        "claims.toml": CLAIMS,
         "README.md": "# Nobody 2000\n",
     }
     for name, text in texts.items():
@@ -107,70 +114,6 @@ def command(paper, tmp_path):
 
 def calls(paper):
     return (paper / "calls.txt").read_text().split()
-
-
-def interval(low, high, unit="1"):
-    return Measurement((low + high) / 2, low, high, unit)
-
-
-@pytest.mark.parametrize(
-    ("op", "low", "high", "side"),
-    [
-        (">", 1.1, 2.0, "holds"),
-        (">", 1.0, 2.0, "open"),
-        (">", 0.0, 1.0, "fails"),
-        ("<", 0.0, 0.9, "holds"),
-        ("<", 0.0, 1.0, "open"),
-        ("<", 1.0, 2.0, "fails"),
-        ("within", 0.5, 1.5, "holds"),
-        ("within", 0.4, 1.5, "open"),
-        ("within", 0.0, 3.0, "open"),
-        ("within", 1.6, 3.0, "fails"),
-        ("within", 0.0, 0.4, "fails"),
-    ],
-)
-def test_side_of_an_interval(op, low, high, side):
-    tolerance = 0.5 if op == "within" else 0.0
-    assert Condition("m", op, 1.0, "1", tolerance).side(interval(low, high)) == side
-
-
-def test_verdict_is_the_weakest_of_its_conditions():
-    conditions = (Condition("a", ">", 0.0, "1"), Condition("b", ">", 0.0, "1"))
-    claim, controlled = Claim(1, "s", "p", conditions), Claim(1, "s", "p", conditions, "the activation")
-    above, across, below = interval(1.0, 2.0), interval(-1.0, 2.0), interval(-2.0, -1.0)
-    table = {
-        (above, above): ("reproduced", "reproduced"),
-        (above, across): ("undecided", "undecided"),
-        (across, across): ("undecided", "undecided"),
-        (above, below): ("refuted", "depends on the activation"),
-        (across, below): ("refuted", "refuted"),
-        (below, below): ("refuted", "refuted"),
-    }
-    for (a, b), (plain, with_control) in table.items():
-        for measured in ({"a": a, "b": b}, {"a": b, "b": a}):
-            assert claim.verdict(measured) == plain
-            assert controlled.verdict(measured) == with_control
-    assert claim.verdict({"a": above}) == Claim(2, "s", "p").verdict({}) == "not yet measured"
-
-
-def test_seeds_that_disagree():
-    claim = Claim(1, "s", "p", (Condition("a", ">", 0.0, "1"),))
-    above, below = {"a": interval(1.0, 2.0)}, {"a": interval(-2.0, -1.0)}
-    assert claim.verdict_over_seeds([above, above]) == "reproduced"
-    assert claim.verdict_over_seeds([above, below]) == "depends on the seed"
-    assert claim.verdict_over_seeds([]) == "not yet measured"
-
-
-def test_a_condition_in_another_unit_is_refused():
-    with pytest.raises(ValueError, match=r"measured in 'bits' but .* compares it in 'nats'"):
-        Condition("a", ">", 0.0, "nats").side(interval(1.0, 2.0, "bits"))
-    assert not Check("a", 1.5, 0.1, "nats", "s").passes(interval(1.0, 2.0, "bits"))
-
-
-@pytest.mark.parametrize("numbers", [(1.0, 2.0, 3.0), (1.0, 0.0, 0.5), (np.nan, 0.0, 1.0), (0.0, np.nan, 1.0)])
-def test_an_interval_contains_its_value(numbers):
-    with pytest.raises(ValueError, match=r"outside its interval|must be numbers"):
-        Measurement(*numbers, "1")
 
 
 def test_a_run_is_kept_until_the_settings_or_the_program_change(paper, command):
@@ -189,10 +132,10 @@ def test_a_run_is_kept_until_the_settings_or_the_program_change(paper, command):
 
 
 def test_a_damaged_result_is_run_again(paper, tmp_path):
-    run_paper(load_paper(paper), "quick", 0, tmp_path)
+    run_paper(load_paper(paper), Mode.QUICK, 0, tmp_path)
     path = tmp_path / "nobody_2000" / "quick" / "seed0" / "squares.npz"
     path.write_bytes(path.read_bytes()[:40])
-    run_paper(load_paper(paper), "quick", 0, tmp_path)
+    run_paper(load_paper(paper), Mode.QUICK, 0, tmp_path)
     assert calls(paper) == ["squares", "noise", "squares"]
 
 
@@ -240,12 +183,12 @@ def test_an_interruption_keeps_what_had_ended(paper, command, tmp_path, capsys):
 
 def test_kept_results_are_those_computed(paper, tmp_path):
     one = load_paper(paper)
-    measured = run_paper(one, "full", 7, tmp_path).measurements
-    results = read_results(one, "full", 7, tmp_path)
+    measured = run_paper(one, Mode.FULL, 7, tmp_path).estimates
+    results = read_results(one, Mode.FULL, 7, tmp_path)
     np.testing.assert_array_equal(results["squares"]["x"], [0.0, 1.0, 4.0, 9.0])
     assert results["squares"]["last"] == 9.0
     np.testing.assert_array_equal(results["noise"]["draw"], np.random.default_rng(7).normal(size=4))
-    assert run_paper(one, "full", 7, tmp_path).measurements == measured
+    assert run_paper(one, Mode.FULL, 7, tmp_path).estimates == measured
     record = json.loads((tmp_path / "nobody_2000" / "full" / "seed7" / "squares.json").read_text())
     assert record["settings"] == {"n": 4}
     assert record["seed"] == 7
@@ -262,10 +205,10 @@ def test_check_prints_both_numbers_and_fails_where_they_differ(paper, command, c
     assert "ok   nobody_2000 total: got 5 nats, expected 5 ± 1e-09 nats (0 + 1 + 4)" in capsys.readouterr().out
     assert command("check --full") == 0
     assert "got 14 nats, expected 14" in capsys.readouterr().out
-    (paper / "expected.toml").write_text(EXPECTED.replace("5.0", "5.5"))
+    (paper / "claims.toml").write_text(CLAIMS.replace("5.0", "5.5"))
     assert command("check") == 1
     assert "FAIL nobody_2000 total: got 5 nats, expected 5.5" in capsys.readouterr().out
-    (paper / "expected.toml").write_text(EXPECTED.replace('[[check]]\nmeasure = "total"', '[[check]]\nmeasure = "no"'))
+    (paper / "claims.toml").write_text(CLAIMS.replace('[[check]]\nmeasure = "total"', '[[check]]\nmeasure = "no"'))
     assert command("check") == 1
     assert "FAIL nobody_2000 no: got missing" in capsys.readouterr().out
     (paper / "run.py").write_text(RUN + "\n")
@@ -286,7 +229,7 @@ def test_list_gives_the_verdict_of_all_seeds(paper, command, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "| # | paper | verdict | statement |",
         "|---:|---|---|---|",
-        "| 1 | nobody_2000 | depends on the seed (quick, 2 seeds) | The first draw is positive |",
+        "| 1 | nobody_2000 | undecided (quick, 2 seeds) | The first draw is positive |",
         "| 2 | nobody_2000 | reproduced (quick, 2 seeds) | The sum of squares is large |",
         r"| 3 | nobody_2000 | not yet measured | All is \| well |",
     ]
@@ -305,21 +248,33 @@ def test_plot_draws_kept_results_only(paper, command, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("expected.toml", "statement =", "text =", "claim 2: unknown key text"),
-        ("expected.toml", "[[check]]", "[[test]]", "unknown key test"),
-        ("expected.toml", 'op = ">"', 'op = ">="', 'op must be ">", "<" or "within"'),
-        ("expected.toml", 'op = ">"', 'op = "within"', "needs a tolerance"),
-        ("expected.toml", 'op = ">", ', "", "missing key op"),
-        ("expected.toml", "tolerance = 1e-9", "tolerance = -1.0", "must not be negative"),
-        ("expected.toml", "number = 1", "number = 2", "same number"),
-        ("expected.toml", "number = 1", 'number = "1"', "number must be int"),
-        ("expected.toml", '"not yet measured"', '"reproduced"', "verdicts are measured"),
-        ("expected.toml", 'status = "not yet measured"', "", "either conditions or status"),
-        ("expected.toml", 'mode = "full"', 'mode = "slow"', '"quick" or "full"'),
-        ("expected.toml", "number = 1", "number =", "is not TOML"),
-        ("settings.toml", "[full]", "[all]", "unknown key all"),
-        ("settings.toml", "[full]\nn = 4", "[full]\nm = 4", "the same keys, but only one has m, n"),
-        ("settings.toml", "[full]\nn = 4", "", "missing key full"),
+        ("claims.toml", "statement =", "text =", "claim 2: Object contains unknown field `text`"),
+        ("claims.toml", "[[check]]", "[[test]]", "unknown field `test`"),
+        (
+            "claims.toml",
+            'op = ">"',
+            'op = ">="',
+            "claim 2, the condition on total: Invalid enum value '>=' - at `$.op`",
+        ),
+        ("claims.toml", 'op = ">"', 'op = "within"', "needs a tolerance"),
+        ("claims.toml", 'op = ">", ', "", "missing required field `op`"),
+        (
+            "claims.toml",
+            "value = 4.0",
+            "limit = 4.0",
+            "unknown field `limit`; known are measure, op, value, unit, role",
+        ),
+        ("claims.toml", 'role = "core"', 'role = "main"', "Invalid enum value 'main'"),
+        ("claims.toml", 'role = "core"', 'role = "side"', 'no condition has role = "core"'),
+        ("claims.toml", 'unit = "nats"', 'unit = "nit"', "Invalid enum value 'nit'"),
+        ("claims.toml", "tolerance = 1e-9", "tolerance = -1.0", "the check of total: tolerance must not be negative"),
+        ("claims.toml", "number = 1", "number = 2", "same number"),
+        ("claims.toml", "number = 1", 'number = "1"', "Expected `int`, got `str`"),
+        ("claims.toml", 'unmeasured = "nobody knows how"', "", "give either conditions, or unmeasured"),
+        ("claims.toml", 'mode = "full"', 'mode = "slow"', "Invalid enum value 'slow'"),
+        ("claims.toml", "number = 1", "number =", "is not TOML"),
+        ("settings.toml", "[full]", "[all]", "unknown field `all`"),
+        ("settings.toml", "[full]\nn = 4", "", "missing required field `full`"),
     ],
 )
 def test_what_a_paper_may_not_say(paper, command, capsys, name, old, new, message):
@@ -332,9 +287,66 @@ def test_what_a_paper_may_not_say(paper, command, capsys, name, old, new, messag
     assert name in error
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n = 3", "m = 3", "settings.toml, [quick]: Object contains unknown field `m`; known are n"),
+        ("n = 3", 'n = "3"', "settings.toml, [quick]: Expected `int`, got `str`"),
+        ("n = 3", "", "settings.toml, [quick]: Object missing required field `n`"),
+    ],
+)
+def test_settings_are_those_that_run_py_knows(paper, command, capsys, old, new, message):
+    (paper / "settings.toml").write_text(SETTINGS.replace(old, new))
+    assert command("run") == 2
+    assert message in capsys.readouterr().err
+    assert not (paper / "calls.txt").exists()
+
+
+def test_a_threshold_changed_after_the_freeze_is_named(paper, command, capsys):
+    command("run")
+    assert main(["freeze"], root=paper.parent) == 0
+    record = json.loads((paper / "frozen.json").read_text())
+    assert [c["text"] for c in record["conditions"]] == ["total > 4 nats [core]", "first > 0 [core]"]
+    capsys.readouterr()
+    assert command("check") == 0
+    assert "freeze" not in capsys.readouterr().out
+    (paper / "claims.toml").write_text(CLAIMS.replace("value = 4.0", "value = 3.0"))
+    (paper / "measure.py").write_text(MEASURE + "\n")
+    assert command("check") == 1
+    said = capsys.readouterr().out
+    assert "FAIL nobody_2000 was changed after its freeze: claim 2: total > 3 nats [core] is new" in said
+    assert "total > 4 nats [core], frozen" in said
+    assert "note nobody_2000: measure.py or a helper of it was changed after the freeze" in said
+    assert main(["freeze"], root=paper.parent) == 0
+    assert command("check") == 0
+    capsys.readouterr()
+    assert command("run --seed 2") == 0
+    assert "note nobody_2000: seed 2 was kept fresh" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_is_no_error(paper):
+    line = f"{sys.executable} -c 'import sys; from pathlib import Path; from papers.__main__ import main; "
+    line += f'sys.exit(main(["list"], root=Path("{paper.parent}")))\' | head -n 1'
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=paper)
+    assert done.stderr == ""
+    assert done.stdout.startswith("  1  nobody_2000  —  not yet measured")
+
+
+def test_a_quick_verdict_that_full_contradicts_says_so(paper, command, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("<!-- verdicts -->\n<!-- end of verdicts -->\n")
+    (paper / "claims.toml").write_text(CLAIMS.replace("value = 4.0", "value = 10.0"))  # 5 in quick mode, 14 in full
+    command("run --full")
+    assert command("publish") == 0
+    capsys.readouterr()
+    command("run")
+    assert "claim 2: refuted (quick, 1 seed); full, as published: reproduced" in capsys.readouterr().out
+    command("list --quick")
+    assert "refuted (quick, 1 seed); full, as published: reproduced" in capsys.readouterr().out
+
+
 def test_kept_results_of_other_packages_are_named(paper, command, capsys, monkeypatch):
     command("run")
-    monkeypatch.setattr("papers.paper.packages_digest", lambda run: "another")
+    monkeypatch.setattr("papers.runs.paper.packages_digest", lambda run: "another")
     capsys.readouterr()
     assert command("run") == 0
     assert "squares: kept, computed before the packages last changed" in capsys.readouterr().out
@@ -361,7 +373,13 @@ def test_publish_writes_tables_that_list_reads(paper, command, tmp_path, capsys)
     assert "old" not in text
     assert "| 2 | The sum of squares is large | **reproduced** | `total > 4 nats`: 14 nats |" in text
     page = (tmp_path / "docs" / "verdicts.md").read_text()
-    assert page.count("`total > 4 nats`, seed") == 2
+    assert page.count(": 14 nats, n = 1: holds") == 2
+    record = json.loads((paper / "measured.json").read_text())
+    total = {"value": 14.0, "low": 14.0, "high": 14.0, "unit": "nats", "n": 1, "kind": "exact"}
+    assert total.items() <= record["seeds"][0]["measurements"]["total"].items()
+    readme.write_text(text.replace("**reproduced**", "**lost**"))
+    assert command("publish --tables") == 0
+    assert readme.read_text() == text
     capsys.readouterr()
     assert main(["list", "--out", str(tmp_path / "nothing")], root=paper.parent) == 0
     published = capsys.readouterr().out

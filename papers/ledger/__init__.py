@@ -1,0 +1,1 @@
+"""Claims, their conditions, the rule that judges them, and the freeze of its thresholds; it knows numbers, and no experiment."""

@@ -1,0 +1,90 @@
+"""What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/figures and the README's table.
+
+``python -m papers publish`` writes all of it from the results of every seed that has been run; ``--tables`` writes the texts
+again from measured.json alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dualib.core.files import atomic_path, versions
+from papers.ledger.claim import Mode
+from papers.ledger.freeze import threshold_hash
+from papers.ledger.read import Number, Published, PublishedSeed, write_record
+from papers.pages.page import readme_table, verdict_page
+from papers.pages.verdicts import verdict_rows
+from papers.runs.paper import Paper, load_papers
+from papers.runs.runner import Measured, measured_seeds, read_results, save_figure
+
+MARKS = ("<!-- verdicts -->", "<!-- end of verdicts -->")
+"""Lines of the README between which its table stands."""
+
+HEADLINES = {
+    "shwartz_ziv_tishby_2017": ("figure_3_plane", "figure_4_gradients"),
+    "saxe_2018": ("last_hidden",),
+    "goldfeld_2019": ("clustering",),
+    "shwartz_ziv_alemi_2019": ("plane", "finite"),
+    "piran_2020": ("plane", "transitions"),
+}
+"""Figures kept in docs/figures, small."""
+DPI = 110
+
+
+def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[Path]:
+    """Write measured.json and the headline figures of each paper, then the tables; return what was written.
+
+    Raises
+    ------
+    ValueError
+        If a paper has no results of this mode, or the README lacks the marks: before anything is written.
+    """
+    found = {paper.name: measured_seeds(paper, mode, out) for paper in papers}
+    missing = [name for name, seeds in found.items() if not seeds]
+    if missing:
+        raise ValueError(f"no {mode} results of {', '.join(missing)} in {out}; run: python -m papers run --{mode}")
+    _readme(root)
+    written = []
+    for paper in papers:
+        seeds = tuple(map(_record, found[paper.name]))
+        written.append(paper.folder / "measured.json")
+        write_record(written[-1], Published(mode, versions(), seeds, threshold_hash(paper.claims), paper.measuring()))
+        written += _headlines(paper, mode, seeds[0].seed, out, root.parent / "docs" / "figures")
+    return written + write_tables(load_papers([p.name for p in papers], root), mode, root)
+
+
+def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
+    """Write the README's table and docs/verdicts.md from the published numbers; return both files."""
+    rows = verdict_rows(papers, mode, None)
+    readme, text = _readme(root)
+    before, rest = text.split(MARKS[0])
+    table = "\n".join([before + MARKS[0], *readme_table(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
+    pages = {readme: table, root.parent / "docs" / "verdicts.md": verdict_page(rows)}
+    for path, content in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return list(pages)
+
+
+def _readme(root: Path) -> tuple[Path, str]:
+    path = root.parent / "README.md"
+    text = path.read_text(encoding="utf-8")
+    if any(text.count(mark) != 1 for mark in MARKS):
+        raise ValueError(f"{path} must contain the lines {MARKS[0]} and {MARKS[1]} once each")
+    return path, text
+
+
+def _record(seed: Measured) -> PublishedSeed:
+    return PublishedSeed(seed.seed, round(seed.seconds), {name: Number.of(e) for name, e in seed.estimates.items()})
+
+
+def _headlines(paper: Paper, mode: Mode, seed: int, out: Path, folder: Path) -> list[Path]:
+    drawn = paper.figures()(read_results(paper, mode, seed, out))
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name in HEADLINES.get(paper.name, ()):
+        paths.append(folder / f"{paper.name}_{name}.png")
+        save_figure(drawn[name], paths[-1], DPI)
+    return paths

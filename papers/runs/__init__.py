@@ -1,0 +1,1 @@
+"""Papers on disk, their experiments run once each, and what makes a result stale."""
