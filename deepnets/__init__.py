@@ -10,14 +10,6 @@ Values are in nats; units="bits" converts in tables, plots and on the command li
 from __future__ import annotations
 
 import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
-from deepnets.bottleneck_fit import (
-    BottleneckFit,
-    exact_curves,
-    excess_rate,
-    fit_beta,
-    fit_random_encoder,
-    fit_shared_beta,
-)
 from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
@@ -29,7 +21,16 @@ from deepnets.estimators import (
     SmoothedPlugin,
 )
 from deepnets.networks import Network
-from deepnets.run_comparison import (
+from deepnets.planes.bottleneck import (
+    BottleneckFit,
+    exact_curves,
+    excess_rate,
+    fit_beta,
+    fit_random_encoder,
+    fit_shared_beta,
+)
+from deepnets.planes.plane import InformationPlane, RangeBinning, information_plane
+from deepnets.planes.runs import (
     ClusteringPath,
     RunComparison,
     clustering_paths,
@@ -39,7 +40,6 @@ from deepnets.run_comparison import (
 from deepnets.runs import Run
 from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task, regression_task
 from deepnets.training import snapshot_epochs, train
-from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
 
 __all__ = [
     "Binning",

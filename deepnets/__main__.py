@@ -178,7 +178,7 @@ def _run_gradients(a: argparse.Namespace) -> int:
     import pandas as pd
 
     from deepnets.gradients import gradient_phases
-    from deepnets.plotting_layers import plot_gradient_phases
+    from deepnets.plotting.layers import plot_gradient_phases
 
     run, out = _ready(a)
     start = time.perf_counter()
@@ -205,7 +205,7 @@ def _run_layers(a: argparse.Namespace) -> int:
     import pandas as pd
 
     import deepnets
-    from deepnets import plotting_layers
+    from deepnets.plotting import layers as plotting_layers
     from dualib.measures import to_units
 
     run, out = _ready(a)

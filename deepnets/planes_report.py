@@ -18,9 +18,9 @@ from dualib import _io
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepnets.run_comparison import RunComparison
+    from deepnets.planes.plane import InformationPlane
+    from deepnets.planes.runs import RunComparison
     from deepnets.runs import Run
-    from deepnets.trajectory import InformationPlane
 
 _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a sixth of a second a layer
 
@@ -36,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Estimate every plane, print and write the comparison, draw it."""
     import deepnets
-    from deepnets import plotting, plotting_runs
-    from deepnets.run_comparison import compare_runs, twins
+    from deepnets import plotting
+    from deepnets.planes.runs import compare_runs, twins
+    from deepnets.plotting import runs as plotting_runs
 
     labels = _labels(a)
     runs = {label: deepnets.Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
@@ -118,8 +119,8 @@ def _write_twins(
     """A noisy network and its deterministic twin: clustering measures of both, table and figure."""
     import pandas as pd
 
-    from deepnets.plotting_runs import plot_twins
-    from deepnets.run_comparison import clustering_paths
+    from deepnets.planes.runs import clustering_paths
+    from deepnets.plotting.runs import plot_twins
 
     noisy, twin = pair
     common = np.intersect1d(planes[noisy].replicas, planes[twin].replicas)[:_TWIN_REPLICAS]

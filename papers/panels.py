@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deepnets.plotting import COLOURS
+from dualib.core.figure import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
+from deepnets.estimators.layer import Layer, check_finite, check_layer, row_sums
+from deepnets.estimators.layer_information import Z_95, Estimate, LayerInformation, make_estimate
+from deepnets.estimators.sensitivity import Sensitivity
 from dualib.measures import entropy
-
-from ._layer import Layer, check_finite, check_layer, row_sums
-from .estimate import Z_95, Estimate, LayerInformation, make_estimate
-from .sensitivity import Sensitivity
 
 FloatArray = NDArray[np.float64]
 

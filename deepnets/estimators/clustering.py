@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepnets.estimators.binning import Binning
+from deepnets.estimators.layer import FloatArray, check_layer
 from dualib.measures import Units, to_units
-
-from ._layer import FloatArray, check_layer
-from .binning import Binning
 
 
 @dataclass(frozen=True, eq=False)

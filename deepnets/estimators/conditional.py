@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._kernel import kernel_sums
-from ._layer import Layer, check_finite, check_layer, check_sigma, noise_generator
-from .estimate import Z_95, LayerInformation, make_estimate
+from deepnets.estimators.layer import Layer, check_finite, check_layer, check_sigma, noise_generator
+from deepnets.estimators.layer_information import Z_95, LayerInformation, make_estimate
+from dualib.mixtures import kernel_sums
 
 FloatArray = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._kernel import gaussian_bound, pair_sums, rounding
-from ._layer import Layer, check_layer, check_sigma
-from .estimate import LayerInformation, make_estimate
+from deepnets.estimators.layer import Layer, check_layer, check_sigma
+from deepnets.estimators.layer_information import LayerInformation, make_estimate
+from dualib.mixtures import gaussian_bound, pair_sums, rounding
 
 FloatArray = NDArray[np.float64]
 Choice = Literal["kl", "bhattacharyya", "middle"]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, rel_entr
 
-from ._layer import Layer, check_layer, check_sigma
-from .estimate import LayerInformation, make_estimate
+from deepnets.estimators.layer import Layer, check_layer, check_sigma
+from deepnets.estimators.layer_information import LayerInformation, make_estimate
 
 FloatArray = NDArray[np.float64]
 

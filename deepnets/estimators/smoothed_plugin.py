@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import entr
 
+from deepnets.estimators.layer import Layer, check_layer, check_sigma, noise_generator, row_sums
+from deepnets.estimators.layer_information import Z_95, LayerInformation, intersect, make_estimate
+from deepnets.estimators.pairwise import PairwiseBounds
 from dualib.measures import entropy
-
-from ._kernel import kernel_sums, rounding
-from ._layer import Layer, check_layer, check_sigma, noise_generator, row_sums
-from .estimate import Z_95, LayerInformation, intersect, make_estimate
-from .pairwise import PairwiseBounds
+from dualib.mixtures import kernel_sums, rounding
 
 FloatArray = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepnets.estimators import ConditionalPlugin, Quadrature, SmoothedPlugin
-from deepnets.estimators._layer import check_layer
+from deepnets.estimators.layer import check_layer
 
 X, ROWS = np.array([-1.5, -0.5, 0.5, 1.5]), np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9]])
 WEIGHTS = np.array([0.1, 0.4, 0.3, 0.2])

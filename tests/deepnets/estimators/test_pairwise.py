@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from deepnets.estimators import PairwiseBounds, Quadrature
-from deepnets.estimators._kernel import pair_sums
+from dualib.mixtures import pair_sums
 
 
 def test_the_sandwich_holds(mixture):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 
 from deepnets.estimators import PairwiseBounds, Quadrature, SmoothedPlugin
-from deepnets.estimators._kernel import kernel_sums
+from dualib.mixtures import kernel_sums
 
 
 def test_intervals_cover_the_truth(mixtures):

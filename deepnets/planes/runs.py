@@ -1,6 +1,6 @@
 r"""Several trained runs beside one another: where they end, how they generalise, how their layers cluster.
 
-Nothing is drawn here: :mod:`deepnets.plotting_runs` does that.
+Nothing is drawn here: :mod:`deepnets.plotting.runs` does that.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from deepnets.estimators import Binning
 from deepnets.estimators.clustering import clustering
+from deepnets.planes.plane import InformationPlane
 from deepnets.runs import Run
-from deepnets.trajectory import InformationPlane
 from dualib import _io
 from dualib.measures import FloatArray, Units, to_units
 

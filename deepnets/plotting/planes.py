@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets.trajectory import InformationPlane
+from deepnets.planes.plane import InformationPlane
 from dualib.measures import FloatArray, Units, to_units
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Figures of several runs beside one another, for a column of 3.4 inches.
 
 As in :mod:`deepnets.plotting`: an Axes or figure is drawn and returned; what is drawn was computed in
-:mod:`deepnets.run_comparison`.
+:mod:`deepnets.planes.runs`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets.plotting import COLOURS, MARKERS
-from deepnets.run_comparison import ClusteringPath, RunComparison
-from deepnets.trajectory import InformationPlane
+from deepnets.planes.plane import InformationPlane
+from deepnets.planes.runs import ClusteringPath, RunComparison
+from dualib.core.figure import COLOURS, MARKERS
 from dualib.measures import FloatArray, Units, to_units
 
 if TYPE_CHECKING:

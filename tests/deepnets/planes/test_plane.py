@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepnets import plotting
-from deepnets.trajectory import InformationPlane
+from deepnets.planes.plane import InformationPlane
 
 LN2 = np.log(2)
 

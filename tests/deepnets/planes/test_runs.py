@@ -10,16 +10,17 @@ from scipy.stats import norm
 
 import deepnets
 import ntkinfo
-from deepnets import plotting, plotting_runs
+from deepnets import plotting
 from deepnets.__main__ import main
 from deepnets.estimators.clustering import clustering
-from deepnets.run_comparison import (
+from deepnets.planes.runs import (
     clustering_paths,
     compare_runs,
     input_compression_bound,
     mean_interval,
     twins,
 )
+from deepnets.plotting import runs as plotting_runs
 
 LN2 = np.log(2)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deepnets.bottleneck_fit import BottleneckFit
 from deepnets.gradients import GradientPhases
-from deepnets.plotting import COLOURS, MARKERS, _axes, _panels
+from deepnets.planes.bottleneck import BottleneckFit
+from deepnets.plotting.planes import COLOURS, MARKERS, _axes, _panels
 from dualib import InformationCurve
 from dualib.measures import Units, to_units
 
