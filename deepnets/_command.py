@@ -15,7 +15,8 @@ from dualib import _io
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepnets.planes.plane import Estimator, InformationPlane, RangeBinning
+    from deepnets.estimators import RangeBinning
+    from deepnets.planes import Estimator, InformationPlane
     from deepnets.runs import Run
 
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
@@ -47,7 +48,7 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
     ----------
     kept : a file; a plane of the same run and options is read from it, another is estimated and written to it.
     """
-    from deepnets.planes.plane import InformationPlane, information_plane
+    from deepnets.planes import InformationPlane, information_plane
 
     for name in ("replicas", "snapshots"):
         if getattr(a, name) is not None and getattr(a, name) < 0:
@@ -79,8 +80,7 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
 
 def _estimator(run: Run, bins: int) -> Estimator | RangeBinning | None:
     """Of a deterministic network binning, by the range of its units where they do not saturate."""
-    from deepnets.estimators import Binning
-    from deepnets.planes.plane import RangeBinning
+    from deepnets.estimators import Binning, RangeBinning
 
     if run.network.noise_std > 0:
         return None

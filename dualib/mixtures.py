@@ -1,16 +1,23 @@
-"""Sums of Gaussian kernels over all pairs of points and centres, in tiles that stay in the processor's cache.
+r"""Information of Gaussian mixtures: sums of kernels over all pairs in tiles, and pairwise bounds of their entropy.
 
-The exponents come from one matrix product of augmented vectors, in float64: the expansion of a squared distance loses
-about eps ‖c‖²/σ², so that the data are centred first and single precision is not used (at ‖c‖/σ = 400 it would leave an
-error of 0.01 in an exponent).
+A mixture is S + Z of a discrete S with Z ~ N(0, σ² I) independent of it, so that I(S; S + Z) = h(S + Z) − h(Z). The bounds
+are those of [kolchinsky2017]_, in nats.
+
+The exponents of a tile come from one matrix product of augmented vectors, in float64: the expansion of a squared distance
+loses about eps ‖c‖²/σ², so that the data are centred first and single precision is not used (at ‖c‖/σ = 400 it would
+leave an error of 0.01 in an exponent). Where the expansion would lose more than :data:`LARGEST_LOSS`, the differences
+themselves are squared, which takes d times as long.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-FloatArray = NDArray[np.float64]
+import numpy as np
+
+from dualib.core.typing import Float, FloatArray, Int
 
 TILE = 2**15
 """Entries of a tile, 256 KiB; at least 8 rows."""
@@ -19,59 +26,67 @@ LARGEST_EXPONENT = 600.0
 """Above this a row is shifted by its maximum before the exponential; under minus this exponents are cut off, as
 arithmetic with denormal numbers is many times slower. What that adds, e^{-600} a pair, is under all rounding."""
 
+LARGEST_LOSS = 1e-6
+"""Largest error of an exponent for which squared distances are expanded."""
 
-def rounding(centres: FloatArray, sigma: float) -> float:
+
+def expansion_loss(centres: Float[np.ndarray, "n d"], sigma: float) -> float:
+    """A bound on the error of an exponent when squared distances are expanded; infinite where they overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = float((((centres - centres.mean(axis=0)) / sigma) ** 2).sum(axis=1).max())
+    return _loss(scale, centres.shape[1]) if math.isfinite(scale) else math.inf
+
+
+def rounding(centres: Float[np.ndarray, "n d"], sigma: float) -> float:
     """A bound on the relative error of a sum of kernels, from the rounding of exponents and sums.
 
     Parameters
     ----------
-    centres : array, shape (n, d).
-    sigma : standard deviation of the kernel.
+    centres : array, shape (n, d)
+    sigma : float
+        Standard deviation of the kernel.
     """
     n, d = centres.shape
-    scale = float((((centres - centres.mean(axis=0)) / sigma) ** 2).sum(axis=1).max())
-    return float(np.finfo(np.float64).eps) * (8.0 * (d + 4) * (1.0 + scale) + 2.0 * n)
+    loss = expansion_loss(centres, sigma)
+    if loss > LARGEST_LOSS:
+        loss = _loss(LARGEST_EXPONENT + d, d)
+    return float(loss + 2.0 * n * np.finfo(np.float64).eps)
 
 
 def kernel_sums(
-    own: NDArray[np.integer], noise: FloatArray, centres: FloatArray, weights: FloatArray, sigma: float
-) -> tuple[FloatArray, FloatArray]:
+    own: Int[np.ndarray, " r"],
+    noise: Float[np.ndarray, "r d"],
+    centres: Float[np.ndarray, "n d"],
+    weights: Float[np.ndarray, "n k"],
+    sigma: float,
+) -> tuple[Float[np.ndarray, "r k"], Float[np.ndarray, " r"]]:
     r"""Sums of weighted kernels at noisy centres, relative to the kernel of the own centre.
 
     .. math:: S_{rk} = e^{-m_r} \sum_j w_{jk} \exp\frac{‖z_r‖² - ‖c_{i(r)} + z_r - c_j‖²}{2σ²}
 
     Parameters
     ----------
-    own : int array, shape (r,): the centre i(r) of each point.
-    noise : array, shape (r, d): z, so that the points are t = c_i + z.
-    centres : array, shape (n, d).
-    weights : array, shape (n, k).
-    sigma : standard deviation of the kernel.
+    own : int array, shape (r,)
+        The centre i(r) of each point.
+    noise : array, shape (r, d)
+        z, so that the points are t = c_i + z.
+    centres : array, shape (n, d)
+    weights : array, shape (n, k)
+    sigma : float
+        Standard deviation of the kernel.
 
     Returns
     -------
-    S, shape (r, k), and m, shape (r,), which is 0 except where S would overflow.
+    sums : array, shape (r, k)
+        S.
+    shifts : array, shape (r,)
+        m, which is 0 except where S would overflow.
     """
-    n, d = centres.shape
-    c = (centres - centres.mean(axis=0)) / sigma
-    half = 0.5 * (c * c).sum(axis=1)
-    right = np.vstack([c.T, -half, np.ones(n)])
     sums, shifts = np.empty((len(own), weights.shape[1])), np.zeros(len(own))
-    rows = max(8, TILE // n)
-    far = (
-        _reach(half) ** 2 + 2.0 * _reach(half) * float(np.abs(noise).max()) * np.sqrt(d) / sigma
-        > 2.0 * LARGEST_EXPONENT
-    )
-    buffer = np.empty((rows, n))
-    for start in range(0, len(own), rows):
-        part = slice(start, start + rows)
-        z, centre = noise[part] / sigma, c[own[part]]
-        left = np.empty((len(z), d + 2))
-        np.add(centre, z, out=left[:, :d])
-        left[:, d] = 1.0
-        left[:, d + 1] = -half[own[part]] - (centre * z).sum(axis=1)
-        tile = np.matmul(left, right, out=buffer[: len(z)])
-        if 0.5 * (z * z).sum(axis=1).max() > LARGEST_EXPONENT:
+    direct = expansion_loss(centres, sigma) > LARGEST_LOSS
+    tiles = _difference_tiles if direct else _expanded_tiles
+    for part, tile, far in tiles(own, noise, centres, sigma):
+        if 0.5 * ((noise[part] / sigma) ** 2).sum(axis=1).max() > LARGEST_EXPONENT:
             shifts[part] = tile.max(axis=1)
             tile -= shifts[part, None]
         if far:
@@ -80,7 +95,9 @@ def kernel_sums(
     return sums, shifts
 
 
-def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def pair_sums(
+    centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray, "n k"], sigma: float
+) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
     r"""Weighted sums over the centres of three powers of one kernel.
 
     .. math:: \sum_j w_{jk} b_{ij}, \quad \sum_j w_{jk} b_{ij}^2, \quad \sum_j w_{jk} b_{ij}^4, \qquad
@@ -90,46 +107,195 @@ def pair_sums(centres: FloatArray, weights: FloatArray, sigma: float) -> tuple[F
 
     Parameters
     ----------
-    centres : array, shape (n, d).
-    weights : array, shape (n, k).
-    sigma : standard deviation of the noise.
+    centres : array, shape (n, d)
+    weights : array, shape (n, k)
+    sigma : float
+        Standard deviation of the noise.
 
     Returns
     -------
-    three arrays, shape (n, k).
+    three arrays, shape (n, k)
     """
     n = len(centres)
-    c = (centres - centres.mean(axis=0)) / (2.0 * sigma)
-    half = 0.5 * (c * c).sum(axis=1)
-    ones = np.ones(n)
-    left, right = np.column_stack([c, ones, -half]), np.vstack([c.T, -half, ones])
     sums = tuple(np.zeros_like(weights) for _ in range(3))
-    rows = max(8, TILE // n)
-    far = 2.0 * _reach(half) ** 2 > LARGEST_EXPONENT
-    buffer = np.empty(rows * n)
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
-        tile = buffer[: (stop - start) * (n - start)].reshape(stop - start, n - start)
-        np.matmul(left[start:stop], right[:, start:], out=tile)
-        if far:
-            np.maximum(tile, -0.25 * LARGEST_EXPONENT, out=tile)
-        np.exp(tile, out=tile)
+    for start, stop, tile in _pair_tiles(centres, sigma):
+        np.exp(np.maximum(tile, -0.25 * LARGEST_EXPONENT, out=tile), out=tile)
         for index, total in enumerate(sums):
             if index:
                 np.multiply(tile, tile, out=tile)
             total[start:stop] += tile @ weights[start:]
-            total[stop:] += tile[:, stop - start :].T @ weights[start:stop]
+            if stop < n:
+                total[stop:] += tile[:, stop - start :].T @ weights[start:stop]
     return sums[0], sums[1], sums[2]
 
 
-def _reach(half: FloatArray) -> float:
-    """No two centres are further apart than this, given half their squared norms."""
-    return 2.0 * float(np.sqrt(2.0 * half.max()))
+def pairwise_entropy(sums: Float[np.ndarray, "n k"], weights: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
+    r"""Kolchinsky and Tracey's estimate of h(S + Z) − h(Z), nats, for each column of weights.
+
+    .. math:: \hat I_D = -\sum_i w_i \ln \sum_j w_j e^{-D_{ij}}
+
+    A lower bound with the Bhattacharyya distance of the components for D, an upper one with their KL divergence.
+
+    Parameters
+    ----------
+    sums : array, shape (n, k)
+        :math:`\sum_j w_{jk} e^{-D_{ij}}`.
+    weights : array, shape (n, k)
+        Each column a distribution, or all zeros.
+
+    References
+    ----------
+    [kolchinsky2017]_
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.log(np.maximum(sums, weights))  # the own term alone makes a sum at least the weight
+        return np.asarray(-np.where(weights > 0, weights * log, 0.0).sum(axis=0))
 
 
-def gaussian_bound(centres: FloatArray, weights: FloatArray, sigma: float) -> float:
-    """½ ln det(1 + Cov/σ²) of weighted centres (n, d), nats: the largest h(S + Z) - h(Z) of this covariance."""
+def pairwise_information(distances: Float[np.ndarray, "n n"], weights: Float[np.ndarray, " n"] | None = None) -> float:
+    r"""Kolchinsky and Tracey's :math:`\hat I_D` of a matrix of distances between components of any kind, nats.
+
+    Parameters
+    ----------
+    distances : array, shape (n, n)
+        Of component i from component j, 0 on the diagonal; infinity is a distance.
+    weights : array, shape (n,), or None
+        Of the components; equal by default.
+    """
+    n = len(distances)
+    column = np.full((n, 1), 1.0 / n) if weights is None else weights[:, None]
+    return float(pairwise_entropy(np.exp(-distances) @ column, column)[0])
+
+
+def gaussian_bound(centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"], sigma: float) -> float:
+    """½ ln det(1 + Cov/σ²) of weighted centres, nats: the largest h(S + Z) − h(Z) of this covariance."""
     scaled = (centres - weights @ centres) * (np.sqrt(weights) / sigma)[:, None]
     n, d = scaled.shape
     gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
-    return 0.5 * float(np.linalg.slogdet(np.eye(len(gram)) + gram)[1])
+    values = np.maximum(np.linalg.eigvalsh(gram), 0.0) + gram_rounding(gram, n, d)
+    return 0.5 * float(np.log1p(values).sum())
+
+
+def gram_rounding(gram: Float[np.ndarray, "k k"], n: int, d: int) -> float:
+    """A bound on the error of the eigenvalues of a matrix of scalar products of an array of shape (n, d)."""
+    return float(np.finfo(np.float64).eps * (n + 8 * d) * np.trace(gram))
+
+
+@dataclass(frozen=True, eq=False)
+class EntropyBounds:
+    r"""Bounds on h(S + Z) − h(Z) of several mixtures of the same centres, each array of shape (k,), nats.
+
+    .. math::
+        \max\Big(\hat I_{‖Δ‖²/8σ²},\; \hat I_{‖Δ‖²/4σ²} - \tfrac d2 (1 - \ln 2)\Big) \;\le\; h(S + Z) - h(Z) \;\le\;
+        \min\Big(\hat I_{‖Δ‖²/2σ²},\; \tfrac12 \ln\det(1 + \mathrm{Cov}(S)/σ²)\Big)
+
+    Attributes
+    ----------
+    bhattacharyya, likelihood : array, shape (k,)
+        Lower bounds by Bhattacharyya distances and by expected likelihood; neither is always the larger.
+    kl, gaussian : array, shape (k,)
+        Upper bounds by KL divergences and by the largest entropy of a given covariance.
+    slack : float
+        A bound on the rounding of the four.
+
+    References
+    ----------
+    [kolchinsky2017]_
+    """
+
+    bhattacharyya: Float[np.ndarray, " k"]
+    likelihood: Float[np.ndarray, " k"]
+    kl: Float[np.ndarray, " k"]
+    gaussian: Float[np.ndarray, " k"]
+    slack: float
+
+    @property
+    def lower(self) -> Float[np.ndarray, " k"]:
+        """The larger lower bound, at least 0, rounding subtracted."""
+        return np.asarray(np.maximum(np.maximum(self.bhattacharyya, self.likelihood) - self.slack, 0.0))
+
+    @property
+    def upper(self) -> Float[np.ndarray, " k"]:
+        """The smaller upper bound, at least 0, rounding added."""
+        return np.asarray(np.maximum(np.minimum(self.kl, self.gaussian) + self.slack, 0.0))
+
+
+def entropy_bounds(centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray, "n k"], sigma: float) -> EntropyBounds:
+    """Bounds on h(S + Z) − h(Z), Z ~ N(0, σ² I), for each column of weights on the centres.
+
+    Parameters
+    ----------
+    centres : array, shape (n, d)
+    weights : array, shape (n, k)
+        Each column a distribution, or all zeros.
+    sigma : float
+    """
+    near, middle, far = (pairwise_entropy(s, weights) for s in pair_sums(centres, weights, sigma))
+    likelihood = middle - 0.5 * centres.shape[1] * (1.0 - np.log(2.0))
+    gaussian = np.array([gaussian_bound(centres, w, sigma) for w in weights.T])
+    return EntropyBounds(near, likelihood, far, gaussian, rounding(centres, sigma))
+
+
+# --- tiles of exponents ---
+
+
+def _expanded_tiles(
+    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float
+) -> Iterator[tuple[slice, FloatArray, bool]]:
+    """Rows of the points, their exponents with every centre, and whether some exponents have to be cut off."""
+    n, d = centres.shape
+    c = (centres - centres.mean(axis=0)) / sigma
+    half = 0.5 * (c * c).sum(axis=1)
+    right = np.vstack([c.T, -half, np.ones(n)])
+    reach = 2.0 * float(np.sqrt(2.0 * half.max()))  # no two centres are further apart
+    far = reach**2 + 2.0 * reach * float(np.abs(noise).max()) * np.sqrt(d) / sigma > 2.0 * LARGEST_EXPONENT
+    rows = max(8, TILE // n)
+    buffer = np.empty((rows, n))
+    for start in range(0, len(own), rows):
+        part = slice(start, start + rows)
+        z, centre = noise[part] / sigma, c[own[part]]
+        left = np.empty((len(z), d + 2))
+        np.add(centre, z, out=left[:, :d])
+        left[:, d] = 1.0
+        left[:, d + 1] = -half[own[part]] - (centre * z).sum(axis=1)
+        yield part, np.matmul(left, right, out=buffer[: len(z)]), far
+
+
+def _difference_tiles(
+    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float
+) -> Iterator[tuple[slice, FloatArray, bool]]:
+    n, d = centres.shape
+    rows = max(1, 8 * TILE // (n * d))
+    for start in range(0, len(own), rows):
+        part = slice(start, start + rows)
+        with np.errstate(over="ignore"):
+            delta = (centres[own[part], None] - centres) / sigma
+            shifted = delta + 2.0 * noise[part, None] / sigma
+            yield part, -0.5 * np.einsum("rnd,rnd->rn", delta, shifted), True
+
+
+def _pair_tiles(centres: FloatArray, sigma: float) -> Iterator[tuple[int, int, FloatArray]]:
+    """−‖c_i − c_j‖²/8σ² for i in start … stop and j ≥ start."""
+    from scipy.spatial.distance import cdist
+
+    n = len(centres)
+    rows = max(8, TILE // n)
+    c = (centres - centres.mean(axis=0)) / (2.0 * sigma)
+    half, ones = 0.5 * (c * c).sum(axis=1), np.ones(n)
+    direct = expansion_loss(centres, sigma) > LARGEST_LOSS
+    left, right = np.column_stack([c, ones, -half]), np.vstack([c.T, -half, ones])
+    buffer = np.empty(rows * n)
+    for start in range(0, n, rows):
+        stop = min(start + rows, n)
+        tile = buffer[: (stop - start) * (n - start)].reshape(stop - start, n - start)
+        if direct:
+            with np.errstate(over="ignore"):
+                np.square(cdist(centres[start:stop], centres[start:]) / sigma, out=tile)
+            tile *= -0.125
+        else:
+            np.matmul(left[start:stop], right[:, start:], out=tile)
+        yield start, stop, tile
+
+
+def _loss(scale: float, d: int) -> float:
+    return float(np.finfo(np.float64).eps) * 8.0 * (d + 4) * (1.0 + scale)

@@ -51,8 +51,8 @@ def plane_arrays(run: deepnets.Run, settings: Mapping[str, Any], prefix: str = "
     plane = deepnets.information_plane(run)
     arrays: dict[str, Any] = {
         "epochs": plane.epochs,
-        "input": plane.input * BITS,
-        "label": plane.label * BITS,
+        "input": plane.rate.value * BITS,
+        "label": plane.relevance.value * BITS,
         "accuracy": plane.accuracy,
     }
     times = np.unique(np.linspace(0, len(run.epochs) - 1, settings["second_snapshots"]).round().astype(int))
@@ -61,7 +61,7 @@ def plane_arrays(run: deepnets.Run, settings: Mapping[str, Any], prefix: str = "
     for r, s in counted([(r, s) for r in replicas for s in range(len(times))], "second estimator"):
         for j, t in enumerate(run.activations(int(times[s]), r)):
             found = SECOND.layer(t, run.task.p_y_given_x)
-            values[r, s, j] = found.input.value, found.label.value
+            values[r, s, j] = found.rate.value, found.relevance.value
     arrays |= {
         "second_epochs": run.epochs[times],
         "second_input": values[..., 0] * BITS,

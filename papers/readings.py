@@ -11,6 +11,7 @@ import numpy as np
 import deepnets
 import dualib
 from dualib._io import write_npz
+from dualib.core.estimate import Estimates, Kind
 from papers.planes import BITS
 
 
@@ -23,9 +24,10 @@ def plane_from(arrays: Mapping[str, Any], prefix: str = "", second: bool = False
     if second:
         accuracy = accuracy[: len(x), np.searchsorted(arrays[prefix + "epochs"], epochs)]
     method = "noise of std 0.1 added, smoothed plug-in" if second else "binned activations, 30 edges"
+    rate, relevance = (Estimates(v, v, v, Kind.EXACT, method=method) for v in (x, y))
     return deepnets.InformationPlane(
-        epochs, np.arange(len(x)), x, x, x, y, y, y, accuracy, layers,
-        float(np.log(4096)), deepnets.icosahedral_task().joint.mutual_information(), method, {}, {},
+        epochs, np.arange(len(x)), rate, relevance, accuracy, layers, float(np.log(4096)),
+        deepnets.icosahedral_task().joint.mutual_information(),
     )  # fmt: skip
 
 

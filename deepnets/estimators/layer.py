@@ -7,56 +7,70 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from dualib.measures import SUM_TOLERANCE, entropy, mutual_information
+from dualib.core.arrays import SUM_TOLERANCE, row_codes
+from dualib.core.special import entropy_nats, mutual_information_nats
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray, Shaped
 
-FloatArray = NDArray[np.float64]
+ROUNDING = 1e-14
+"""Relative error of an entropy in float64, added to what no information exceeds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Activations t (n, d) of n patterns, and p_xy (n, n_y), the joint law of pattern and label."""
+    """Activations of n patterns and the joint law of pattern and label.
 
-    t: NDArray[np.floating]
-    p_xy: FloatArray
+    Attributes
+    ----------
+    t : array, shape (n, d)
+    p_xy : array, shape (n, n_y)
+    """
+
+    t: Shaped[np.ndarray, "n d"]
+    p_xy: Float[np.ndarray, "n n_y"]
 
     @cached_property
-    def p_x(self) -> FloatArray:
-        """Weights of the patterns, shape (n,)."""
+    def p_x(self) -> Float[np.ndarray, " n"]:
+        """Weights of the patterns."""
         return row_sums(self.p_xy)
 
     @cached_property
-    def p_y(self) -> FloatArray:
-        """Label probabilities, shape (n_y,)."""
-        return self.p_xy.sum(axis=0)
+    def p_y(self) -> Float[np.ndarray, " n_y"]:
+        """Label probabilities."""
+        return np.asarray(self.p_xy.sum(axis=0))
 
     @cached_property
     def input_entropy(self) -> float:
-        """H of the patterns, in nats: no I(X;T) is larger."""
-        return float(entropy(self.p_x))
+        """H of the patterns, nats, rounded up: no I(X;T) is larger."""
+        return (1.0 + ROUNDING) * max(0.0, float(entropy_nats(self.p_x)))
 
     @cached_property
     def label_information(self) -> float:
-        """I(X;Y) in nats: no I(T;Y) is larger."""
-        return mutual_information(self.p_xy)
+        """I(X;Y), nats, rounded up: no I(T;Y) is larger."""
+        return (1.0 + ROUNDING) * mutual_information_nats(self.p_xy)
+
+    @cached_property
+    def label_entropy(self) -> float:
+        """H(Y), nats."""
+        return max(0.0, float(entropy_nats(self.p_y)))
+
+    @cached_property
+    def centres(self) -> Float[np.ndarray, "n d"]:
+        """The activations in float64."""
+        return np.asarray(self.t, dtype=np.float64)
 
     def merged(self) -> Layer:
         """Equal rows of t as one row with their joint weight, and rows without weight left out.
 
         I(X;T) and I(T;Y) of T = t(X) + noise do not change.
         """
-        t = np.ascontiguousarray(self.t, dtype=np.float64)[self.p_x > 0] + 0.0  # + 0.0: -0.0 becomes 0.0
-        keys = t.view(np.dtype((np.void, t.dtype.itemsize * t.shape[1])))[:, 0]
-        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        p_xy = np.zeros((len(first), self.p_xy.shape[1]))
-        np.add.at(p_xy, inverse, self.p_xy[self.p_x > 0])
-        return Layer(t[first], p_xy)
-
-    @cached_property
-    def centres(self) -> FloatArray:
-        """t in float64."""
-        return np.asarray(self.t, dtype=np.float64)
+        seen = self.p_x > 0
+        t, p_xy = self.centres[seen], self.p_xy[seen]
+        codes, counts = row_codes(t)
+        rows = np.empty((len(counts), t.shape[1]))
+        rows[codes] = t
+        return Layer(rows, sums_by_code(p_xy, codes))
 
 
 def check_layer(t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None) -> Layer:
@@ -64,7 +78,8 @@ def check_layer(t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None) -> 
 
     Raises
     ------
-    ValueError: shapes that do not fit (all are printed), entries that are not finite, or laws that do not sum to 1.
+    ValueError
+        If shapes do not fit (all are printed), entries are not finite, or laws do not sum to 1.
     """
     array = np.asarray(t)
     if array.dtype.kind in "biu":
@@ -84,9 +99,15 @@ def check_layer(t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None) -> 
     weights = np.full(n, 1.0 / n) if p_x is None else np.asarray(p_x, dtype=np.float64)
     if weights.shape != (n,):
         raise ValueError(f"t of shape {array.shape} asks for p_x of shape ({n},), got {weights.shape}")
-    _check_sums("p_y_given_x", rows)
-    _check_sums("p_x", weights)
+    _check_sums(rows, "p_y_given_x")
+    _check_sums(weights, "p_x")
     return Layer(array, rows * weights[:, None])
+
+
+def check_sample(layer: Layer, p_x: ArrayLike | None) -> None:
+    """Refuse weights that differ: patterns of an independent sample have equal ones."""
+    if p_x is not None and np.ptp(layer.p_x) > 1e-12:
+        raise ValueError("p_x differs between patterns, but an independent sample has equal weights: leave p_x out")
 
 
 def check_finite(t: NDArray[np.floating]) -> None:
@@ -103,16 +124,12 @@ def check_finite(t: NDArray[np.floating]) -> None:
 
 def row_sums(value: FloatArray) -> FloatArray:
     """Sums over the last axis, as a matrix product: numpy's sum over a short last axis is several times slower."""
-    return value @ np.ones(value.shape[-1])
+    return np.asarray(value @ np.ones(value.shape[-1]))
 
 
-def _check_sums(name: str, value: FloatArray) -> None:
-    if not (value >= 0).all():  # NaN fails too
-        where = np.argwhere(~(value >= 0))[0].tolist()
-        raise ValueError(f"{name}{where} is {value[tuple(where)]}, and a probability is at least 0")
-    off = float(np.abs(row_sums(value) - 1.0).max())
-    if not off <= SUM_TOLERANCE:
-        raise ValueError(f"{name} sums to 1 only within {off:.3g} (allowed: {SUM_TOLERANCE:g}); divide it by its sum")
+def sums_by_code(rows: Float[np.ndarray, "n k"], codes: IntArray) -> Float[np.ndarray, "m k"]:
+    """Sums of the rows with equal codes 0 … m − 1."""
+    return np.column_stack([np.bincount(codes, column) for column in rows.T]).astype(np.float64, copy=False)
 
 
 def check_sigma(sigma: float) -> float:
@@ -131,3 +148,12 @@ def noise_generator(seed: int) -> np.random.Generator:
     if int(seed) != seed or seed < 0:
         raise ValueError(f"seed = {seed} must be a whole number, at least 0")
     return np.random.default_rng([int(seed), 0x5EED])
+
+
+def _check_sums(value: FloatArray, name: str) -> None:
+    if not (value >= 0).all():  # NaN fails too
+        where = np.argwhere(~(value >= 0))[0].tolist()
+        raise ValueError(f"{name}{where} is {value[tuple(where)]}, and a probability is at least 0")
+    off = float(np.abs(row_sums(value) - 1.0).max())
+    if not off <= SUM_TOLERANCE:
+        raise ValueError(f"{name} sums to 1 only within {off:.3g} (allowed: {SUM_TOLERANCE:g}); divide it by its sum")

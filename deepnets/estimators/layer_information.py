@@ -1,112 +1,115 @@
-"""What an estimator returns: a number, the interval it comes with, and what kind of interval that is."""
+"""What an estimator returns: I(X;T) and I(T;Y) of one layer, and what a reader of the two has to know."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from enum import StrEnum
 
-from dualib.measures import Units, to_units
+from dualib.core.estimate import Estimate
+from dualib.core.result import Result
+from dualib.core.units import Units
 
 Z_95 = 1.959963984540054
 """Half-width of the central 95 % of the standard normal law, in standard deviations."""
 
 
+class Side(StrEnum):
+    """The two axes of the information plane."""
+
+    RATE = "I(X;T)"
+    RELEVANCE = "I(T;Y)"
+
+
+class Concern(StrEnum):
+    """What a caution is about."""
+
+    CELLS = "the value belongs to the cells"
+    SEPARATED = "most patterns have a cell of their own"
+    ALONE = "samples are alone in their cells"
+    PASSES = "few passes"
+    SAMPLES = "few samples"
+
+
 @dataclass(frozen=True)
-class Estimate:
-    """An estimate of an information, in nats.
+class Caution(Result):
+    """What a reader of an estimate has to know.
 
-    Parameters
+    Attributes
     ----------
-    value : the estimate.
-    low, high : the interval, low <= value <= high.
-    method : how the number was made.
-    interval_kind : what the interval promises: "exact" (a point, for the variable that `method` names), "proven"
-        (holds the truth up to the stated rounding), "quadrature" (numerical error), or "95%" (statistical).
-    std_error : Monte Carlo and sampling standard error of the value, 0 where there is none.
-    warnings : what a reader of the number has to know.
-
-    Raises
-    ------
-    ValueError: low <= value <= high fails, or one of them is NaN.
+    concern : Concern
+    amount : float
+        How bad it is; cautions of one concern are ordered by it.
+    text : str
+        The sentence, its numbers included.
     """
 
-    value: float
-    low: float
-    high: float
-    method: str
-    interval_kind: str
-    std_error: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"an estimate needs low <= value <= high, got {self.low}, {self.value}, {self.high}")
-
-    @property
-    def width(self) -> float:
-        """Width of the interval, in nats."""
-        return self.high - self.low
-
-    def to_units(self, units: Units) -> tuple[float, float, float, float]:
-        """(value, low, high, std_error) in `units`."""
-        value, low, high, error = (to_units(v, units) for v in (self.value, self.low, self.high, self.std_error))
-        return value, low, high, error
-
-    def to_record(self, name: str, units: Units = "nats") -> dict[str, Any]:
-        """Columns of a table, the unit in every name: ``{"I(X;T) [bits]": …, "I(X;T) low [bits]": …, …}``."""
-        value, low, high, error = self.to_units(units)
-        return {
-            f"{name} [{units}]": value,
-            f"{name} low [{units}]": low,
-            f"{name} high [{units}]": high,
-            f"{name} std_error [{units}]": error,
-        }
-
-    def describe(self, units: Units = "bits") -> str:
-        """One line: value, interval and its kind; then one line a warning."""
-        value, low, high, _ = self.to_units(units)
-        line = f"{value:.4f} {units} in [{low:.4f}, {high:.4f}] ({self.interval_kind}; {self.method})"
-        return "\n".join([line, *(f"  warning: {text}" for text in self.warnings)])
-
-    def with_warnings(self, *texts: str) -> Estimate:
-        """The same estimate with more warnings; empty texts are left out."""
-        return replace(self, warnings=self.warnings + tuple(text for text in texts if text))
+    concern: Concern
+    amount: float
+    text: str
 
 
 @dataclass(frozen=True)
-class LayerInformation:
+class LayerInformation(Result):
     """I(X;T) and I(T;Y) of one layer, in nats.
 
-    Parameters
+    Attributes
     ----------
-    input : Estimate of I(X;T).
-    label : Estimate of I(T;Y).
+    rate : Estimate
+        Of I(X;T).
+    relevance : Estimate
+        Of I(T;Y); neither its value nor its upper end exceeds those of the rate.
+    cautions : tuple of Caution
+        What the warnings of the two are made from.
     """
 
-    input: Estimate
-    label: Estimate
+    rate: Estimate
+    relevance: Estimate
+    cautions: tuple[Caution, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        estimates: Iterable[Estimate],
+        of_rate: Sequence[Caution] = (),
+        of_relevance: Sequence[Caution] = (),
+    ) -> LayerInformation:
+        """Rate and relevance with their cautions, the relevance kept at most the rate in value and upper end.
+
+        Y – X – T is a Markov chain, so that I(T;Y) ≤ I(X;T) ([cover2006]_ theorem 2.8.1): where the interval of the rate
+        holds the rate, the cut interval of the relevance still holds the relevance if the whole one does.
+        """
+        rate, relevance = estimates
+        value, high = min(relevance.value, rate.value), min(relevance.high, rate.high)
+        relevance = replace(relevance, value=value, low=min(relevance.low, value), high=high)
+        return cls(
+            rate.with_warnings(*(c.text for c in of_rate)),
+            relevance.with_warnings(*(c.text for c in of_relevance)),
+            (*of_rate, *of_relevance),
+        )
 
     def describe(self, units: Units = "bits") -> str:
         """Both estimates, in words."""
-        return f"I(X;T) = {self.input.describe(units)}\nI(T;Y) = {self.label.describe(units)}"
+        return f"{Side.RATE} = {self.rate.describe(units)}\n{Side.RELEVANCE} = {self.relevance.describe(units)}"
 
 
 @dataclass(frozen=True)
-class Violation:
+class Violation(Result):
     """Two neighbouring layers whose estimates break the data processing inequality.
 
-    Parameters
+    Attributes
     ----------
-    layer : index of the later layer, whose information should be at most the earlier one's.
-    quantity : "I(X;T)" or "I(T;Y)".
-    excess : later minus earlier value, in nats, positive.
-    beyond_intervals : the intervals of the two do not meet, so that their error does not explain it.
+    layer : int
+        Index of the later layer, whose information should be at most the earlier one's.
+    quantity : Side
+    excess : float
+        Later minus earlier value, in nats, positive.
+    beyond_intervals : bool
+        Whether the intervals of the two do not meet, so that their error does not explain it.
     """
 
     layer: int
-    quantity: str
+    quantity: Side
     excess: float
     beyond_intervals: bool
 
@@ -126,12 +129,15 @@ def dpi_violations(layers: Sequence[LayerInformation], tolerance: float = 1e-9) 
 
     Parameters
     ----------
-    layers : estimates, first layer first.
-    tolerance : rises up to this many nats are rounding.
+    layers : sequence of LayerInformation
+        First layer first.
+    tolerance : float
+        Rises up to this many nats are rounding.
 
     Returns
     -------
-    tuple of Violation, in the order of the layers.
+    tuple of Violation
+        In the order of the layers.
 
     References
     ----------
@@ -139,12 +145,14 @@ def dpi_violations(layers: Sequence[LayerInformation], tolerance: float = 1e-9) 
     """
     found = []
     for index in range(1, len(layers)):
-        for quantity, name in (("I(X;T)", "input"), ("I(T;Y)", "label")):
-            before: Estimate = getattr(layers[index - 1], name)
-            after: Estimate = getattr(layers[index], name)
+        earlier, later = layers[index - 1], layers[index]
+        for side, before, after in (
+            (Side.RATE, earlier.rate, later.rate),
+            (Side.RELEVANCE, earlier.relevance, later.relevance),
+        ):
             excess = after.value - before.value
             if excess > tolerance:
-                found.append(Violation(index, quantity, excess, after.low > before.high))
+                found.append(Violation(index, side, excess, after.low > before.high))
     return tuple(found)
 
 
@@ -153,13 +161,3 @@ def intersect(low: float, high: float, bounds: tuple[float, float]) -> tuple[flo
     if low > bounds[1] or high < bounds[0]:
         return bounds
     return max(low, bounds[0]), min(high, bounds[1])
-
-
-def make_estimate(value: float, interval: tuple[float, float], method: str, kind: str, **more: Any) -> Estimate:
-    """An Estimate whose value is moved into its interval, where a proven bound leaves it outside."""
-    low, high = interval
-    if math.isnan(low) or math.isnan(high):
-        raise ValueError(
-            f"the interval of {method} is [{low}, {high}]: the estimate overflowed; rescale the activations"
-        )
-    return Estimate(min(max(float(value), low), high), float(low), float(high), method, kind, **more)

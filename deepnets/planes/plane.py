@@ -1,291 +1,161 @@
-"""The information plane of trained networks: estimates for every replica, snapshot and layer, in one object.
-
-Computing and drawing are apart: this module gathers estimates, :mod:`deepnets.plotting` draws them.
-"""
+"""The information plane of trained networks: estimates for every replica, snapshot and layer, in one object."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from deepnets.estimators import Binning, ConditionalPlugin, SmoothedPlugin
-from dualib import _io
-from dualib.measures import FloatArray, Units, entropy, to_units
+from dualib.core.estimate import Estimates
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, Float, Int
+from dualib.core.units import Units
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepnets.estimators import LayerInformation
-    from deepnets.networks import Network
-    from deepnets.runs import Run
-
-Quantity = Literal["input", "label"]
-
-_ARRAYS = ("epochs", "replicas", "input", "input_low", "input_high", "label", "label_low", "label_high", "accuracy")
-
-
-class Estimator(Protocol):
-    """What :func:`information_plane` needs of an estimator."""
-
-    def layer(
-        self, t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
-    ) -> LayerInformation: ...
-
-
-@dataclass(frozen=True)
-class RangeBinning:
-    """Binning between the least and the largest activation of the hidden layers over a replica's whole run, for units
-    that do not saturate ([saxe2018]_). The softmax outputs keep the edges of :class:`deepnets.Binning`;
-    outputs trained by squared error have those of their own range.
-
-    Parameters
-    ----------
-    bins : number of edges.
-    """
-
-    bins: int = 30
+SIDES = ("rate", "relevance")
+"""The plane's two axes, I(X;T) and I(T;Y), by the names of their attributes and columns."""
 
 
 @dataclass(frozen=True, eq=False)
-class InformationPlane:
+class InformationPlane(Result):
     """I(X;T) and I(T;Y) of every layer, at every snapshot, of every replica. Nats.
 
     Attributes
     ----------
-    epochs : array, shape (S,), of the snapshots.
-    replicas : array, shape (R,): which replicas of the run.
-    input, label : arrays, shape (R, S, L): estimates of I(X;T) and I(T;Y).
-    input_low, input_high, label_low, label_high : their intervals, same shape.
-    accuracy : array, shape (R, S): on the replica's test patterns (on its training patterns where all are trained on).
-    layers : names of the L layers.
-    entropy_x, information_xy : H(X) and I(X;Y) of the task: I(X;T) ≤ H(X) and I(T;Y) ≤ I(X;Y).
-    method : of the estimates.
-    warnings : what the estimators warned of, numbers replaced by # → how often.
-    settings : of the run and of the estimator.
+    epochs : int array, shape (S,)
+        Of the snapshots.
+    replicas : int array, shape (R,)
+        Which replicas of the recording.
+    rate, relevance : Estimates, shape (R, S, L)
+        Of I(X;T) and of I(T;Y), with the estimator's own intervals.
+    accuracy : array, shape (R, S)
+        On the replica's test patterns (on its training patterns where all are trained on); NaN where it is not known.
+    layers : tuple of str
+        Names of the L layers.
+    entropy_x, information_xy : float
+        H(X) and I(X;Y) of the task: I(X;T) ≤ H(X) and I(T;Y) ≤ I(X;Y).
+    warnings : dict of str to int
+        What the estimators warned of, the worst of each kind with its place → how often there was one of its kind.
+    settings : dict
+        Of the training and of the estimator.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit (all are printed).
     """
 
-    epochs: np.ndarray
-    replicas: np.ndarray
-    input: FloatArray
-    input_low: FloatArray
-    input_high: FloatArray
-    label: FloatArray
-    label_low: FloatArray
-    label_high: FloatArray
-    accuracy: FloatArray
+    epochs: Int[np.ndarray, " S"]
+    replicas: Int[np.ndarray, " R"]
+    rate: Estimates
+    relevance: Estimates
+    accuracy: Float[np.ndarray, "R S"]
     layers: tuple[str, ...]
     entropy_x: float
     information_xy: float
-    method: str
-    warnings: dict[str, int]
-    settings: dict[str, Any]
+    warnings: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
-    def quantiles(self, of: Quantity, q: Sequence[float] = (0.25, 0.5, 0.75)) -> FloatArray:
-        """Quantiles over replicas, shape (len(q), S, L), nats."""
-        return np.quantile(getattr(self, of), q, axis=0)
+    def __post_init__(self) -> None:
+        shape = (len(self.replicas), len(self.epochs), len(self.layers))
+        found = self.rate.shape, self.relevance.shape, (*self.accuracy.shape, shape[2])
+        if set(found) != {shape}:
+            raise ValueError(
+                f"{shape[0]} replicas, {shape[1]} epochs and {shape[2]} layers ask for rate and relevance of shape {shape} and "
+                f"accuracy of shape {shape[:2]}, got {found[0]}, {found[1]} and {self.accuracy.shape}"
+            )
+
+    @property
+    def method(self) -> str:
+        """How the estimates were made."""
+        return self.rate.method
 
     def at(self, epoch: float) -> int:
         """The index of the snapshot nearest to `epoch` on a logarithmic scale."""
         return int(np.abs(np.log1p(self.epochs) - np.log1p(epoch)).argmin())
 
-    def processing_violations(self, tolerance: float = 1e-9) -> FloatArray:
-        """Share of (replica, snapshot) pairs, for each pair of neighbouring layers, at which an estimate of I(X;T) or
-        I(T;Y) rises from a layer to the next by more than `tolerance`, which no information does: shape (L - 1,).
+    def processing_violations(self, tolerance: float = 1e-9) -> Float[np.ndarray, " L-1"]:
+        """Share of (replica, snapshot) pairs at which an estimate rises from a layer to the next, as no information does.
+
+        Parameters
+        ----------
+        tolerance : float
+            Rises of I(X;T) and I(T;Y) up to this many nats are rounding.
+
+        Returns
+        -------
+        array, shape (L - 1,)
+            Of each pair of neighbouring layers.
         """
-        rises = (np.diff(self.input, axis=2) > tolerance) | (np.diff(self.label, axis=2) > tolerance)
-        return rises.mean(axis=(0, 1))
+        rises = np.diff(self.rate.value, axis=2) > tolerance
+        rises |= np.diff(self.relevance.value, axis=2) > tolerance
+        return np.asarray(rises.mean(axis=(0, 1)))
 
     def to_frame(self, units: Units = "bits") -> pd.DataFrame:
         """One row a replica, snapshot and layer."""
         import pandas as pd
 
-        shape = self.input.shape
-        index = np.indices(shape).reshape(3, -1)
+        r, s, j = np.indices(self.rate.shape).reshape(3, -1)
         data: dict[str, Any] = {
-            "replica": self.replicas[index[0]],
-            "epoch": self.epochs[index[1]],
-            "layer": np.asarray(self.layers)[index[2]],
-            "accuracy": np.broadcast_to(self.accuracy[:, :, None], shape).ravel(),
+            "replica": self.replicas[r],
+            "epoch": self.epochs[s],
+            "layer": np.asarray(self.layers)[j],
+            "accuracy": self.accuracy[r, s],
         }
-        for name, symbol in (("input", "i_xt"), ("label", "i_ty")):
-            for part in ("", "_low", "_high"):
-                data[f"{symbol}{part}_{units}"] = to_units(getattr(self, name + part).ravel(), units)
+        for side in SIDES:
+            shown = self.side(side, units)
+            parts = {"": shown.value, "_low": shown.low, "_high": shown.high}
+            data |= {f"{side}{part}_{units}": values.ravel() for part, values in parts.items()}
         return pd.DataFrame(data)
 
     def summary(self, units: Units = "bits", epochs: Sequence[float] | None = None) -> pd.DataFrame:
-        """Quartiles over replicas at a few snapshots: one row an epoch and layer."""
+        """Medians over replicas at a few snapshots: one row an epoch and layer.
+
+        Beside each median stand the quartiles over replicas, where there are several, and the medians of the ends of the
+        estimator's own interval, where it has one.
+        """
         import pandas as pd
 
-        wanted = self._summary_epochs() if epochs is None else epochs
-        rows = []
-        for index in dict.fromkeys(self.at(e) for e in wanted):
-            for j, layer in enumerate(self.layers):
-                row: dict[str, Any] = {"epoch": int(self.epochs[index]), "layer": layer}
-                for name, symbol in (("input", "i_xt"), ("label", "i_ty")):
-                    low, mid, high = to_units(self.quantiles(name)[:, index, j], units)  # type: ignore[arg-type]
-                    row |= {f"{symbol}_q25_{units}": low, f"{symbol}_{units}": mid, f"{symbol}_q75_{units}": high}
-                rows.append({**row, "accuracy": float(np.median(self.accuracy[:, index]))})
-        return pd.DataFrame(rows)
-
-    def _summary_epochs(self) -> list[float]:
         last = float(self.epochs[-1])
-        return [0.0, *(e for e in (32.0, 400.0) if e < last), last]
+        wanted = [0.0, *(e for e in (32.0, 400.0) if e < last), last] if epochs is None else epochs
+        chosen = list(dict.fromkeys(self.at(e) for e in wanted))
+        s, j = (a.ravel() for a in np.meshgrid(chosen, np.arange(len(self.layers)), indexing="ij"))
+        data: dict[str, Any] = {"epoch": self.epochs[s], "layer": np.asarray(self.layers)[j]}
+        for side in SIDES:
+            shown = self.side(side, units)
+            data[f"{side}_{units}"] = np.median(shown.value, axis=0)[s, j]
+            if len(self.replicas) > 1:
+                ends = np.quantile(shown.value, [0.25, 0.75], axis=0)
+                data |= {f"{side}_{q}_{units}": end[s, j] for q, end in zip(("q25", "q75"), ends, strict=True)}
+            if (shown.high > shown.low).any():
+                data[f"{side}_low_{units}"] = np.median(shown.low, axis=0)[s, j]
+                data[f"{side}_high_{units}"] = np.median(shown.high, axis=0)[s, j]
+        return pd.DataFrame({**data, "accuracy": np.median(self.accuracy, axis=0)[s]})
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write an .npz file (arrays, and the rest as JSON inside), atomically."""
-        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
-        record = np.array(json.dumps(_io._plain(rest)))
-        _io.write_npz(path, {**{name: getattr(self, name) for name in _ARRAYS}, "record": record})
+    def side(self, name: str, units: Units) -> Estimates:
+        """`rate` or `relevance` in `units`."""
+        found: Estimates = getattr(self, name)
+        return found.shown_in(units)
 
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> InformationPlane:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            if "record" not in file.files:
-                raise ValueError(f"{path} is not an information plane: it has no entry 'record'")
-            rest = json.loads(str(file["record"]))
-            rest["layers"] = tuple(rest["layers"])
-            return cls(**{name: file[name] for name in _ARRAYS}, **rest)
+    def medians(self, units: Units = "bits") -> tuple[Float[np.ndarray, "S L"], Float[np.ndarray, "S L"]]:
+        """Medians over replicas of I(X;T) and I(T;Y)."""
+        rate, relevance = (np.median(self.side(name, units).value, axis=0) for name in SIDES)
+        return rate, relevance
 
 
-def information_plane(
-    run: Run,
-    estimator: Estimator | RangeBinning | None = None,
-    *,
-    replicas: Sequence[int] | np.ndarray | None = None,
-    snapshots: Sequence[int] | np.ndarray | None = None,
-    passes: int = 8,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> InformationPlane:
-    """Estimate I(X;T) and I(T;Y) of every layer, at every snapshot, for every replica of a run.
-
-    Parameters
-    ----------
-    run : trained replicas.
-    estimator : by default, for a deterministic network Binning(30) where its units saturate at ±1, else RangeBinning(30);
-        for a noisy one SmoothedPlugin of its σ. A noisy network's first layer is estimated with the estimator, deeper
-        ones with ConditionalPlugin; binning is of one noisy pass. Deterministic networks have the softmax outputs as
-        their last layer, those trained by squared error the outputs, binned by their range over the replica's run.
-    replicas : which; by default all whose training stayed finite.
-    snapshots : indices into ``run.epochs``; by default all.
-    passes : noisy passes from every pattern, at least 2, for the deeper layers of a noisy network.
-    seed : of noise and Monte Carlo.
-    progress : show a bar; by default only on a terminal.
-
-    Returns
-    -------
-    InformationPlane
+def indices(chosen: ArrayLike | None, size: int, what: str, default: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+    """A choice among `size` replicas or snapshots, negative indices from the end.
 
     Raises
     ------
-    ValueError: a replica or snapshot that is not there, an estimator of added noise for a network without, or passes < 2.
+    ValueError
+        If one is not there, or none is chosen.
     """
-    task, network = run.task, run.network
-    chosen = np.flatnonzero(run.failed < 0) if replicas is None else np.asarray(replicas, dtype=int)
-    times = np.arange(len(run.epochs)) if snapshots is None else np.asarray(snapshots, dtype=int)
-    for name, index, size in (("replica", chosen, run.n_replicas), ("snapshot", times, len(run.epochs))):
-        if index.size == 0 or index.min() < -size or index.max() >= size:
-            raise ValueError(f"{name}s {index.tolist()} are not all among the {size} of the run (or there are none)")
-    chosen, times = chosen % run.n_replicas, times % len(run.epochs)
-    estimate = _layer_estimates(run, _default(network) if estimator is None else estimator, passes, times)
-    names = network.layer_names if network.noise_std == 0 else network.layer_names[:-1]
-    values = np.empty((6, len(chosen), len(times), len(names)))
-    warned: Counter[str] = Counter()
-    method = ""
-    with _io.progress_bar(len(chosen) * len(times), "information plane", progress) as done:
-        for i, replica in enumerate(chosen):
-            for j, snapshot in enumerate(times):
-                found = estimate(int(snapshot), int(replica), seed + int(replica) * len(run.epochs) + int(snapshot))
-                for k, layer in enumerate(found):
-                    sides = (layer.input, layer.label)
-                    values[:, i, j, k] = [v for e in sides for v in (e.value, e.low, e.high)]
-                    warned.update(_without_numbers(text) for e in sides for text in e.warnings)
-                method = "; ".join(dict.fromkeys(layer.input.method for layer in found))
-                done(1)
-    return InformationPlane(
-        epochs=run.epochs[times],
-        replicas=chosen,
-        **dict(zip(_ARRAYS[2:8], values, strict=True)),
-        accuracy=run.accuracy[times][:, chosen].T,
-        layers=names,
-        entropy_x=float(entropy(task.p_x)),
-        information_xy=task.joint.mutual_information(),
-        method=method,
-        warnings=dict(warned),
-        settings={"run": run.settings, "estimator": repr(estimator), "passes": passes, "seed": seed},
-    )
-
-
-def _without_numbers(text: str) -> str:
-    """A warning with every number replaced, so that equal warnings are counted together."""
-    return re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", text)
-
-
-def _default(network: Network) -> Estimator | RangeBinning:
-    if network.noise_std > 0:
-        return SmoothedPlugin(network.noise_std)
-    return Binning() if network.activation in ("tanh", "erf") else RangeBinning()
-
-
-def _layer_estimates(
-    run: Run, estimator: Estimator | RangeBinning, passes: int, times: np.ndarray
-) -> Callable[[int, int, int], list[LayerInformation]]:
-    """(snapshot, replica, seed) → the estimates of every layer."""
-    rows, p_x, sigma = run.task.p_y_given_x, run.task.p_x, run.network.noise_std
-    if isinstance(estimator, Binning | RangeBinning):
-        edges: dict[int, Binning] = {}
-        output_edges: dict[int, Binning] = {}
-
-        def of_outputs(replica: int) -> Binning:
-            """The cells of the outputs: given, but by their range over the run where no softmax bounds them."""
-            if run.loss == "cross-entropy":
-                return estimator if isinstance(estimator, Binning) else Binning(estimator.bins)
-            if replica not in output_edges:
-                whole = [run.activations(int(s), replica)[-1] for s in times]
-                output_edges[replica] = Binning.from_range(*whole, bins=estimator.bins)
-            return output_edges[replica]
-
-        def binned(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
-            layers = run.activations(snapshot, replica, seed if sigma else None)
-            if sigma:
-                layers.pop()
-            hidden = estimator
-            if isinstance(estimator, RangeBinning):
-                if replica not in edges:
-                    whole = [t for s in times for t in run.activations(int(s), replica)[:-1]]
-                    edges[replica] = Binning.from_range(*whole, bins=estimator.bins)
-                hidden = edges[replica]
-            last = len(run.network.widths) - 2
-            return [
-                (hidden if k < last else of_outputs(replica)).layer(t, rows, p_x)  # type: ignore[union-attr]
-                for k, t in enumerate(layers)
-            ]
-
-        return binned
-    if not sigma:
-        raise ValueError(
-            f"{estimator!r} is for noisy networks: without noise I(X;T) is H(X) or infinite. Use Binning, or train a network "
-            "with noise_std > 0"
-        )
-    if passes < 2:
-        raise ValueError(f"passes must be at least 2, got {passes}")
-    deeper = ConditionalPlugin(sigma)
-
-    def noisy(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
-        first = run.activations(snapshot, replica)[0]
-        centres = run.passes(snapshot, replica, passes, seed)[1:]
-        return [
-            estimator.layer(first, rows, p_x, seed=seed),
-            *(deeper.layer(c, rows, p_x, seed=seed + k) for k, c in enumerate(centres, 1)),
-        ]
-
-    return noisy
+    index = default if chosen is None else np.asarray(chosen, dtype=np.int64)
+    if index.size == 0 or index.min() < -size or index.max() >= size:
+        raise ValueError(f"{what}s {index.tolist()} are not all among the {size} of the run (or there are none)")
+    return index % size

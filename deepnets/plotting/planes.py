@@ -1,6 +1,4 @@
-"""Figures of the information plane. Each function draws on an Axes (or a figure of panels) and returns it; matplotlib is
-imported on first use, its settings are left alone.
-"""
+"""Figures of the information plane. Each function draws on an Axes, or a figure of panels, and returns it."""
 
 from __future__ import annotations
 
@@ -9,44 +7,53 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets.planes.plane import InformationPlane
-from dualib.measures import FloatArray, Units, to_units
+from deepnets.estimators import Side
+from deepnets.planes.plane import SIDES, InformationPlane
+from dualib.core.figure import COLUMN, SMALL, axes_or_new, colour, describe, marker, panels
+from dualib.core.typing import FloatArray, IntArray
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     from dualib import InformationCurve
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+EPOCHS = "epoch (0 at the left end)"
 
 
 def plot_plane(
     plane: InformationPlane, ax: Axes | None = None, units: Units = "bits", curve: InformationCurve | None = None
 ) -> Axes:
-    """The layers' paths through the information plane, medians over replicas; colour is the epoch, a thin line joins
-    the layers of one epoch ([shwartzziv2017]_ figure 3).
+    """The layers' paths through the information plane, medians over replicas ([shwartzziv2017]_ figure 3).
+
+    Colour is the epoch, a thin line joins the layers of one epoch.
 
     Parameters
     ----------
-    curve : of the task's exact bottleneck, drawn as the frontier.
+    plane : InformationPlane
+    ax : Axes or None
+    units : {"bits", "nats"}
+    curve : InformationCurve or None
+        Of the task's exact bottleneck, drawn as the frontier.
     """
-    ax = _axes(ax)
-    x, y = _medians(plane, units)
+    ax = axes_or_new(ax, height=3.4)
+    x, y = plane.medians(units)
     colours, mappable = _epoch_colours(plane.epochs, "cividis")
     for s in range(len(plane.epochs)):
         ax.plot(x[s], y[s], color=colours[s], linewidth=0.6, alpha=0.6, zorder=1)
     for j, layer in enumerate(plane.layers):
-        marker = MARKERS[j % len(MARKERS)]
-        ax.scatter(x[:, j], y[:, j], c=colours, s=14, marker=marker, zorder=2, linewidths=0)
-        ax.scatter([], [], color="0.3", s=14, marker=marker, label=layer)
-    _frontier(ax, plane, curve, units)
+        ax.scatter(x[:, j], y[:, j], c=colours, s=14, marker=marker(j), zorder=2, linewidths=0)
+        ax.scatter([], [], color="0.3", s=14, marker=marker(j), label=layer)
+    if curve is not None:
+        order = np.argsort(curve.rate)
+        rate, relevance = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
+        ax.plot(rate, relevance, color=colour(1), linewidth=1.2, label="exact IB curve")
+    ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1, label="I(X;Y)")
     ax.figure.colorbar(mappable, ax=ax, label="epoch")
-    ax.legend(fontsize=6, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.0, handletextpad=0.3)
-    _label_plane(ax, units)
+    describe(ax, *_labels(units), legend=False)
+    legend_above(ax, columns=4)
     return ax
 
 
@@ -54,25 +61,22 @@ def plot_replicas(
     plane: InformationPlane, epoch: float, ax: Axes | None = None, units: Units = "bits", legend: bool = True
 ) -> Axes:
     """Every replica's layers at the snapshot nearest to `epoch`; colour is the layer ([shwartzziv2017]_ figure 2)."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     s = plane.at(epoch)
+    rate, relevance = (plane.side(side, units).value for side in SIDES)
     for j, layer in enumerate(plane.layers):
-        x, y = (to_units(values[:, s, j], units) for values in (plane.input, plane.label))
-        ax.scatter(
-            x, y, s=12, color=COLOURS[j % len(COLOURS)], marker=MARKERS[j % len(MARKERS)], label=layer, alpha=0.8
-        )
-    ax.set_title(f"epoch {int(plane.epochs[s])}", fontsize=9)
-    ax.set_xlim(0, 1.05 * to_units(plane.entropy_x, units))
-    ax.set_ylim(-0.02, 1.06 * to_units(plane.information_xy, units))
+        ax.scatter(rate[:, s, j], relevance[:, s, j], s=12, color=colour(j), marker=marker(j), label=layer, alpha=0.8)
+    _limits(ax, [plane], units)
+    said = f"epoch {int(plane.epochs[s])}"
+    describe(ax, *_labels(units), said, legend=False)
     if legend:
-        ax.legend(title="layer", fontsize=7, title_fontsize=7, loc="lower right")
-    _label_plane(ax, units)
+        _legend_of_layers(ax)
     return ax
 
 
 def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9000), units: Units = "bits") -> Figure:
     """:func:`plot_replicas` at several epochs, side by side, on common axes."""
-    figure, axes = _panels(len(epochs))
+    figure, axes = panels(len(epochs), width=1.2 + 3.3 * len(epochs), height=3.4)
     for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
         plot_replicas(plane, epoch, ax, units, legend=i == len(epochs) - 1)
         if i:
@@ -84,78 +88,113 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits") -
     """Layer paths of several experiments in a column of 3.4 inches, two a row, on common axes: label → plane."""
     if not planes:
         raise ValueError("give at least one plane")
-    from matplotlib.figure import Figure
-
     columns = min(len(planes), 2)
     rows = -(-len(planes) // columns)
-    figure = Figure(figsize=(3.4, 0.9 + (2.6 if columns == 1 else 1.6) * rows), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    height = 0.9 / rows + (2.6 if columns == 1 else 1.6)
+    figure, axes = panels(columns, rows, height=height, width=COLUMN, sharex=True, sharey=True)
     end = max(int(plane.epochs[-1]) for plane in planes.values())
-    named: dict[str, Any] = {}
-    marker_of: dict[str, str] = {}
+    # By name: the outputs of a deep and a shallow network are alike.
+    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in planes.values() for n in p.layers))}
     for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
-        x, y = _medians(plane, units)
+        x, y = plane.medians(units)
         colours, mappable = _epoch_colours(plane.epochs, "cividis", end)
         for j, layer in enumerate(plane.layers):
-            if layer not in marker_of:  # by name: the outputs of a deep and a shallow network are alike
-                marker_of[layer] = MARKERS[len(marker_of) % len(MARKERS)]
-                named[layer] = ax.scatter([], [], color="0.3", s=10, marker=marker_of[layer])
             ax.plot(x[:, j], y[:, j], color="0.7", linewidth=0.6, zorder=1)
             ax.scatter(x[:, j], y[:, j], c=colours, s=8, marker=marker_of[layer], linewidths=0, zorder=2)
-        ax.set_title(label, fontsize=8)
-        ax.tick_params(labelsize=7, labelbottom=i + columns >= len(planes))
-        if i + columns >= len(planes):
-            ax.set_xlabel(f"I(X;T)  [{units}]", fontsize=7)
-        if i % columns == 0:
-            ax.set_ylabel(f"I(T;Y)  [{units}]", fontsize=7)
-    axes[0].set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes.values()))
-    axes[0].set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes.values()))
+        ax.tick_params(labelbottom=i + columns >= len(planes))
+        x_label, y_label = _labels(units)
+        describe(ax, x_label * (i + columns >= len(planes)), y_label * (i % columns == 0), label, legend=False)
+    _limits(axes[0], list(planes.values()), units)
     for ax in axes[len(planes) :]:
         ax.set_visible(False)
-    bar = figure.colorbar(mappable, ax=list(axes), location="bottom", aspect=40)
-    bar.set_label("epoch", fontsize=7)
-    bar.ax.tick_params(labelsize=7)
-    figure.legend(named.values(), named, title="layer (units)", fontsize=7, title_fontsize=7, ncols=min(len(named), 4),
-                  loc="outside upper center", frameon=False, columnspacing=1.0, handletextpad=0.2)  # fmt: skip
+    bar = figure.colorbar(mappable, ax=axes, location="bottom", aspect=40)
+    bar.set_label("epoch", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    handles = [axes[0].scatter([], [], color="0.3", s=10, marker=shape) for shape in marker_of.values()]
+    legend_of_names(figure, handles, list(marker_of), 4)
     return figure
 
 
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
     """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band."""
-    figure, axes = _panels(2)
-    epochs = np.maximum(plane.epochs, 0.5)  # epoch 0 at the left end of a logarithmic axis
-    for ax, name, label in zip(axes, ("input", "label"), ("I(X;T)", "I(T;Y)"), strict=True):
-        low, mid, high = to_units(plane.quantiles(name), units)  # type: ignore[arg-type]
+    figure, axes = panels(2, width=7.8, height=3.4)
+    epochs = shown_epochs(plane.epochs)
+    for ax, side, label in zip(axes, SIDES, _labels(units), strict=True):
         for j, layer in enumerate(plane.layers):
-            colour = COLOURS[j % len(COLOURS)]
-            ax.plot(epochs, mid[:, j], color=colour, label=layer)
-            ax.fill_between(epochs, low[:, j], high[:, j], color=colour, alpha=0.2, linewidth=0)
-        ax.set(xscale="log", xlabel="epoch (0 at the left end)", ylabel=f"{label}  [{units}]")
-    axes[0].axhline(to_units(plane.entropy_x, units), color="0.4", linestyle=":", linewidth=1)
-    axes[1].axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1)
-    axes[1].legend(title="layer", fontsize=7, title_fontsize=7, loc="lower right")
+            band(ax, epochs, plane.side(side, units).value[:, :, j], colour(j), label=layer)
+        ax.set_xscale("log")
+        describe(ax, EPOCHS, label, legend=False)
+    _legend_of_layers(axes[1])
+    for ax, most in zip(axes, (plane.entropy_x, plane.information_xy), strict=True):
+        ax.axhline(to_units(most, units), color="0.4", linestyle=":", linewidth=1)
     said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas"))
     figure.suptitle(said, fontsize=8)
     return figure
 
 
-def _axes(ax: Axes | None) -> Axes:
-    return ax if ax is not None else _panels(1)[1][0]
+def shown_epochs(epochs: IntArray) -> FloatArray:
+    """Epochs for a logarithmic axis, epoch 0 at its left end."""
+    return np.maximum(epochs, 0.5)
 
 
-def _panels(count: int) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
+def band(
+    ax: Axes,
+    epochs: FloatArray,
+    values: FloatArray,
+    of_colour: str,
+    style: str = "-",
+    label: str = "",
+    alpha: float = 0.2,
+) -> None:
+    """Draw the median over replicas, values of shape (R, S), and the quartiles as a band."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    ax.plot(epochs, middle, style, color=of_colour, linewidth=1.2, label=label)
+    ax.fill_between(epochs, low, high, color=of_colour, alpha=alpha, linewidth=0)
 
-    figure = Figure(figsize=(1.2 + 3.3 * count, 3.4), layout="constrained")
-    return figure, np.atleast_1d(figure.subplots(1, count))
+
+def legend_above(ax: Axes, columns: int) -> None:
+    """A legend of small print over the axes."""
+    ax.legend(
+        fontsize=6,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=columns,
+        columnspacing=1.0,
+        handletextpad=0.3,
+        frameon=False,
+    )
 
 
-def _medians(plane: InformationPlane, units: Units) -> tuple[FloatArray, FloatArray]:
-    """Medians over replicas of I(X;T) and I(T;Y), shape (S, L) each."""
-    return tuple(to_units(np.median(values, axis=0), units) for values in (plane.input, plane.label))
+def legend_of_names(figure: Figure, handles: Sequence[Any], names: Sequence[str], columns: int) -> None:
+    """A legend of the layers' names over all panels."""
+    figure.legend(
+        handles,
+        names,
+        title="layer (units)",
+        title_fontsize=SMALL,
+        fontsize=SMALL,
+        ncols=min(len(names), columns),
+        loc="outside upper center",
+        columnspacing=1.0,
+        handletextpad=0.3,
+        frameon=False,
+    )
 
 
-def _epoch_colours(epochs: np.ndarray, cmap: str, end: int | None = None) -> tuple[FloatArray, Any]:
+def _labels(units: Units) -> tuple[str, str]:
+    return f"{Side.RATE}  [{units}]", f"{Side.RELEVANCE}  [{units}]"
+
+
+def _legend_of_layers(ax: Axes) -> None:
+    ax.legend(title="layer", fontsize=SMALL, title_fontsize=SMALL, loc="lower right", frameon=False)
+
+
+def _limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
+    ax.set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes))
+    ax.set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes))
+
+
+def _epoch_colours(epochs: IntArray, cmap: str, end: int | None = None) -> tuple[Any, ScalarMappable]:
     """A colour for each epoch, on a logarithmic scale that has a place for epoch 0; and what a colour bar needs."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import SymLogNorm
@@ -163,15 +202,3 @@ def _epoch_colours(epochs: np.ndarray, cmap: str, end: int | None = None) -> tup
     norm = SymLogNorm(linthresh=1.0, vmin=0.0, vmax=float(end if end is not None else max(epochs[-1], 1)))
     mappable = ScalarMappable(norm=norm, cmap=cmap)
     return mappable.to_rgba(np.asarray(epochs, dtype=float)), mappable
-
-
-def _frontier(ax: Axes, plane: InformationPlane, curve: InformationCurve | None, units: Units) -> None:
-    if curve is not None:
-        order = np.argsort(curve.rate)
-        rate, relevance = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
-        ax.plot(rate, relevance, color=COLOURS[1], linewidth=1.2, label="exact IB curve")
-    ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1, label="I(X;Y)")
-
-
-def _label_plane(ax: Axes, units: Units) -> None:
-    ax.set(xlabel=f"I(X;T)  [{units}]", ylabel=f"I(T;Y)  [{units}]")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets import input_compression_bound, plotting
-from deepnets.gradients import GradientPhases
-from deepnets.plotting.layers import plot_gradient_phases
+from deepnets import GradientPhases, input_compression_bound, plotting
+from deepnets.plotting import plot_gradient_phases
 from deepnets.presets import WIDTHS
+from dualib.core.figure import MARKERS
 from papers.panels import COLOURS, describe, panels
 from papers.readings import BITS, plane_from
 
@@ -63,7 +63,7 @@ def _bottleneck(r: Mapping[str, Any]) -> Figure:
         beta = fits[j, 0]
         text = f"{name}: β* {'≥ 10⁴' if beta >= 1e4 else f'= {beta:.3g}'}"
         left.plot(
-            fits[j, 4] * BITS, fits[j, 5] * BITS, plotting.MARKERS[j], color=plotting.COLOURS[j], ms=5, label=text
+            fits[j, 4] * BITS, fits[j, 5] * BITS, MARKERS[j], color=COLOURS[j], ms=5, label=text
         )
     describe(left, "I(X;T)  [bits]", "I(T;Y)  [bits]", "medians over replicas, 30 edges", loc="lower right")
     arms = (("own β", 1), ("shared β", 2), ("random encoder", 3))
@@ -82,7 +82,7 @@ def _sample_sizes(f: Mapping[str, Any]) -> Figure:
     figure, (ax,) = panels()
     for i, p in enumerate((5, 45, 85)):
         x, y = (np.median(f[f"{p}_{name}"][:, -1], axis=0) for name in ("input", "label"))
-        ax.plot(x, y, "-", marker=plotting.MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
+        ax.plot(x, y, "-", marker=MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
     describe(ax, "I(X;T) at the end  [bits]", "I(T;Y) at the end  [bits]", "layers, medians over replicas")
     return figure
 

@@ -26,8 +26,8 @@ def main(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]:
     phases = gradient_phases(run, seed=seed)
     return {
         **plane_arrays(run, settings),
-        "finer_input": finer.input * BITS,
-        "finer_label": finer.label * BITS,
+        "finer_input": finer.rate.value * BITS,
+        "finer_label": finer.relevance.value * BITS,
         "gradient_mean": phases.mean,
         "gradient_std": phases.std,
         "weight_norm": phases.weight_norm,
@@ -46,7 +46,7 @@ def _representations(run: deepnets.Run) -> dict[str, Any]:
         separation.append([clustering(t, rows).separation for t in layers])
         hidden = layers[LAST_HIDDEN]
         mapped = np.sign(hidden) * hidden**4
-        pairs = ([e.layer(t, rows).input.value for t in (hidden, mapped)] for e in (deepnets.Binning(), SECOND))
+        pairs = ([e.layer(t, rows).rate.value for t in (hidden, mapped)] for e in (deepnets.Binning(), SECOND))
         changed.append([abs(b - a) * BITS for a, b in pairs])
     return {"separation": np.array(separation), "changed_by_map": np.array(changed)}
 
