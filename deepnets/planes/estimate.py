@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from dualib.core.typing import ArrayLike, IntArray
 Activations = list[NDArray[np.floating]]
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """What :func:`information_plane` needs of an estimator."""
 
@@ -45,7 +46,7 @@ class Source:
 
     Attributes
     ----------
-    recording : Recording
+    recording : Recording or Run
     layers : tuple of str
         Names of the layers of the plane: a noisy run's outputs, which bear no noise, are none of them.
     noise_std : float
@@ -57,7 +58,7 @@ class Source:
         Whether the last layer is a softmax.
     """
 
-    recording: Recording
+    recording: Recording | Run
     layers: tuple[str, ...]
     noise_std: float
     replicas: IntArray
@@ -73,7 +74,7 @@ class Source:
             alive = np.flatnonzero(recording.failed < 0).astype(np.int64)
             saturates = net.activation in ("tanh", "erf")
             softmax = recording.loss == "cross-entropy" and net.noise_std == 0
-            return cls(recording, names, net.noise_std, alive, saturates, softmax)  # type: ignore[arg-type]
+            return cls(recording, names, net.noise_std, alive, saturates, softmax)
         return cls(recording, tuple(recording.layers), float(recording.noise_std), finished(recording))
 
     def activations(self, snapshot: int, replica: int, seed: int | None = None) -> Activations:
@@ -149,7 +150,7 @@ def information_plane(
         replicas=chosen,
         rate=_gathered([f.rate for f in found], shape),
         relevance=_gathered([f.relevance for f in found], shape),
-        accuracy=accuracy_of(source.recording)[times][:, chosen].T,
+        accuracy=accuracy_of(recording.scores, (size, recording.n_replicas))[times][:, chosen].T,
         layers=source.layers,
         entropy_x=float(entropy_nats(task.p_x)),
         information_xy=task.joint.mutual_information(),

@@ -147,7 +147,7 @@ class InformationPlane(Result):
         return rate, relevance
 
 
-def indices(chosen: ArrayLike | None, size: int, what: str, default: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+def indices(chosen: ArrayLike | None, size: int, what: str, default: Int[np.ndarray, " m"]) -> Int[np.ndarray, " k"]:
     """A choice among `size` replicas or snapshots, negative indices from the end.
 
     Raises

@@ -88,7 +88,7 @@ class FinalValue(Result):
     layer : str
         Which layer's, or "" for a quantity of the network.
     mean : Estimate
-        Mean over replicas with Student's 95 % interval; of one replica, infinitely wide.
+        Mean over replicas with Student's 95 % interval, cut to what the quantity can be.
     estimator_low, estimator_high : float
         Means over replicas of the ends of the estimator's own interval, which is apart from the spread over replicas; equal
         to the mean where the value is exact.
@@ -149,14 +149,19 @@ class ComparedRun(Result):
         """Every quantity at the last snapshot; the gap only where there are test patterns."""
         plane, shown = self.plane, [k for k in (self.last_hidden, self.output) if k is not None]
         found = [
-            _final(label, quantity, plane.layers[k], of_plane[:, -1, k])
-            for quantity, of_plane in ((Compared.RATE, plane.rate), (Compared.RELEVANCE, plane.relevance))
+            _final(label, quantity, plane.layers[k], of_plane[:, -1, k], 0.0, most)
+            for quantity, of_plane, most in (
+                (Compared.RATE, plane.rate, plane.entropy_x),
+                (Compared.RELEVANCE, plane.relevance, plane.information_xy),
+            )
             for k in shown
         ]
-        for quantity, values in ((Compared.ACCURACY, plane.accuracy[:, -1]), (Compared.GAP, self.gap[:, -1])):
+        for quantity, of_run, least in ((Compared.ACCURACY, plane.accuracy, 0.0), (Compared.GAP, self.gap, -1.0)):
+            values = of_run[:, -1]
             if np.isfinite(values).all():
-                found.append(_final(label, quantity, "", Estimates(values, values, values, Kind.EXACT, Unit.ONE)))
-        found.append(_final(label, Compared.BOUND, plane.layers[self.last_hidden], self.bound[:, -1]))
+                exact = Estimates(values, values, values, Kind.EXACT, Unit.ONE)
+                found.append(_final(label, quantity, "", exact, least, 1.0))
+        found.append(_final(label, Compared.BOUND, plane.layers[self.last_hidden], self.bound[:, -1], 0.0, np.inf))
         return tuple(found)
 
 
@@ -214,13 +219,16 @@ def compare_runs(runs: Mapping[str, Run], planes: Mapping[str, InformationPlane]
     return RunComparison({label: _compared(label, run, planes[label]) for label, run in runs.items()})
 
 
-def over_replicas(values: ArrayLike, unit: Unit) -> Estimate:
-    """The mean over replicas with Student's interval; that of one replica is infinitely wide."""
+def over_replicas(values: ArrayLike, unit: Unit, least: float = -np.inf, most: float = np.inf) -> Estimate:
+    """The mean over replicas with Student's interval, cut to what a value can be; that of one replica is all of that."""
     array = np.asarray(values, dtype=np.float64)
-    if array.size != 1:
-        return statistics.mean(array, unit)
-    alone = Estimate(float(array[0]), -np.inf, np.inf, Kind.STATISTICAL, unit, statistics.LEVEL, 1, "mean")
-    return alone.with_warnings("one replica says nothing of the spread over replicas")
+    if array.size == 1:
+        alone = Estimate(float(array[0]), -np.inf, np.inf, Kind.STATISTICAL, unit, statistics.LEVEL, 1, "mean")
+        found = alone.with_warnings("one replica says nothing of the spread over replicas")
+    else:
+        found = statistics.mean(array, unit)
+    low, high = min(found.value, max(least, found.low)), max(found.value, min(most, found.high))
+    return replace(found, low=low, high=high)
 
 
 def twins(runs: Mapping[str, Run]) -> list[tuple[str, str]]:
@@ -255,6 +263,6 @@ def _compared(label: str, run: Run, plane: InformationPlane) -> ComparedRun:
     return ComparedRun(plane, n_train, gap[rows][:, plane.replicas].T, bound, last_hidden, output)
 
 
-def _final(label: str, quantity: Compared, layer: str, values: Estimates) -> FinalValue:
-    mean = over_replicas(values.value, values.unit)
+def _final(label: str, quantity: Compared, layer: str, values: Estimates, least: float, most: float) -> FinalValue:
+    mean = over_replicas(values.value, values.unit, least, most)
     return FinalValue(label, quantity, layer, mean, float(values.low.mean()), float(values.high.mean()))

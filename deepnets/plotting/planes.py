@@ -186,7 +186,7 @@ def _labels(units: Units) -> tuple[str, str]:
 
 
 def _legend_of_layers(ax: Axes) -> None:
-    ax.legend(title="layer", fontsize=SMALL, title_fontsize=SMALL, loc="lower right", frameon=False)
+    ax.legend(title="layer", fontsize=SMALL, title_fontsize=SMALL, frameon=False)
 
 
 def _limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:

@@ -65,10 +65,9 @@ class RepeatedPasses(Protocol):
         """The noiseless parts S_l of T_l = S_l + Z_l in `count` noisy passes from every pattern: shapes (n, count, width)."""
 
 
-def accuracy_of(recording: Recording) -> Float[np.ndarray, "S R"]:
+def accuracy_of(scores: Mapping[str, FloatArray], shape: tuple[int, int]) -> Float[np.ndarray, "S R"]:
     """Accuracy on the test patterns, or on the training patterns where that is not known; NaN where neither is."""
-    unknown = np.full((len(recording.epochs), recording.n_replicas), np.nan)
-    train, test = (recording.scores.get(f"{part}_accuracy", unknown) for part in ("train", "test"))
+    train, test = (scores.get(f"{part}_accuracy", np.full(shape, np.nan)) for part in ("train", "test"))
     return np.where(np.isnan(test), train, test)
 
 

@@ -107,6 +107,8 @@ def test_one_replica_leaves_the_mean_open():
     found = over_replicas([0.5], Unit.ONE)
     assert (found.value, found.low, found.high) == (0.5, -np.inf, np.inf)
     assert found.warnings
+    possible = over_replicas([0.5], Unit.ONE, 0.0, 1.0)
+    assert (possible.low, possible.high) == (0.0, 1.0)
     with pytest.raises(ValueError, match="repetitions"):
         over_replicas([], Unit.ONE)
 
