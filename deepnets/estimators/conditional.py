@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from deepnets.estimators.layer import Layer, check_finite, check_layer, check_sigma, noise_generator
+from deepnets.estimators.layer import Layer, check_finite, check_layer, check_reach, check_sigma, noise_generator
 from deepnets.estimators.layer_information import Caution, Concern, LayerInformation
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Kind
@@ -95,6 +95,7 @@ class ConditionalPlugin:
                 "h(T|x) needs at least 2 passes from every x, got 1; use SmoothedPlugin for the first layer"
             )
         check_finite(array)
+        check_reach(array, self.sigma)
         layer = check_layer(array[:, 0], p_y_given_x, p_x)
         seen = layer.p_x > 0
         array, layer = array[seen], Layer(layer.t[seen], layer.p_xy[seen])

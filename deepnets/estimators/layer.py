@@ -16,6 +16,9 @@ from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray, Shaped
 ROUNDING = 1e-14
 """Relative error of an entropy in float64, added to what no information exceeds."""
 
+LARGEST_SCALE = 1e140
+"""Numbers whose squares, and sums of them, stay within float64."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -140,7 +143,19 @@ def check_sigma(sigma: float) -> float:
             f"sigma = {sigma} is not a positive number: without noise I(X;T) is H(X) or infinite; give the standard "
             "deviation of the network's noise, or use Binning for a deterministic network"
         )
+    if not 1.0 / LARGEST_SCALE < sigma < LARGEST_SCALE:
+        raise ValueError(f"sigma = {sigma:.3g} has a square beyond float64; rescale the activations and their noise")
     return sigma
+
+
+def check_reach(t: NDArray[np.floating], sigma: float) -> None:
+    """Refuse activations that are so many σ large that squared distances overflow."""
+    largest = float(np.abs(t).max())
+    if largest / sigma > LARGEST_SCALE:
+        raise ValueError(
+            f"the largest activation is {largest:.3g}, which is {largest / sigma:.3g} sigma: squared distances go beyond "
+            f"float64 from {LARGEST_SCALE:.0e} sigma on; use a larger sigma"
+        )
 
 
 def noise_generator(seed: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from deepnets.estimators.layer import Layer, check_layer, check_sigma
+from deepnets.estimators.layer import Layer, check_layer, check_reach, check_sigma
 from deepnets.estimators.layer_information import LayerInformation
 from dualib.core.estimate import Estimate, Kind
 from dualib.core.typing import ArrayLike
@@ -90,7 +90,9 @@ class PairwiseBounds:
         ValueError
             If activations are not finite, shapes do not fit, or laws do not sum to 1.
         """
-        return self.of_merged(check_layer(t, p_y_given_x, p_x).merged())
+        layer = check_layer(t, p_y_given_x, p_x)
+        check_reach(layer.t, self.sigma)
+        return self.of_merged(layer.merged())
 
     def of_merged(self, layer: Layer) -> LayerInformation:
         """Bounds for a layer whose equal rows are merged: I(X;T) is at most the entropy of the distinct rows."""

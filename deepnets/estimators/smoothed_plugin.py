@@ -9,7 +9,15 @@ import numpy as np
 from scipy.special import entr
 
 from deepnets.estimators.draws import Draws
-from deepnets.estimators.layer import Layer, check_layer, check_sample, check_sigma, noise_generator, row_sums
+from deepnets.estimators.layer import (
+    Layer,
+    check_layer,
+    check_reach,
+    check_sample,
+    check_sigma,
+    noise_generator,
+    row_sums,
+)
 from deepnets.estimators.layer_information import Z_95, Caution, Concern, LayerInformation, intersect
 from deepnets.estimators.pairwise import PairwiseBounds
 from dualib.core.arrays import whole
@@ -105,6 +113,7 @@ class SmoothedPlugin:
             If arrays do not fit, or the weights p_x of a sample are not equal.
         """
         layer = check_layer(t, p_y_given_x, p_x)
+        check_reach(layer.t, self.sigma)
         rng = noise_generator(seed)
         if not self.sampled:
             return self._enumerated(layer, rng)

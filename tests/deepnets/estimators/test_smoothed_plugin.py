@@ -116,6 +116,16 @@ def test_far_patterns_under_little_noise_are_told_apart(d):
     assert exact.relevance.value == pytest.approx(math.log(3) - 2 / 3 * math.log(2), abs=1e-9)
 
 
+@pytest.mark.parametrize("estimator", [SmoothedPlugin, PairwiseBounds])
+def test_scales_whose_squares_overflow_are_refused_and_smaller_ones_are_not(estimator):
+    t, rows = np.array([[0.0], [1.0], [-1.0]]), np.eye(2)[[0, 1, 1]]
+    assert estimator(1e-8).layer(0.9e132 * t, rows).rate.value == pytest.approx(math.log(3), abs=1e-9)
+    with pytest.raises(ValueError, match="from 1e\\+140 sigma on"):
+        estimator(1e-8).layer(1.1e132 * t, rows)
+    with pytest.raises(ValueError, match="square beyond float64"):
+        estimator(1e150)
+
+
 def test_the_value_of_few_samples_is_the_middle_of_a_bracket_that_is_said():
     rng = np.random.default_rng(0)
     t, rows = rng.normal(size=(12, 2)), np.eye(2)[rng.integers(0, 2, 12)]
