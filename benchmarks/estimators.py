@@ -116,7 +116,7 @@ def compare_binning(layers, rows, repeats):
     error = 0.0
     for t in layers:
         found, plain = estimator.layer(t, rows), plain_binned(t, labels, edges)
-        error = max(error, abs(found.input.value - plain[0]), abs(found.label.value - plain[1]))
+        error = max(error, abs(found.rate.value - plain[0]), abs(found.relevance.value - plain[1]))
     size = sum(t.nbytes for t in layers)
     print(
         f"| binning, six layers | {ours:.2f} (target 6) | {peer:.1f} | {peer / ours:.1f} | | {floor:.2f}: {size / 1e3:.0f} kB read, "
@@ -137,7 +137,7 @@ def compare_pairwise(t, rows, sigma, repeats):
         repeats,
     )
     whole, _ = plain_pairwise(t, labels, sigma)
-    kl = estimator.layer(t, rows).input.high
+    kl = estimator.layer(t, rows).rate.high
     error = f"{abs(kl - whole[0]):.0e}" if kl > whole[0] - 1e-6 else f"tighter by {whole[0] - kl:.2f}"
     flops = 2 * len(t) ** 2 * (d + 2)
     draw = (plug_in - ours) / smoothed.n_mc  # what remains are the bounds that cut the interval
@@ -176,10 +176,10 @@ def enumerated_coverage(seeds):
     rates, holds = [], True
     for centres, rows, weights, sigma in enumerated_cases():
         exact = Quadrature(sigma).layer(centres, rows, weights)
-        truth = exact.input.value, exact.label.value
+        truth = exact.rate.value, exact.relevance.value
         bounds = PairwiseBounds(sigma).layer(centres, rows, weights)
         holds &= all(
-            b.low <= v + 1e-12 and v - 1e-12 <= b.high for b, v in zip((bounds.input, bounds.label), truth, strict=True)
+            b.low <= v + 1e-12 and v - 1e-12 <= b.high for b, v in zip((bounds.rate, bounds.relevance), truth, strict=True)
         )
         rates.append(
             coverage(
@@ -204,7 +204,7 @@ def sampled_coverage(seeds):
         )
         tau, sigma, n = (0.3, 0.8)[index % 2], (0.5, 1.0)[index // 2 % 2], (200, 600)[index // 3 % 2]
         exact = Quadrature(math.hypot(tau, sigma)).layer(means, rows, weights)
-        truth = exact.input.value + 0.5 * d * math.log1p(tau**2 / sigma**2), exact.label.value
+        truth = exact.rate.value + 0.5 * d * math.log1p(tau**2 / sigma**2), exact.relevance.value
 
         def found(seed, means=means, weights=weights, rows=rows, tau=tau, sigma=sigma, n=n):
             draw = np.random.default_rng([seed, 1])
@@ -230,7 +230,7 @@ def conditional_coverage(seeds):
             noise = sigma * np.random.default_rng([seed, 1]).normal(size=(len(x), m))
             return ConditionalPlugin(sigma).layer((b * (x[:, None] + noise))[..., None], rows, weights, seed=seed)
 
-        rates.append(coverage(found, (exact.input.value, exact.label.value), seeds))
+        rates.append(coverage(found, (exact.rate.value, exact.relevance.value), seeds))
     return np.array(rates)
 
 
@@ -238,7 +238,7 @@ def coverage(estimate, truth, seeds):
     hits = np.zeros(2)
     for seed in range(seeds):
         found = estimate(seed)
-        hits += [e.low <= v <= e.high for e, v in zip((found.input, found.label), truth, strict=True)]
+        hits += [e.low <= v <= e.high for e, v in zip((found.rate, found.relevance), truth, strict=True)]
     return hits / seeds
 
 

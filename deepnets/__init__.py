@@ -10,14 +10,6 @@ Values are in nats; units="bits" converts in tables, plots and on the command li
 from __future__ import annotations
 
 import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
-from deepnets.bottleneck_fit import (
-    BottleneckFit,
-    exact_curves,
-    excess_rate,
-    fit_beta,
-    fit_random_encoder,
-    fit_shared_beta,
-)
 from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
@@ -26,20 +18,30 @@ from deepnets.estimators import (
     LayerInformation,
     PairwiseBounds,
     Quadrature,
+    RangeBinning,
     SmoothedPlugin,
 )
+from deepnets.gradients import GradientPhases, gradient_phases
 from deepnets.networks import Network
-from deepnets.run_comparison import (
+from deepnets.planes import (
+    BottleneckFit,
     ClusteringPath,
+    InformationPlane,
     RunComparison,
     clustering_paths,
     compare_runs,
+    exact_curves,
+    excess_rate,
+    fit_beta,
+    fit_random_encoder,
+    fit_shared_beta,
+    information_plane,
     input_compression_bound,
 )
+from deepnets.recordings import Recording
 from deepnets.runs import Run
-from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task, regression_task
+from deepnets.tasks import Task, digits_task, icosahedral_task, regression_task, two_gaussians_task
 from deepnets.training import snapshot_epochs, train
-from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
 
 __all__ = [
     "Binning",
@@ -48,12 +50,14 @@ __all__ = [
     "Comparison",
     "ConditionalPlugin",
     "Estimate",
+    "GradientPhases",
     "InformationPlane",
     "LayerInformation",
     "Network",
     "PairwiseBounds",
     "Quadrature",
     "RangeBinning",
+    "Recording",
     "Run",
     "RunComparison",
     "SmoothedPlugin",
@@ -67,11 +71,12 @@ __all__ = [
     "fit_beta",
     "fit_random_encoder",
     "fit_shared_beta",
-    "gaussian_task",
+    "gradient_phases",
     "icosahedral_task",
     "information_plane",
     "input_compression_bound",
     "regression_task",
     "snapshot_epochs",
     "train",
+    "two_gaussians_task",
 ]

@@ -178,24 +178,25 @@ def _run_gradients(a: argparse.Namespace) -> int:
     import pandas as pd
 
     from deepnets.gradients import gradient_phases
-    from deepnets.plotting_layers import plot_gradient_phases
+    from deepnets.plotting import plot_gradient_phases
 
     run, out = _ready(a)
     start = time.perf_counter()
     phases = gradient_phases(run, batch_size=a.batch_size, seed=a.seed)
-    low, median, high = phases.transition_interval(a.seed)
+    found = phases.transition()
     snr, scale = np.median(phases.snr, axis=0), np.median(phases.simple_noise_scale, axis=0)
     columns = {"snr_first": snr[0], "snr_last": snr[-1], "b_simple_last_patterns": scale[-1]}
     table = pd.DataFrame(
-        {"weights": phases.layers, "transition_epoch": median, "low_95%": low, "high_95%": high, **columns}
+        {"weights": phases.layers, "transition_epoch": found.value, "low": found.low, "high": found.high, **columns}
     )
     print_table(table)
     print(
-        f"medians over {run.n_replicas} replicas, batches of {phases.batch_size}; the interval is a bootstrap over replicas"
+        f"medians over {run.n_replicas} replicas, batches of {phases.batch_size}; between low and high lies the median of all "
+        f"such replicas with {100 * (found.level or 0):.3g} % confidence"
     )
     phases.save(out / "gradients.npz")
     write_table(a, out, "gradients", phases.to_frame(), start, {"run": run.settings, "batch_size": phases.batch_size})
-    write_figure(out / "gradients.png", lambda: plot_gradient_phases(phases, a.seed))
+    write_figure(out / "gradients.png", lambda: plot_gradient_phases(phases))
     print(f"written: {out}/gradients.npz .csv .json .png")
     return 0
 
@@ -205,7 +206,7 @@ def _run_layers(a: argparse.Namespace) -> int:
     import pandas as pd
 
     import deepnets
-    from deepnets import plotting_layers
+    from deepnets import plotting as plotting_layers
     from dualib.measures import to_units
 
     run, out = _ready(a)

@@ -15,8 +15,9 @@ from dualib import _io
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepnets.estimators import RangeBinning
+    from deepnets.planes import Estimator, InformationPlane
     from deepnets.runs import Run
-    from deepnets.trajectory import Estimator, InformationPlane, RangeBinning
 
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
 # goldfeld2019, so that this many take about two minutes. Binning costs next to nothing and takes all there are.
@@ -47,7 +48,7 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
     ----------
     kept : a file; a plane of the same run and options is read from it, another is estimated and written to it.
     """
-    from deepnets.trajectory import InformationPlane, information_plane
+    from deepnets.planes import InformationPlane, information_plane
 
     for name in ("replicas", "snapshots"):
         if getattr(a, name) is not None and getattr(a, name) < 0:
@@ -79,8 +80,7 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
 
 def _estimator(run: Run, bins: int) -> Estimator | RangeBinning | None:
     """Of a deterministic network binning, by the range of its units where they do not saturate."""
-    from deepnets.estimators import Binning
-    from deepnets.trajectory import RangeBinning
+    from deepnets.estimators import Binning, RangeBinning
 
     if run.network.noise_std > 0:
         return None

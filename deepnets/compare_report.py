@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepnets.compare import Comparison, compare_with_infinite_width
-from deepnets.plotting import COLOURS, MARKERS
 from dualib import _io
+from dualib.core.figure import COLOURS, MARKERS
 from dualib.measures import Units, to_units
 
 if TYPE_CHECKING:

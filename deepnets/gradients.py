@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,46 +23,55 @@ from deepnets._machine import trained_on
 from deepnets._steps import LOSSES
 from deepnets.networks import Network
 from deepnets.runs import EPOCH_GRADIENTS, Run
-from dualib import _io
-from dualib.measures import FloatArray
+from dualib.core import statistics
+from dualib.core.estimate import Estimates
+from dualib.core.progress import progress_bar
+from dualib.core.result import Result
+from dualib.core.typing import Float, FloatArray, Int
+from dualib.core.units import Unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class GradientPhases:
-    """Gradient statistics of R replicas at S snapshots, for each of the L weight layers. Arrays of shape (R, S, L).
+class GradientPhases(Result):
+    """Gradient statistics of R replicas at S snapshots, for each of the L weight layers.
 
     Attributes
     ----------
-    epochs : array, shape (S,).
-    mean : ‖ḡ‖ / ‖W‖.
-    std : √tr Cov(g_b) / ‖W‖ of minibatches drawn independently.
-    weight_norm : ‖W‖ (Frobenius).
-    batch_size : B of the minibatches.
-    layers : names of the layers, by the sizes they connect.
+    epochs : int array, shape (S,)
+    mean : array, shape (R, S, L)
+        ‖ḡ‖ / ‖W‖.
+    std : array, shape (R, S, L)
+        √tr Cov(g_b) / ‖W‖ of minibatches drawn independently.
+    weight_norm : array, shape (R, S, L)
+        ‖W‖ (Frobenius).
+    batch_size : int
+        B of the minibatches.
+    layers : tuple of str
+        Names of the layers, by the sizes they connect.
     """
 
-    epochs: np.ndarray
-    mean: FloatArray
-    std: FloatArray
-    weight_norm: FloatArray
+    epochs: Int[np.ndarray, " S"]
+    mean: Float[np.ndarray, "R S L"]
+    std: Float[np.ndarray, "R S L"]
+    weight_norm: Float[np.ndarray, "R S L"]
     batch_size: int
     layers: tuple[str, ...]
 
     @property
-    def snr(self) -> FloatArray:
-        """Signal-to-noise ratio mean/std, shape (R, S, L)."""
-        return self.mean / self.std
+    def snr(self) -> Float[np.ndarray, "R S L"]:
+        """Signal-to-noise ratio mean/std."""
+        return np.asarray(self.mean / self.std)
 
     @property
-    def simple_noise_scale(self) -> FloatArray:
+    def simple_noise_scale(self) -> Float[np.ndarray, "R S L"]:
         """B_simple = tr Cov(g of one pattern) / ‖g‖², in patterns: the batch size at which noise and signal are equal."""
-        return self.batch_size * (self.std / self.mean) ** 2
+        return np.asarray(self.batch_size * (self.std / self.mean) ** 2)
 
-    def transition_epoch(self) -> FloatArray:
-        """The epoch at which the SNR first falls below 1 after its maximum, for each replica and layer, shape (R, L).
+    def transition_epoch(self) -> Float[np.ndarray, "R L"]:
+        """The epoch at which the SNR first falls below 1 after its maximum, for each replica and layer.
 
         Log-linear between snapshots; inf where it never falls below 1 after the maximum, 0 where it never was above,
         NaN for a replica that failed.
@@ -74,18 +82,22 @@ class GradientPhases:
             found[r, j] = _crossing_after_maximum(np.log1p(self.epochs), log_snr[r, :, j])
         return found
 
-    def transition_interval(self, seed: int = 0, draws: int = 2000) -> FloatArray:
-        """The median transition epoch of each layer over replicas with its 95 % bootstrap interval: (low, median, high),
-        shape (3, L).
+    def transition(self) -> Estimates:
+        """The median transition epoch over replicas with the interval between two order statistics, shape (L,).
+
+        Few replicas do not reach a level of 95 %: the level says what their range does cover, and a warning with it.
+        Replicas that failed are left out.
+
+        Raises
+        ------
+        ValueError
+            If every replica failed.
         """
         epochs = self.transition_epoch()
         epochs = epochs[~np.isnan(epochs).any(axis=1)]
         if len(epochs) == 0:
             raise ValueError("every replica failed: there is no transition epoch")
-        chosen = np.random.default_rng(seed).integers(len(epochs), size=(draws, len(epochs)))
-        medians = np.quantile(epochs[chosen], 0.5, axis=1, method="lower")
-        low, high = np.quantile(medians, [0.025, 0.975], axis=0, method="nearest")
-        return np.stack([low, np.quantile(epochs, 0.5, axis=0, method="lower"), high])
+        return Estimates.of([statistics.median(column, Unit.EPOCHS) for column in epochs.T])
 
     def to_frame(self) -> pd.DataFrame:
         """One row a replica, snapshot and layer."""
@@ -97,19 +109,8 @@ class GradientPhases:
         columns["simple_noise_scale_patterns"] = self.simple_noise_scale.ravel()
         return pd.DataFrame({"replica": r, "epoch": self.epochs[s], "layer": np.asarray(self.layers)[j], **columns})
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write an .npz file, atomically."""
-        _io.write_npz(path, {**vars(self), "layers": np.array(self.layers)})
 
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> GradientPhases:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("epochs", "mean", "std", "weight_norm")}
-            return cls(**arrays, batch_size=int(file["batch_size"]), layers=tuple(map(str, file["layers"])))
-
-
-def _crossing_after_maximum(time: np.ndarray, height: np.ndarray) -> float:
+def _crossing_after_maximum(time: FloatArray, height: FloatArray) -> float:
     """Where a curve first falls below 0 after its maximum, on the scale of exp(time) - 1; NaN where it is not all there."""
     if np.isnan(height).any():
         return float("nan")
@@ -136,8 +137,10 @@ def gradient_phases(
 
     Parameters
     ----------
-    run : trained replicas. A noisy network's gradients are those of its noisy loss.
-    as_trained : take the gradients that the epoch before each snapshot was trained with, as published, instead of an
+    run : Run
+        Trained replicas. A noisy network's gradients are those of its noisy loss.
+    as_trained : bool
+        Take the gradients that the epoch before each snapshot was trained with, as published, instead of an
         epoch's at the snapshot's parameters: the parameters move meanwhile, which is part of their mean and their spread.
         Without epoch 0. With n batches of sizes B_b, of N patterns in all, the covariance is
 
@@ -145,9 +148,12 @@ def gradient_phases(
                   \sum_b \frac{B_b}{N}\|g_b - \bar g\|^2, \qquad \bar g = \sum_b \frac{B_b}{N} g_b
 
         whose expectation, at parameters that stand still, is that of independent batches.
-    batch_size : B; by default the run's. Only full batches are used: N div B of them, at least 2.
-    seed : of the batches, and of the noise.
-    progress : show a bar; by default only on a terminal.
+    batch_size : int or None
+        B; by default the run's. Only full batches are used: N div B of them, at least 2.
+    seed : int
+        Seed of the batches, and of the noise.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
 
     Returns
     -------
@@ -155,7 +161,8 @@ def gradient_phases(
 
     Raises
     ------
-    ValueError: a batch size that leaves fewer than two batches an epoch, or, as trained, is not the run's.
+    ValueError
+        If a batch size leaves fewer than two batches an epoch, or, as trained, is not the run's.
 
     References
     ----------
@@ -181,7 +188,7 @@ def gradient_phases(
     wanted = trained_on(run.task, run.loss, run.network.dtype)
     shape = (run.n_replicas, len(run.epochs), layers)
     square_mean, trace, norm = np.empty(shape), np.empty(shape), np.empty(shape)
-    with _io.progress_bar(len(run.epochs), "gradients", progress) as done:
+    with progress_bar(len(run.epochs), "gradients", progress) as done:
         for s in range(len(run.epochs)):
             params = run.parameters(s)
             found = gradients(params, run.task.x, wanted, run.train_patterns, batches, seed + s)

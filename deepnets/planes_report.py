@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
-from dualib import _io
+from dualib.core.files import writable_directory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepnets.run_comparison import RunComparison
+    from deepnets.planes import InformationPlane, RunComparison
     from deepnets.runs import Run
-    from deepnets.trajectory import InformationPlane
 
 _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a sixth of a second a layer
 
@@ -36,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> int:
     """Estimate every plane, print and write the comparison, draw it."""
     import deepnets
-    from deepnets import plotting, plotting_runs
-    from deepnets.run_comparison import compare_runs, twins
+    from deepnets import plotting
+    from deepnets.planes import compare_runs, twins
 
     labels = _labels(a)
     runs = {label: deepnets.Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
-    out = _io.writable_directory(a.out)
+    out = writable_directory(a.out)
     start = time.perf_counter()
     files = {label: out / f"plane_{_stem(label)}.npz" for label in labels}
     planes = {}
@@ -49,20 +48,20 @@ def run(a: argparse.Namespace) -> int:
         print(f"{label}:", flush=True)
         planes[label] = estimated_plane(one, a, files[label])
         print(f"  {planes[label].method}; {time.perf_counter() - start:.0f} s since the start", flush=True)
-    comparison = compare_runs(runs, planes, a.seed)
+    comparison = compare_runs(runs, planes)
     table = comparison.to_frame(a.units)
     print_table(table)
     print(
-        "means over replicas with 95 % bootstrap intervals over replicas; estimator_low and estimator_high are the means of the "
-        "estimators' own intervals"
+        "means over replicas with Student's 95 % intervals; estimator_low and estimator_high are the means of the estimators' own "
+        "intervals"
     )
     for line in _bound_lines(comparison):
         print(line)
     settings = {label: one.settings for label, one in runs.items()}
     write_table(a, out, "runs", table, start, settings, rows=table.to_dict("records"))
     write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units), 300)
-    write_figure(out / "runs.png", lambda: plotting_runs.plot_comparison(comparison, a.units), 300)
-    write_figure(out / "bound.png", lambda: plotting_runs.plot_bound(comparison).figure, 300)
+    write_figure(out / "runs.png", lambda: plotting.plot_comparison(comparison, a.units), 300)
+    write_figure(out / "bound.png", lambda: plotting.plot_bound(comparison).figure, 300)
     written = ["runs.csv", "runs.json", "planes.png", "runs.png", "bound.png"]
     for pair in twins(runs):
         stem = f"twins_{_stem(pair[0])}"
@@ -91,15 +90,15 @@ def _stem(label: str) -> str:
 
 def _bound_lines(comparison: RunComparison) -> list[str]:
     lines = []
-    for label, bound in comparison.bound.items():
-        last, gap = bound[:, -1], comparison.gap[label][:, -1]
+    for label, run in comparison.runs.items():
+        last, gap = run.bound.value[:, -1], run.gap[:, -1]
         said = f"{label}: input-compression bound at the last epoch {np.median(last):.3g}"
         if not np.isfinite(gap).all():
             lines.append(f"{said}; no test patterns, so no gap")
             continue
         vacuous = f", vacuous for {np.mean(last >= 1):.0%} of the replicas" if (last >= 1).any() else ""
         held = np.mean(gap <= last)
-        low, high = np.median(comparison.bound_range[label][:, :, -1], axis=1)
+        low, high = (float(np.median(end[:, -1])) for end in (run.bound.low, run.bound.high))
         if high > low:
             said += f" ({low:.3g} to {high:.3g} by the estimator's interval)"
         lines.append(f"{said}{vacuous}; measured gap {np.median(gap):.3g}, within the bound for {held:.0%} (medians)")
@@ -118,8 +117,8 @@ def _write_twins(
     """A noisy network and its deterministic twin: clustering measures of both, table and figure."""
     import pandas as pd
 
-    from deepnets.plotting_runs import plot_twins
-    from deepnets.run_comparison import clustering_paths
+    from deepnets.planes import clustering_paths
+    from deepnets.plotting import plot_twins
 
     noisy, twin = pair
     common = np.intersect1d(planes[noisy].replicas, planes[twin].replicas)[:_TWIN_REPLICAS]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from .joint import Joint
-from .measures import FloatArray
+from dualib.core.typing import Float, Int
+from dualib.joint import Joint
 
 
 def toy() -> Joint:
@@ -51,8 +51,8 @@ def hamming(epsilon: float, n: int = 4) -> Joint:
     return Joint.from_conditional(np.full(n, 1.0 / n), rows)
 
 
-def _icosahedron_score() -> FloatArray:
-    """popcount(x) + ‖Σ_i x_i v_i‖ of the 4096 patterns on the vertices v_i, shape (4096,)."""
+def icosahedral_score() -> Float[np.ndarray, " 4096"]:
+    """popcount(x) + ‖Σ_i x_i v_i‖ of the 4096 patterns x on the vertices v_i of an icosahedron, bit 0 the most significant."""
     g = (1.0 + np.sqrt(5.0)) / 2.0
     vertices = np.array(
         [(0, -1, -g), (-1, -g, 0), (0, -1, g), (1, -g, 0), (-g, 0, 1), (0, 1, -g)]
@@ -62,7 +62,7 @@ def _icosahedron_score() -> FloatArray:
     score = patterns.sum(axis=1) + np.linalg.norm(patterns @ vertices, axis=1)
     # Distinct values lie 0.02 apart: what symmetry makes equal is made equal as a number, so that the rows merge.
     _, first, value = np.unique(np.round(score, 6), return_index=True, return_inverse=True)
-    return score[first][value]
+    return np.asarray(score[first][value])
 
 
 def icosahedron(gamma: float = 53.826, threshold: float = 7.63) -> Joint:
@@ -88,9 +88,17 @@ def icosahedron(gamma: float = 53.826, threshold: float = 7.63) -> Joint:
     """
     if not 0.0 < gamma < np.inf:
         raise ValueError(f"gamma = {gamma} must be positive and finite")
-    score = gamma * (_icosahedron_score() - threshold)
+    score = gamma * (icosahedral_score() - threshold)
     rows = np.column_stack([expit(-score), expit(score)])
     return Joint.from_conditional(np.full(4096, 1.0 / 4096), rows, None, (0, 1))
+
+
+def digit_images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
+    """scikit-learn's handwritten digits: images of 8×8 pixels in [0, 1], flattened, and their classes 0 to 9."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images / 16.0, labels.astype(np.int64)
 
 
 def digits(n_codes: int = 256, seed: int = 0) -> Joint:
@@ -111,8 +119,7 @@ def digits(n_codes: int = 256, seed: int = 0) -> Joint:
     if not 2 <= n_codes <= 1797:
         raise ValueError(f"n_codes = {n_codes} is outside 2 to 1797, the number of images")
     from sklearn.cluster import KMeans
-    from sklearn.datasets import load_digits
 
-    images, labels = load_digits(return_X_y=True)
-    codes = KMeans(n_codes, n_init=1, random_state=seed).fit_predict(images)
+    images, labels = digit_images()
+    codes = KMeans(n_codes, n_init=1, random_state=seed).fit_predict(16.0 * images)
     return Joint.from_samples(codes, labels)

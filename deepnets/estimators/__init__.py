@@ -4,24 +4,38 @@ Binning for deterministic networks (it measures clustering), SmoothedPlugin, Pai
 noisy layer, ConditionalPlugin for deeper noisy layers, and measures of clustering. In nats and float64 throughout.
 """
 
-from .binning import Binning
-from .clustering import Clustering, clustering
-from .conditional import ConditionalPlugin
-from .estimate import Estimate, LayerInformation, Violation, dpi_violations
-from .pairwise import PairwiseBounds
-from .quadrature import Quadrature
-from .sensitivity import Sensitivity
-from .smoothed_plugin import SmoothedPlugin
+from deepnets.estimators.binning import Binning
+from deepnets.estimators.clustering import Clustering, clustering
+from deepnets.estimators.conditional import ConditionalPlugin
+from deepnets.estimators.layer_information import (
+    Caution,
+    Concern,
+    LayerInformation,
+    Side,
+    Violation,
+    dpi_violations,
+)
+from deepnets.estimators.pairwise import PairwiseBounds
+from deepnets.estimators.quadrature import Quadrature
+from deepnets.estimators.range_binning import RangeBinning
+from deepnets.estimators.sensitivity import Sensitivity
+from deepnets.estimators.smoothed_plugin import SmoothedPlugin
+from dualib.core.estimate import Estimate, Kind
 
 __all__ = [
     "Binning",
+    "Caution",
     "Clustering",
+    "Concern",
     "ConditionalPlugin",
     "Estimate",
+    "Kind",
     "LayerInformation",
     "PairwiseBounds",
     "Quadrature",
+    "RangeBinning",
     "Sensitivity",
+    "Side",
     "SmoothedPlugin",
     "Violation",
     "clustering",

@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import xlogy
 
-from dualib.measures import entropy
-
-from ._layer import Layer, check_finite, check_layer, row_sums
-from .estimate import Z_95, Estimate, LayerInformation, make_estimate
-from .sensitivity import Sensitivity
-
-FloatArray = NDArray[np.float64]
+from deepnets.estimators.binned_sample import of_cells, of_separation, sampled_information
+from deepnets.estimators.layer import check_finite, check_layer, check_sample, row_sums, sums_by_code
+from deepnets.estimators.layer_information import LayerInformation
+from deepnets.estimators.sensitivity import Sensitivity
+from dualib.core.arrays import row_codes
+from dualib.core.estimate import Estimate
+from dualib.core.special import entropy_nats
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,26 @@ class Binning:
 
     Parameters
     ----------
-    bins : number of edges, linspace(low, high, bins) as in the code of Shwartz-Ziv and Tishby: 30 edges make 29 intervals
+    bins : int
+        Number of edges, linspace(low, high, bins) as in the code of Shwartz-Ziv and Tishby: 30 edges make 29 intervals
         [e_k, e_{k+1}) and the cell {t = high}, which saturated float32 tanh units do reach.
-    low, high : first and last edge.
-    edges : increasing edges to use instead of the three above, e.g. of unequal cells.
-    sampled : the patterns are an independent sample of a population (instead of all patterns, with probabilities p_x): values
-        are then jackknifed, with a 95 % interval.
+    low, high : float
+        First and last edge.
+    edges : tuple of float, or None
+        Increasing edges to use instead of the three above, e.g. of unequal cells.
+    sampled : bool
+        Whether the patterns are an independent sample of a population (instead of all patterns, with probabilities p_x):
+        values are then jackknifed, with a 95 % interval.
 
     Raises
     ------
-    ValueError: fewer than 2 edges, edges that do not increase, or more edges than float64 tells apart (the message says how
+    ValueError
+        If there are fewer than 2 edges, they do not increase, or are more than float64 tells apart (the message says how
         many it does).
 
     References
     ----------
-    [shwartzziv2017]_; [saxe2018]_; [goldfeld2019]_; [paninski2003]_ (bias of entropies of samples)
+    [shwartzziv2017]_; [saxe2018]_; [goldfeld2019]_; [paninski2003]_ (bias of entropies of samples); [chao2003]_
     """
 
     bins: int = 30
@@ -87,7 +92,8 @@ class Binning:
 
         Raises
         ------
-        ValueError: nothing given, entries that are not finite, or activations that are all equal.
+        ValueError
+            If nothing is given, entries are not finite, or all activations are equal.
 
         References
         ----------
@@ -105,19 +111,20 @@ class Binning:
         return cls(bins, low, high, sampled=sampled)
 
     @cached_property
-    def edge_array(self) -> FloatArray:
-        """The edges, increasing, shape (bins,)."""
+    def edge_array(self) -> Float[np.ndarray, " bins"]:
+        """The edges, increasing."""
         if self.edges is not None:
             return np.array(self.edges)
         return np.linspace(self.low, self.high, int(self.bins))
 
-    def codes(self, t: ArrayLike) -> NDArray[np.int64]:
+    def codes(self, t: ArrayLike) -> IntArray:
         """The cell of every activation: k where edge k <= t < edge k+1, shape of t.
 
         Raises
         ------
-        ValueError: activations that are not finite or outside the edges (how many, and the remedy), or cells narrower than
-        the spacing of the activations' own precision.
+        ValueError
+            If activations are not finite or outside the edges (how many, and the remedy), or cells are narrower than the
+            spacing of the activations' own precision.
         """
         array = np.asarray(t)
         check_finite(array)
@@ -132,7 +139,7 @@ class Binning:
             )
         return _codes(array.astype(np.float64, copy=False), edges, uniform=self.edges is None)
 
-    def _check_resolution(self, dtype: np.dtype) -> None:
+    def _check_resolution(self, dtype: np.dtype[Any]) -> None:
         if dtype.kind != "f":
             return
         uniform = (self.high - self.low) / (self.bins - 1)
@@ -151,39 +158,36 @@ class Binning:
 
         Parameters
         ----------
-        t : array, shape (n, d): the layer's activations, one row a pattern, in the precision they were computed in.
-        p_y_given_x : array, shape (n, n_y): label probabilities, one-hot where labels are deterministic.
-        p_x : array, shape (n,): weights of the patterns; equal by default.
-        seed : not used, nothing is random here.
+        t : array, shape (n, d)
+            The layer's activations, one row a pattern, in the precision they were computed in.
+        p_y_given_x : array, shape (n, n_y)
+            Label probabilities, one-hot where labels are deterministic.
+        p_x : array, shape (n,), or None
+            Weights of the patterns; equal by default.
+        seed : int
+            Not used, nothing is random here.
 
         Returns
         -------
-        LayerInformation, in nats.
+        LayerInformation
+            In nats.
 
         Raises
         ------
-        ValueError: see ``codes``; shapes that do not fit, laws that do not sum to 1, weights p_x for a sample.
+        ValueError
+            See ``codes``; or if shapes do not fit, laws do not sum to 1, or a sample has weights p_x.
         """
         layer = check_layer(t, p_y_given_x, p_x)
-        cells = group_rows(self.codes(layer.t))
+        cells, _ = row_codes(self.codes(layer.t))
         if self.sampled:
-            if p_x is not None and np.ptp(layer.p_x) > 1e-12:
-                raise ValueError(
-                    "p_x differs between patterns, but an independent sample has equal weights: leave it out"
-                )
-            return _sampled(layer, cells, self._method)
-        p_ty = _sums_by_cell(layer.p_xy, cells)  # p(t̂, y)
-        input_value = float(entropy(row_sums(p_ty)))
-        label_value = max(0.0, input_value + float(entropy(layer.p_y)) - float(entropy(p_ty.ravel())))
-        return LayerInformation(
-            *(
-                Estimate(value, value, value, self._method, "exact", warnings=warnings)
-                for value, warnings in (
-                    (input_value, (_DETERMINISTIC.format(layer.input_entropy),)),
-                    (label_value, _label_warnings(input_value, layer)),
-                )
-            )
-        )
+            check_sample(layer, p_x)
+            most = layer.t.shape[1] * math.log(self.bins)  # all cells, equally likely
+            return sampled_information(layer, cells, most, self._method)
+        p_ty = sums_by_code(layer.p_xy, cells)  # p(t̂, y)
+        rate = float(entropy_nats(row_sums(p_ty)))
+        relevance = max(0.0, rate + layer.label_entropy - float(entropy_nats(p_ty.ravel())))
+        estimates = (Estimate.exact(value, method=self._method) for value in (rate, relevance))
+        return LayerInformation.of(estimates, (of_cells(layer),), of_separation(rate, layer))
 
     @property
     def _method(self) -> str:
@@ -203,42 +207,30 @@ class Binning:
 
         Parameters
         ----------
-        t, p_y_given_x, p_x : as for ``layer``.
-        bins : numbers of edges.
+        t, p_y_given_x, p_x : array
+            As for ``layer``.
+        bins : iterable of int
+            Numbers of edges.
 
         Returns
         -------
-        Sensitivity, in nats.
+        Sensitivity
+            In nats.
 
         Raises
         ------
-        ValueError: as ``layer``.
+        ValueError
+            As ``layer``.
         """
         counts = sorted({int(b) for b in bins})
         found = [replace(self, bins=count, edges=None).layer(t, p_y_given_x, p_x) for count in counts]
-        return Sensitivity(
-            np.array(counts), np.array([f.input.value for f in found]), np.array([f.label.value for f in found])
-        )
+        values = np.array([[f.rate.value, f.relevance.value] for f in found])
+        return Sensitivity(np.array(counts), values[:, 0], values[:, 1])
 
 
-_DETERMINISTIC = (
-    "of a deterministic layer: I(X;T) itself is H(X) = {:.4g} nats where the layer keeps all patterns apart (infinite for "
-    "continuous X); this value depends on the cells and measures clustering"
-)
-
-
-def _label_warnings(input_value: float, layer: Layer) -> tuple[str, ...]:
-    if input_value < 0.9 * layer.input_entropy:
-        return ()
-    return (
-        f"H of the cells, {input_value:.4g} nats, is near H(X) = {layer.input_entropy:.4g}: most patterns have a cell of their "
-        "own, which makes I(T;Y) nearly I(X;Y) whatever the layer does",
-    )
-
-
-def _codes(t: FloatArray, edges: FloatArray, uniform: bool) -> NDArray[np.int64]:
+def _codes(t: FloatArray, edges: FloatArray, uniform: bool) -> IntArray:
     if not uniform:
-        return np.searchsorted(edges, t, side="right") - 1
+        return np.asarray(np.searchsorted(edges, t, side="right") - 1)
     # A guess from the step, off by at most one cell, then put right by comparing with the edges.
     last = len(edges) - 1
     scaled = t - edges[0]
@@ -247,90 +239,4 @@ def _codes(t: FloatArray, edges: FloatArray, uniform: bool) -> NDArray[np.int64]
     np.minimum(codes, last, out=codes)
     codes -= t < edges[codes]
     codes += t >= np.append(edges[1:], np.inf)[codes]
-    return codes
-
-
-def group_rows(codes: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Number the distinct rows: equal numbers for equal rows, 0, 1, …; exact, without hashing.
-
-    Rows are packed into 64-bit words with mixed radix; after a full word the rows seen so far are numbered, and the numbers
-    become the first digit of the next.
-
-    Parameters
-    ----------
-    codes : non-negative int array, shape (n, d).
-
-    Returns
-    -------
-    int array, shape (n,).
-    """
-    radix = int(codes.max()) + 1
-    digits = (codes[:, k] for k in range(codes.shape[1]))
-    word, size = next(digits).astype(np.uint64), radix
-    for digit in digits:
-        if size * radix > 2**64:
-            word = _number(word).astype(np.uint64)
-            size = len(word)
-        word = word * np.uint64(radix) + digit.astype(np.uint64)
-        size *= radix
-    return _number(word)
-
-
-def _number(word: NDArray[np.uint64]) -> NDArray[np.int64]:
-    order = np.argsort(word)
-    ordered = word[order]
-    rank = np.zeros(len(word), dtype=np.int64)
-    np.cumsum(ordered[1:] != ordered[:-1], out=rank[1:])
-    numbers = np.empty_like(rank)
-    numbers[order] = rank
-    return numbers
-
-
-def _sums_by_cell(rows: FloatArray, cells: NDArray[np.int64]) -> FloatArray:
-    """Sums of the rows (n, n_y) over each cell, shape (n_cells, n_y)."""
-    return np.column_stack([np.bincount(cells, column) for column in rows.T]).astype(np.float64, copy=False)
-
-
-def _sampled(layer: Layer, cells: NDArray[np.int64], method: str) -> LayerInformation:
-    """Jackknifed informations of a sample; the interval holds plug-in and jackknife and 1.96 standard errors of either."""
-    n = len(cells)
-    rows = layer.p_xy * n
-    counts_ty = _sums_by_cell(rows, cells)
-    counts_t, counts_y = counts_ty.sum(axis=1), rows.sum(axis=0)
-    h_t, less_t = _jackknife(counts_t, counts_t[cells][:, None], np.ones((n, 1)), n)
-    h_y, less_y = _jackknife(counts_y, np.broadcast_to(counts_y, rows.shape), rows, n)
-    h_ty, less_ty = _jackknife(counts_ty.ravel(), counts_ty[cells], rows, n)
-    surprise = -np.log(counts_t[cells] / n)
-    ratio = counts_ty[cells] / counts_t[cells, None] / np.maximum(counts_y / n, 1e-300)
-    gain = xlogy(rows, np.where(rows > 0, ratio, 1.0)).sum(axis=1)
-    alone = float((counts_t[cells] == 1).mean())
-    warnings: tuple[str, ...] = ()
-    if alone > 0.05:
-        warnings = (
-            f"{alone:.0%} of the samples are alone in their cell, so that about that much probability lies in cells not seen: "
-            "the interval may miss; take more samples or wider cells",
-        )
-    found = []
-    for plug_in, less, influence, most in (
-        (h_t, less_t, surprise, math.inf),
-        (h_t + h_y - h_ty, less_t + less_y - less_ty, gain, math.log(max(rows.shape[1], 1))),
-    ):
-        corrected = min(most, max(0.0, n * plug_in - (n - 1) * less))
-        error = float(influence.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-        ends = sorted((min(most, max(0.0, plug_in)), corrected))
-        interval = max(0.0, ends[0] - Z_95 * error), min(most, ends[1] + Z_95 * error)
-        found.append(make_estimate(corrected, interval, method, "95%", std_error=error, warnings=warnings))
-    return LayerInformation(
-        found[0].with_warnings(_DETERMINISTIC.format(layer.input_entropy)),
-        found[1].with_warnings(*_label_warnings(h_t, layer)),
-    )
-
-
-def _jackknife(counts: FloatArray, own: FloatArray, removed: FloatArray, n: int) -> tuple[float, float]:
-    """Entropy of counts (sum n), and its mean after one sample, which counts `removed` in cells of counts `own`, is left out."""
-    total = xlogy(counts, counts).sum()
-    if n == 1:
-        return 0.0, 0.0
-    rest = np.maximum(own - removed, 0.0)
-    left = total - (xlogy(own, own) - xlogy(rest, rest)).sum(axis=1)
-    return float(math.log(n) - total / n), float(math.log(n - 1) - left.mean() / (n - 1))
+    return np.asarray(codes)

@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from dualib.measures import Units, to_units
+from deepnets.estimators.binning import Binning
+from deepnets.estimators.layer import check_layer
+from dualib.core.figure import axes_or_new, describe
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.units import Units, to_units
 
-from ._layer import FloatArray, check_layer
-from .binning import Binning
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
-class Clustering:
+class Clustering(Result):
     r"""Measures of clustering of one layer; see ``clustering``.
 
-    Parameters
+    Attributes
     ----------
-    binned_entropy : H(Bin(T)), in nats.
-    within_mean, between_mean : mean distance of two different patterns of equal, and of different, label.
-    distance_edges : edges of the histograms, shape (bins + 1,), in units of the activations.
-    within, between : share of those pairs in each bin, shape (bins,), summing to 1 (0 where there are no such pairs).
-    scatter_ratio : tr S_B / tr S_T, the share of the activations' variance that lies between the label means.
-    separation : probability that a pair of equal label is nearer than one of different label, ties counted half, at the
-        resolution of the histograms: 1 apart, 1/2 no relation.
+    binned_entropy : float
+        H(Bin(T)), in nats.
+    within_mean, between_mean : float
+        Mean distance of two different patterns of equal, and of different, label.
+    distance_edges : array, shape (bins + 1,)
+        Edges of the histograms, in units of the activations.
+    within, between : array, shape (bins,)
+        Share of those pairs in each bin, summing to 1 (0 where there are no such pairs).
+    scatter_ratio : float
+        tr S_B / tr S_T, the share of the activations' variance that lies between the label means.
+    separation : float
+        Probability that a pair of equal label is nearer than one of different label, ties counted half, at the resolution
+        of the histograms: 1 apart, 1/2 no relation.
     """
 
     binned_entropy: float
     within_mean: float
     between_mean: float
-    distance_edges: FloatArray
-    within: FloatArray
-    between: FloatArray
+    distance_edges: Float[np.ndarray, " bins+1"]
+    within: Float[np.ndarray, " bins"]
+    between: Float[np.ndarray, " bins"]
     scatter_ratio: float
     separation: float
 
-    def to_record(self, units: Units = "nats") -> dict[str, float]:
+    def to_record(self, units: Units = "bits") -> dict[str, float]:
         """Columns of a table, without the histograms."""
         return {
             f"H(Bin(T)) [{units}]": to_units(self.binned_entropy, units),
@@ -48,16 +58,13 @@ class Clustering:
             "separation": self.separation,
         }
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Densities of the distances within and between labels; returns the axes."""
-        from matplotlib import pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
+        ax = axes_or_new(ax)
         widths = np.diff(self.distance_edges)
         for name, share in (("within class", self.within), ("between classes", self.between)):
             ax.stairs(share / widths, self.distance_edges, label=name, fill=True, alpha=0.5)
-        ax.set(xlabel="distance of two activations", ylabel="density")
-        ax.legend()
+        describe(ax, "distance of two activations", "density")
         return ax
 
 
@@ -75,19 +82,25 @@ def clustering(
 
     Parameters
     ----------
-    t : array, shape (n, d), n >= 2: activations, one row a pattern.
-    p_y_given_x : array, shape (n, n_y).
-    p_x : array, shape (n,): weights of the patterns; equal by default.
-    binning : for H(Bin(T)); by default 30 edges over the range of t.
-    distance_bins : bins of the histograms, from 0 to twice the largest distance from the mean.
+    t : array, shape (n, d)
+        Activations, one row a pattern; 2 patterns at least.
+    p_y_given_x : array, shape (n, n_y)
+    p_x : array, shape (n,), or None
+        Weights of the patterns; equal by default.
+    binning : Binning or None
+        For H(Bin(T)); by default 30 edges over the range of t.
+    distance_bins : int
+        Bins of the histograms, from 0 to twice the largest distance from the mean.
 
     Returns
     -------
-    Clustering. A mean is NaN where there are no pairs of its kind; a scatter ratio is NaN where all activations are equal.
+    Clustering
+        A mean is NaN where there are no pairs of its kind; a scatter ratio is NaN where all activations are equal.
 
     Raises
     ------
-    ValueError: bad arrays, fewer than 2 patterns, or fewer than 2 distance bins.
+    ValueError
+        If arrays do not fit, or there are fewer than 2 patterns or distance bins.
 
     References
     ----------
@@ -101,7 +114,7 @@ def clustering(
     constant = layer.t.min() == layer.t.max()
     if binning is None and not constant:
         binning = Binning.from_range(layer.t)
-    entropy = 0.0 if binning is None else binning.layer(layer.t, p_y_given_x, p_x).input.value
+    entropy = 0.0 if binning is None else binning.layer(layer.t, p_y_given_x, p_x).rate.value
 
     points = layer.centres - layer.p_x @ layer.centres
     largest = 2.0 * float(np.sqrt((points * points).sum(axis=1).max())) or 1.0
@@ -122,7 +135,7 @@ def clustering(
 
 def _pair_histograms(
     points: FloatArray, p_xy: FloatArray, p_x: FloatArray, edges: FloatArray
-) -> tuple[FloatArray, NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """Weights of the pairs i < j in each distance bin, (2, bins), and sums of their distances, (2,): equal, different labels."""
     n, bins = len(points), len(edges) - 1
     counts, sums = np.zeros((2, bins)), np.zeros(2)

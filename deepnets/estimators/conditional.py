@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
-from ._kernel import kernel_sums
-from ._layer import Layer, check_finite, check_layer, check_sigma, noise_generator
-from .estimate import Z_95, LayerInformation, make_estimate
-
-FloatArray = NDArray[np.float64]
+from deepnets.estimators.layer import Layer, check_finite, check_layer, check_reach, check_sigma, noise_generator
+from deepnets.estimators.layer_information import Caution, Concern, LayerInformation
+from dualib.core.arrays import whole
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.statistics import LEVEL
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.mixtures import kernel_sums
 
 PRIOR = 1e-3
 """Share of the prior in the posteriors of the lower ends: bounds what a draw that no other pass comes near can cost."""
@@ -36,12 +38,15 @@ class ConditionalPlugin:
 
     Parameters
     ----------
-    sigma : σ > 0 of the layer's own noise.
-    n_mc : draws of that noise around every pass, at least 1; each costs one pass over all pairs of passes.
+    sigma : float
+        σ > 0 of the layer's own noise.
+    n_mc : int
+        Draws of that noise around every pass, at least 1; each costs one pass over all pairs of passes.
 
     Raises
     ------
-    ValueError: sigma not positive, or n_mc < 1.
+    ValueError
+        If sigma is not positive, or n_mc is no whole number of at least 1.
 
     References
     ----------
@@ -53,8 +58,7 @@ class ConditionalPlugin:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", check_sigma(self.sigma))
-        if int(self.n_mc) != self.n_mc or self.n_mc < 1:
-            raise ValueError(f"n_mc = {self.n_mc} must be a whole number, at least 1")
+        object.__setattr__(self, "n_mc", whole(self.n_mc, "n_mc", 1))
 
     def layer(
         self, centres: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
@@ -63,19 +67,24 @@ class ConditionalPlugin:
 
         Parameters
         ----------
-        centres : array, shape (n_x, M, d), M >= 2: the layer's activations before its own noise, M independent passes, with the
-            noise of the layers below, from each of all n_x patterns.
-        p_y_given_x : array, shape (n_x, n_y).
-        p_x : array, shape (n_x,): weights of the patterns; equal by default.
-        seed : of this layer's noise.
+        centres : array, shape (n_x, M, d)
+            The layer's activations before its own noise, M >= 2 independent passes, with the noise of the layers below, from
+            each of all n_x patterns.
+        p_y_given_x : array, shape (n_x, n_y)
+        p_x : array, shape (n_x,), or None
+            Weights of the patterns; equal by default.
+        seed : int
+            Seed of this layer's noise.
 
         Returns
         -------
-        LayerInformation, in nats; 95 % intervals that hold the bracket, the noise of the passes and the Monte Carlo error.
+        LayerInformation
+            In nats; 95 % intervals that hold the bracket, the noise of the passes and the Monte Carlo error.
 
         Raises
         ------
-        ValueError: one pass only, arrays that do not fit, entries that are not finite.
+        ValueError
+            If there is one pass only, arrays do not fit, or entries are not finite.
         """
         array = np.asarray(centres, dtype=np.float64)
         if array.ndim != 3 or array.size == 0:
@@ -86,19 +95,21 @@ class ConditionalPlugin:
                 "h(T|x) needs at least 2 passes from every x, got 1; use SmoothedPlugin for the first layer"
             )
         check_finite(array)
+        check_reach(array, self.sigma)
         layer = check_layer(array[:, 0], p_y_given_x, p_x)
         seen = layer.p_x > 0
         array, layer = array[seen], Layer(layer.t[seen], layer.p_xy[seen])
-        draws = int(self.n_mc)
-        ends = np.zeros((2, 2, n_x, repeats))  # (input, label), (low, high), x, pass
+        draws = self.n_mc
+        ends = np.zeros((2, 2, n_x, repeats))  # (rate, relevance), (low, high), x, pass
         rng = noise_generator(seed)
         for _ in range(draws):
-            ends += self._draw(array, layer, rng.normal(scale=self.sigma, size=array.shape)) / draws
+            ends += self.log_ratios(array, layer, rng.normal(scale=self.sigma, size=array.shape)) / draws
         method = f"conditional smoothed plug-in, sigma = {self.sigma:g}, {repeats} passes, {draws} draws"
         most = layer.input_entropy, layer.label_information
-        return LayerInformation(*(self._estimate(e, layer.p_x, m, method) for e, m in zip(ends, most, strict=True)))
+        found = [_estimate(e, layer.p_x, m, method) for e, m in zip(ends, most, strict=True)]
+        return LayerInformation.of((estimate for estimate, _ in found), *(cautions for _, cautions in found))
 
-    def _draw(self, centres: FloatArray, layer: Layer, noise: FloatArray) -> FloatArray:
+    def log_ratios(self, centres: FloatArray, layer: Layer, noise: FloatArray) -> FloatArray:
         """The four log ratios at one noisy copy of every pass, shape (2, 2, n_x, M)."""
         n_x, repeats, d = centres.shape
         flat, own = centres.reshape(-1, d), np.arange(n_x * repeats)
@@ -136,15 +147,22 @@ class ConditionalPlugin:
             without[part] = kernel.sum(axis=-1)
         return (without + np.exp(-shifts)).ravel(), without.ravel()
 
-    def _estimate(self, ends: FloatArray, p_x: FloatArray, most: float, method: str):
-        low, high = (float(p_x @ e.mean(axis=1)) for e in ends)
-        middle = ends.mean(axis=0)
-        error = float(np.sqrt((p_x**2) @ middle.var(axis=1, ddof=1) / middle.shape[1]))
-        half = Z_95 * error + 3.0 / middle.size
-        interval = (min(most, max(0.0, low - half)), min(most, max(0.0, high + half)))
-        warnings: tuple[str, ...] = ()
-        if high - low > 0.1:
-            warnings = (
-                f"plug-in and left-out passes differ by {high - low:.2g} nats: give more passes from every x, or use more noise",
-            )
-        return make_estimate(0.5 * (low + high), interval, method, "95%", std_error=error, warnings=warnings)
+
+def _estimate(ends: FloatArray, p_x: FloatArray, most: float, method: str) -> tuple[Estimate, tuple[Caution, ...]]:
+    """From the lower and upper log ratios (2, n_x, M): the middle; every pattern's passes have a mean of their own."""
+    low, high = (float(p_x @ e.mean(axis=1)) for e in ends)
+    middle = ends.mean(axis=0)
+    repeats = middle.shape[1]
+    error = float(np.sqrt((p_x**2) @ middle.var(axis=1, ddof=1) / repeats))
+    freedom = (repeats - 1) * (p_x**2).sum() ** 2 / (p_x**4).sum()  # of patterns of equal variance
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error + 3.0 / middle.size
+    interval = min(most, max(0.0, low - half)), min(most, max(0.0, high + half))
+    found = Estimate.within(
+        0.5 * (low + high), interval, Kind.STATISTICAL, level=LEVEL, n=repeats, method=method, std_error=error
+    )
+    if high - low <= 0.1:
+        return found, ()
+    text = (
+        f"plug-in and left-out passes differ by {high - low:.2g} nats: give more passes from every x, or use more noise"
+    )
+    return found, (Caution(Concern.PASSES, high - low, text),)

@@ -3,49 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from ._kernel import gaussian_bound, pair_sums, rounding
-from ._layer import Layer, check_layer, check_sigma
-from .estimate import LayerInformation, make_estimate
+from deepnets.estimators.layer import Layer, check_layer, check_reach, check_sigma
+from deepnets.estimators.layer_information import LayerInformation
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.typing import ArrayLike
+from dualib.mixtures import EntropyBounds, entropy_bounds
 
-FloatArray = NDArray[np.float64]
-Choice = Literal["kl", "bhattacharyya", "middle"]
+
+class Choice(StrEnum):
+    """Which number within the proven interval is reported."""
+
+    KL = "kl"
+    BHATTACHARYYA = "bhattacharyya"
+    MIDDLE = "middle"
 
 
 @dataclass(frozen=True)
 class PairwiseBounds:
     r"""Bounds of Kolchinsky and Tracey on I(X;T) and I(T;Y) of T = t(X) + Z, Z ~ N(0, σ² I).
 
-    With :math:`\hat I_D = -\sum_i w_i \ln \sum_j w_j e^{-D_{ij}}` for centres t_i of weights w_i and :math:`Δ = t_i - t_j`,
-
-    .. math::
-        \max\Big(\hat I_{‖Δ‖²/8σ²},\; \hat I_{‖Δ‖²/4σ²} - \tfrac d2 (1 - \ln 2)\Big) \;\le\; h(T) - h(Z) \;\le\;
-        \min\Big(\hat I_{‖Δ‖²/2σ²},\; \tfrac12 \ln\det(1 + \mathrm{Cov}(t)/σ²)\Big)
-
-    the two lower bounds by Bhattacharyya distances and by expected likelihood, the second upper bound by the largest entropy
-    of a given covariance. I(X;T) = h(T) - h(Z). The same bounds hold for the mixture of each label, and I(T;Y) = h(T) -
-    Σ_y p(y) h(T|y) lies between (lower of h(T)) - Σ p(y) (upper of h(T|y)) and the reverse, within 0 and I(X;Y): a proven
-    interval, wider than that of I(X;T).
+    I(X;T) = h(T) − h(Z) lies between :class:`dualib.mixtures.EntropyBounds` of the centres t_i with weights p_i, and is at
+    most H(X). The same bounds hold for the mixture of each label, and I(T;Y) = h(T) − Σ_y p(y) h(T|y) lies between
+    (lower of h(T)) − Σ p(y) (upper of h(T|y)) and the reverse, within 0 and I(X;Y): a proven interval, wider than that of
+    I(X;T).
 
     Parameters
     ----------
-    sigma : σ > 0, in the units of the activations.
-    value : which number within the interval is reported: "kl", the one of the distances ‖Δ‖²/2σ² that Saxe et al. plot (for
+    sigma : float
+        σ > 0, in the units of the activations.
+    value : {"kl", "bhattacharyya", "middle"}
+        Which number within the interval is reported: "kl", the one of the distances ‖Δ‖²/2σ² that Saxe et al. plot (for
         I(X;T) the upper end), "bhattacharyya", or the "middle"; the nearest end where the interval excludes it.
 
     Raises
     ------
-    ValueError: sigma is not positive.
+    ValueError
+        If sigma is not positive, or value is none of the three.
 
     Notes
     -----
     The bounds belong to the given patterns and weights: those of a sample bound the information of the sample's empirical
-    law. In deeper layers, which add noise to noise, they bound h(T) - h(Z) for the passes given, not I(X;T); there use
+    law. In deeper layers, which add noise to noise, they bound h(T) − h(Z) for the passes given, not I(X;T); there use
     ConditionalPlugin.
 
     References
@@ -54,12 +56,13 @@ class PairwiseBounds:
     """
 
     sigma: float
-    value: Choice = "kl"
+    value: str = Choice.KL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", check_sigma(self.sigma))
-        if self.value not in ("kl", "bhattacharyya", "middle"):
+        if self.value not in list(Choice):
             raise ValueError(f'value must be "kl", "bhattacharyya" or "middle", got {self.value!r}')
+        object.__setattr__(self, "value", Choice(self.value))
 
     def layer(
         self, t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
@@ -68,97 +71,49 @@ class PairwiseBounds:
 
         Parameters
         ----------
-        t : array, shape (n, d): the layer's activations without noise, one row a pattern.
-        p_y_given_x : array, shape (n, n_y): label probabilities, one-hot where labels are deterministic.
-        p_x : array, shape (n,): weights of the patterns; equal by default.
-        seed : not used, nothing is random here.
+        t : array, shape (n, d)
+            The layer's activations without noise, one row a pattern.
+        p_y_given_x : array, shape (n, n_y)
+            Label probabilities, one-hot where labels are deterministic.
+        p_x : array, shape (n,), or None
+            Weights of the patterns; equal by default.
+        seed : int
+            Not used, nothing is random here.
 
         Returns
         -------
-        LayerInformation, in nats, with proven intervals.
+        LayerInformation
+            In nats, with proven intervals.
 
         Raises
         ------
-        ValueError: activations that are not finite, shapes that do not fit, laws that do not sum to 1.
+        ValueError
+            If activations are not finite, shapes do not fit, or laws do not sum to 1.
         """
-        return self._of_merged(check_layer(t, p_y_given_x, p_x).merged())
+        layer = check_layer(t, p_y_given_x, p_x)
+        check_reach(layer.t, self.sigma)
+        return self.of_merged(layer.merged())
 
-    def _of_merged(self, layer: Layer) -> LayerInformation:
-        bounds = _Bounds(layer, self.sigma)
-        intervals = bounds.input_interval, bounds.label_interval
-        values = {
-            "kl": (bounds.kl[0], bounds.difference(bounds.kl)),
-            "bhattacharyya": (bounds.bhattacharyya[0], bounds.difference(bounds.bhattacharyya)),
-            "middle": tuple(0.5 * (low + high) for low, high in intervals),
-        }[self.value]
+    def of_merged(self, layer: Layer) -> LayerInformation:
+        """Bounds for a layer whose equal rows are merged: I(X;T) is at most the entropy of the distinct rows."""
+        p_y = layer.p_y
+        given_y = np.divide(layer.p_xy, p_y, out=np.zeros_like(layer.p_xy), where=p_y > 0)
+        bounds = entropy_bounds(layer.centres, np.column_stack([layer.p_x, given_y]), self.sigma)
+        intervals = _intervals(bounds, layer)
+        values = [0.5 * (low + high) for low, high in intervals]
+        if self.value != Choice.MIDDLE:
+            chosen = bounds.kl if self.value == Choice.KL else bounds.bhattacharyya
+            values = [float(chosen[0]), float(chosen[0] - p_y @ chosen[1:])]
         method = f"pairwise bounds, sigma = {self.sigma:g}, value: {self.value}"
-        return LayerInformation(
-            *(make_estimate(v, i, method, "proven") for v, i in zip(values, intervals, strict=True))
+        return LayerInformation.of(
+            (Estimate.within(v, i, Kind.PROVEN, method=method) for v, i in zip(values, intervals, strict=True))
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Bounds:
-    """Bounds on h - h(Z) of the whole mixture (entry 0) and of each label's (entries 1, …), each a vector (1 + n_y,)."""
-
-    layer: Layer
-    sigma: float
-
-    @cached_property
-    def mixtures(self) -> FloatArray:
-        """Weights of the centres in each mixture, shape (n, 1 + n_y); a label that does not occur has weights 0."""
-        p_y = self.layer.p_y
-        given_y = np.divide(self.layer.p_xy, p_y, out=np.zeros_like(self.layer.p_xy), where=p_y > 0)
-        return np.column_stack([self.layer.p_x, given_y])
-
-    @cached_property
-    def _estimates(self) -> list[FloatArray]:
-        weights = self.mixtures
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # The own term alone makes the sum at least the weight.
-            logs = (np.log(np.maximum(s, weights)) for s in pair_sums(self.layer.centres, weights, self.sigma))
-            return [-np.where(weights > 0, weights * log, 0.0).sum(axis=0) for log in logs]
-
-    @property
-    def bhattacharyya(self) -> FloatArray:
-        return self._estimates[0]
-
-    @property
-    def kl(self) -> FloatArray:
-        return self._estimates[2]
-
-    @cached_property
-    def lower(self) -> FloatArray:
-        likelihood = self._estimates[1] - 0.5 * self.layer.t.shape[1] * (1.0 - np.log(2.0))
-        return np.maximum(np.maximum(self.bhattacharyya, likelihood) - self._slack, 0.0)
-
-    @cached_property
-    def upper(self) -> FloatArray:
-        return np.maximum(np.minimum(self.kl, self._gaussian) + self._slack, 0.0)
-
-    @cached_property
-    def _gaussian(self) -> FloatArray:
-        columns = self.mixtures.T
-        return np.array([gaussian_bound(self.layer.centres, w, self.sigma) for w in columns])
-
-    @cached_property
-    def _slack(self) -> float:
-        return rounding(self.layer.centres, self.sigma)
-
-    def difference(self, entropies: FloatArray) -> float:
-        """h(T) - Σ_y p(y) h(T|y) of a vector of entropies."""
-        return float(entropies[0] - self.layer.p_y @ entropies[1:])
-
-    @cached_property
-    def input_interval(self) -> tuple[float, float]:
-        """Of I(X;T)."""
-        return float(self.lower[0]), float(max(self.lower[0], self.upper[0]))
-
-    @cached_property
-    def label_interval(self) -> tuple[float, float]:
-        """Of I(T;Y)."""
-        p_y = self.layer.p_y
-        most = min(self.layer.label_information, float(self.upper[0]))
-        low = max(0.0, float(self.lower[0] - p_y @ self.upper[1:]))
-        high = min(most, float(self.upper[0] - p_y @ self.lower[1:]))
-        return min(low, high), high
+def _intervals(bounds: EntropyBounds, layer: Layer) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of I(X;T) and of I(T;Y); entry 0 of the bounds is the whole mixture, the others are the labels'."""
+    lower, upper, p_y = bounds.lower, bounds.upper, layer.p_y
+    most = min(layer.input_entropy, max(float(lower[0]), float(upper[0])))
+    low = max(0.0, float(lower[0] - p_y @ upper[1:]))
+    high = max(0.0, min(layer.label_information, most, float(upper[0] - p_y @ lower[1:])))
+    return (min(float(lower[0]), most), most), (min(low, high), high)

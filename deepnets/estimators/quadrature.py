@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr, rel_entr
 
-from ._layer import Layer, check_layer, check_sigma
-from .estimate import LayerInformation, make_estimate
-
-FloatArray = NDArray[np.float64]
+from deepnets.estimators.layer import Layer, check_layer, check_sigma
+from deepnets.estimators.layer_information import LayerInformation
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.typing import ArrayLike, FloatArray
 
 REACH = 9.0
 """How far the grid goes beyond the outermost centres, in σ: the rest has probability under 3e-19."""
@@ -32,12 +31,15 @@ class Quadrature:
 
     Parameters
     ----------
-    sigma : σ > 0.
-    tolerance : nats.
+    sigma : float
+        σ > 0.
+    tolerance : float
+        Nats.
 
     Raises
     ------
-    ValueError: sigma is not positive, or the tolerance under 1e-12.
+    ValueError
+        If sigma is not positive, or the tolerance under 1e-12.
     """
 
     sigma: float
@@ -55,18 +57,23 @@ class Quadrature:
 
         Parameters
         ----------
-        t : array, shape (n, 1) or (n, 2): activations without noise.
-        p_y_given_x : array, shape (n, n_y).
-        p_x : array, shape (n,); equal weights by default.
-        seed : not used, nothing is random here.
+        t : array, shape (n, 1) or (n, 2)
+            Activations without noise.
+        p_y_given_x : array, shape (n, n_y)
+        p_x : array, shape (n,), or None
+            Equal weights by default.
+        seed : int
+            Not used, nothing is random here.
 
         Returns
         -------
-        LayerInformation, in nats.
+        LayerInformation
+            In nats.
 
         Raises
         ------
-        ValueError: more than two units, a range of the activations too wide for the grid, or bad arrays.
+        ValueError
+            If there are more than two units, the range of the activations is too wide for the grid, or arrays do not fit.
         """
         layer = check_layer(t, p_y_given_x, p_x).merged()
         d = layer.t.shape[1]
@@ -80,12 +87,13 @@ class Quadrature:
                 break
             step, last = 0.5 * step, found
         method = f"quadrature, sigma = {self.sigma:g}, step {step:g} sigma"
-        most = layer.input_entropy, min(layer.label_information, float(found[0]))
-        # Rounding may leave the number outside what no information can leave.
-        values = [float(np.clip(v, 0.0, m)) for v, m in zip(found, most, strict=True)]
+        most = layer.input_entropy, layer.label_information
         errors = 2.0 * change + 1e-14 * len(layer.t)
-        return LayerInformation(
-            *(make_estimate(v, (v - e, v + e), method, "quadrature") for v, e in zip(values, errors, strict=True))
+        return LayerInformation.of(
+            (
+                Estimate.within(v, (max(0.0, min(v - e, m)), min(m, max(0.0, v + e))), Kind.NUMERICAL, method=method)
+                for v, e, m in zip(found.tolist(), errors.tolist(), most, strict=True)
+            )
         )
 
 
@@ -114,4 +122,4 @@ def _informations(layer: Layer, sigma: float, step: float) -> FloatArray:
 
 
 def _kernel(grid: FloatArray, centres: FloatArray) -> FloatArray:
-    return np.exp(-0.5 * (grid[:, None] - centres) ** 2) / np.sqrt(2.0 * np.pi)
+    return np.asarray(np.exp(-0.5 * (grid[:, None] - centres) ** 2) / np.sqrt(2.0 * np.pi))

@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dualib.measures import Units, to_units
+from deepnets.estimators.layer_information import Side
+from dualib.core.figure import axes_or_new, describe
+from dualib.core.result import Result
+from dualib.core.typing import Float, Int
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
-class Sensitivity:
+class Sensitivity(Result):
     """I(X;T̂) and I(T̂;Y) of one layer at several bin counts, in nats.
 
-    Parameters
+    Attributes
     ----------
-    bins : number of edges, shape (k,), increasing.
-    input, label : values, shape (k,).
+    bins : int array, shape (k,)
+        Numbers of edges, increasing.
+    rate, relevance : array, shape (k,)
     """
 
-    bins: NDArray[np.int64]
-    input: NDArray[np.float64]
-    label: NDArray[np.float64]
+    bins: Int[np.ndarray, " k"]
+    rate: Float[np.ndarray, " k"]
+    relevance: Float[np.ndarray, " k"]
 
-    def to_frame(self, units: Units = "nats") -> pd.DataFrame:
+    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
         """One row a bin count, the unit in the names of the columns."""
         import pandas as pd
 
-        values = {f"I(X;T) [{units}]": to_units(self.input, units), f"I(T;Y) [{units}]": to_units(self.label, units)}
+        values = {f"{name}_{units}": to_units(getattr(self, name), units) for name in ("rate", "relevance")}
         return pd.DataFrame({"bins": self.bins, **values})
 
-    def plot(self, ax: Any = None, units: Units = "bits") -> Any:
+    def plot(self, ax: Axes | None = None, units: Units = "bits") -> Axes:
         """Both informations against the bin count, logarithmic; returns the axes."""
-        from matplotlib import pyplot as plt
-
-        ax = plt.subplots()[1] if ax is None else ax
-        for name, values in (("I(X;T)", self.input), ("I(T;Y)", self.label)):
-            ax.semilogx(self.bins, to_units(values, units), marker="o", label=name)
-        ax.set(xlabel="number of bin edges", ylabel=f"information [{units}]")
-        ax.legend()
+        ax = axes_or_new(ax)
+        for side, values in ((Side.RATE, self.rate), (Side.RELEVANCE, self.relevance)):
+            ax.semilogx(self.bins, to_units(values, units), marker="o", label=side.value)
+        describe(ax, "number of bin edges", f"information [{units}]")
         return ax

@@ -6,27 +6,31 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import entr
 
-from dualib.measures import entropy
-
-from ._kernel import kernel_sums, rounding
-from ._layer import Layer, check_layer, check_sigma, noise_generator, row_sums
-from .estimate import Z_95, LayerInformation, intersect, make_estimate
-from .pairwise import PairwiseBounds
-
-FloatArray = NDArray[np.float64]
+from deepnets.estimators.draws import Draws
+from deepnets.estimators.layer import (
+    Layer,
+    check_layer,
+    check_reach,
+    check_sample,
+    check_sigma,
+    noise_generator,
+    row_sums,
+)
+from deepnets.estimators.layer_information import Z_95, Caution, Concern, LayerInformation, intersect
+from deepnets.estimators.pairwise import PairwiseBounds
+from dualib.core.arrays import whole
+from dualib.core.estimate import Estimate, Kind
+from dualib.core.statistics import LEVEL
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.mixtures import rounding
 
 FEWEST_DRAWS = 16000
 """Draws in all where n n_mc is less: few centres need many draws each for a standard error that can be trusted."""
 
 UNSEEN = 6.0
 """Nats / N added to an interval: N draws miss events of probability up to 3/N (at 95 %), worth some 2 nats each."""
-
-BLOCK = 2**20
-"""Numbers of noise drawn at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,23 @@ class SmoothedPlugin:
 
     with the density :math:`\hat q_{-i}` of the other patterns (and a share 1/n of the Gaussian of their covariance, for points
     that no other pattern is near), which also estimates :math:`I_{χ²}` from above; the label posteriors with and without the own
-    pattern bracket H(Y|T) in the same way. The value is the middle of the bracket, in which
-    the leading biases, -I_{χ²}/2n and +I_{χ²}/2n, cancel.
+    pattern bracket H(Y|T) in the same way. Each bracket is cut to what an information can be, [0, H(Y)] for the labels', and
+    the value is its middle, in which the leading biases, -I_{χ²}/2n and +I_{χ²}/2n, cancel. Where the bracket is wide, the
+    middle is no more than that, and a warning gives the bracket's width.
 
     Parameters
     ----------
-    sigma : σ > 0, in the units of the activations.
-    n_mc : draws for each pattern, at least 2; more where n n_mc is under 16000. Each costs one pass over all pairs.
-    sampled : the patterns are a sample (see above) instead of all patterns with their probabilities p_x.
+    sigma : float
+        σ > 0, in the units of the activations.
+    n_mc : int
+        Draws for each pattern, at least 2; more where n n_mc is under 16000. Each costs one pass over all pairs.
+    sampled : bool
+        Whether the patterns are a sample (see above) instead of all patterns with their probabilities p_x.
 
     Raises
     ------
-    ValueError: sigma not positive, or n_mc < 2.
+    ValueError
+        If sigma is not positive, or n_mc is no whole number of at least 2.
 
     References
     ----------
@@ -75,8 +84,7 @@ class SmoothedPlugin:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigma", check_sigma(self.sigma))
-        if int(self.n_mc) != self.n_mc or self.n_mc < 2:
-            raise ValueError(f"n_mc = {self.n_mc}: the standard error needs a whole number of draws, at least 2")
+        object.__setattr__(self, "n_mc", whole(self.n_mc, "n_mc", 2))
 
     def layer(
         self, t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
@@ -85,25 +93,31 @@ class SmoothedPlugin:
 
         Parameters
         ----------
-        t : array, shape (n, d): the layer's activations without noise, one row a pattern.
-        p_y_given_x : array, shape (n, n_y): label probabilities, one-hot where labels are deterministic.
-        p_x : array, shape (n,): weights of the patterns; equal by default.
-        seed : of the noise.
+        t : array, shape (n, d)
+            The layer's activations without noise, one row a pattern.
+        p_y_given_x : array, shape (n, n_y)
+            Label probabilities, one-hot where labels are deterministic.
+        p_x : array, shape (n,), or None
+            Weights of the patterns; equal by default.
+        seed : int
+            Seed of the noise.
 
         Returns
         -------
-        LayerInformation, in nats.
+        LayerInformation
+            In nats.
 
         Raises
         ------
-        ValueError: bad arrays, or weights p_x that are not equal for a sample.
+        ValueError
+            If arrays do not fit, or the weights p_x of a sample are not equal.
         """
         layer = check_layer(t, p_y_given_x, p_x)
+        check_reach(layer.t, self.sigma)
         rng = noise_generator(seed)
         if not self.sampled:
             return self._enumerated(layer, rng)
-        if p_x is not None and np.ptp(layer.p_x) > 1e-12:
-            raise ValueError("p_x differs between patterns, but an independent sample has equal weights: leave p_x out")
+        check_sample(layer, p_x)
         if len(layer.t) < 2:
             raise ValueError("one pattern is no sample: at least 2 are needed")
         return self._sample(layer, rng)
@@ -116,9 +130,15 @@ class SmoothedPlugin:
         with the eigenvalues λ of Cov(t), for which the last but one is the error of the best linear estimate of t(X) from T,
         and N draws. From Poincaré's inequality for the Gaussian noise.
 
+        Parameters
+        ----------
+        t : array, shape (n, d)
+        p_x : array, shape (n,), or None
+
         Returns
         -------
-        float, nats.
+        float
+            In nats.
         """
         array = np.asarray(t)
         layer = check_layer(array, np.ones((len(array), 1)), p_x)
@@ -127,29 +147,33 @@ class SmoothedPlugin:
         return float(np.sqrt((values / (values + self.sigma**2)).sum() / self._draws(len(array))))
 
     def _draws(self, n: int) -> int:
-        return max(int(self.n_mc) * n, FEWEST_DRAWS)
+        return max(self.n_mc * n, FEWEST_DRAWS)
 
     def _enumerated(self, layer: Layer, rng: np.random.Generator) -> LayerInformation:
         n, layer = len(layer.t), layer.merged()
-        draws = _Draws.of(layer, self.sigma, self._draws(n), rng)
+        draws = Draws.of(layer, self.sigma, self._draws(n), rng)
         q = row_sums(draws.sums)
         error = entr(draws.sums / q[:, None]).sum(axis=1)  # of the label given t
         found = []
-        bounds = PairwiseBounds(self.sigma)._of_merged(layer)
+        bounds = PairwiseBounds(self.sigma).of_merged(layer)
         slack = UNSEEN / len(draws.own) + rounding(layer.centres, self.sigma)
-        for values, proven in ((-np.log(q) - draws.shifts, bounds.input), (-error, bounds.label)):
+        method = f"smoothed plug-in, sigma = {self.sigma:g}, {len(draws.own)} draws"
+        for values, offset, proven in (
+            (-np.log(q) - draws.shifts, 0.0, bounds.rate),
+            (-error, layer.label_entropy, bounds.relevance),
+        ):
             mean, variance = draws.mean(values)
-            if proven is bounds.label:
-                mean += float(entropy(layer.p_y))
-            half = Z_95 * np.sqrt(variance) + slack
+            mean, std_error = mean + offset, math.sqrt(variance)
+            half = Z_95 * std_error + slack
             interval = intersect(mean - half, mean + half, (proven.low, proven.high))
-            method = f"smoothed plug-in, sigma = {self.sigma:g}, {len(draws.own)} draws"
-            found.append(make_estimate(mean, interval, method, "95%", std_error=float(np.sqrt(variance))))
-        return LayerInformation(*found)
+            found.append(
+                Estimate.within(mean, interval, Kind.STATISTICAL, level=LEVEL, method=method, std_error=std_error)
+            )
+        return LayerInformation.of(found)
 
     def _sample(self, layer: Layer, rng: np.random.Generator) -> LayerInformation:
         n, p_y = len(layer.t), layer.p_y
-        draws = _Draws.of(layer, self.sigma, self._draws(n), rng, gaussian=True)
+        draws = Draws.of(layer, self.sigma, self._draws(n), rng, gaussian=True)
         own = np.exp(-draws.shifts)[:, None] * layer.p_xy[draws.own]  # the own pattern's part of the sums
         q, rows = row_sums(draws.sums), layer.p_xy[draws.own] * n
         others = np.maximum(draws.sums - own, 0.0) * n / (n - 1.0)
@@ -169,92 +193,28 @@ class SmoothedPlugin:
         label, label_variance = draws.mean(label_inside, between=True)
         unseen = float(np.log1p((len(p_y) - 1.0) / n))  # bias of H(Y)
         labels = (label + min(0.0, draws.average(label_outside - label_inside)), label + unseen)
-        warnings = _sample_warnings(inputs, n)
         method = f"smoothed plug-in of a sample, sigma = {self.sigma:g}, {len(draws.own)} draws"
-        found = []
-        for (low, up), var, most in (
-            (inputs, variance, np.inf),
-            (labels, label_variance, max(0.0, float(entropy(p_y))) + unseen),
+        found, cautions = [], []
+        for bracket, var, most in (
+            (inputs, variance, math.inf),
+            (labels, label_variance, layer.label_entropy + unseen),
         ):
-            half = Z_95 * np.sqrt(var) + UNSEEN / len(draws.own)
-            interval = max(0.0, low - half), min(most, max(0.0, up + half))
-            middle = 0.5 * (low + up)
+            low, high = (min(most, max(0.0, end)) for end in bracket)
+            half = Z_95 * math.sqrt(var) + UNSEEN / len(draws.own)
+            interval = max(0.0, low - half), min(most, high + half)
             found.append(
-                make_estimate(middle, interval, method, "95%", std_error=float(np.sqrt(var)), warnings=warnings)
+                Estimate.within(
+                    0.5 * (low + high),
+                    interval,
+                    Kind.STATISTICAL,
+                    level=LEVEL,
+                    n=n,
+                    method=method,
+                    std_error=math.sqrt(var),
+                )
             )
-        return LayerInformation(*found)
-
-
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """Noisy copies t of the centres, in their order: kernel sums (r, n_y) and control variates (r, 3) there.
-
-    gaussian is ln of the Gaussian density of the mean and covariance of all t, relative to that of the noise drawn; only asked for
-    samples.
-    """
-
-    weights: FloatArray
-    own: NDArray[np.intp]
-    counts: NDArray[np.intp]
-    controls: FloatArray
-    sums: FloatArray
-    shifts: FloatArray
-    gaussian: FloatArray
-
-    @staticmethod
-    def of(layer: Layer, sigma: float, n_draws: int, rng: np.random.Generator, gaussian: bool = False) -> _Draws:
-        counts = np.maximum(2, np.ceil(n_draws * layer.p_x - 1e-9).astype(np.intp))
-        own = np.repeat(np.arange(len(counts)), counts)
-        n, n_y, d = len(own), layer.p_xy.shape[1], layer.t.shape[1]
-        centred = (layer.centres - layer.p_x @ layer.centres) / sigma
-        moments = np.column_stack([(centred * centred).sum(axis=1), centred]) * layer.p_x[:, None]
-        weights = np.hstack([layer.p_xy, moments])
-        sums, shifts, controls = np.empty((n, n_y)), np.empty(n), np.empty((n, 3))
-        far = np.full(n, np.nan)
-        factor = np.linalg.cholesky(np.eye(d) + (centred.T * layer.p_x) @ centred) if gaussian else None
-        rows = max(1, BLOCK // d)  # wide layers: noise and moments of all draws would not fit in memory
-        for start in range(0, n, rows):
-            part = slice(start, start + rows)
-            noise = rng.normal(scale=sigma, size=(len(own[part]), d))
-            found, shifts[part] = kernel_sums(own[part], noise, layer.centres, weights, sigma)
-            sums[part] = found[:, :n_y]
-            given_t = found[:, n_y:] / row_sums(sums[part])[:, None]
-            controls[part] = _controls(centred[own[part]], noise / sigma, given_t)
-            if factor is not None:
-                whitened = solve_triangular(factor, (centred[own[part]] + noise / sigma).T, lower=True)
-                squares = (noise * noise).sum(axis=1) / sigma**2 - (whitened * whitened).sum(axis=0)
-                far[part] = 0.5 * squares - np.log(np.diagonal(factor)).sum()
-        return _Draws(layer.p_x, own, counts, controls, sums, shifts, far)
-
-    def _strata(self, values: FloatArray) -> FloatArray:
-        return np.bincount(self.own, values) / self.counts
-
-    def average(self, values: FloatArray) -> float:
-        """The weighted mean of a quantity over the mixture."""
-        return float(self.weights @ self._strata(values))
-
-    def mean(self, values: FloatArray, between: bool = False) -> tuple[float, float]:
-        """Mean with the fitted control variates, and its variance; `between` adds that of an independent sample."""
-        columns = np.column_stack([values, self.controls])
-        means = np.column_stack([self._strata(column) for column in columns.T])
-        moved = columns - means[self.own]
-        share = (self.weights**2 / (self.counts * (self.counts - 1.0)))[self.own]
-        covariance = moved.T @ (share[:, None] * moved)  # of the weighted means
-        fitted = np.linalg.lstsq(covariance[1:, 1:], covariance[1:, 0], rcond=1e-9)[0]
-        residual = moved @ np.r_[1.0, -fitted]
-        variance = float(share @ (residual * residual))
-        mean = float(self.weights @ means @ np.r_[1.0, -fitted])
-        if between:
-            spread = float(self.weights @ (means[:, 0] - self.weights @ means[:, 0]) ** 2) / (len(means) - 1.0)
-            variance += max(0.0, spread - float(covariance[0, 0]))
-        return mean, variance
-
-
-def _controls(centre: FloatArray, noise: FloatArray, moments: FloatArray) -> FloatArray:
-    """Three quantities of mean 0, in units of σ: ½‖z‖² - d/2, its mean given t (moments: of ‖s‖² and s given t), and c·z."""
-    d, points = noise.shape[1], centre + noise
-    given_t = (points * points).sum(axis=1) - 2.0 * (points * moments[:, 1:]).sum(axis=1) + moments[:, 0]
-    return np.column_stack([0.5 * ((noise * noise).sum(axis=1) - d), 0.5 * (given_t - d), (centre * noise).sum(axis=1)])
+            cautions.append(_of_few_samples(low, high, n))
+        return LayerInformation.of(found, *cautions)
 
 
 def _log_ratio(joint: FloatArray, p_y: FloatArray, rows: FloatArray, prior: float) -> FloatArray:
@@ -264,13 +224,14 @@ def _log_ratio(joint: FloatArray, p_y: FloatArray, rows: FloatArray, prior: floa
     posterior = (1.0 - prior) * posterior + prior * p_y
     seen = rows > 0
     ratio = np.divide(posterior, p_y, out=np.ones_like(posterior), where=seen)
-    return (rows * np.log(ratio, out=np.zeros_like(ratio), where=seen)).sum(axis=1)
+    return np.asarray((rows * np.log(ratio, out=np.zeros_like(ratio), where=seen)).sum(axis=1))
 
 
-def _sample_warnings(bracket: tuple[float, float], n: int) -> tuple[str, ...]:
-    if bracket[1] - bracket[0] < 0.1:
+def _of_few_samples(low: float, high: float, n: int) -> tuple[Caution, ...]:
+    if high - low < 0.1:
         return ()
-    return (
-        f"the plug-in of {n} samples may be {bracket[1] - bracket[0]:.2g} nats too low, as little of the density around a "
-        "sample comes from other samples: take more samples or more noise",
+    text = (
+        f"{n} samples leave a bracket of {high - low:.2g} nats, of which the value is the middle, as little of the density "
+        "around a sample comes from other samples: take more samples or more noise"
     )
+    return (Caution(Concern.SAMPLES, high - low, text),)

@@ -223,6 +223,39 @@ def group_rows(rows: FloatArray, rtol: float) -> tuple[IntArray, IntArray]:
 
 
 def row_codes(rows: Any) -> tuple[IntArray, IntArray]:
-    """The number of every row among the distinct rows, (n,), and how often each of those occurs; rows equal to the bit."""
-    _, codes, counts = np.unique(np.asarray(rows), axis=0, return_inverse=True, return_counts=True)
-    return codes.ravel(), counts
+    """The number of every row among the distinct rows in their order, (n,), and how often each occurs; equal numbers are equal.
+
+    Exact, without hashing: the columns' ranks are packed into 64-bit words with mixed radix; after a full word the rows seen
+    so far are numbered, and the numbers become the first digit of the next.
+    """
+    array = np.asarray(rows)
+    word, size = np.zeros(len(array), dtype=np.uint64), 1
+    for column in array.T:
+        digit, radix = _ranks(column)
+        if size * radix > 2**64:
+            numbers, _ = _numbered(word)
+            word, size = numbers.astype(np.uint64), len(array)
+        word = word * np.uint64(radix) + digit
+        size *= radix
+    return _numbered(word)
+
+
+def _ranks(column: Any) -> tuple[Any, int]:
+    """A column as digits of its order, and their radix: integers less the least of them, or the ranks of the values."""
+    if column.dtype.kind in "iu" and len(column):
+        least = int(column.min())
+        radix = int(column.max()) - least + 1
+        if radix <= 2**32:
+            return (column - least).astype(np.uint64), radix
+    values, digit = np.unique(column, return_inverse=True)
+    return digit.ravel().astype(np.uint64), max(1, len(values))
+
+
+def _numbered(word: Any) -> tuple[IntArray, IntArray]:
+    order = np.argsort(word)
+    ordered = word[order]
+    rank = np.zeros(len(word), dtype=np.int64)
+    np.cumsum(ordered[1:] != ordered[:-1], out=rank[1:])
+    numbers = np.empty_like(rank)
+    numbers[order] = rank
+    return numbers, np.bincount(rank).astype(np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 
 import deepnets
 from deepnets.presets import WIDTHS
+from dualib.core.estimate import Estimates, Kind
 from dualib.core.progress import counted
 from dualib.core.units import NATS_PER_BIT
 from papers.experiments.program import Arrays, Settings
@@ -70,11 +71,11 @@ def plane_arrays(run: deepnets.Run, settings: PlaneSettings, prefix: str = "") -
     for r, s in counted([(r, s) for r in replicas for s in range(len(times))], "second estimator"):
         for j, t in enumerate(run.activations(int(times[s]), r)):
             found = SECOND.layer(t, run.task.p_y_given_x)
-            values[r, s, j] = found.input.value, found.label.value
+            values[r, s, j] = found.rate.value, found.relevance.value
     arrays = {
         "epochs": plane.epochs,
-        "input": plane.input / NATS_PER_BIT,
-        "label": plane.label / NATS_PER_BIT,
+        "input": plane.rate.value / NATS_PER_BIT,
+        "label": plane.relevance.value / NATS_PER_BIT,
         "accuracy": plane.accuracy,
         "second_epochs": run.epochs[times],
         "second_input": values[..., 0] / NATS_PER_BIT,
@@ -92,6 +93,7 @@ def plane_from(arrays: Arrays, prefix: str = "", second: bool = False) -> deepne
     if second:
         accuracy = accuracy[: len(x), np.searchsorted(arrays[prefix + "epochs"], epochs)]
     method = "noise of std 0.1 added, smoothed plug-in" if second else "binned activations, 30 edges"
-    values = (epochs, np.arange(len(x)), x, x, x, y, y, y, accuracy, layers)
+    rate, relevance = (Estimates(v, v, v, Kind.EXACT, method=method) for v in (x, y))
     both = deepnets.icosahedral_task().joint.mutual_information()
-    return deepnets.InformationPlane(*values, float(np.log(4096)), both, method, {}, {})
+    values = (epochs, np.arange(len(x)), rate, relevance, accuracy, layers)
+    return deepnets.InformationPlane(*values, float(np.log(4096)), both)

@@ -39,7 +39,7 @@ def neuron(settings: Settings, seed: int, work: Path) -> Values:
     quadrature = deepnets.Quadrature(0.1)
 
     def information(w: float, b: float) -> float:
-        return quadrature.layer(np.tanh(w * x + b)[:, None], label).input.value
+        return quadrature.layer(np.tanh(w * x + b)[:, None], label).rate.value
 
     rng = np.random.default_rng(seed)
     plugin = deepnets.SmoothedPlugin(0.1)
@@ -49,8 +49,8 @@ def neuron(settings: Settings, seed: int, work: Path) -> Values:
         for draw in range(settings.draws):
             t = np.tanh(rng.normal(size=(size, 1)))
             estimate = plugin.layer(t, np.eye(2)[np.zeros(size, int)], seed=seed + draw)
-            values.append(estimate.input.value)
-            share.append(estimate.input.std_error / plugin.standard_error_bound(t))
+            values.append(estimate.rate.value)
+            share.append(estimate.rate.std_error / plugin.standard_error_bound(t))
         errors.append(values)
     return {
         "truth": np.array([information(w, b) for w, b in NEURONS]),
@@ -67,7 +67,7 @@ def _gaussian_information(points: int = 4000) -> float:
     """I(X;T) of tanh(X) + noise of std 0.1, X ~ N(0, 1) put on the middles of `points` equal shares: by quadrature, nats."""
     shares = (np.arange(points) + 0.5) / points
     x = np.array([NormalDist().inv_cdf(p) for p in shares])
-    return deepnets.Quadrature(0.1).layer(np.tanh(x)[:, None], np.eye(2)[np.zeros(points, int)]).input.value
+    return deepnets.Quadrature(0.1).layer(np.tanh(x)[:, None], np.eye(2)[np.zeros(points, int)]).rate.value
 
 
 def flow(settings: Settings, seed: int, work: Path) -> Values:
@@ -93,8 +93,8 @@ def flow(settings: Settings, seed: int, work: Path) -> Values:
         snapshot = int(chosen[index])
         clean, layers = noisy.activations(snapshot, replica), twin.activations(snapshot, replica)
         centres = noisy.passes(snapshot, replica, settings.passes, seed + snapshot)[-1]
-        first = deepnets.SmoothedPlugin(sigma).layer(clean[0], rows, seed=seed + snapshot).input
-        deep = deepnets.ConditionalPlugin(sigma).layer(centres, rows, seed=seed + snapshot).input
+        first = deepnets.SmoothedPlugin(sigma).layer(clean[0], rows, seed=seed + snapshot).rate
+        deep = deepnets.ConditionalPlugin(sigma).layer(centres, rows, seed=seed + snapshot).rate
         keep(
             first=np.array([first.value, first.low, first.high]) / NATS_PER_BIT,
             deep=np.array([deep.value, deep.low, deep.high]) / NATS_PER_BIT,
@@ -120,7 +120,7 @@ def flow(settings: Settings, seed: int, work: Path) -> Values:
 def _clusters(t: FloatArray, rows: FloatArray) -> list[float]:
     found = clustering(t, rows)
     within = (found.within_mean, found.within_mean / found.between_mean, 1 - found.scatter_ratio)
-    return [*within, deepnets.Binning().layer(t, rows).input.value / NATS_PER_BIT]
+    return [*within, deepnets.Binning().layer(t, rows).rate.value / NATS_PER_BIT]
 
 
 def _distinct(t: FloatArray) -> float:

@@ -34,8 +34,8 @@ def main(settings: Settings, seed: int, work: Path) -> Values:
     phases = gradient_phases(run, seed=seed)
     return {
         **plane_arrays(run, settings),
-        "finer_input": finer.input / NATS_PER_BIT,
-        "finer_label": finer.label / NATS_PER_BIT,
+        "finer_input": finer.rate.value / NATS_PER_BIT,
+        "finer_label": finer.relevance.value / NATS_PER_BIT,
         "gradient_mean": phases.mean,
         "gradient_std": phases.std,
         "weight_norm": phases.weight_norm,
@@ -54,7 +54,7 @@ def _representations(run: deepnets.Run) -> Values:
         separation.append([clustering(t, rows).separation for t in layers])
         hidden = layers[LAST_HIDDEN]
         mapped = np.sign(hidden) * hidden**4
-        pairs = ([e.layer(t, rows).input.value for t in (hidden, mapped)] for e in (deepnets.Binning(), SECOND))
+        pairs = ([e.layer(t, rows).rate.value for t in (hidden, mapped)] for e in (deepnets.Binning(), SECOND))
         changed.append([abs(b - a) / NATS_PER_BIT for a, b in pairs])
     return {"separation": np.array(separation), "changed_by_map": np.array(changed)}
 

@@ -81,7 +81,7 @@ def test_the_plane_of_squared_error_has_the_outputs_binned_by_their_range(regres
     outputs = [run.activations(s, 0)[-1] for s in range(len(run.epochs))]
     binning = deepnets.Binning.from_range(*outputs)
     expected = binning.layer(outputs[-1], regression.p_y_given_x)
-    assert plane.input[0, -1, -1] == expected.input.value
+    assert plane.rate.value[0, -1, -1] == expected.rate.value
     assert np.ptp(outputs[-1].sum(axis=1)) > 0.1  # no softmax, whose outputs sum to 1
 
 
@@ -101,7 +101,7 @@ def test_a_run_on_disk_keeps_its_loss_and_is_not_taken_up_with_another(tmp_path,
 
 
 def test_a_run_from_before_there_was_a_choice_is_of_cross_entropy(tmp_path):
-    task = deepnets.gaussian_task(40, x_dim=3)
+    task = deepnets.two_gaussians_task(40, x_dim=3)
     settings = {"epochs": 2, "batch_size": None, "snapshots": 2, "out": tmp_path / "run", "progress": False}
     train(deepnets.Network((3, 2)), task, **settings)
     file = tmp_path / "run" / "settings.json"

@@ -40,7 +40,7 @@ def test_stochastic_labels_have_the_information_of_the_rule(gamma, bits):
 
 
 def test_gaussian_task_has_the_posterior_of_its_two_gaussians():
-    task = deepnets.gaussian_task(4000, x_dim=3, separation=1.5, seed=2)
+    task = deepnets.two_gaussians_task(4000, x_dim=3, separation=1.5, seed=2)
     predicted = task.p_y_given_x.argmax(axis=1)
     error = norm.cdf(-0.75)
     assert abs((predicted != task.y).mean() - error) < 5 * np.sqrt(error * (1 - error) / 4000)
@@ -59,12 +59,12 @@ def test_digits_and_their_parity():
 
 @pytest.mark.parametrize(
     "make", [deepnets.icosahedral_task, lambda: deepnets.icosahedral_task(30.5, seed=3), deepnets.digits_task,
-             lambda: deepnets.gaussian_task(20, x_dim=2)]
+             lambda: deepnets.two_gaussians_task(20, x_dim=2)]
 )  # fmt: skip
 def test_settings_make_the_same_task_again(make):
     task = make()
     assert task_from_settings(task.settings).digest() == task.digest()
-    assert deepnets.gaussian_task(20, x_dim=2, seed=9).digest() != task.digest()
+    assert deepnets.two_gaussians_task(20, x_dim=2, seed=9).digest() != task.digest()
 
 
 @pytest.mark.parametrize(

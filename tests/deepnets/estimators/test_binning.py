@@ -2,17 +2,19 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.integrate import quad
 from scipy.special import entr
 from scipy.stats import norm
 
-from deepnets.estimators import Binning
-from deepnets.estimators.binning import group_rows
+from deepnets.estimators import Binning, Kind
+from dualib.core.arrays import row_codes
 
 
 def brute_force(t, edges, p_xy):
@@ -49,8 +51,8 @@ def test_equals_a_dictionary_count(data):
     estimator = Binning(bins=data.draw(st.sampled_from([2, 3, 30, 1000])))
     found = estimator.layer(t, rows, weights)
     expected = brute_force(t, estimator.edge_array.tolist(), rows * weights[:, None])
-    assert found.input.value == pytest.approx(expected[0], abs=1e-12)
-    assert found.label.value == pytest.approx(max(expected[1], 0), abs=1e-12)
+    assert found.rate.value == pytest.approx(expected[0], abs=1e-12)
+    assert found.relevance.value == pytest.approx(max(expected[1], 0), abs=1e-12)
 
 
 @pytest.mark.parametrize("w", [3.0, 30.0])
@@ -64,8 +66,8 @@ def test_saturated_network_equals_a_dictionary_count(w):
     assert (np.abs(t) == 1).any() or w < 10
     found = Binning().layer(t, rows)
     expected = brute_force(t, np.linspace(-1, 1, 30).tolist(), rows / 4096)
-    assert found.input.value == pytest.approx(expected[0], abs=1e-11)
-    assert found.label.value == pytest.approx(expected[1], abs=1e-11)
+    assert found.rate.value == pytest.approx(expected[0], abs=1e-11)
+    assert found.relevance.value == pytest.approx(expected[1], abs=1e-11)
 
 
 def test_the_cell_of_one_and_the_float_below_it():
@@ -90,7 +92,7 @@ def test_given_edges_equal_the_same_uniform_ones(layer):
     uniform = Binning(17, -1.0, 1.0)
     given_edges = Binning(edges=tuple(uniform.edge_array))
     np.testing.assert_array_equal(uniform.codes(t), given_edges.codes(t))
-    assert given_edges.layer(t, rows).input.value == uniform.layer(t, rows).input.value
+    assert given_edges.layer(t, rows).rate.value == uniform.layer(t, rows).rate.value
 
 
 @pytest.mark.parametrize(("d", "radix"), [(1, 5), (12, 30), (13, 30), (40, 30), (200, 3), (3, 2**40)])
@@ -99,12 +101,9 @@ def test_rows_are_grouped_exactly(d, radix):
     rng = np.random.default_rng(d)
     rows = rng.integers(0, radix, (60, d))[rng.integers(0, 60, 500)]
     rows[:, 0], rows[0, -1] = rows[:, 0] % 2, radix - 1
-    found, expected = group_rows(rows), np.unique(rows, axis=0, return_inverse=True)[1].ravel()
-    assert (
-        len(set(zip(found.tolist(), expected.tolist(), strict=True)))
-        == len(set(found.tolist()))
-        == len(set(expected.tolist()))
-    )
+    (found, counts), expected = row_codes(rows), np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    np.testing.assert_array_equal(found, expected)  # in the order of the rows
+    np.testing.assert_array_equal(counts, np.bincount(expected))
 
 
 @pytest.mark.parametrize("w", [0.3, 1.0, 5.0])
@@ -120,9 +119,9 @@ def test_gaussian_input_through_one_tanh(w):
     p_x[0] += norm.cdf(ends[0])
     p_x[-1] += norm.sf(ends[-1])
     t = np.minimum(np.tanh(w * x), np.nextafter(1, 0))[:, None]
-    found = Binning(30).layer(t, np.ones((len(x), 1)), p_x / p_x.sum()).input
+    found = Binning(30).layer(t, np.ones((len(x), 1)), p_x / p_x.sum()).rate
     assert found.value == pytest.approx(exact, abs=1e-9)
-    assert found.interval_kind == "exact"
+    assert found.kind == Kind.EXACT
 
 
 def test_jackknife_intervals_cover_the_population():
@@ -132,19 +131,38 @@ def test_jackknife_intervals_cover_the_population():
     covered, values, plug_in = [], [], []
     for seed in range(300):
         t = np.tanh(w * np.random.default_rng(seed).normal(size=(n, 1)))
-        found = estimator.layer(t, np.ones((n, 1))).input
+        found = estimator.layer(t, np.ones((n, 1))).rate
         covered.append(found.low <= exact <= found.high)
         values.append(found.value)
-        plug_in.append(Binning(30).layer(t, np.ones((n, 1))).input.value)
+        plug_in.append(Binning(30).layer(t, np.ones((n, 1))).rate.value)
     assert np.mean(covered) > 0.93
     assert abs(np.mean(values) - exact) < 0.2 * abs(np.mean(plug_in) - exact)
+
+
+@pytest.mark.parametrize("bins", [6, 30])
+def test_few_samples_are_covered_in_both_informations(bins):
+    # Y = 1 with probability Φ(3X): p(y=1, t̂) by integrating over each cell
+    n, w = 30, 0.3
+    cuts = np.r_[-9.0, np.arctanh(np.linspace(-1, 1, bins)[1:-1]) / w, 9.0]
+    p_t = np.diff(norm.cdf(cuts))
+    p_1 = np.array([quad(lambda x: norm.pdf(x) * norm.cdf(3 * x), *ends)[0] for ends in pairwise(cuts)])
+    h_t = entr(p_t).sum()
+    truth = h_t, h_t + math.log(2) - entr(p_1).sum() - entr(np.maximum(p_t - p_1, 0)).sum()
+    covered = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=n)
+        y = (rng.random(n) < norm.cdf(3 * x)).astype(int)
+        found = Binning(bins, sampled=True).layer(np.tanh(w * x)[:, None], np.eye(2)[y])
+        covered.append([e.low <= v <= e.high for e, v in zip((found.rate, found.relevance), truth, strict=True)])
+    assert (np.mean(covered, axis=0) >= 0.93).all()
 
 
 def test_jackknife_of_labels_against_leaving_out_one_by_one():
     rng = np.random.default_rng(2)
     t, rows = np.tanh(rng.normal(size=(60, 1))), rng.dirichlet(np.ones(2), 60)
     n, plain = 60, Binning(6)
-    for name in ("input", "label"):
+    for name in ("rate", "relevance"):
         whole = getattr(plain.layer(t, rows), name).value
         left = np.mean([getattr(plain.layer(np.delete(t, i, 0), np.delete(rows, i, 0)), name).value for i in range(n)])
         found = getattr(Binning(6, sampled=True).layer(t, rows), name).value
@@ -156,26 +174,26 @@ def test_label_information_is_between_zero_and_its_bounds(layer):
     found = Binning().layer(t, rows)
     p_y = rows.mean(axis=0)
     most = entr(p_y).sum() - entr(rows).sum(axis=1).mean()
-    assert 0 <= found.label.value <= min(found.input.value, most) + 1e-12
+    assert 0 <= found.relevance.value <= min(found.rate.value, most) + 1e-12
 
 
 def test_merging_cells_loses_information(layer):
     # every second edge of 33 is an edge of 17
     t, rows = layer
     fine, coarse = Binning(33).layer(t, rows), Binning(17).layer(t, rows)
-    assert coarse.input.value <= fine.input.value
-    assert coarse.label.value <= fine.label.value + 1e-12
+    assert coarse.rate.value <= fine.rate.value
+    assert coarse.relevance.value <= fine.relevance.value + 1e-12
 
 
 def test_sensitivity_reaches_the_entropy_of_the_patterns(layer):
     t, rows = layer
     surface = Binning().sensitivity(t, rows, bins=(30, 3, 9, 100_000))
     np.testing.assert_array_equal(surface.bins, [3, 9, 30, 100_000])
-    assert surface.input[2] == Binning(30).layer(t, rows).input.value
-    assert surface.input[-1] == pytest.approx(math.log(300), abs=1e-12)
+    assert surface.rate[2] == Binning(30).layer(t, rows).rate.value
+    assert surface.rate[-1] == pytest.approx(math.log(300), abs=1e-12)
     frame = surface.to_frame("bits")
-    assert list(frame.columns) == ["bins", "I(X;T) [bits]", "I(T;Y) [bits]"]
-    assert frame["I(X;T) [bits]"].iloc[-1] == pytest.approx(math.log2(300))
+    assert list(frame.columns) == ["bins", "rate_bits", "relevance_bits"]
+    assert frame["rate_bits"].iloc[-1] == pytest.approx(math.log2(300))
 
 
 def test_sensitivity_is_drawn_in_the_unit_of_its_label(layer):
@@ -189,7 +207,7 @@ def test_sensitivity_is_drawn_in_the_unit_of_its_label(layer):
     _, ax = plt.subplots()
     assert surface.plot(ax, units="bits") is ax
     assert "bits" in ax.get_ylabel()
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), surface.input / math.log(2))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), surface.rate / math.log(2))
     plt.close("all")
 
 
@@ -197,8 +215,8 @@ def test_order_of_patterns_and_units_changes_nothing(layer):
     t, rows = layer
     order = np.random.default_rng(0).permutation(300)
     once, again = Binning().layer(t, rows), Binning().layer(t[order][:, ::-1], rows[order])
-    assert again.input.value == pytest.approx(once.input.value, abs=1e-12)
-    assert again.label.value == pytest.approx(once.label.value, abs=1e-12)
+    assert again.rate.value == pytest.approx(once.rate.value, abs=1e-12)
+    assert again.relevance.value == pytest.approx(once.relevance.value, abs=1e-12)
 
 
 def test_range_of_relu():
@@ -212,9 +230,9 @@ def test_range_of_relu():
 def test_warnings_say_what_is_measured(layer):
     t, rows = layer
     found = Binning(1000).layer(t, rows)
-    assert any("measures clustering" in text for text in found.input.warnings)
-    assert any("whatever the layer does" in text for text in found.label.warnings)
-    assert not Binning(3).layer(t[:, :1], rows).label.warnings
+    assert any("measures clustering" in text for text in found.rate.warnings)
+    assert any("whatever the layer does" in text for text in found.relevance.warnings)
+    assert not Binning(3).layer(t[:, :1], rows).relevance.warnings
 
 
 @pytest.mark.parametrize(
@@ -247,5 +265,5 @@ def test_bad_activations_are_refused():
         Binning.from_range(np.ones((3, 2)))
     with pytest.raises(ValueError, match="needs activations"):
         Binning.from_range()
-    with pytest.raises(ValueError, match="leave it out"):
+    with pytest.raises(ValueError, match="leave p_x out"):
         Binning(sampled=True).layer([[0.0], [0.1]], rows, [0.3, 0.7])

@@ -36,7 +36,7 @@ def test_scatter_and_entropy(labelled):
     means = np.array([t[y == k].mean(axis=0) for k in range(3)])
     between = sum((y == k).mean() * ((means[k] - t.mean(axis=0)) ** 2).sum() for k in range(3))
     assert found.scatter_ratio == pytest.approx(between / t.var(axis=0).sum())
-    assert found.binned_entropy == Binning().layer(t, np.eye(3)[y]).input.value
+    assert found.binned_entropy == Binning().layer(t, np.eye(3)[y]).rate.value
 
 
 def test_collapsed_classes():

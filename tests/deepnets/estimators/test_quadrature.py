@@ -20,14 +20,14 @@ def test_single_neuron(w, b, expected):
     # X = {-3, -1, 1} against {3}, T = tanh(wX + b) + Z
     t = np.tanh(w * np.array([-3.0, -1, 1, 3]) + b)[:, None]
     found = Quadrature(0.1).layer(t, np.eye(2)[[0, 0, 0, 1]])
-    assert found.input.value == pytest.approx(expected, abs=5e-7)
-    assert found.label.value <= found.input.value + 1e-12
+    assert found.rate.value == pytest.approx(expected, abs=5e-7)
+    assert found.relevance.value <= found.rate.value + 1e-12
 
 
 def test_bpsk():
     found = Quadrature(1.0).layer([[-1.0], [1.0]], np.eye(2))
-    assert found.input.value == pytest.approx(0.336830820347, abs=5e-13)
-    assert found.label.value == pytest.approx(found.input.value, abs=1e-12)
+    assert found.rate.value == pytest.approx(0.336830820347, abs=5e-13)
+    assert found.relevance.value == pytest.approx(found.rate.value, abs=1e-12)
 
 
 def test_adaptive_integration_agrees(mixtures):
@@ -52,15 +52,15 @@ def test_adaptive_integration_agrees(mixtures):
         found = Quadrature(sigma).layer(centres, rows, weights)
         entropy = quad(input_term, *ends, points=inside, limit=500, epsabs=1e-12)[0]
         label = quad(label_term, *ends, points=inside, limit=500, epsabs=1e-12)[0]
-        assert found.input.value == pytest.approx(entropy - 0.5 * math.log(2 * math.pi * math.e * sigma**2), abs=1e-10)
-        assert found.label.value == pytest.approx(label, abs=1e-10)
+        assert found.rate.value == pytest.approx(entropy - 0.5 * math.log(2 * math.pi * math.e * sigma**2), abs=1e-10)
+        assert found.relevance.value == pytest.approx(label, abs=1e-10)
 
 
 def test_two_independent_units_add():
     a, b = np.array([-1.0, 0.3, 1.2]), np.array([-0.5, 0.8])
     t = np.array([[u, v] for u in a for v in b])
-    found = Quadrature(0.5).layer(t, np.ones((6, 1))).input.value
-    parts = [Quadrature(0.5).layer(c[:, None], np.ones((len(c), 1))).input.value for c in (a, b)]
+    found = Quadrature(0.5).layer(t, np.ones((6, 1))).rate.value
+    parts = [Quadrature(0.5).layer(c[:, None], np.ones((len(c), 1))).rate.value for c in (a, b)]
     assert found == pytest.approx(sum(parts), abs=1e-10)
 
 
@@ -69,17 +69,17 @@ def test_rotation_and_translation_change_nothing(mixtures):
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     before = Quadrature(sigma).layer(centres, rows, weights)
     after = Quadrature(sigma).layer(centres @ turn.T + [3.0, -7.0], rows, weights)
-    assert after.input.value == pytest.approx(before.input.value, abs=1e-10)
-    assert after.label.value == pytest.approx(before.label.value, abs=1e-10)
+    assert after.rate.value == pytest.approx(before.rate.value, abs=1e-10)
+    assert after.relevance.value == pytest.approx(before.relevance.value, abs=1e-10)
 
 
 def test_data_processing(mixture):
     centres, rows, weights, sigma = mixture
     found = Quadrature(sigma).layer(centres, rows, weights)
-    assert 0 <= found.label.value <= found.input.value + 1e-12
+    assert 0 <= found.relevance.value <= found.rate.value + 1e-12
     more_noise = Quadrature(1.5 * sigma).layer(centres, rows, weights)
-    assert more_noise.input.value < found.input.value
-    assert more_noise.label.value < found.label.value
+    assert more_noise.rate.value < found.rate.value
+    assert more_noise.relevance.value < found.relevance.value
 
 
 def test_refusals():

@@ -1,33 +1,31 @@
-"""Estimates: order of their interval, units, and broken data processing."""
-
-import math
+"""Both informations of a layer: the order of the two, and broken data processing."""
 
 import numpy as np
 import pytest
 
-from deepnets.estimators import Binning, Estimate, LayerInformation, Quadrature, dpi_violations
+from deepnets.estimators import (
+    Binning,
+    Caution,
+    Concern,
+    Estimate,
+    Kind,
+    LayerInformation,
+    Quadrature,
+    dpi_violations,
+)
 
 
 def estimate(value, margin=0.0):
-    return Estimate(value, value - margin, value + margin, "given", "exact", std_error=margin / 2)
+    return Estimate(value, value - margin, value + margin, Kind.STATISTICAL, level=0.95, std_error=margin / 2)
 
 
-def test_interval_must_hold_the_value():
-    for value, low, high in ((1.0, 1.1, 2.0), (3.0, 1.0, 2.0), (math.nan, 0.0, 1.0)):
-        with pytest.raises(ValueError, match="low <= value <= high"):
-            Estimate(value, low, high, "given", "exact")
-
-
-def test_units():
-    found = estimate(math.log(8), math.log(2))
-    assert found.to_units("bits") == pytest.approx((3.0, 2.0, 4.0, 0.5))
-    assert found.to_units("nats")[0] == math.log(8)
-    assert found.width == pytest.approx(2 * math.log(2))
-    assert found.to_record("I(X;T)", "bits")["I(X;T) high [bits]"] == pytest.approx(4.0)
-    assert "3.0000 bits in [2.0000, 4.0000]" in found.describe()
-    assert found.with_warnings("careful", "").warnings == ("careful",)
-    with pytest.raises(ValueError, match='"bits" or "nats"'):
-        found.to_units("hartley")
+def test_label_information_is_at_most_that_of_the_input():
+    found = LayerInformation.of((estimate(0.5, 0.1), estimate(0.7, 0.3)))
+    assert (found.relevance.value, found.relevance.high) == (0.5, found.rate.high)
+    assert found.relevance.low == pytest.approx(0.4)
+    caution = Caution(Concern.PASSES, 0.3, "few")
+    assert LayerInformation.of((estimate(1.0), estimate(0.5)), (caution,)).rate.warnings == ("few",)
+    assert LayerInformation.of((estimate(1.0), estimate(0.5)), (caution,)).cautions == (caution,)
 
 
 def test_data_processing_of_noisy_layers_is_not_flagged():

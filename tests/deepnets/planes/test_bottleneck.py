@@ -6,7 +6,7 @@ from joints import random_joint
 from scipy.optimize import minimize_scalar
 
 import dualib
-from deepnets.bottleneck_fit import (
+from deepnets.planes.bottleneck import (
     BETA_MAX,
     exact_curves,
     excess_rate,

@@ -1,48 +1,46 @@
-"""Several runs beside one another: the input-compression bound, bootstrap intervals, twins, clustering, figures, command."""
+"""Several runs beside one another: the input-compression bound, intervals, twins, clustering, figures, command."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
 
 import deepnets
 import ntkinfo
-from deepnets import plotting, plotting_runs
+from deepnets import plotting
 from deepnets.__main__ import main
-from deepnets.estimators.clustering import clustering
-from deepnets.run_comparison import (
-    clustering_paths,
-    compare_runs,
-    input_compression_bound,
-    mean_interval,
-    twins,
-)
+from deepnets.estimators import clustering
+from deepnets.planes import clustering_paths, compare_runs, input_compression_bound, twins
+from deepnets.planes.runs import Compared, over_replicas
+from dualib.core.figure import COLUMN
+from dualib.core.units import Unit
 
 LN2 = np.log(2)
 
 
 @pytest.fixture(scope="module")
 def directories(tmp_path_factory):
-    """A noisy network, its twin trained for longer, and a shallower ReLU network of fewer patterns."""
+    """A network, and its parameters as those of a noisy network and of a ReLU network."""
     root = tmp_path_factory.mktemp("runs")
-    task = deepnets.gaussian_task(160, x_dim=3, seed=1)
-    net = deepnets.Network((3, 4, 3, 2), noise_std=0.2)
-    for name, network, more in (
-        ("noisy", net, {}),
-        ("twin", replace(net, noise_std=0.0), {"epochs": 12, "replicas": 4}),
-        ("relu", deepnets.Network((3, 5, 2), "relu"), {"train_fraction": 0.1, "batch_size": 8}),
-    ):
-        settings = {"epochs": 6, "replicas": 3, "batch_size": 32, "learning_rate": 0.02, "snapshots": 4, **more}
-        deepnets.train(network, task, out=root / name, progress=False, **settings)
+    task = deepnets.two_gaussians_task(160, x_dim=3, seed=1)
+    settings = {"epochs": 6, "replicas": 3, "batch_size": 32, "learning_rate": 0.02, "snapshots": 4}
+    deepnets.train(deepnets.Network((3, 4, 3, 2)), task, out=root / "twin", progress=False, **settings)
+    for name, change in (("noisy", {"noise_std": 0.2}), ("relu", {"activation": "relu"})):
+        shutil.copytree(root / "twin", root / name)
+        record = json.loads((root / name / "settings.json").read_text())
+        record["settings"]["network"] |= change
+        (root / name / "settings.json").write_text(json.dumps(record))
     return root
 
 
 @pytest.fixture(scope="module")
 def runs(directories):
-    return {name: deepnets.Run.load(directories / name) for name in ("noisy", "twin", "relu")}
+    """As the directories, the ReLU network with fewer training patterns."""
+    found = {name: deepnets.Run.load(directories / name) for name in ("noisy", "twin", "relu")}
+    return {**found, "relu": replace(found["relu"], train_patterns=found["relu"].train_patterns[:, :16])}
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +83,9 @@ def test_bound_goes_over_to_infinity_without_a_warning():
     [
         (([1.0, -0.1], 10), "1 informations are negative or NaN"),
         ((np.nan, 10), "negative or NaN"),
-        ((1.0, 0), "n_train must be a whole number"),
+        ((1.0, 0), "n_train must be at least 1"),
         ((1.0, 2.5), "n_train must be a whole number"),
-        ((1.0, 10, "bit"), "unknown units 'bit'"),
+        ((1.0, 10, "bit"), '"bits" or "nats", got'),
     ],
 )
 def test_bad_input_of_the_bound_is_named(arguments, message):
@@ -98,27 +96,21 @@ def test_bad_input_of_the_bound_is_named(arguments, message):
 # --- intervals ---
 
 
-def test_bootstrap_interval_is_the_normal_one_of_many_replicas():
-    values = np.random.default_rng(0).exponential(size=400)
-    mean, low, high = mean_interval(values, seed=1)
-    half = norm.ppf(0.975) * values.std() / np.sqrt(400)
-    assert mean == values.mean()
-    assert low == pytest.approx(mean - half, abs=0.15 * half)
-    assert high == pytest.approx(mean + half, abs=0.15 * half)
-    assert mean_interval(values, seed=1) == (mean, low, high)
+@pytest.mark.parametrize("replicas", [2, 3, 5, 8])
+def test_intervals_over_few_replicas_cover_the_mean(replicas):
+    draws = np.random.default_rng(replicas).normal(1.0, 0.3, size=(2000, replicas))
+    covered = np.mean([e.low <= 1.0 <= e.high for e in (over_replicas(row, Unit.NATS) for row in draws)])
+    assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
 
 
-def test_bootstrap_interval_shifts_and_scales_with_the_values():
-    values = np.random.default_rng(2).normal(size=7)
-    np.testing.assert_allclose(mean_interval(3 * values + 1), 3 * np.array(mean_interval(values)) + 1)
-    assert mean_interval(np.full(5, 0.25)) == (0.25, 0.25, 0.25)
-
-
-def test_one_replica_has_no_interval():
-    mean, low, high = mean_interval([0.5])
-    assert (mean, np.isnan(low), np.isnan(high)) == (0.5, True, True)
-    with pytest.raises(ValueError, match=r"shape \(R,\)"):
-        mean_interval([])
+def test_one_replica_leaves_the_mean_open():
+    found = over_replicas([0.5], Unit.ONE)
+    assert (found.value, found.low, found.high) == (0.5, -np.inf, np.inf)
+    assert found.warnings
+    possible = over_replicas([0.5], Unit.ONE, 0.0, 1.0)
+    assert (possible.low, possible.high) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="repetitions"):
+        over_replicas([], Unit.ONE)
 
 
 # --- comparison ---
@@ -127,28 +119,36 @@ def test_one_replica_has_no_interval():
 def test_comparison_holds_the_planes_last_values(runs, comparison):
     table = comparison.to_frame("bits").set_index(["run", "quantity", "layer"])
     plane = comparison.planes["twin"]
-    assert table.loc[("twin", "i_xt", "2 (3)"), "mean"] == pytest.approx(plane.input[:, -1, 1].mean() / LN2)
-    assert table.loc[("twin", "i_ty", "output (2)"), "mean"] == pytest.approx(plane.label[:, -1, 2].mean() / LN2)
+    assert table.loc[("twin", "rate", "2 (3)"), "mean"] == pytest.approx(plane.rate.value[:, -1, 1].mean() / LN2)
+    assert table.loc[("twin", "relevance", "output (2)"), "mean"] == pytest.approx(
+        plane.relevance.value[:, -1, 2].mean() / LN2
+    )
     scores = runs["relu"].scores
     gap = scores["train_accuracy"][-1] - scores["test_accuracy"][-1]
     assert table.loc[("relu", "accuracy_gap", ""), "mean"] == pytest.approx(gap.mean())
     assert table.loc[("relu", "accuracy", ""), "mean"] == pytest.approx(scores["test_accuracy"][-1].mean())
-    assert comparison.n_train == {"noisy": 128, "twin": 128, "relu": 16}
-    bits = comparison.planes["relu"].input[:, -1, 0] / LN2
-    np.testing.assert_allclose(comparison.bound["relu"][:, -1], np.sqrt(2**bits / 32))
-    assert (comparison.bound["relu"] > 1).any() or bits.max() <= 5
-    assert ("noisy", "i_xt", "output (2)") not in table.index  # whose outputs are no layer of its plane
+    assert {label: run.n_train for label, run in comparison.runs.items()} == {"noisy": 128, "twin": 128, "relu": 16}
+    bits = comparison.planes["relu"].rate.value[:, -1, 1] / LN2
+    np.testing.assert_allclose(comparison.runs["relu"].bound.value[:, -1], np.sqrt(2**bits / 32))
+    assert (comparison.runs["relu"].bound.value > 1).any() or bits.max() <= 5
+    assert ("noisy", "rate", "output (2)") not in table.index  # whose outputs are no layer of its plane
 
 
 def test_the_estimators_interval_is_kept_apart_from_the_replicas(comparison):
     for value in comparison.final():
-        if value.run == "noisy" and value.quantity in ("i_xt", "bound"):
-            assert value.estimator_low < value.mean < value.estimator_high
+        if value.run == "noisy" and value.quantity in (Compared.RATE, Compared.BOUND):
+            assert value.estimator_low < value.mean.value < value.estimator_high
         elif value.run != "noisy":
-            assert value.estimator_low == value.mean == value.estimator_high
-    low, high = comparison.bound_range["noisy"]
-    assert (low <= comparison.bound["noisy"]).all()
-    assert (comparison.bound["noisy"] <= high).all()
+            assert value.estimator_low == value.mean.value == value.estimator_high
+    bound = comparison.runs["noisy"].bound
+    assert ((bound.low <= bound.value) & (bound.value <= bound.high)).all()
+
+
+def test_save_and_load(comparison, tmp_path):
+    comparison.save(tmp_path / "runs.npz")
+    again = type(comparison).load(tmp_path / "runs.npz")
+    assert again.to_frame().equals(comparison.to_frame())
+    assert again.final() == comparison.final()
 
 
 def test_numbers_without_unit_are_the_same_in_nats_and_bits(comparison):
@@ -159,19 +159,23 @@ def test_numbers_without_unit_are_the_same_in_nats_and_bits(comparison):
     np.testing.assert_array_equal(bits["mean"][~informations], nats["mean"][~informations])
 
 
-def test_a_gap_without_test_patterns_is_nan_and_is_not_drawn():
-    task = deepnets.gaussian_task(60, x_dim=3)
-    run = deepnets.train(deepnets.Network((3, 2, 2)), task, epochs=2, batch_size=None, train_fraction=1.0, snapshots=2)
-    found = compare_runs({"all": run}, {"all": deepnets.information_plane(run)})
-    assert np.isnan(found.gap["all"]).all()
-    assert [line for line in plotting_runs.plot_bound(found).lines if line.get_label() == "_"] == []
+def test_a_gap_without_test_patterns_is_nan_and_is_not_drawn(runs, comparison):
+    scores = runs["twin"].scores
+    unknown = {name: np.full_like(scores[name], np.nan) for name in ("test_accuracy", "test_loss")}
+    found = compare_runs(
+        {"all": replace(runs["twin"], scores={**scores, **unknown})}, {"all": comparison.planes["twin"]}
+    )
+    assert np.isnan(found.runs["all"].gap).all()
+    assert Compared.GAP not in {value.quantity for value in found.final()}
+    assert [line for line in plotting.plot_bound(found).lines if line.get_label() == "_"] == []
 
 
 def test_planes_of_other_runs_are_refused(runs, comparison):
     with pytest.raises(ValueError, match="same labels"):
         compare_runs(runs, {"noisy": comparison.planes["noisy"]})
+    other = replace(runs["relu"], network=replace(runs["relu"].network, widths=(3, 5, 3, 2)))
     with pytest.raises(ValueError, match="plane of 'relu' is of another run"):
-        compare_runs({"relu": runs["relu"]}, {"relu": comparison.planes["twin"]})
+        compare_runs({"relu": other}, {"relu": comparison.planes["twin"]})
 
 
 # --- twins ---
@@ -181,6 +185,8 @@ def test_twins_differ_in_the_noise_alone(runs):
     assert twins(runs) == [("noisy", "twin")]
     other = replace(runs["twin"], settings={**runs["twin"].settings, "learning_rate": 0.1})
     assert twins({**runs, "twin": other}) == []
+    longer = replace(runs["twin"], settings={**runs["twin"].settings, "epochs": 12, "replicas": 4})
+    assert twins({**runs, "twin": longer}) == [("noisy", "twin")]
 
 
 def test_clustering_paths_are_clustering_of_each_layer_in_common_cells(runs):
@@ -210,27 +216,32 @@ def test_bad_input_of_clustering_paths_is_named(runs):
 
 
 def test_figures_draw_what_was_computed(runs, comparison):
-    figure = plotting_runs.plot_comparison(comparison, "bits")
-    values = {v.run: v for v in comparison.final() if v.quantity == "accuracy"}
+    figure = plotting.plot_comparison(comparison, "bits")
+    values = {v.run: v for v in comparison.final() if v.quantity is Compared.ACCURACY}
     drawn = [line for line in figure.axes[2].lines if len(line.get_xdata()) == 1]
-    np.testing.assert_allclose([line.get_xdata()[0] for line in drawn], [values[name].mean for name in runs])
+    np.testing.assert_allclose([line.get_xdata()[0] for line in drawn], [values[name].mean.value for name in runs])
     assert "[bits]" in figure.axes[0].get_xlabel()
-    ax = plotting_runs.plot_bound(comparison)
+    ax = plotting.plot_bound(comparison)
     lines = {line.get_label(): line for line in ax.lines}
-    np.testing.assert_allclose(lines["twin, m = 128"].get_ydata(), np.median(comparison.bound["twin"], axis=0))
+    np.testing.assert_allclose(
+        lines["twin, m = 128"].get_ydata(), np.median(comparison.runs["twin"].bound.value, axis=0)
+    )
     assert any("vacuous" in text.get_text() for text in ax.texts)
     paths = clustering_paths([runs["noisy"], runs["twin"]], replicas=[0], epochs=[0, 6])
     planes = comparison.planes
-    figure = plotting_runs.plot_twins((planes["noisy"], planes["twin"]), (paths[0], paths[1]))
+    figure = plotting.plot_twins((planes["noisy"], planes["twin"]), (paths[0], paths[1]))
     np.testing.assert_allclose(figure.axes[5].lines[1].get_ydata(), np.median(paths[1].within[:, :, 1], axis=0))
     for drawn_figure in (figure, ax.figure):
-        assert drawn_figure.get_figwidth() == plotting_runs.COLUMN
+        assert drawn_figure.get_figwidth() == COLUMN
+    other = replace(planes["relu"], layers=("1 (5)", "2 (3)", "output (2)"))
     with pytest.raises(ValueError, match="not of twins"):
-        plotting_runs.plot_twins((planes["noisy"], planes["relu"]), (paths[0], paths[1]))
+        plotting.plot_twins((planes["noisy"], other), (paths[0], paths[1]))
 
 
 def test_planes_of_several_runs_have_a_marker_a_layer_name(comparison):
-    figure = plotting.plot_planes(comparison.planes)
+    planes = comparison.planes
+    planes["relu"] = replace(planes["relu"], layers=("1 (5)", "2 (3)", "output (2)"))
+    figure = plotting.plot_planes(planes)
     names = [text.get_text() for text in figure.legends[0].texts]
     assert names == ["1 (4)", "2 (3)", "output (2)", "1 (5)"]
 
@@ -255,9 +266,9 @@ def test_planes_command_writes_what_it_prints(directories, tmp_path, capsys):
         assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
     for label, stem in zip(labels, ("0.2", "without", "ReLU_10"), strict=True):
         plane = deepnets.InformationPlane.load(tmp_path / f"plane_{stem}.npz")
-        row = table[(table.run == label) & (table.quantity == "i_xt")].iloc[0]
+        row = table[(table.run == label) & (table.quantity == "rate")].iloc[0]
         k = plane.layers.index(row.layer)
-        assert row["mean"] == pytest.approx(plane.input[:, -1, k].mean() / LN2)
+        assert row["mean"] == pytest.approx(plane.rate.value[:, -1, k].mean() / LN2)
 
 
 def test_planes_that_are_there_are_read_and_others_estimated_again(directories, tmp_path, capsys):

@@ -20,27 +20,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from dualib import IB, DualIB, InformationCurve, Joint, first_transition, information_curve
-from dualib.measures import FloatArray, entropy, mutual_information
+from dualib.core.result import Result
+from dualib.core.special import entropy_nats, mutual_information_nats
+from dualib.core.typing import ArrayLike, FloatArray, IntArray
 
 BETA_MAX = 1e4
 """β is searched in [0, BETA_MAX]; a layer whose cells hold one p(y|x) each has no finite best β and gets this one."""
 
 
 @dataclass(frozen=True)
-class BottleneckFit:
+class BottleneckFit(Result):
     """One layer against the bottleneck equations. Informations in nats.
 
     Attributes
     ----------
-    beta : β*, at which the residual is least.
-    residual : E_x KL[p(t|x) ‖ p_β*(t|x)]; 0 where the bottleneck equations hold exactly.
-    at_the_edge : whether β* is :data:`BETA_MAX`, so that the best β is at least this.
-    rate, relevance : I(X;T) and I(T;Y) of the quantised layer.
+    beta : float
+        β*, at which the residual is least.
+    residual : float
+        E_x KL[p(t|x) ‖ p_β*(t|x)]; 0 where the bottleneck equations hold exactly.
+    at_the_edge : bool
+        Whether β* is :data:`BETA_MAX`, so that the best β is at least this.
+    rate, relevance : float
+        I(X;T) and I(T;Y) of the quantised layer.
     """
 
     beta: float
@@ -53,15 +58,15 @@ class BottleneckFit:
 class _Encoder:
     """A deterministic encoder's residual as a function of β. Patterns with equal p(y|x) share a row of D and of Z."""
 
-    def __init__(self, codes: np.ndarray, joint: Joint) -> None:
+    def __init__(self, codes: IntArray, joint: Joint) -> None:
         _, cell = np.unique(codes, return_inverse=True)
         merged = joint.merge_equal_rows()
         p_xt = np.zeros((joint.n_x, int(cell.max()) + 1))
         p_xt[np.arange(joint.n_x), cell] = joint.p_x
         self.p_t = p_xt.sum(axis=0)
         p_yt = joint.p_y_given_x.T @ p_xt
-        self.rate = float(entropy(self.p_t))
-        self.relevance = mutual_information(p_yt)
+        self.rate = float(entropy_nats(self.p_t))
+        self.relevance = mutual_information_nats(p_yt)
         self.p_row = merged.joint.p_x
         self.divergence = _divergences(merged.joint.p_y_given_x, (p_yt / self.p_t).T)
         # E D(x, t_x): the mean over the patterns of each (row, cell) pair
@@ -71,20 +76,22 @@ class _Encoder:
 
     def _log_terms(self, beta: float) -> FloatArray:
         distortion = beta * self.divergence if beta > 0 else np.zeros_like(self.divergence)
-        return np.log(self.p_t) - distortion
+        return np.asarray(np.log(self.p_t) - distortion)
 
     def residual(self, beta: float) -> float:
+        """E_x KL[p(t|x) ‖ p_β(t|x)]."""
         log_z = logsumexp(self._log_terms(beta), axis=1)
         return max(0.0, self.rate + beta * self.own + float(self.p_row @ log_z))
 
     def slope(self, beta: float) -> float:
-        """d residual / dβ = E D(x, t_x) − E_x Σ_t p_β(t|x) D(x,t), increasing in β."""
+        """The derivative d residual / dβ = E D(x, t_x) − E_x Σ_t p_β(t|x) D(x,t), increasing in β."""
         terms = self._log_terms(beta)
         encoder = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
         finite = np.where(encoder > 0, self.divergence, 0.0)
         return self.own - float(self.p_row @ (encoder * finite).sum(axis=1))
 
     def best_beta(self) -> float:
+        """The β of the least residual."""
         return _root([self])
 
 
@@ -98,7 +105,7 @@ def _divergences(rows: FloatArray, decoders: FloatArray) -> FloatArray:
     for y in range(rows.shape[1]):
         present = rows[:, y] > 0
         cross[present] += rows[present, y, None] * log_decoder[None, :, y]
-    return np.maximum(own[:, None] - cross, 0.0)
+    return np.asarray(np.maximum(own[:, None] - cross, 0.0))
 
 
 def _root(encoders: Sequence[_Encoder]) -> float:
@@ -114,7 +121,7 @@ def _root(encoders: Sequence[_Encoder]) -> float:
     return float(np.exp(brentq(lambda log_beta: slope(np.exp(log_beta)), np.log(1e-6), np.log(BETA_MAX), xtol=1e-10)))
 
 
-def _checked(codes: ArrayLike, joint: Joint) -> np.ndarray:
+def _checked(codes: ArrayLike, joint: Joint) -> IntArray:
     array = np.asarray(codes)
     if array.shape != (joint.n_x,):
         raise ValueError(f"codes have shape {array.shape}; the joint has {joint.n_x} patterns, so give ({joint.n_x},)")
@@ -126,9 +133,12 @@ def fit_beta(codes: ArrayLike, joint: Joint, beta: float | None = None) -> Bottl
 
     Parameters
     ----------
-    codes : array, shape (n_x,): the cell of every pattern, any labels.
-    joint : of patterns and labels; noisy labels, p(y|x) > 0, make the test one of the encoder everywhere.
-    beta : take this β instead of the best.
+    codes : array, shape (n_x,)
+        The cell of every pattern, any labels.
+    joint : Joint
+        Of patterns and labels; noisy labels, p(y|x) > 0, make the test one of the encoder everywhere.
+    beta : float or None
+        Take this β instead of the best.
 
     Returns
     -------
@@ -136,7 +146,8 @@ def fit_beta(codes: ArrayLike, joint: Joint, beta: float | None = None) -> Bottl
 
     Raises
     ------
-    ValueError: codes that do not match the joint (both shapes are printed), or a negative β.
+    ValueError
+        If the codes do not match the joint (both shapes are printed), or β is negative.
 
     References
     ----------

@@ -1,0 +1,116 @@
+"""Figures of single layers and of gradients: phases, the bottleneck equations, label separation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepnets.estimators import Side
+from deepnets.gradients import GradientPhases
+from deepnets.planes.bottleneck import BottleneckFit
+from deepnets.plotting.planes import EPOCHS, band, shown_epochs
+from dualib import InformationCurve
+from dualib.core.figure import DASHES, axes_or_new, colour, describe, marker, panels
+from dualib.core.typing import ArrayLike
+from dualib.core.units import Units, to_units
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot_gradient_phases(phases: GradientPhases) -> Figure:
+    """Mean and noise of each layer's gradient against the epoch, medians with quartiles over replicas.
+
+    The epoch at which the noise takes over stands with its interval as a vertical band ([shwartzziv2017]_ figure 4).
+    """
+    layers = len(phases.layers)
+    columns = min(layers, 3)
+    rows = -(-layers // columns)
+    size = {"height": 2.3 + 0.6 / rows, "width": 1 + 2.9 * columns}
+    figure, axes = panels(columns, rows, **size, sharex=True, sharey=True)
+    epochs, last = shown_epochs(phases.epochs), float(phases.epochs[-1])
+    found = phases.transition()
+    for j, ax in enumerate(axes[:layers]):
+        band(ax, epochs, phases.mean[:, :, j], colour(0), "-", "mean")
+        band(ax, epochs, phases.std[:, :, j], colour(1), "--", "standard deviation")
+        median, low, high = (float(a[j]) for a in (found.value, found.low, found.high))
+        if 0 < median < np.inf:
+            ax.axvspan(max(low, 0.5), min(high, 2 * last), color="0.85", zorder=0)
+            ax.axvline(median, color="0.4", linewidth=1)
+        said = "never" if median == np.inf else "0" if median == 0 else f"{median:.0f}"
+        ax.set(xscale="log", yscale="log", xlim=(0.5, last))
+        x_label, y_label = EPOCHS * (j >= layers - columns), "gradient / weights" * (j % columns == 0)
+        describe(ax, x_label, y_label, f"weights {phases.layers[j]}, SNR < 1 at epoch {said}", legend=j == 0)
+    for ax in axes[layers:]:
+        ax.set_visible(False)
+    return figure
+
+
+def plot_layers_against_bottleneck(
+    fits: Sequence[BottleneckFit],
+    layers: Sequence[str],
+    curves: InformationCurve | Sequence[InformationCurve],
+    controls: Sequence[BottleneckFit] = (),
+    ax: Axes | None = None,
+    units: Units = "bits",
+) -> Axes:
+    """Layers in the information plane beside the task's exact bottleneck curves ([shwartzziv2017]_ figure 6).
+
+    Each layer stands with its β and the residual of the bottleneck equations; random encoders of the same cells are grey.
+
+    Parameters
+    ----------
+    fits : sequence of BottleneckFit
+    layers : sequence of str
+        Their names.
+    curves : InformationCurve or several
+        Of IB, of dualIB.
+    controls : sequence of BottleneckFit
+        Random encoders.
+    ax : Axes or None
+    units : {"bits", "nats"}
+
+    Raises
+    ------
+    ValueError
+        If there are not as many names as fits.
+    """
+    if len(fits) != len(layers):
+        raise ValueError(f"{len(fits)} fits but {len(layers)} layers' names")
+    ax = axes_or_new(ax, height=3.4)
+    for i, curve in enumerate([curves] if isinstance(curves, InformationCurve) else curves):
+        order, name = np.argsort(curve.rate), {"ib": "IB", "dual": "dualIB"}.get(curve.problem, curve.problem)
+        x, y = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
+        ax.plot(x, y, color="0.3", linestyle=DASHES[i % len(DASHES)], label=f"exact {name} curve")
+    for j, (fit, layer) in enumerate(zip(fits, layers, strict=True)):
+        sign = "≥" if fit.at_the_edge else "="
+        label = f"{layer}: β {sign} {fit.beta:.3g}, residual {to_units(fit.residual, units):.2g} {units}"
+        place = (to_units(fit.rate, units), to_units(fit.relevance, units))
+        ax.plot(*place, marker(j), color=colour(j), markersize=6, label=label)
+    for i, fit in enumerate(controls):
+        named = "random encoders" if i == 0 else "_"
+        ax.plot(to_units(fit.rate, units), to_units(fit.relevance, units), "x", color="0.6", label=named)
+    describe(ax, f"{Side.RATE}  [{units}]", f"{Side.RELEVANCE}  [{units}]", fontsize=6)
+    return ax
+
+
+def plot_label_separation(layers: Sequence[ArrayLike], y: ArrayLike, names: Sequence[str]) -> Figure:
+    """The layers' activations on their first two principal axes, coloured by label: (n, width) arrays, labels (n,)."""
+    from sklearn.decomposition import PCA
+
+    labels = np.asarray(y)
+    figure, axes = panels(len(names), width=1.2 + 3.3 * len(names), height=3.4)
+    for ax, t, name in zip(axes, layers, names, strict=True):
+        array = np.asarray(t, dtype=np.float64)
+        fitted = PCA(min(2, array.shape[1])).fit(array)
+        places = fitted.transform(array)
+        shares = fitted.explained_variance_ratio_
+        for j, label in enumerate(np.unique(labels)):
+            of = places[labels == label]
+            second = of[:, 1] if len(shares) > 1 and shares[1] > 1e-6 else np.zeros(len(of))
+            ax.scatter(of[:, 0], second, s=3, color=colour(j), alpha=0.4, label=f"y = {label}", linewidths=0)
+        describe(ax, f"axis 1 ({shares[0]:.0%} of the variance)", "axis 2", name, legend=ax is axes[0], markerscale=3)
+    return figure

@@ -1,0 +1,204 @@
+"""Figures of the information plane. Each function draws on an Axes, or a figure of panels, and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets.estimators import Side
+from deepnets.planes.plane import SIDES, InformationPlane
+from dualib.core.figure import COLUMN, SMALL, axes_or_new, colour, describe, marker, panels
+from dualib.core.typing import FloatArray, IntArray
+from dualib.core.units import Units, to_units
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+    from dualib import InformationCurve
+
+EPOCHS = "epoch (0 at the left end)"
+
+
+def plot_plane(
+    plane: InformationPlane, ax: Axes | None = None, units: Units = "bits", curve: InformationCurve | None = None
+) -> Axes:
+    """The layers' paths through the information plane, medians over replicas ([shwartzziv2017]_ figure 3).
+
+    Colour is the epoch, a thin line joins the layers of one epoch.
+
+    Parameters
+    ----------
+    plane : InformationPlane
+    ax : Axes or None
+    units : {"bits", "nats"}
+    curve : InformationCurve or None
+        Of the task's exact bottleneck, drawn as the frontier.
+    """
+    ax = axes_or_new(ax, height=3.4)
+    x, y = plane.medians(units)
+    colours, mappable = _epoch_colours(plane.epochs, "cividis")
+    for s in range(len(plane.epochs)):
+        ax.plot(x[s], y[s], color=colours[s], linewidth=0.6, alpha=0.6, zorder=1)
+    for j, layer in enumerate(plane.layers):
+        ax.scatter(x[:, j], y[:, j], c=colours, s=14, marker=marker(j), zorder=2, linewidths=0)
+        ax.scatter([], [], color="0.3", s=14, marker=marker(j), label=layer)
+    if curve is not None:
+        order = np.argsort(curve.rate)
+        rate, relevance = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
+        ax.plot(rate, relevance, color=colour(1), linewidth=1.2, label="exact IB curve")
+    ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1, label="I(X;Y)")
+    ax.figure.colorbar(mappable, ax=ax, label="epoch")
+    describe(ax, *_labels(units), legend=False)
+    legend_above(ax, columns=4)
+    return ax
+
+
+def plot_replicas(
+    plane: InformationPlane, epoch: float, ax: Axes | None = None, units: Units = "bits", legend: bool = True
+) -> Axes:
+    """Every replica's layers at the snapshot nearest to `epoch`; colour is the layer ([shwartzziv2017]_ figure 2)."""
+    ax = axes_or_new(ax)
+    s = plane.at(epoch)
+    rate, relevance = (plane.side(side, units).value for side in SIDES)
+    for j, layer in enumerate(plane.layers):
+        ax.scatter(rate[:, s, j], relevance[:, s, j], s=12, color=colour(j), marker=marker(j), label=layer, alpha=0.8)
+    _limits(ax, [plane], units)
+    said = f"epoch {int(plane.epochs[s])}"
+    describe(ax, *_labels(units), said, legend=False)
+    if legend:
+        _legend_of_layers(ax)
+    return ax
+
+
+def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9000), units: Units = "bits") -> Figure:
+    """:func:`plot_replicas` at several epochs, side by side, on common axes."""
+    figure, axes = panels(len(epochs), width=1.2 + 3.3 * len(epochs), height=3.4)
+    for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
+        plot_replicas(plane, epoch, ax, units, legend=i == len(epochs) - 1)
+        if i:
+            ax.set_ylabel("")
+    return figure
+
+
+def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits") -> Figure:
+    """Layer paths of several experiments in a column of 3.4 inches, two a row, on common axes: label → plane."""
+    if not planes:
+        raise ValueError("give at least one plane")
+    columns = min(len(planes), 2)
+    rows = -(-len(planes) // columns)
+    height = 0.9 / rows + (2.6 if columns == 1 else 1.6)
+    figure, axes = panels(columns, rows, height=height, width=COLUMN, sharex=True, sharey=True)
+    end = max(int(plane.epochs[-1]) for plane in planes.values())
+    # By name: the outputs of a deep and a shallow network are alike.
+    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in planes.values() for n in p.layers))}
+    for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
+        x, y = plane.medians(units)
+        colours, mappable = _epoch_colours(plane.epochs, "cividis", end)
+        for j, layer in enumerate(plane.layers):
+            ax.plot(x[:, j], y[:, j], color="0.7", linewidth=0.6, zorder=1)
+            ax.scatter(x[:, j], y[:, j], c=colours, s=8, marker=marker_of[layer], linewidths=0, zorder=2)
+        ax.tick_params(labelbottom=i + columns >= len(planes))
+        x_label, y_label = _labels(units)
+        describe(ax, x_label * (i + columns >= len(planes)), y_label * (i % columns == 0), label, legend=False)
+    _limits(axes[0], list(planes.values()), units)
+    for ax in axes[len(planes) :]:
+        ax.set_visible(False)
+    bar = figure.colorbar(mappable, ax=axes, location="bottom", aspect=40)
+    bar.set_label("epoch", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    handles = [axes[0].scatter([], [], color="0.3", s=10, marker=shape) for shape in marker_of.values()]
+    legend_of_names(figure, handles, list(marker_of), 4)
+    return figure
+
+
+def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
+    """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band."""
+    figure, axes = panels(2, width=7.8, height=3.4)
+    epochs = shown_epochs(plane.epochs)
+    for ax, side, label in zip(axes, SIDES, _labels(units), strict=True):
+        for j, layer in enumerate(plane.layers):
+            band(ax, epochs, plane.side(side, units).value[:, :, j], colour(j), label=layer)
+        ax.set_xscale("log")
+        describe(ax, EPOCHS, label, legend=False)
+    _legend_of_layers(axes[1])
+    for ax, most in zip(axes, (plane.entropy_x, plane.information_xy), strict=True):
+        ax.axhline(to_units(most, units), color="0.4", linestyle=":", linewidth=1)
+    said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas"))
+    figure.suptitle(said, fontsize=8)
+    return figure
+
+
+def shown_epochs(epochs: IntArray) -> FloatArray:
+    """Epochs for a logarithmic axis, epoch 0 at its left end."""
+    return np.maximum(epochs, 0.5)
+
+
+def band(
+    ax: Axes,
+    epochs: FloatArray,
+    values: FloatArray,
+    of_colour: str,
+    style: str = "-",
+    label: str = "",
+    alpha: float = 0.2,
+) -> None:
+    """Draw the median over replicas, values of shape (R, S), and the quartiles as a band."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+    ax.plot(epochs, middle, style, color=of_colour, linewidth=1.2, label=label)
+    ax.fill_between(epochs, low, high, color=of_colour, alpha=alpha, linewidth=0)
+
+
+def legend_above(ax: Axes, columns: int) -> None:
+    """A legend of small print over the axes."""
+    ax.legend(
+        fontsize=6,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=columns,
+        columnspacing=1.0,
+        handletextpad=0.3,
+        frameon=False,
+    )
+
+
+def legend_of_names(figure: Figure, handles: Sequence[Any], names: Sequence[str], columns: int) -> None:
+    """A legend of the layers' names over all panels."""
+    figure.legend(
+        handles,
+        names,
+        title="layer (units)",
+        title_fontsize=SMALL,
+        fontsize=SMALL,
+        ncols=min(len(names), columns),
+        loc="outside upper center",
+        columnspacing=1.0,
+        handletextpad=0.3,
+        frameon=False,
+    )
+
+
+def _labels(units: Units) -> tuple[str, str]:
+    return f"{Side.RATE}  [{units}]", f"{Side.RELEVANCE}  [{units}]"
+
+
+def _legend_of_layers(ax: Axes) -> None:
+    ax.legend(title="layer", fontsize=SMALL, title_fontsize=SMALL, frameon=False)
+
+
+def _limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
+    ax.set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes))
+    ax.set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes))
+
+
+def _epoch_colours(epochs: IntArray, cmap: str, end: int | None = None) -> tuple[Any, ScalarMappable]:
+    """A colour for each epoch, on a logarithmic scale that has a place for epoch 0; and what a colour bar needs."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import SymLogNorm
+
+    norm = SymLogNorm(linthresh=1.0, vmin=0.0, vmax=float(end if end is not None else max(epochs[-1], 1)))
+    mappable = ScalarMappable(norm=norm, cmap=cmap)
+    return mappable.to_rgba(np.asarray(epochs, dtype=float)), mappable

@@ -1,0 +1,33 @@
+"""The tasks of this package by name, so that settings make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deepnets.tasks.digits import digits_task
+from deepnets.tasks.icosahedral import icosahedral_task
+from deepnets.tasks.regression import regression_task
+from deepnets.tasks.task import Task
+from deepnets.tasks.two_gaussians import two_gaussians_task
+
+BUILDERS: dict[str, Callable[..., Task]] = {
+    "icosahedral": icosahedral_task,
+    "two_gaussians": two_gaussians_task,
+    "regression": regression_task,
+    "digits": digits_task,
+}
+
+
+def task_from_settings(settings: Mapping[str, Any]) -> Task:
+    """The task whose ``settings`` these are.
+
+    Raises
+    ------
+    ValueError
+        If they are settings of no task of this package.
+    """
+    name = settings.get("task")
+    if name not in BUILDERS:
+        raise ValueError(f"these settings make no task of deepnets: {dict(settings)}; pass the task itself")
+    return BUILDERS[name](**{k: v for k, v in settings.items() if k != "task"})

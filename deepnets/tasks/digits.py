@@ -1,0 +1,17 @@
+"""Handwritten digits: real data."""
+
+from __future__ import annotations
+
+from deepnets.tasks.task import Task, one_hot
+from dualib.examples import digit_images
+
+
+def digits_task(*, parity: bool = False) -> Task:
+    """scikit-learn's 1797 handwritten digits of 8×8 pixels in [0, 1], with their ten classes or their parity (1: odd).
+
+    Real data: the law is the empirical one, and every pattern's label is taken to be certain.
+    """
+    images, digits = digit_images()
+    y = digits % 2 if parity else digits
+    rows = one_hot(y, 2 if parity else 10)
+    return Task("digits", images, y, rows, settings={"task": "digits", "parity": parity})

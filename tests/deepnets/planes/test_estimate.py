@@ -1,0 +1,231 @@
+"""The information plane of a run: estimates are the estimators', for deterministic and noisy networks; the commands."""
+
+import json
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import deepnets
+from deepnets.__main__ import main
+from deepnets.estimators import Kind
+from deepnets.presets import PRESETS, preset
+from deepnets.runs import SCORES
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Two replicas at two snapshots, with parameters drawn at random."""
+    task = deepnets.two_gaussians_task(64, x_dim=3, seed=1)
+    rng, network = np.random.default_rng(0), deepnets.Network((3, 4, 3, 2))
+    sizes = list(pairwise(network.widths))
+    params = [
+        {"w": rng.normal(size=(2, 2, *s)).astype(np.float32), "b": rng.normal(size=(2, 2, s[1])).astype(np.float32)}
+        for s in sizes
+    ]
+    scores = {name: rng.random((2, 2)) for name in SCORES}
+    patterns = np.stack([rng.permutation(64)[:50] for _ in range(2)])
+    return deepnets.Run(network, task, np.array([0, 20]), params, scores, patterns, np.array([-1, -1]))
+
+
+def changed(run, **network):
+    """The same parameters in another network."""
+    return replace(run, network=replace(run.network, **network))
+
+
+def test_values_are_those_of_binning_each_layer(run):
+    plane = deepnets.information_plane(run)
+    assert plane.rate.shape == (2, 2, 3)
+    assert plane.layers == ("1 (4)", "2 (3)", "output (2)")
+    assert plane.rate.kind == Kind.EXACT
+    task = run.task
+    for replica, snapshot in np.ndindex(2, 2):
+        outputs = np.asarray(run.network.outputs_probability(run.parameters(snapshot, replica), task.x))
+        hidden = run.network.hidden(run.parameters(snapshot, replica), task.x)
+        for k, t in enumerate([*map(np.asarray, hidden), outputs]):
+            expected = deepnets.Binning().layer(t, task.p_y_given_x)
+            assert plane.rate.value[replica, snapshot, k] == pytest.approx(expected.rate.value, abs=1e-6)
+            assert plane.relevance.value[replica, snapshot, k] == pytest.approx(expected.relevance.value, abs=1e-6)
+    assert plane.information_xy == pytest.approx(task.joint.mutual_information())
+    assert plane.entropy_x == pytest.approx(np.log(64))
+    np.testing.assert_array_equal(plane.accuracy, run.accuracy.T)
+
+
+def test_warnings_give_the_worst_amount_and_its_place(run):
+    plane = deepnets.information_plane(run, deepnets.Binning(1000))
+    separated = next(text for text in plane.warnings if text.startswith("H of the cells"))
+    worst = np.unravel_index(plane.rate.value.argmax(), plane.rate.shape)
+    replica, snapshot, layer = worst
+    place = f"layer {plane.layers[layer]}, epoch {plane.epochs[snapshot]}, replica {replica}"
+    assert f"{plane.rate.value[worst]:.4g} nats" in separated
+    assert place in separated
+    near = plane.rate.value >= 0.9 * plane.entropy_x
+    assert plane.warnings[separated] == near.sum()
+
+
+def test_a_choice_of_replicas_and_snapshots_is_part_of_the_whole(run):
+    whole = deepnets.information_plane(run)
+    part = deepnets.information_plane(run, replicas=[1], snapshots=[-1])
+    np.testing.assert_array_equal(part.rate.value[0, 0], whole.rate.value[1, 1])
+    assert part.epochs.tolist() == [20]
+    for bad in ({"replicas": [2]}, {"snapshots": []}):
+        with pytest.raises(ValueError, match="are not all among"):
+            deepnets.information_plane(run, **bad)
+
+
+def test_binning_between_the_extremes_of_the_run_does_not_depend_on_their_scale(run):
+    relu = changed(run, activation="relu")
+    plane = deepnets.information_plane(relu)
+    activations = [t for s in range(2) for t in relu.activations(s, 0)[:-1]]
+    low, high = min(t.min() for t in activations), max(t.max() for t in activations)
+    by_hand = deepnets.Binning(30, float(low), float(high)).layer(relu.activations(1, 0)[1], run.task.p_y_given_x)
+    assert plane.rate.value[0, 1, 1] == by_hand.rate.value
+
+
+def test_noisy_layers_lie_in_intervals_that_hold_the_bounds_of_information(run):
+    noisy = changed(run, noise_std=0.3)
+    plane = deepnets.information_plane(noisy, passes=6)
+    assert plane.layers == ("1 (4)", "2 (3)")
+    assert (plane.rate.kind, plane.rate.level) == (Kind.STATISTICAL, 0.95)
+    for side, most in ((plane.rate, plane.entropy_x), (plane.relevance, plane.information_xy)):
+        assert ((side.low <= side.value) & (side.value <= side.high)).all()
+        assert (side.high <= most * (1 + 1e-13)).all()
+    assert (plane.relevance.value <= plane.rate.value).all()
+    exact = deepnets.PairwiseBounds(0.3).layer(noisy.activations(1, 0)[0], run.task.p_y_given_x).rate
+    assert exact.low - 1e-9 <= plane.rate.value[0, 1, 0] <= exact.high + 1e-9
+    again = deepnets.information_plane(noisy, passes=6)
+    np.testing.assert_array_equal(plane.rate.value, again.rate.value)  # the same seed
+    assert (plane.rate.low[:, :, 1] <= plane.rate.high[:, :, 0]).all()  # the data processing inequality
+    binned = deepnets.information_plane(noisy, deepnets.Binning(10, -3, 3))
+    assert binned.rate.shape == plane.rate.shape
+    with pytest.raises(ValueError, match="passes"):
+        deepnets.information_plane(noisy, passes=1)
+
+
+def test_a_weaker_promise_of_a_deeper_layer_is_that_of_the_plane(run):
+    noisy = changed(run, noise_std=0.3)
+    part = {"replicas": [0], "snapshots": [1], "passes": 2}
+    assert deepnets.information_plane(noisy, deepnets.PairwiseBounds(0.3), **part).rate.kind == Kind.STATISTICAL
+
+
+def test_estimators_of_noise_are_refused_for_networks_without(run):
+    with pytest.raises(ValueError, match="for noisy networks"):
+        deepnets.information_plane(run, deepnets.SmoothedPlugin(0.1))
+
+
+def test_replicas_that_failed_are_left_out(run):
+    plane = deepnets.information_plane(replace(run, failed=np.array([3, -1])))
+    assert plane.replicas.tolist() == [1]
+
+
+# --- recordings of any training ---
+
+
+@dataclass
+class Recorded:
+    """What somebody else's training may leave: one replica, two snapshots, two layers."""
+
+    task: deepnets.Task
+    noise_std: float = 0.0
+    layers: tuple = ("a", "b")
+    epochs: np.ndarray = field(default_factory=lambda: np.array([0, 5]))
+    n_replicas: int = 1
+    scores: dict = field(default_factory=dict)
+
+    def activations(self, snapshot, replica, *, seed=None):
+        t = self.task.x @ np.full((3, 2), 1.0 + snapshot)
+        return [t, 5.0 * t[:, :1]][: len(self.layers)]
+
+
+def test_a_recording_that_is_no_run_has_a_plane(run):
+    recorded = Recorded(run.task)
+    assert isinstance(recorded, deepnets.Recording)
+    plane = deepnets.information_plane(recorded)
+    layers = [recorded.activations(s, 0) for s in range(2)]
+    for k in range(2):
+        cells = deepnets.Binning.from_range(*(layer[k] for layer in layers))
+        for s in range(2):
+            expected = cells.layer(layers[s][k], run.task.p_y_given_x)
+            assert plane.rate.value[0, s, k] == expected.rate.value
+    assert np.isnan(plane.accuracy).all()
+    assert deepnets.information_plane(replace(recorded, scores={"test_accuracy": np.ones((2, 1))})).accuracy.all()
+
+
+def test_noisy_recordings_need_passes_for_deeper_layers(run):
+    one = Recorded(run.task, 0.5, ("a",))
+    first = deepnets.SmoothedPlugin(0.5).layer(one.activations(1, 0)[0], run.task.p_y_given_x, run.task.p_x, seed=1)
+    assert deepnets.information_plane(one).rate.value[0, 1, 0] == first.rate.value
+    with pytest.raises(ValueError, match="2 noisy layers but no passes"):
+        deepnets.information_plane(Recorded(run.task, 0.5))
+
+
+# --- presets and commands ---
+
+
+def test_presets_fit_their_task_and_quick_ones_are_smaller():
+    for name in PRESETS:
+        chosen = preset(name)
+        assert chosen.network.widths[0] == chosen.task().x.shape[1]
+        full, quick = chosen.settings(True), chosen.settings(False)
+        assert quick["epochs"] * quick["replicas"] < full["epochs"] * full["replicas"]
+        assert chosen.settings(True, epochs=7, replicas=None)["epochs"] == 7
+    with pytest.raises(ValueError, match="szt2017, saxe2018"):
+        preset("alemi2016")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "szt"
+    small = ["--replicas", "2", "--epochs", "12", "--snapshots", "4", "--batch-size", "512", "--hidden", "4", "3"]
+    assert main(["train", "szt2017", "--out", str(path), *small]) == 0
+    return path
+
+
+def test_plane_writes_what_it_prints(directory, capsys):
+    assert main(["plane", str(directory), "--bins", "20"]) == 0
+    said = capsys.readouterr().out
+    table = pd.read_csv(directory / "results" / "plane.csv")
+    assert len(table) == 2 * 4 * 3
+    plane = deepnets.InformationPlane.load(directory / "results" / "plane.npz")
+    np.testing.assert_allclose(table["rate_bits"], plane.rate.value.ravel() / np.log(2))
+    assert f"{np.median(plane.rate.value[:, -1, 0]) / np.log(2):.4g}" in said
+    record = json.loads((directory / "results" / "plane.json").read_text())
+    assert record["units"]["rate_bits"] == "bits"
+    assert record["settings"]["run"]["epochs"] == 12
+    for name in ("plane", "snapshots", "epochs"):
+        assert (directory / "results" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_gradients_and_layers_write_what_they_print(directory, capsys, tmp_path):
+    assert main(["gradients", str(directory), "--out", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "gradients.csv")) == 2 * 4 * 3
+    assert main(["layers", str(directory), "--out", str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / "layers.csv")
+    assert (table.residual_bits <= table.residual_shared_beta_bits + 1e-9).all()
+    assert {p.name for p in tmp_path.iterdir()} >= {"gradients.png", "bottleneck.png", "separation.png"}
+    assert f"{table.beta[2]:.4g}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "szt2018", "--out", "x"], "unknown preset"),
+        (["train", "szt2017", "--activation", "swish", "--out", "x"], "unknown activation"),
+        (["train", "szt2017", "--train-fraction", "2", "--out", "x"], "train_fraction"),
+        (["plane", "nowhere"], "holds no run"),
+        (["gradients", "nowhere"], "holds no run"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_another_run_in_the_directory_is_refused(directory, capsys):
+    assert main(["train", "saxe2018", "--out", str(directory)]) == 2
+    assert "other settings" in capsys.readouterr().err
