@@ -58,9 +58,9 @@ def private_names(source: str) -> set[str]:
     taken |= {m for m, _ in house if any(p.startswith("_") and p != "__main__" for p in m.split("."))}
     known = {n for m, n in house if n and f"{m}.{n}" in MODULES}
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in known and node.attr.startswith("_") and not node.attr.startswith("__"):
-                taken.add(f"{node.value.id}.{node.attr}")
+        attribute = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known
+        if attribute and node.attr.startswith("_") and not node.attr.startswith("__"):
+            taken.add(f"{node.value.id}.{node.attr}")
     return taken
 
 
