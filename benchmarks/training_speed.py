@@ -20,8 +20,8 @@ import jax
 import numpy as np
 
 import deepnets
-from deepnets._machine import Machine, splits
-from deepnets.training import _checked
+from deepnets.training.machine import Machine, splits
+from deepnets.training.train import _checked
 
 TORCH = Path(__file__).with_name(".envs") / "torch"
 WIDTHS = (12, 10, 7, 5, 4, 3, 2)

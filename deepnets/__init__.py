@@ -18,7 +18,6 @@ from deepnets.bottleneck_fit import (
     fit_random_encoder,
     fit_shared_beta,
 )
-from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
     ConditionalPlugin,
@@ -29,6 +28,7 @@ from deepnets.estimators import (
     SmoothedPlugin,
 )
 from deepnets.networks import Network
+from deepnets.recordings.run import Run
 from deepnets.run_comparison import (
     ClusteringPath,
     RunComparison,
@@ -36,10 +36,10 @@ from deepnets.run_comparison import (
     compare_runs,
     input_compression_bound,
 )
-from deepnets.runs import Run
 from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task, regression_task
-from deepnets.training import snapshot_epochs, train
+from deepnets.training.train import snapshot_epochs, train
 from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
+from deepnets.widths.compare import Comparison, compare_with_infinite_width
 
 __all__ = [
     "Binning",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
+from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_figure, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--replica", type=int, default=0)
         command.set_defaults(run=run)
-    from deepnets import compare_report, planes_report
+    from deepnets import planes_report
+    from deepnets.commands import compare as compare_report
 
     text = "information planes of several runs beside one another: table, figures, generalisation, noisy twins"
     planes = commands.add_parser("planes", help=text, description=text)
@@ -102,7 +103,7 @@ def _run_train(a: argparse.Namespace) -> int:
     from dataclasses import replace
 
     import deepnets
-    from deepnets.presets import preset
+    from deepnets.training.presets import preset
 
     chosen = preset(a.preset)
     network, task = chosen.network, chosen.task()

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets._machine import trained_on
-from deepnets._steps import LOSSES
 from deepnets.networks import Network
-from deepnets.runs import EPOCH_GRADIENTS, Run
+from deepnets.recordings.run import EPOCH_GRADIENTS, Run
+from deepnets.training.machine import trained_on
+from deepnets.training.steps import LOSSES
 from dualib import _io
 from dualib.measures import FloatArray
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
+from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_figure, write_table
 from dualib import _io
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepnets.recordings.run import Run
     from deepnets.run_comparison import RunComparison
-    from deepnets.runs import Run
     from deepnets.trajectory import InformationPlane
 
 _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a sixth of a second a layer

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from deepnets.estimators import Binning
 from deepnets.estimators.clustering import clustering
-from deepnets.runs import Run
+from deepnets.recordings.run import Run
 from deepnets.trajectory import InformationPlane
 from dualib import _io
 from dualib.measures import FloatArray, Units, to_units

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from deepnets.estimators import LayerInformation
     from deepnets.networks import Network
-    from deepnets.runs import Run
+    from deepnets.recordings.run import Run
 
 Quantity = Literal["input", "label"]
 

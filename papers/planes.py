@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import deepnets
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from papers.experiments import counted
 
 BITS = 1 / np.log(2)

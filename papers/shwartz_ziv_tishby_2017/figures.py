@@ -11,7 +11,7 @@ import numpy as np
 from deepnets import input_compression_bound, plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting_layers import plot_gradient_phases
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from papers.panels import COLOURS, describe, panels
 from papers.readings import BITS, plane_from
 

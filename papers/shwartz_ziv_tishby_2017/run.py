@@ -11,7 +11,7 @@ import numpy as np
 import deepnets
 from deepnets.estimators.clustering import clustering
 from deepnets.gradients import gradient_phases
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from papers.experiments import counted
 from papers.planes import BITS, SECOND, plane_arrays, train
 

@@ -8,7 +8,7 @@ import pytest
 
 import deepnets
 from deepnets.__main__ import main
-from deepnets.presets import PRESETS, preset
+from deepnets.training.presets import PRESETS, preset
 
 SETTINGS = {"replicas": 2, "epochs": 20, "batch_size": 8, "snapshots": [0, 20], "learning_rate": 0.02}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from deepnets.gradient_flow import FlowNetwork, _Flow, _Layers, batch_size, network_key, phi
+from deepnets.widths.flow import FlowNetwork, _Flow, _Layers, batch_size, network_key, phi
 from dualib.measures import FloatArray
 
 _BATCH = 2**21
@@ -126,7 +126,7 @@ def basis_of(rows: Any) -> Any:
 
 
 def start_law_sample(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
-    """Draws with the law of :func:`~deepnets.gradient_flow.start_sample`, on the points x of shape (p, d)."""
+    """Draws with the law of :func:`~deepnets.widths.flow.start_sample`, on the points x of shape (p, d)."""
     size = max(1, min(replicas, _BATCH // (network.width * len(x))))
     run = _compiled_law(network)
     parts = []

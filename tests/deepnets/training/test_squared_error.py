@@ -9,7 +9,7 @@ from scipy.stats import norm
 import deepnets
 from deepnets.gradients import gradient_phases
 from deepnets.tasks import Task, classes_of, task_from_settings
-from deepnets.training import train
+from deepnets.training.train import train
 
 FULL = {"loss": "mse", "optimiser": "sgd", "batch_size": None, "progress": False}
 

@@ -1,6 +1,6 @@
 r"""Finite networks against the theory of infinitely wide ones: every quantity, with standard errors and a verdict.
 
-Ensembles of finite networks are trained by gradient flow (:mod:`deepnets.gradient_flow`) at several widths N. A quantity
+Ensembles of finite networks are trained by gradient flow (:mod:`deepnets.widths.flow`) at several widths N. A quantity
 agrees with its prediction q_∞ if the networks' values q_N = a + b/N, fitted over the widths with their errors, have a = q_∞
 within the errors: what is left is then a correction of order 1/width. Errors of the time step are measured apart, by halving
 the step for the same networks, and added; so is what the line leaves out, 1/width² and on, by leaving out the narrowest width.
@@ -20,10 +20,10 @@ import numpy as np
 from scipy.special import chdtrc, ndtri
 
 import ntkinfo
-from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
-from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
-from deepnets.start_law import start_law_sample, start_sample
-from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
+from deepnets.widths.exponents import Deviations, Exponent, deviations_of, width_exponents
+from deepnets.widths.finite import NOT_MEASURED, Row, Setting, rows_of
+from deepnets.widths.flow import FlowNetwork, FlowSample, gradient_flow
+from deepnets.widths.start import start_law_sample, start_sample
 from dualib import _io
 from dualib.measures import FloatArray
 

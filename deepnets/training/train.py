@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from deepnets._machine import ORDER, Machine, Observe, Plan, permutation, splits
-from deepnets._steps import LOSSES
-from deepnets._store import Store
 from deepnets.networks import Network
-from deepnets.runs import Run, assemble
+from deepnets.recordings.run import Run, assemble
+from deepnets.recordings.run_files import Store
 from deepnets.tasks import Task
+from deepnets.training.machine import ORDER, Machine, Observe, Plan, permutation, splits
+from deepnets.training.steps import LOSSES
 
 OPTIMISERS = ("sgd", "momentum", "adam")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.plotting import COLOURS, MARKERS
+from deepnets.widths.compare import Comparison, compare_with_infinite_width
 from dualib import _io
 from dualib.measures import Units, to_units
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from deepnets._steps import steps_of
 from deepnets.networks import Network
-from deepnets.runs import EPOCH_GRADIENTS, SCORES
+from deepnets.recordings.run import EPOCH_GRADIENTS, SCORES
 from deepnets.tasks import Task
+from deepnets.training.steps import steps_of
 
 Observe = Callable[[int, list[dict[str, np.ndarray]]], Mapping[str, Any]]
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 import ntkinfo
-from deepnets.gradient_flow import FlowSample
+from deepnets.widths.flow import FlowSample
 from dualib.measures import FloatArray
 
 GROUPS = 25

@@ -10,11 +10,11 @@ import pytest
 
 import deepnets
 import ntkinfo
-from deepnets import compare
 from deepnets.__main__ import main
-from deepnets.compare import Comparison
-from deepnets.compare_rows import NOT_MEASURED, Row, jackknife
-from deepnets.width_exponents import bias_exponent
+from deepnets.widths import compare
+from deepnets.widths.compare import Comparison
+from deepnets.widths.exponents import bias_exponent
+from deepnets.widths.finite import NOT_MEASURED, Row, jackknife
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -203,7 +203,7 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     ],
 )
 def test_bad_settings_are_refused_before_the_training(change, message, monkeypatch):
-    from deepnets import gradient_flow
+    from deepnets.widths import flow as gradient_flow
 
     monkeypatch.setattr(gradient_flow, "_compiled", lambda *a: pytest.fail("training has begun"))
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import ntkinfo
-from deepnets.gradient_flow import ACTIVATIONS, FlowNetwork, FlowSample, _Flow, gradient_flow
+from deepnets.widths.flow import ACTIVATIONS, FlowNetwork, FlowSample, _Flow, gradient_flow
 
 X = np.random.default_rng(5).standard_normal((6, 3)).astype(np.float32)
 Y = np.array([0.8, -0.5, 0.3, -1.0], np.float32)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import ntkinfo
-from deepnets.gradient_flow import FlowNetwork, gradient_flow
-from deepnets.start_law import start_law_sample, start_sample
-from deepnets.width_exponents import Deviations, deviations_of, kernel_fluctuation, linearised_outputs, width_exponents
+from deepnets.widths.exponents import Deviations, deviations_of, kernel_fluctuation, linearised_outputs, width_exponents
+from deepnets.widths.flow import FlowNetwork, gradient_flow
+from deepnets.widths.start import start_law_sample, start_sample
 
 X = np.random.default_rng(5).standard_normal((6, 3)).astype(np.float32)
 Y = np.array([0.8, -0.5, 0.3, -1.0])

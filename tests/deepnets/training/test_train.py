@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepnets
-from deepnets import training
-from deepnets.training import batches_of_epoch, snapshot_epochs, train
+from deepnets.training import train as training
+from deepnets.training.train import batches_of_epoch, snapshot_epochs, train
 
 NET = deepnets.Network((3, 4, 3, 2), dtype="float64")
 SETTINGS = {"replicas": 3, "epochs": 6, "batch_size": 16, "learning_rate": 0.05, "snapshots": [0, 2, 4, 6], "seed": 5}
@@ -132,7 +132,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
 
 SCRIPT = """
 import sys, deepnets
-from deepnets import training
+from deepnets.training import train as training
 training._CHECKPOINT_SECONDS = 0.0
 run = deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), replicas=2, epochs=400, batch_size=512,
                      snapshots=[0, 100, 400], out=sys.argv[1], progress=False)

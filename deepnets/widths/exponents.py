@@ -8,7 +8,7 @@ Given the layer below, a layer's units are independent draws, and with the map F
 
 .. math:: d_l = \hat K^l - F(\hat K^{l-1}), \qquad \dot d_l = \hat{\dot K}^l - \dot F(\hat K^{l-1})
 
-have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.start_law.StartSample`). Put into
+have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.widths.start.StartSample`). Put into
 the recursion of the kernel, with B^l = δ^l·δ^l,
 
 .. math:: K^l = F(K^{l-1}) + d_l, \quad \dot K^l = \dot F(K^{l-1}) + \dot d_l, \quad B^l = \dot K^l B^{l+1} + e_l, \quad
@@ -28,8 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from deepnets.gradient_flow import FlowNetwork, FlowSample, steps_of
-from deepnets.start_law import StartSample
+from deepnets.widths.flow import FlowNetwork, FlowSample, steps_of
+from deepnets.widths.start import StartSample
 from dualib.measures import FloatArray
 from ntkinfo.activations import activation_expectations
 
@@ -188,7 +188,7 @@ def linearised_outputs(
 ) -> tuple[FloatArray, FloatArray]:
     """Outputs at the last time from zero under a constant kernel, and their derivatives along changes of it.
 
-    By the midpoint steps of :func:`~deepnets.gradient_flow.gradient_flow`: then the error of the time step is on both sides.
+    By the midpoint steps of :func:`~deepnets.widths.flow.gradient_flow`: then the error of the time step is on both sides.
 
     Parameters
     ----------

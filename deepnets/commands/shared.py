@@ -15,7 +15,7 @@ from dualib import _io
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deepnets.runs import Run
+    from deepnets.recordings.run import Run
     from deepnets.trajectory import Estimator, InformationPlane, RangeBinning
 
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset

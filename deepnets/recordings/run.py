@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets._store import Store
 from deepnets.networks import Network
+from deepnets.recordings.run_files import Store
 from deepnets.tasks import Task, task_from_settings
 from dualib.measures import FloatArray
 

@@ -1,0 +1,1 @@
+"""Recordings of trainings: the protocol, and the runs that were trained here."""
