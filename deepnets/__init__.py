@@ -1,8 +1,7 @@
 """Finite networks, trained here, that the theories of dualib and ntkinfo are checked against.
 
 Importing this package turns JAX's 64-bit mode on, in which information is computed; the environment variable
-``IB_NTK_X64=0`` turns that off. Networks are trained in single precision unless they say otherwise. JAX itself is imported
-with the first network that is run.
+``IB_NTK_X64=0`` turns that off. Networks are trained in single precision unless they say otherwise.
 
 Values are in nats; units="bits" converts in tables, plots and on the command line.
 """
@@ -27,7 +26,9 @@ from deepnets.estimators import (
     Quadrature,
     SmoothedPlugin,
 )
+from deepnets.gradients import GradientPhases, gradient_phases
 from deepnets.networks import Network
+from deepnets.recordings.recording import Recording
 from deepnets.recordings.run import Run
 from deepnets.run_comparison import (
     ClusteringPath,
@@ -37,9 +38,11 @@ from deepnets.run_comparison import (
     input_compression_bound,
 )
 from deepnets.tasks import Task, digits_task, gaussian_task, icosahedral_task, regression_task
-from deepnets.training.train import snapshot_epochs, train
+from deepnets.training.settings import Loss, Optimiser, Training, snapshot_epochs
+from deepnets.training.train import batches_of_epoch, train
 from deepnets.trajectory import InformationPlane, RangeBinning, information_plane
-from deepnets.widths.compare import Comparison, compare_with_infinite_width
+from deepnets.widths.agreement import Comparison
+from deepnets.widths.compare import compare_with_infinite_width
 
 __all__ = [
     "Binning",
@@ -48,16 +51,22 @@ __all__ = [
     "Comparison",
     "ConditionalPlugin",
     "Estimate",
+    "GradientPhases",
     "InformationPlane",
     "LayerInformation",
+    "Loss",
     "Network",
+    "Optimiser",
     "PairwiseBounds",
     "Quadrature",
     "RangeBinning",
+    "Recording",
     "Run",
     "RunComparison",
     "SmoothedPlugin",
     "Task",
+    "Training",
+    "batches_of_epoch",
     "clustering_paths",
     "compare_runs",
     "compare_with_infinite_width",
@@ -68,6 +77,7 @@ __all__ = [
     "fit_random_encoder",
     "fit_shared_beta",
     "gaussian_task",
+    "gradient_phases",
     "icosahedral_task",
     "information_plane",
     "input_compression_bound",

@@ -22,8 +22,7 @@ import numpy as np
 
 from deepnets.networks import Network
 from deepnets.recordings.run import EPOCH_GRADIENTS, Run
-from deepnets.training.machine import trained_on
-from deepnets.training.steps import LOSSES
+from deepnets.training.losses import LOSSES, trained_on
 from dualib import _io
 from dualib.measures import FloatArray
 

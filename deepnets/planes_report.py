@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_figure, write_table
+from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_table
 from dualib import _io
+from dualib.core.command import write_figure
 
 if TYPE_CHECKING:
     import pandas as pd

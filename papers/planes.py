@@ -26,20 +26,13 @@ def train(settings: Mapping[str, Any], seed: int, work: Path, **changes: Any) ->
 
     The run lies in `work` under a name of its own: interrupted, it goes on there; asked for again, it is read.
     """
-    names = ("widths", "activation", "noise_std", "dropout")
-    chosen = {"widths": WIDTHS, **{k: changes.pop(k) for k in names if k in changes}}
-    training = {
-        "replicas": settings["replicas"],
-        "epochs": settings["epochs"],
-        "snapshots": settings["snapshots"],
-        "learning_rate": 4e-4,
-        "batch_size": 256,
-        "train_fraction": 0.8,
-        "seed": seed,
-        **changes,
-    }
-    name = hashlib.sha256(json.dumps([chosen, training], sort_keys=True).encode()).hexdigest()[:12]
-    return deepnets.train(deepnets.Network(**chosen), deepnets.icosahedral_task(), out=work / name, **training)
+    about = {name: changes.pop(name) for name in ("widths", "activation", "noise_std", "dropout") if name in changes}
+    network = deepnets.Network(**{"widths": WIDTHS, **about})
+    asked = {name: settings[name] for name in ("replicas", "epochs", "snapshots")}
+    training = deepnets.Training(**{**asked, "seed": seed, **changes})
+    key = json.dumps([network.settings(), training.settings()], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:12]
+    return deepnets.train(network, deepnets.icosahedral_task(), training, out=work / name)
 
 
 def plane_arrays(run: deepnets.Run, settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,11 +6,12 @@ first look within a minute or two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from deepnets.networks import Network
 from deepnets.tasks import Task, icosahedral_task
+from deepnets.training.settings import Training
+from dualib.core.arrays import choice
 
 WIDTHS = (12, 10, 7, 5, 4, 3, 2)
 """Of the networks of [shwartzziv2017]_: 12 inputs, hidden layers 10-7-5-4-3, two outputs."""
@@ -22,48 +23,38 @@ class Preset:
 
     Attributes
     ----------
-    paper : its key in references.bib, and what it is there.
-    network : Network.
-    training : arguments of :func:`deepnets.train`.
-    quick : the arguments that differ in a quick run.
+    paper : str
+        Its key in references.bib, and what it is there.
+    network : Network
+    full, quick : Training
+        At the paper's size, and for a first look.
     """
 
     paper: str
     network: Network
-    training: dict[str, Any]
-    quick: dict[str, Any] = field(default_factory=dict)
+    full: Training
+    quick: Training
 
     def task(self) -> Task:
         """The icosahedral task, without label noise: that of all three papers."""
         return icosahedral_task()
 
-    def settings(self, full: bool, **changes: Any) -> dict[str, Any]:
-        """Arguments of :func:`deepnets.train`; `changes` that are None change nothing."""
-        chosen = {**self.training, **({} if full else self.quick)}
-        return {**chosen, **{k: v for k, v in changes.items() if v is not None}}
 
-
-_SZT = Preset(
-    "[shwartzziv2017]_ figures 2 to 4",
-    Network(WIDTHS),
-    # The paper names SGD; its published code trains with Adam at 4e-4. Batches of 256; 80% of the patterns.
-    {"replicas": 50, "epochs": 10_000, "optimiser": "adam", "learning_rate": 4e-4, "batch_size": 256,
-     "train_fraction": 0.8, "snapshots": 100},
-    {"replicas": 8, "epochs": 2_000, "snapshots": 40},
-)  # fmt: skip
+# The paper names SGD; its published code trains with Adam at 4e-4. Batches of 256; 80% of the patterns: the defaults.
+_SZT = Training(epochs=10_000, replicas=50)
+_SZT_QUICK = replace(_SZT, epochs=2_000, replicas=8, snapshots=40)
 
 PRESETS = {
-    "szt2017": _SZT,
+    "szt2017": Preset("[shwartzziv2017]_ figures 2 to 4", Network(WIDTHS), _SZT, _SZT_QUICK),
     # The critics' network on the same task: units that do not saturate, everything else alike.
-    "saxe2018": replace(_SZT, paper="[saxe2018]_ figure 1", network=Network(WIDTHS, "relu")),
+    "saxe2018": Preset("[saxe2018]_ figure 1", Network(WIDTHS, "relu"), _SZT, _SZT_QUICK),
     # Noise at every hidden layer; σ = 0.01 is within the paper's 0.005 to 0.1. Deeper layers cost a pass over all pairs
     # of passes, hence few replicas and snapshots.
-    "goldfeld2019": replace(
-        _SZT,
-        paper="[goldfeld2019]_ section 5",
-        network=Network(WIDTHS, noise_std=0.01),
-        training={**_SZT.training, "replicas": 8, "snapshots": 40},
-        quick={"replicas": 3, "epochs": 1_000, "snapshots": 12},
+    "goldfeld2019": Preset(
+        "[goldfeld2019]_ section 5",
+        Network(WIDTHS, noise_std=0.01),
+        replace(_SZT, replicas=8, snapshots=40),
+        replace(_SZT, epochs=1_000, replicas=3, snapshots=12),
     ),
 }
 
@@ -73,8 +64,7 @@ def preset(name: str) -> Preset:
 
     Raises
     ------
-    ValueError: there is none (the names are listed).
+    ValueError
+        If there is none (the names are listed).
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return PRESETS[choice(name, "preset", PRESETS)]

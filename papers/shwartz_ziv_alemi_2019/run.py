@@ -12,6 +12,7 @@ import numpy as np
 
 import deepnets
 import ntkinfo
+from dualib.core.quantity import Relation
 from dualib.measures import FloatArray
 from papers.experiments import counted
 
@@ -152,13 +153,13 @@ def finite(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
     return {
         "widths": np.array(settings["widths"]),
         "quantity": np.array(names),
-        "equality": np.array([rows[n][0].relation == "=" for n in names]),
+        "equality": np.array([rows[n][0].relation is Relation.EXACT for n in names]),
         "infinite": np.array([rows[n][0].infinite for n in names]),
         "finite": np.array([[r.finite for r in rows[n]] for n in names]),
         "std_error": np.array([[r.std_error for r in rows[n]] for n in names]),
         "extrapolated": np.array([found.extrapolated(n, tau[n])[:2] for n in names]),
         "agrees": np.array(
-            [v.verdict in ("agrees at 1/width", "holds") for v in found.verdicts() if v.quantity in tau]
+            [v.verdict.supports for v in found.verdicts() if v.quantity in tau]
         ),
         "exponent": np.array([x.name for x in found.exponents]),
         "exponents": np.array([[x.expected, x.exponent, x.low, x.high] for x in found.exponents]),

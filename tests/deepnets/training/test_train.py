@@ -15,8 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepnets
+from deepnets.recordings.run_files import RunFiles
 from deepnets.training import train as training
-from deepnets.training.train import batches_of_epoch, snapshot_epochs, train
+from deepnets.training.machine import Machine
+from deepnets.training.settings import snapshot_epochs
+from deepnets.training.train import batches_of_epoch, train
 
 NET = deepnets.Network((3, 4, 3, 2), dtype="float64")
 SETTINGS = {"replicas": 3, "epochs": 6, "batch_size": 16, "learning_rate": 0.05, "snapshots": [0, 2, 4, 6], "seed": 5}
@@ -107,9 +110,9 @@ def test_seeds_give_the_same_numbers_again_and_others_do_not(task):
 def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, error, at):
     noisy = deepnets.Network((3, 4, 2), noise_std=0.1)
     whole = train(noisy, task, **SETTINGS)
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     calls = {"n": 0}
-    original = training.Machine.epoch if error is KeyboardInterrupt else training.Store.write_checkpoint
+    original = Machine.epoch if error is KeyboardInterrupt else RunFiles.write_checkpoint
 
     def fails(self, *args):
         calls["n"] += 1
@@ -119,7 +122,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
             raise error
         return original(self, *args)
 
-    owner, name = (training.Machine, "epoch") if error is KeyboardInterrupt else (training.Store, "write_checkpoint")
+    owner, name = (Machine, "epoch") if error is KeyboardInterrupt else (RunFiles, "write_checkpoint")
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, fails)
         with pytest.raises(type(error) if isinstance(error, OSError) else error):
@@ -133,7 +136,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
 SCRIPT = """
 import sys, deepnets
 from deepnets.training import train as training
-training._CHECKPOINT_SECONDS = 0.0
+training.CHECKPOINT_SECONDS = 0.0
 run = deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), replicas=2, epochs=400, batch_size=512,
                      snapshots=[0, 100, 400], out=sys.argv[1], progress=False)
 """
@@ -211,13 +214,13 @@ def test_a_replica_that_diverges_is_named_and_the_others_go_on(task):
 
 def test_a_nan_in_one_replica_leaves_the_others_as_they_are(task, monkeypatch):
     whole = train(NET, task, **SETTINGS)
-    start = training.Machine.start
+    start = Machine.start
 
     def poisoned(self):
-        vectors, *rest = start(self)
-        return (vectors.at[1].set(np.nan), *rest)
+        state = start(self)
+        return state._replace(vectors=state.vectors.at[1].set(np.nan))
 
-    monkeypatch.setattr(training.Machine, "start", poisoned)
+    monkeypatch.setattr(Machine, "start", poisoned)
     with pytest.warns(RuntimeWarning, match="replica 1"):
         run = train(NET, task, **SETTINGS)
     np.testing.assert_array_equal(run.failed, [-1, 1, -1])

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from flow_networks import flow_network
 
 import ntkinfo
 from deepnets.widths.exponents import Deviations, deviations_of, kernel_fluctuation, linearised_outputs, width_exponents
-from deepnets.widths.flow import FlowNetwork, gradient_flow
+from deepnets.widths.flow import gradient_flow
 from deepnets.widths.start import start_law_sample, start_sample
 
 X = np.random.default_rng(5).standard_normal((6, 3)).astype(np.float32)
@@ -23,7 +24,7 @@ def z_scores(values):
 def test_what_is_subtracted_has_mean_zero_and_leaves_a_spread_of_order_one_over_width(depth, sampled):
     left = {}
     for width in (16, 64):
-        network = FlowNetwork(depth, width, "erf", **SCALES)
+        network = flow_network(depth, width, "erf", **SCALES)
         start = sampled(network, X[:4], replicas=2000, seed=1)
         theta, part = kernel_fluctuation(network, X[:4], start)
         upper = np.triu_indices(4)
@@ -42,7 +43,7 @@ def test_what_is_subtracted_has_mean_zero_and_leaves_a_spread_of_order_one_over_
 
 @pytest.mark.parametrize("activation", ["tanh", "linear"])
 def test_controls_of_other_activations(activation):
-    network = FlowNetwork(2, 32, activation, **SCALES)
+    network = flow_network(2, 32, activation, **SCALES)
     start = start_law_sample(network, X[:3], replicas=500, seed=0)
     theta, part = kernel_fluctuation(network, X[:3], start)
     gap = start.kernel - theta
@@ -54,7 +55,7 @@ def test_controls_of_other_activations(activation):
 
 def test_the_law_of_the_start_is_that_of_drawn_networks():
     """Means and second moments of all pieces, at a width where every one of the six directions counts."""
-    network = FlowNetwork(3, 8, "erf", **SCALES)
+    network = flow_network(3, 8, "erf", **SCALES)
     drawn, law = (f(network, X[:3], replicas=10_000, seed=2) for f in (start_sample, start_law_sample))
     for name in ("kernel", "grams", "slopes", "signals"):
         a, b = (getattr(s, name).reshape(10_000, -1) for s in (drawn, law))
@@ -66,7 +67,7 @@ def test_the_law_of_the_start_is_that_of_drawn_networks():
 
 def test_the_bias_of_a_layer_is_that_of_its_expansion():
     """One point, two layers: E K̂² - K² = E F(K̂¹) - F(K¹), by averaging over 10⁷ first layers, without any network."""
-    network, x = FlowNetwork(2, 8, "erf", **SCALES), X[:1]
+    network, x = flow_network(2, 8, "erf", **SCALES), X[:1]
     start = start_law_sample(network, x, replicas=200_000, seed=0)
     k0 = 1.44 * float((x.astype(float) ** 2).sum()) / 3 + 0.09
 
@@ -88,7 +89,7 @@ def test_the_bias_of_a_layer_is_that_of_its_expansion():
 
 @pytest.mark.parametrize("depth", [2, 3])
 def test_the_kernels_bias_is_that_of_brute_force_at_a_fraction_of_its_error(depth):
-    network = FlowNetwork(depth, 8, "erf", **SCALES)
+    network = flow_network(depth, 8, "erf", **SCALES)
     brute = start_sample(network, X[:3], replicas=60_000, seed=3)
     few = start_law_sample(network, X[:3], replicas=20_000, seed=4)
     theta, part = kernel_fluctuation(network, X[:3], few)
@@ -114,7 +115,7 @@ def test_linearised_outputs_are_those_of_theory_and_their_derivatives_difference
 
 
 def test_mirror_images_start_opposite_and_pairs_have_the_mean_of_networks():
-    network, taus, step = FlowNetwork(2, 16, "erf", **SCALES), (0.5, 1.0), 0.05
+    network, taus, step = flow_network(2, 16, "erf", **SCALES), (0.5, 1.0), 0.05
     plain, mirrored = (
         gradient_flow(network, X, Y, taus, step, replicas=2000, seed=0, mirrored=m) for m in (False, True)
     )
