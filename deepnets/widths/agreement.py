@@ -184,7 +184,7 @@ def agreement(rows: Sequence[Row]) -> Agreement:
 
 
 def extrapolated(rows: Sequence[Row]) -> Line:
-    """a of a + b/width through the rows of one quantity and time, its error, and the p-value of the fit.
+    """Value a of a + b/width through the rows of one quantity and time, its error, and the p-value of the fit.
 
     The error is the standard error, that of the time step and, of four widths and more, that of the line, added in quadrature;
     the line's is how far a moves when the narrowest width is left out.
@@ -196,7 +196,7 @@ def extrapolated(rows: Sequence[Row]) -> Line:
 
 
 def straight_line(rows: Sequence[Row]) -> Line:
-    """a of the line a + b/width through the rows, its standard error, and the p-value of the fit."""
+    """Value a of the line a + b/width through the rows, its standard error, and the p-value of the fit."""
     value, error, inverse = np.array([(r.finite, r.std_error, 1 / r.width) for r in rows]).T
     if len(rows) == 1:
         return Line(float(value[0]), float(error[0]), np.nan)

@@ -265,7 +265,7 @@ def _freedom_rows(
 
 
 def _evidence_row(s: Setting, start: FloatArray, width: int) -> Row:
-    """log E N(Y; z_0, 1) over networks at their start, against the NNGP's evidence at noise 1."""
+    """Mean density log E N(Y; z_0, 1) over networks at their start, against the NNGP's evidence at noise 1."""
     log_density = -0.5 * ((s.ensemble.y_train[:, 0] - start) ** 2).sum(axis=1) - 0.5 * s.n * np.log(2 * np.pi)
     infinite = ntkinfo.nngp_evidence(s.ensemble.kernels, s.ensemble.y_train, 1.0).log_evidence
     estimate = jackknife(lambda rows: float(logsumexp(rows) - np.log(len(rows))), log_density)

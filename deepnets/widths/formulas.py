@@ -96,7 +96,7 @@ class Formulas:
         return theta
 
     def affine(self, theta: Theta, i: int, a: jax.Array) -> jax.Array:
-        """h of layer i, given the activations below."""
+        """Pre-activations h of layer i, given the activations below."""
         return self.scale(i) * (a @ theta[i][0]) + self.network.b_std * theta[i][1]
 
     def passes(self, theta: Theta, x: jax.Array) -> Pass:

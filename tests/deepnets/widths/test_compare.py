@@ -143,6 +143,40 @@ def test_finished_networks_are_not_trained_again(small, monkeypatch):
         deepnets.compare_with_infinite_width(out=path, **{**SMALL, "step": 0.1})
 
 
+def test_a_comparison_is_loaded_as_it_was_saved(small, tmp_path):
+    found = small[0]
+    found.save(tmp_path / "comparison.npz")
+    again = Comparison.load(tmp_path / "comparison.npz")
+    assert again.rows == found.rows
+    assert again.verdicts() == found.verdicts()
+    assert [x.name for x in again.exponents] == [x.name for x in found.exponents]
+    assert again.settings["step"] == found.settings["step"]
+
+
+def test_tables_are_in_the_units_that_are_asked_for(small):
+    bits, nats = (small[0].to_frame(units) for units in ("bits", "nats"))
+    informations = nats.unit == "nats"
+    assert set(bits.unit[informations]) == {"bits"}
+    assert set(bits.unit) <= {"bits", "bits/tau", "1"}
+    for name in ("infinite", "finite", "std_error", "step_error"):
+        np.testing.assert_allclose(bits[name][informations] * np.log(2), nats[name][informations])
+        np.testing.assert_array_equal(bits[name][nats.unit == "1"], nats[name][nats.unit == "1"])
+    said = {v.quantity: v for v in small[0].verdicts()}["input_information"]
+    assert f"predicted {said.predicted / np.log(2):.5g} bits" in said.describe()
+    assert f"predicted {said.predicted:.5g} nats" in said.describe("nats")
+
+
+def test_damaged_networks_are_trained_again(small, monkeypatch):
+    found, path = small
+    damaged = path / "flow_32_100.npz"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    trained, original = [], compare.gradient_flow
+    monkeypatch.setattr(compare, "gradient_flow", lambda *a, **k: trained.append(k["first"]) or original(*a, **k))
+    again = deepnets.compare_with_infinite_width(out=path, **SMALL)
+    assert trained == [100]
+    assert again.rows == found.rows
+
+
 @pytest.mark.slow
 def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp_path, monkeypatch):
     """Ctrl-C, here out of the progress bar: the other widths stop as well, and the same call ends with the same numbers."""
@@ -168,20 +202,8 @@ def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp
 
 
 def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
-    command = [
-        "compare",
-        "--out",
-        str(tmp_path),
-        "--depth",
-        "2",
-        "--widths",
-        "8",
-        "16",
-        "--replicas",
-        "100",
-        "--taus",
-        "0.3",
-    ]
+    options = "--depth 1 --widths 16 32 --replicas 200 --taus 0.8"
+    command = ["compare", "--out", str(tmp_path), *options.split()]
     assert main(command) == 0
     said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
     for quantity in ntkinfo.quantities():
@@ -190,7 +212,7 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
     assert len(pictures) > 25
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
-    assert len(Comparison.load(tmp_path / "erf_2.npz").rows) == len(pd.read_csv(tmp_path / "erf_2.csv"))
+    assert len(Comparison.load(tmp_path / "erf_1.npz").rows) == len(pd.read_csv(tmp_path / "erf_1.csv"))
 
 
 @pytest.mark.parametrize(
