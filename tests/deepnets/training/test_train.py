@@ -46,20 +46,24 @@ def same(a, b):
 def test_an_epoch_is_the_steps_of_optax_on_its_batches(task, optimiser):
     run = train(NET, task, optimiser=optimiser, **{**SETTINGS, "epochs": 2, "snapshots": [0, 1, 2]})
     rule = {"adam": optax.adam(0.05), "sgd": optax.sgd(0.05), "momentum": optax.sgd(0.05, momentum=0.9)}[optimiser]
+
+    def loss(p, chosen):
+        outputs = NET.apply(p, jnp.asarray(task.x)[chosen])
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.asarray(task.y)[chosen]).mean()
+
+    @jax.jit
+    def step(params, state, chosen):
+        updates, state = rule.update(jax.grad(loss)(params, chosen), state, params)
+        return optax.apply_updates(params, updates), state
+
     for replica in range(3):
         params = jax.tree.map(jnp.asarray, run.parameters(0, replica))
         state = rule.init(params)
-
-        def loss(p, chosen):
-            outputs = NET.apply(p, task.x[chosen])
-            return optax.softmax_cross_entropy_with_integer_labels(outputs, task.y[chosen]).mean()
-
         for epoch in range(2):
             batches = list(batches_of_epoch(run, replica, epoch))
             np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.sort(run.train_patterns[replica]))
             for chosen in batches:
-                updates, state = rule.update(jax.grad(loss)(params, chosen), state, params)
-                params = optax.apply_updates(params, updates)
+                params, state = step(params, state, chosen)
             for ours, plain in zip(run.parameters(epoch + 1, replica), params, strict=True):
                 np.testing.assert_allclose(ours["w"], plain["w"], rtol=1e-9, atol=1e-12)
                 np.testing.assert_allclose(ours["b"], plain["b"], rtol=1e-9, atol=1e-12)
@@ -200,7 +204,9 @@ def test_a_damaged_file_is_named_with_what_repairs_it_and_that_repairs_it(task, 
     shutil.copytree(kept[0], path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     damage(path / name)
-    with pytest.raises(ValueError, match=rf"{name} is not (a )?whole .*deepnets train .* --out .* makes it again") as error:
+    with pytest.raises(
+        ValueError, match=rf"{name} is not (a )?whole .*deepnets train .* --out .* makes it again"
+    ) as error:
         deepnets.Run.load(path, task)
     assert "\n" not in str(error.value)
     with warnings.catch_warnings(record=True) as said:
