@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -59,7 +60,7 @@ def run(a: argparse.Namespace) -> None:
     say(f"{found.n_replicas} replicas, {found.epochs[-1]} epochs, {seconds:.1f} s; run in {a.out}")
 
 
-def _given(a: argparse.Namespace, names: Any) -> dict[str, Any]:
+def _given(a: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(a, name) for name in names if getattr(a, name) is not None}
 
 

@@ -33,7 +33,7 @@ class RunFiles:
         self.store = Store(path, "run")
 
     @classmethod
-    def begin(cls, path: str | Path, settings: Mapping[str, Any], patterns: IntArray) -> RunFiles:
+    def begin(cls, path: str | Path, settings: Mapping[str, object], patterns: IntArray) -> RunFiles:
         """Open a directory for a new run, or an old one with the same settings.
 
         Raises
@@ -134,7 +134,7 @@ class RunFiles:
     def _repairable(self, error: ValueError) -> ValueError:
         return ValueError(f"{error}; the `deepnets train … --out {self.store.path}` that wrote it makes it again")
 
-    def _write(self, name: str, arrays: Mapping[str, Any]) -> None:
+    def _write(self, name: str, arrays: Arrays) -> None:
         try:
             self.store.put_arrays(name, arrays)
         except OSError as error:

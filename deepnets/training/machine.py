@@ -22,6 +22,8 @@ from dualib.core.typing import IntArray
 
 Observe = Callable[[int, list[dict[str, np.ndarray]]], Mapping[str, ArrayLike]]
 
+_axes: Callable[..., PartitionSpec] = PartitionSpec  # which JAX leaves untyped
+
 
 class Machine:
     """The epochs and snapshots of a training of R replicas, the last repeated until the devices have equally many."""
@@ -49,7 +51,7 @@ class Machine:
         """Spread one axis, the R replicas, over the devices."""
         if self._mesh is None:
             return jnp.asarray(array)
-        parts = PartitionSpec(*[None] * axis, "replicas")  # type: ignore[no-untyped-call]
+        parts = _axes(*[None] * axis, "replicas")
         rows = array[(slice(None),) * axis + (self._rows,)]
         placed: jax.Array = jax.device_put(rows, NamedSharding(self._mesh, parts))
         return placed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -180,8 +180,8 @@ class Training:
             )
 
 
-def _snapshots(value: Any, epochs: int) -> int | tuple[int, ...]:
-    if isinstance(value, str) or not np.iterable(value):
+def _snapshots(value: int | Sequence[int], epochs: int) -> int | tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return whole(value, "snapshots", 2)
     chosen = tuple(sorted({0, epochs, *(whole(epoch, f"snapshots[{i}]") for i, epoch in enumerate(value))}))
     if chosen[-1] > epochs:

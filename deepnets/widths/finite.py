@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -122,7 +121,12 @@ class Setting:
 
     def predicted(self, name: str, tau: float) -> float:
         """A quantity of the ensemble at a time, by its name."""
-        offered = {"ensemble": self.ensemble, "tau": tau, "omega": self.omega, "label_noise": self.label_noise}
+        offered: dict[str, object] = {
+            "ensemble": self.ensemble,
+            "tau": tau,
+            "omega": self.omega,
+            "label_noise": self.label_noise,
+        }
         function = _function(name)
         return float(function(**{parameter: offered[parameter] for parameter in needs(function)}))
 
@@ -141,22 +145,24 @@ class Setting:
         return {**found, "output variance": lambda law, prior: float(law.variance.mean())}
 
     @property
-    def _of_labels(self) -> dict[str, Any]:
+    def _of_labels(self) -> dict[str, FloatArray | float]:
         return {"y": self.y_test, "entropy_y": self.entropy_y}
 
-    def _of_law(self, function: Callable[..., Any], wanted: list[str], law: ntkinfo.Law, prior: ntkinfo.Law) -> float:
-        offered = {"law": law, "prior": prior, **self._of_labels}
+    def _of_law(
+        self, function: Callable[..., FloatArray | float], wanted: list[str], law: ntkinfo.Law, prior: ntkinfo.Law
+    ) -> float:
+        offered: dict[str, object] = {"law": law, "prior": prior, **self._of_labels}
         return float(function(**{parameter: offered[parameter] for parameter in wanted}))
 
 
-def needs(function: Callable[..., Any]) -> list[str]:
+def needs(function: Callable[..., FloatArray | float]) -> list[str]:
     """The parameters without default of a function: what a quantity needs."""
     parameters = inspect.signature(function).parameters.values()
     return [parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty]
 
 
-def _function(name: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = getattr(ntkinfo, name, None) or getattr(ntkinfo.bounds, name)
+def _function(name: str) -> Callable[..., FloatArray | float]:
+    found: Callable[..., FloatArray | float] = getattr(ntkinfo, name, None) or getattr(ntkinfo.bounds, name)
     return found
 
 

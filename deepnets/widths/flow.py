@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -148,7 +147,7 @@ _State = tuple[
 
 
 @lru_cache(maxsize=32)
-def _compiled(network: Network, n: int) -> Any:
+def _compiled(network: Network, n: int) -> Callable[..., tuple[jax.Array, ...]]:
     formulas, width = Formulas(network, n), hidden_width(network)
 
     def one(
@@ -187,4 +186,5 @@ def _compiled(network: Network, n: int) -> Any:
         _, rows = jax.lax.scan(stretch, (theta0, zero, zero, zero, jnp.int32(1)), (counts, lengths))
         return layers.z, rows[0], formulas.kernel(layers), *rows[1:]
 
-    return jax.jit(jax.vmap(one, (None, 0, 0, None, None, None, None)))
+    run: Callable[..., tuple[jax.Array, ...]] = jax.jit(jax.vmap(one, (None, 0, 0, None, None, None, None)))
+    return run

@@ -7,10 +7,9 @@ takes N p normal numbers instead of N².
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +64,7 @@ def start_sample(network: Network, x: FloatArray, *, replicas: int, seed: int) -
 
 
 @lru_cache(maxsize=32)
-def _compiled_start(network: Network, n: int) -> Any:
+def _compiled_start(network: Network, n: int) -> Callable[..., tuple[jax.Array, ...]]:
     formulas = Formulas(network, n)
 
     def one(x: jax.Array, number: jax.Array, seed: int) -> tuple[jax.Array, ...]:
@@ -74,7 +73,8 @@ def _compiled_start(network: Network, n: int) -> Any:
         at = formulas.passes(theta, x)
         return formulas.kernel(at), *_fluctuations(formulas, theta, at)
 
-    return jax.jit(jax.vmap(one, (None, 0, None)))
+    run: Callable[..., tuple[jax.Array, ...]] = jax.jit(jax.vmap(one, (None, 0, None)))
+    return run
 
 
 def _fluctuations(formulas: Formulas, theta: Theta, at: Pass) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -146,7 +146,7 @@ def start_law_sample(network: Network, x: FloatArray, *, replicas: int, seed: in
 
 
 @lru_cache(maxsize=32)
-def _compiled_law(network: Network) -> Any:
+def _compiled_law(network: Network) -> Callable[..., tuple[jax.Array, ...]]:
     formulas = Formulas(network, 0)
     value, slope, width, layers = formulas.phi, formulas.d1, formulas.width, network.hidden_layers
     w2, b2, scale = network.w_std**2, network.b_std**2, formulas.scale(1)
@@ -192,4 +192,5 @@ def _compiled_law(network: Network) -> Any:
         slopes = jnp.stack([scale**2 * (d @ d.T) for d in d1s])
         return total, jnp.stack(grams[1:]), slopes, jnp.stack(signals)
 
-    return jax.jit(jax.vmap(one, (None, 0, None)))
+    run: Callable[..., tuple[jax.Array, ...]] = jax.jit(jax.vmap(one, (None, 0, None)))
+    return run
