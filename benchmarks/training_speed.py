@@ -20,8 +20,8 @@ import jax
 import numpy as np
 
 import deepnets
-from deepnets._machine import Machine, splits
-from deepnets.training import _checked
+from deepnets.training.machine import Machine
+from deepnets.training.orders import splits
 
 TORCH = Path(__file__).with_name(".envs") / "torch"
 WIDTHS = (12, 10, 7, 5, 4, 3, 2)
@@ -73,8 +73,8 @@ class Ours:
 
     def __init__(self, task, replicas, batch):
         network = deepnets.Network(WIDTHS)
-        plan = _checked(network, task, replicas, 1000, "adam", 4e-4, batch, 0.8, 2, 0, 0.0, "cross-entropy")
-        self.replicas, self.machine = replicas, Machine(plan, splits(plan))
+        training = deepnets.Training(epochs=1000, replicas=replicas, batch_size=batch)
+        self.replicas, self.machine = replicas, Machine(network, task, training, splits(training, task.n))
         begin = time.perf_counter()
         self.state = jax.block_until_ready(self.machine.epoch(self.machine.start(), 0))
         self.compilation = time.perf_counter() - begin

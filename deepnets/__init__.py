@@ -1,8 +1,7 @@
 """Finite networks, trained here, that the theories of dualib and ntkinfo are checked against.
 
 Importing this package turns JAX's 64-bit mode on, in which information is computed; the environment variable
-``IB_NTK_X64=0`` turns that off. Networks are trained in single precision unless they say otherwise. JAX itself is imported
-with the first network that is run.
+``IB_NTK_X64=0`` turns that off. Networks are trained in single precision unless they say otherwise.
 
 Values are in nats; units="bits" converts in tables, plots and on the command line.
 """
@@ -10,7 +9,6 @@ Values are in nats; units="bits" converts in tables, plots and on the command li
 from __future__ import annotations
 
 import ntkinfo as _ntkinfo  # noqa: F401  (which turns JAX's 64-bit mode on)
-from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.estimators import (
     Binning,
     ConditionalPlugin,
@@ -38,10 +36,13 @@ from deepnets.planes import (
     information_plane,
     input_compression_bound,
 )
-from deepnets.recordings import Recording
-from deepnets.runs import Run
+from deepnets.recordings.recording import Recording
+from deepnets.recordings.run import Run
 from deepnets.tasks import Task, digits_task, icosahedral_task, regression_task, two_gaussians_task
-from deepnets.training import snapshot_epochs, train
+from deepnets.training.settings import Loss, Optimiser, Training, snapshot_epochs
+from deepnets.training.train import batches_of_epoch, train
+from deepnets.widths.agreement import Comparison
+from deepnets.widths.compare import compare_with_infinite_width
 
 __all__ = [
     "Binning",
@@ -53,7 +54,9 @@ __all__ = [
     "GradientPhases",
     "InformationPlane",
     "LayerInformation",
+    "Loss",
     "Network",
+    "Optimiser",
     "PairwiseBounds",
     "Quadrature",
     "RangeBinning",
@@ -62,6 +65,8 @@ __all__ = [
     "RunComparison",
     "SmoothedPlugin",
     "Task",
+    "Training",
+    "batches_of_epoch",
     "clustering_paths",
     "compare_runs",
     "compare_with_infinite_width",

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepnets._machine import trained_on
-from deepnets._steps import LOSSES
 from deepnets.networks import Network
-from deepnets.runs import EPOCH_GRADIENTS, Run
+from deepnets.recordings.run import EPOCH_GRADIENTS, Run
+from deepnets.training.losses import LOSSES, trained_on
 from dualib.core import statistics
 from dualib.core.estimate import Estimates
 from dualib.core.progress import progress_bar

@@ -9,37 +9,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from enum import StrEnum
+from itertools import pairwise
+from math import sqrt
+from typing import Any
 
-if TYPE_CHECKING:
-    import jax
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-    import ntkinfo
+import ntkinfo
+from deepnets.activations import ACTIVATIONS
+from dualib.core.arrays import choice, positive, whole
+from dualib.core.typing import Float
 
-    Params = list[dict[str, jax.Array]]
+Params = list[dict[str, jax.Array]]
+Patterns = Float[jax.Array | np.ndarray, "n_patterns n_inputs"]
 
-ACTIVATIONS = ("tanh", "relu", "erf", "linear", "sin", "gelu")
+
+class Parameterisation(StrEnum):
+    """Where a layer's scales stand."""
+
+    STANDARD = "standard"
+    """The map is Wt + b, with W ~ w_std/√fan_in times a standard normal truncated at ±2, and b ~ N(0, b_std²)."""
+    NTK = "ntk"
+    """The map is w_std/√fan_in Wt + b_std b, with W and b standard normal ([jacot2018]_)."""
 
 
 @dataclass(frozen=True)
 class Network:
     r"""A network's definition: hashable, without parameters.
 
-    Parameters
+    Attributes
     ----------
-    widths : sizes (inputs, hidden layers …, outputs).
-    activation : φ of the hidden layers: "tanh", "relu", "erf", "linear", "sin" or "gelu".
-    noise_std : σ of the noise added to every hidden layer after φ; 0 for a deterministic network.
-    parameterisation : "standard": the layer's map is Wt + b, with W ~ w_std/√fan_in times a standard normal truncated at
-        ±2 and b ~ N(0, b_std²); "ntk": it is w_std/√fan_in Wt + b_std b, with W and b standard normal.
-    w_std, b_std : scales of weights and biases. The defaults, standard, are the initialisation of [shwartzziv2017]_.
-    dropout : probability in [0, 1) with which a hidden unit is zeroed in training, the others being scaled up.
-    dtype : "float32", in which networks are trained and run by default, or "float64".
+    widths : tuple of int
+        Sizes (inputs, hidden layers …, outputs).
+    activation : str
+        φ of the hidden layers: "tanh", "relu", "erf", "linear", "sin" or "gelu".
+    noise_std : float
+        σ of the noise added to every hidden layer after φ; 0 for a deterministic network.
+    parameterisation : Parameterisation
+    w_std, b_std : float
+        Scales of weights and biases. The defaults, standard, are the initialisation of [shwartzziv2017]_.
+    dropout : float
+        Probability in [0, 1) with which a hidden unit is zeroed in training, the others being scaled up.
+    dtype : str
+        "float32", in which networks are trained and run by default, or "float64".
 
     Raises
     ------
-    ValueError: a size, scale or name out of range (the message says which).
+    ValueError
+        If a size, scale or name is out of range; the message says which.
 
     References
     ----------
@@ -49,28 +69,30 @@ class Network:
     widths: tuple[int, ...]
     activation: str = "tanh"
     noise_std: float = 0.0
-    parameterisation: Literal["standard", "ntk"] = "standard"
+    parameterisation: Parameterisation = Parameterisation.STANDARD
     w_std: float = 1.0
     b_std: float = 0.0
     dropout: float = 0.0
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        widths = tuple(self.widths)
-        if len(widths) < 2 or any(int(w) != w or w < 1 for w in widths):
+        widths = tuple(whole(width, f"widths[{i}]", 1) for i, width in enumerate(self.widths))
+        if len(widths) < 2:
             raise ValueError(f"widths must be at least two whole numbers ≥ 1 (inputs, hidden…, outputs), got {widths}")
-        object.__setattr__(self, "widths", tuple(int(w) for w in widths))
-        _choice("activation", self.activation, ACTIVATIONS)
-        _choice("parameterisation", self.parameterisation, ("standard", "ntk"))
-        _choice("dtype", self.dtype, ("float32", "float64"))
-        if not (isfinite(self.noise_std) and self.noise_std >= 0):
-            raise ValueError(f"noise_std must be ≥ 0 and finite (0: no noise), got {self.noise_std}")
-        if not (isfinite(self.w_std) and self.w_std > 0):
-            raise ValueError(f"w_std must be positive and finite, got {self.w_std}")
-        if not (isfinite(self.b_std) and self.b_std >= 0):
-            raise ValueError(f"b_std must be ≥ 0 and finite, got {self.b_std}")
-        if not 0 <= self.dropout < 1:
+        checked: dict[str, Any] = {
+            "widths": widths,
+            "activation": choice(self.activation, "activation", ACTIVATIONS),
+            "parameterisation": Parameterisation(choice(self.parameterisation, "parameterisation", Parameterisation)),
+            "dtype": choice(self.dtype, "dtype", ("float32", "float64")),
+            "noise_std": positive(self.noise_std, "noise_std", zero=True),
+            "w_std": positive(self.w_std, "w_std"),
+            "b_std": positive(self.b_std, "b_std", zero=True),
+            "dropout": positive(self.dropout, "dropout", zero=True),
+        }
+        if checked["dropout"] >= 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_ntkinfo(cls, network: ntkinfo.Architecture, d_in: int, **more: Any) -> Network:
@@ -78,13 +100,17 @@ class Network:
 
         Parameters
         ----------
-        network : what :func:`ntkinfo.mlp` returned; its width is the hidden layers'.
-        d_in : size of the input.
-        more : noise_std, dropout or dtype.
+        network : ntkinfo.Network
+            What :func:`ntkinfo.mlp` returned; its width is the hidden layers'.
+        d_in : int
+            Size of the input.
+        **more
+            noise_std, dropout or dtype.
 
         Raises
         ------
-        ValueError: the network is not fully connected.
+        ValueError
+            If the network is not fully connected.
         """
         s = network.settings
         if s.get("architecture") != "mlp":
@@ -93,26 +119,40 @@ class Network:
             )
         widths = (d_in, *[s["width"]] * s["hidden_layers"], s["n_outputs"])
         scales = {"w_std": s["w_std"], "b_std": s["b_std"]}
-        return cls(widths, s["activation"], parameterisation="ntk", **scales, **more)
+        return cls(widths, s["activation"], parameterisation=Parameterisation.NTK, **scales, **more)
 
     def infinite(self) -> ntkinfo.Architecture:
         """The same architecture with its infinitely wide limit, :func:`ntkinfo.mlp`.
 
         Raises
         ------
-        ValueError: a network without such a limit: noisy, with dropout, of the standard parameterisation, of hidden
-            layers of several widths, or with an activation that ntkinfo does not know.
+        ValueError
+            If the network has no such limit: noisy, with dropout, of the standard parameterisation, of hidden layers of
+            several widths, or with an activation that ntkinfo does not know.
         """
-        import ntkinfo
+        self.check_ntk()
+        width = self.widths[1] if self.hidden_layers else 1
+        return ntkinfo.mlp(
+            self.hidden_layers, self.activation, self.w_std, self.b_std, width=width, n_outputs=self.widths[-1]
+        )
 
-        hidden = self.widths[1:-1]
-        if self.parameterisation != "ntk" or self.noise_std or self.dropout or len(set(hidden)) > 1:
+    def check_ntk(self) -> None:
+        """Refuse, with a ValueError, networks that theory of infinite width does not know under any activation."""
+        if (
+            self.parameterisation is not Parameterisation.NTK
+            or self.noise_std
+            or self.dropout
+            or len(set(self.widths[1:-1])) > 1
+        ):
             raise ValueError(
                 "only deterministic networks of the NTK parameterisation with hidden layers of one width have a twin in "
                 f"ntkinfo, got {self}"
             )
-        width = hidden[0] if hidden else 1
-        return ntkinfo.mlp(len(hidden), self.activation, self.w_std, self.b_std, width=width, n_outputs=self.widths[-1])
+
+    @property
+    def hidden_layers(self) -> int:
+        """How many hidden layers."""
+        return len(self.widths) - 2
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -127,7 +167,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """How many weights and biases."""
-        return sum((a + 1) * b for a, b in zip(self.widths, self.widths[1:], strict=False))
+        return sum((a + 1) * b for a, b in pairwise(self.widths))
 
     def settings(self) -> dict[str, Any]:
         """The definition as a plain dictionary."""
@@ -140,48 +180,42 @@ class Network:
 
     def init(self, key: jax.Array) -> Params:
         """Parameters drawn with a JAX random key: a list of one {"w": (in, out), "b": (out,)} a layer."""
-        import jax
-
-        fans = list(zip(self.widths, self.widths[1:], strict=False))
+        fans = list(pairwise(self.widths))
         w_key, b_key = jax.random.split(key)  # one draw for all layers: compiled once
         weights, biases = (sum(a * b for a, b in fans),), (sum(self.widths[1:]),)
         b = jax.random.normal(b_key, biases, self.dtype)
-        if self.parameterisation == "ntk":
+        if self.parameterisation is Parameterisation.NTK:
             w = jax.random.normal(w_key, weights, self.dtype)
         else:
             w, b = jax.random.truncated_normal(w_key, -2.0, 2.0, weights, self.dtype), self.b_std * b
         params, i, j = [], 0, 0
         for fan_in, fan_out in fans:
-            scale = 1.0 if self.parameterisation == "ntk" else self.w_std / sqrt(fan_in)
+            scale = 1.0 if self.parameterisation is Parameterisation.NTK else self.w_std / sqrt(fan_in)
             layer = scale * w[i : i + fan_in * fan_out].reshape(fan_in, fan_out)
             params.append({"w": layer, "b": b[j : j + fan_out]})
             i, j = i + fan_in * fan_out, j + fan_out
         return params
 
     def apply(
-        self, params: Params, x: jax.Array, key: jax.Array | None = None, *, dropout_key: jax.Array | None = None
+        self, params: Params, x: Patterns, key: jax.Array | None = None, *, dropout_key: jax.Array | None = None
     ) -> jax.Array:
         """Outputs, before any softmax, shape (n, n_outputs). See :meth:`hidden` for the keys."""
-        import jax.numpy as jnp
-
         return self.columns(params, jnp.asarray(x, self.dtype).T, key, dropout_key)[-1].T
 
-    def hidden(self, params: Params, x: jax.Array, key: jax.Array | None = None) -> list[jax.Array]:
+    def hidden(self, params: Params, x: Patterns, key: jax.Array | None = None) -> list[jax.Array]:
         """The hidden layers' activations, shapes (n, width).
 
         Parameters
         ----------
-        params, x : parameters, and patterns of shape (n, d).
-        key : of the noise. Without it, a noisy network passes on the noiseless part, and so do its later layers.
+        params : list of dict
+        x : array, shape (n, d)
+        key : JAX random key or None
+            Key of the noise. Without it, a noisy network passes on the noiseless part, and so do its later layers.
         """
-        import jax.numpy as jnp
-
         return [t.T for t in self.columns(params, jnp.asarray(x, self.dtype).T, key)[:-1]]
 
-    def outputs_probability(self, params: Params, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+    def outputs_probability(self, params: Params, x: Patterns, key: jax.Array | None = None) -> jax.Array:
         """Softmax of the outputs, shape (n, n_outputs)."""
-        import jax
-
         return jax.nn.softmax(self.apply(params, x, key), axis=-1)
 
     def noiseless_parts(self, params: Params, x: jax.Array, key: jax.Array) -> list[jax.Array]:
@@ -199,12 +233,9 @@ class Network:
         parts: list[jax.Array] | None = None,
     ) -> list[jax.Array]:
         """T_1 … T_L and the outputs, one pattern a column: shapes (width, n), as is fastest for narrow layers."""
-        import jax
-        import jax.numpy as jnp
-
-        layers, t = [], x
+        phi, layers, t = ACTIVATIONS[self.activation].phi, [], x
         for i, layer in enumerate(params[:-1]):
-            t = _activate(self.activation, self._affine(layer, t, i))
+            t = phi(self._affine(layer, t, i))
             if parts is not None:
                 parts.append(t)
             if self.dropout and dropout_key is not None:
@@ -217,21 +248,6 @@ class Network:
 
     def _affine(self, layer: dict[str, jax.Array], t: jax.Array, index: int) -> jax.Array:
         product = layer["w"].T @ t
-        if self.parameterisation == "standard":
+        if self.parameterisation is Parameterisation.STANDARD:
             return product + layer["b"][:, None]
         return (self.w_std / sqrt(self.widths[index])) * product + self.b_std * layer["b"][:, None]
-
-
-def _activate(name: str, z: jax.Array) -> jax.Array:
-    import jax
-    import jax.numpy as jnp
-
-    if name == "gelu":
-        return jax.nn.gelu(z, approximate=False)
-    functions = {"tanh": jnp.tanh, "relu": jax.nn.relu, "erf": jax.scipy.special.erf, "sin": jnp.sin}
-    return z if name == "linear" else functions[name](z)
-
-
-def _choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(allowed)}")

@@ -53,7 +53,9 @@ def test_options_mean_the_same_everywhere(package):
 @pytest.mark.parametrize("package", ALL)
 def test_annotations_say_something(package):
     texts = sources(package)
-    count = sum(len(re.findall(r"\bAny\b", text)) - len(re.findall(r"import.*\bAny\b", text)) for text in texts.values())
+    count = sum(
+        len(re.findall(r"\bAny\b", text)) - len(re.findall(r"import.*\bAny\b", text)) for text in texts.values()
+    )
     lines = sum(len(text.splitlines()) for text in texts.values())
     assert 1000 * count / lines <= ANY_PER_THOUSAND_LINES, f"{count} in {lines} lines"
 
@@ -64,7 +66,9 @@ def test_no_line_is_kept_from_the_formatter():
 
 
 def test_no_decision_is_taken_from_prose():
-    pattern = re.compile(r"""startswith\(\(?["'](agrees|holds|not |depends|output|refuted|reproduced)|["'][a-z ]+["'] in \w+\.(status|verdict|note|kind)\b""")
+    pattern = re.compile(
+        r"""startswith\(\(?["'](agrees|holds|not |depends|output|refuted|reproduced)|["'][a-z ]+["'] in \w+\.(status|verdict|note|kind)\b"""
+    )
     found = {path: pattern.findall(text) for package in ALL for path, text in sources(package).items()}
     assert not {path: hits for path, hits in found.items() if hits}
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepnets.estimators import Binning, clustering
-from deepnets.runs import Run
+from deepnets.recordings.run import Run
 from dualib.core.progress import progress_bar
 from dualib.core.result import Result
 from dualib.core.typing import Float, Int

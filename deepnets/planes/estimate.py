@@ -21,7 +21,7 @@ from deepnets.estimators import (
 )
 from deepnets.planes.plane import InformationPlane, indices
 from deepnets.recordings.recording import Recording, RepeatedPasses, accuracy_of, finished
-from deepnets.runs import Run
+from deepnets.recordings.run import Run
 from dualib.core.estimate import Estimate, Estimates, Kind
 from dualib.core.progress import progress_bar
 from dualib.core.special import entropy_nats

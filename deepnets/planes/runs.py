@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepnets.planes.plane import InformationPlane
-from deepnets.runs import Run
+from deepnets.recordings.run import Run
 from dualib.core import statistics
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Estimates, Kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,14 @@ def whole(value: Any, name: str, least: int = 0) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def choice(value: Any, name: str, allowed: Iterable[str]) -> str:
+    """`value` as one of the names in `allowed`, which the message lists."""
+    names = [str(item) for item in allowed]
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(names)}")
+    return value
 
 
 def times(value: ArrayLike, name: str = "taus") -> FloatArray:

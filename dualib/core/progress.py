@@ -10,7 +10,9 @@ Item = TypeVar("Item")
 
 
 @contextlib.contextmanager
-def progress_bar(total: int | None, description: str, show: bool | None = None) -> Iterator[Callable[[int], object]]:
+def progress_bar(
+    total: int | None, description: str, show: bool | None = None, *, initial: int = 0
+) -> Iterator[Callable[[int], object]]:
     """Give a function to call with the number of steps just done.
 
     Parameters
@@ -20,10 +22,12 @@ def progress_bar(total: int | None, description: str, show: bool | None = None) 
     description : str
     show : bool or None
         Whether to draw the bar; None draws it on a terminal only.
+    initial : int
+        Number of steps done before.
     """
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=description, disable=None if show is None else not show, leave=False) as bar:
+    with tqdm(total=total, initial=initial, desc=description, disable=None if show is None else not show, leave=False) as bar:
         yield bar.update
 
 

@@ -21,8 +21,8 @@ ResultType = TypeVar("ResultType", bound=Result)
 class Store:
     """Results and arrays under names in one directory, all made with the same settings. Every file is whole or not there."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], what: str = "results") -> None:
+        self.path, self.what = Path(path), what
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], settings: Mapping[str, Any], what: str = "results") -> Store:
@@ -41,7 +41,7 @@ class Store:
         ValueError
             If the directory cannot be written, holds other files, or was begun with other settings (each is named).
         """
-        store = cls(path)
+        store = cls(path, what)
         if not store.exists:
             writable_directory(store.path)
             if any(store.path.iterdir()):
@@ -53,7 +53,7 @@ class Store:
         if differ:
             changes = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ)
             raise ValueError(
-                f"{store.path} holds {what} with other settings ({changes}): go on with the old ones, or choose another "
+                f"{store.path} was begun with other settings ({changes}): go on with the old ones, or choose another "
                 "directory"
             )
         return store
@@ -72,7 +72,7 @@ class Store:
             If nothing was begun here, or the file of the settings is damaged.
         """
         if not self.exists:
-            raise ValueError(f"{self.path} holds no results: it has no {SETTINGS}")
+            raise ValueError(f"{self.path} holds no {self.what}: it has no {SETTINGS}")
         return dict(read_json(self.path / SETTINGS)["settings"])
 
     def has(self, name: str) -> bool:

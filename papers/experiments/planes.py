@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import deepnets
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from dualib.core.estimate import Estimates, Kind
 from dualib.core.progress import counted
 from dualib.core.units import NATS_PER_BIT

@@ -10,7 +10,7 @@ import numpy as np
 from deepnets import plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting import plot_gradient_phases
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from dualib.core.figure import COLOURS, MARKERS, describe, panels
 from dualib.core.units import NATS_PER_BIT
 from ntkinfo.bounds import input_compression

@@ -9,7 +9,7 @@ import numpy as np
 import deepnets
 from deepnets.estimators.clustering import clustering
 from deepnets.gradients import gradient_phases
-from deepnets.presets import WIDTHS
+from deepnets.training.presets import WIDTHS
 from dualib.core.progress import counted
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.core.units import NATS_PER_BIT

@@ -7,7 +7,7 @@ import pytest
 
 import deepnets
 from deepnets import GradientPhases, gradient_phases
-from deepnets.training import batches_of_epoch
+from deepnets.training.train import batches_of_epoch
 
 NET = deepnets.Network((3, 4, 2), dtype="float64")
 

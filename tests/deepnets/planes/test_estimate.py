@@ -11,8 +11,8 @@ import pytest
 import deepnets
 from deepnets.__main__ import main
 from deepnets.estimators import Kind
-from deepnets.presets import PRESETS, preset
-from deepnets.runs import SCORES
+from deepnets.recordings.run import SCORES
+from deepnets.training.presets import PRESETS, preset
 
 
 @pytest.fixture(scope="module")

@@ -7,37 +7,43 @@ takes N p normal numbers instead of N².
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from math import sqrt
-from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from deepnets.gradient_flow import FlowNetwork, _Flow, _Layers, batch_size, network_key, phi
-from dualib.measures import FloatArray
+from deepnets.networks import Network
+from deepnets.widths.flow import batch_size
+from deepnets.widths.formulas import Formulas, Pass, Theta, hidden_width, network_key
+from dualib.core.result import Result
+from dualib.core.typing import Float, FloatArray
 
 _BATCH = 2**21
 _STREAM = 2**31 - 1  # random numbers other than those of the networks that are trained
 
 
 @dataclass(frozen=True, eq=False)
-class StartSample:
+class StartSample(Result):
     """What theory of the widths needs of R networks at their start: the kernel, and fluctuations of exactly zero mean.
 
     Attributes
     ----------
-    kernel : array, shape (R, p, p): the empirical NTK on p points.
-    grams, slopes : arrays, shape (R, layers, p, p): σ_w²/N φφᵀ + σ_b² and σ_w²/N φ'φ'ᵀ of every hidden layer.
-    signals : array, shape (R, layers, p, p): what is new in δ^l_i·δ^l_j when the weights above layer l are drawn: see
-        :func:`signal`; below the readout w, s² Σ_u φ'_{ui} φ'_{uj} (w_u² - 1).
+    kernel : array, shape (R, p, p)
+        The empirical NTK on p points.
+    grams, slopes : arrays, shape (R, layers, p, p)
+        σ_w²/N φφᵀ + σ_b² and σ_w²/N φ'φ'ᵀ of every hidden layer.
+    signals : array, shape (R, layers, p, p)
+        What is new in δ^l_i·δ^l_j when the weights above layer l are drawn: see :func:`signal`; below the readout w,
+        s² Σ_u φ'_{ui} φ'_{uj} (w_u² - 1).
     """
 
-    kernel: FloatArray
-    grams: FloatArray
-    slopes: FloatArray
-    signals: FloatArray
+    kernel: Float[np.ndarray, "n_networks n_points n_points"]
+    grams: Float[np.ndarray, "n_networks n_layers n_points n_points"]
+    slopes: Float[np.ndarray, "n_networks n_layers n_points n_points"]
+    signals: Float[np.ndarray, "n_networks n_layers n_points n_points"]
 
     @classmethod
     def concatenate(cls, samples: Sequence[StartSample]) -> StartSample:
@@ -45,38 +51,38 @@ class StartSample:
         return cls(*(np.concatenate([getattr(s, f.name) for s in samples]) for f in fields(cls)))
 
 
-def start_sample(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
-    """Networks number 0, …, replicas - 1, those of :func:`gradient_flow`, at their start on the points x, shape (p, d)."""
-    run, size, parts = _compiled_start(network, len(x)), min(replicas, batch_size(network, np.shape(x)[1])), []
+def start_sample(network: Network, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
+    """Networks number 0, …, replicas - 1 at their start on the points x, shape (p, d).
+
+    They are those of :func:`~deepnets.widths.flow.gradient_flow`.
+    """
+    run, size, parts = _compiled_start(network, len(x)), min(replicas, batch_size(network)), []
     for begin in range(0, replicas, size):
-        found = run(np.asarray(x, np.float32), np.arange(begin, begin + size), seed)
+        found = run(np.asarray(x, network.dtype), np.arange(begin, begin + size), seed)
         parts.append(StartSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))
     return StartSample.concatenate(parts)
 
 
 @lru_cache(maxsize=32)
-def _compiled_start(network: FlowNetwork, n: int) -> Any:
-    import jax
+def _compiled_start(network: Network, n: int) -> Callable[..., tuple[jax.Array, ...]]:
+    formulas = Formulas(network, n)
 
-    machine = _Flow(network, n)
+    def one(x: jax.Array, number: jax.Array, seed: int) -> tuple[jax.Array, ...]:
+        key = network_key(seed, formulas.width, number)
+        theta = formulas.init(jax.random.fold_in(key, 0))
+        at = formulas.passes(theta, x)
+        return formulas.kernel(at), *_fluctuations(formulas, theta, at)
 
-    def one(x: Any, number: Any, seed: Any) -> Any:
-        key = network_key(seed, network.width, number)
-        theta = machine.init(jax.random.fold_in(key, 0), x.shape[1])
-        at = machine.passes(theta, x)
-        return machine.kernel(at), *_fluctuations(machine, theta, at)
-
-    return jax.jit(jax.vmap(one, (None, 0, None)))
+    run: Callable[..., tuple[jax.Array, ...]] = jax.jit(jax.vmap(one, (None, 0, None)))
+    return run
 
 
-def _fluctuations(machine: _Flow, theta: Any, at: _Layers) -> Any:
+def _fluctuations(formulas: Formulas, theta: Theta, at: Pass) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Grams, slopes and signals of :class:`StartSample`."""
-    import jax.numpy as jnp
-
     last, grams, slopes, signals = len(at.h) - 1, [], [], []
     for i, h in enumerate(at.h):
-        d1, scale, w = machine.d1(h), machine.scale(i + 1, theta), theta[i + 1][0]
-        grams.append(machine.gram(at, i + 1))
+        d1, scale, w = formulas.d1(h), formulas.scale(i + 1), theta[i + 1][0]
+        grams.append(formulas.gram(at, i + 1))
         slopes.append(scale**2 * (d1 @ d1.T))
         if i == last:
             signals.append(scale**2 * ((d1 * (w[:, 0] ** 2 - 1)) @ d1.T))
@@ -88,7 +94,7 @@ def _fluctuations(machine: _Flow, theta: Any, at: _Layers) -> Any:
     return jnp.stack(grams), jnp.stack(slopes), jnp.stack(signals)
 
 
-def signal(d1: Any, back: Any, along: Any, basis: Any, gram: Any) -> Any:
+def signal(d1: jax.Array, back: jax.Array, along: jax.Array, basis: jax.Array, gram: jax.Array) -> jax.Array:
     r"""δ_i·δ_j of a layer less its mean over the part ξ of the weights W above that no activation sees; (p, p).
 
     .. math:: \sum_u \varphi'_{ui}\varphi'_{uj}\, [b_{ui} b_{uj} - c_{ui} c_{uj} - P_{uu}\, s^2 \delta^+_i\cdot\delta^+_j],
@@ -99,22 +105,24 @@ def signal(d1: Any, back: Any, along: Any, basis: Any, gram: Any) -> Any:
 
     Parameters
     ----------
-    d1, back, along : φ', b and c, shape (p, N).
-    basis, gram : Q, and s² δ^+_i·δ^+_j of shape (p, p).
+    d1, back, along : array, shape (p, N)
+        φ', b and c.
+    basis : array, shape (N, ≤ p)
+        Q.
+    gram : array, shape (p, p)
+        s² δ^+_i·δ^+_j.
     """
     b, c = d1 * back, d1 * along
     return b @ b.T - c @ c.T - gram * ((d1 * (1 - (basis**2).sum(axis=1))) @ d1.T)
 
 
-def basis_of(rows: Any) -> Any:
+def basis_of(rows: jax.Array) -> jax.Array:
     """Orthonormal columns (N, p) that span the rows (p, N), or zeros for rows that add nothing, by Gram-Schmidt twice.
 
     Not ``jnp.linalg.qr``: two of these at once stop for ever where XLA has two threads.
     """
-    import jax
-    import jax.numpy as jnp
 
-    def add(i: Any, basis: Any) -> Any:
+    def add(i: jax.Array, basis: jax.Array) -> jax.Array:
         length = jnp.linalg.norm(rows[i])
         v = rows[i] - basis @ (rows[i] @ basis)
         keep = jnp.linalg.norm(v) > 1e-6 * length
@@ -122,44 +130,40 @@ def basis_of(rows: Any) -> Any:
         v = v - basis @ (v @ basis)
         return basis.at[:, i].set(jnp.where(keep, v / jnp.linalg.norm(v), 0.0))
 
-    return jax.lax.fori_loop(0, len(rows), add, jnp.zeros_like(rows.T))
+    found: jax.Array = jax.lax.fori_loop(0, len(rows), add, jnp.zeros_like(rows.T))
+    return found
 
 
-def start_law_sample(network: FlowNetwork, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
-    """Draws with the law of :func:`~deepnets.gradient_flow.start_sample`, on the points x of shape (p, d)."""
-    size = max(1, min(replicas, _BATCH // (network.width * len(x))))
+def start_law_sample(network: Network, x: FloatArray, *, replicas: int, seed: int) -> StartSample:
+    """Draws with the law of :func:`~deepnets.widths.flow.start_sample`, on the points x of shape (p, d)."""
+    size = max(1, min(replicas, _BATCH // (hidden_width(network) * len(x))))
     run = _compiled_law(network)
     parts = []
     for first in range(0, replicas, size):
-        found = run(np.asarray(x, np.float32), np.arange(first, first + size), seed)
+        found = run(np.asarray(x, network.dtype), np.arange(first, first + size), seed)
         parts.append(StartSample(*(np.asarray(v, np.float64)[: replicas - first] for v in found)))
     return StartSample.concatenate(parts)
 
 
 @lru_cache(maxsize=32)
-def _compiled_law(network: FlowNetwork) -> Any:
-    import jax
-    import jax.numpy as jnp
+def _compiled_law(network: Network) -> Callable[..., tuple[jax.Array, ...]]:
+    formulas = Formulas(network, 0)
+    value, slope, width, layers = formulas.phi, formulas.d1, formulas.width, network.hidden_layers
+    w2, b2, scale = network.w_std**2, network.b_std**2, formulas.scale(1)
 
-    value, slope, _ = phi(network.activation)
-    width, w2, b2 = network.width, network.w_std**2, network.b_std**2
-    scale = network.w_std / sqrt(width)
-
-    def one(x: Any, number: Any, seed: Any) -> Any:
+    def one(x: jax.Array, number: jax.Array, seed: int) -> tuple[jax.Array, ...]:
         key = jax.random.fold_in(network_key(seed, width, number), _STREAM)
         points = len(x)
-
-        layers = network.hidden_layers
         # One draw for all: each draw takes long to compile.
-        numbers = jax.random.normal(key, ((2 * points + 1) * (layers - 1) + x.shape[1] + 2, width), "float32")
+        numbers = jax.random.normal(key, ((2 * points + 1) * (layers - 1) + x.shape[1] + 2, width), network.dtype)
         taken = 0
 
-        def normal(rows: int) -> Any:
+        def normal(rows: int) -> jax.Array:
             nonlocal taken
             taken += rows
             return numbers[taken - rows : taken]
 
-        h = network.w_std / sqrt(x.shape[1]) * (x @ normal(x.shape[1])) + network.b_std * normal(1)
+        h = formulas.scale(0) * (x @ normal(x.shape[1])) + network.b_std * normal(1)
         grams, d1s, bases, drawn = [w2 / x.shape[1] * (x @ x.T) + b2], [slope(h)], [], []
         a = value(h)
         for _ in range(1, layers):
@@ -188,4 +192,5 @@ def _compiled_law(network: FlowNetwork) -> Any:
         slopes = jnp.stack([scale**2 * (d @ d.T) for d in d1s])
         return total, jnp.stack(grams[1:]), slopes, jnp.stack(signals)
 
-    return jax.jit(jax.vmap(one, (None, 0, None)))
+    run: Callable[..., tuple[jax.Array, ...]] = jax.jit(jax.vmap(one, (None, 0, None)))
+    return run

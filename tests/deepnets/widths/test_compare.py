@@ -1,6 +1,5 @@
 """Finite against infinite: the statistics on made-up numbers, where the answer is known; a small comparison; the report."""
 
-import json
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,22 +9,23 @@ import pytest
 
 import deepnets
 import ntkinfo
-from deepnets import compare
 from deepnets.__main__ import main
-from deepnets.compare import Comparison
-from deepnets.compare_rows import NOT_MEASURED, Row, jackknife
-from deepnets.width_exponents import bias_exponent
+from deepnets.widths import compare
+from deepnets.widths.agreement import Comparison, Verdict, straight_line
+from deepnets.widths.exponents import bias_exponent
+from deepnets.widths.finite import NOT_MEASURED, Row, jackknife
+from dualib.core.quantity import Relation
 
 WIDTHS = (64, 128, 256, 512)
 
 
-def made_up(limit, slope, predicted, error=0.01, relation="=", seed=0, step=0.0, widths=WIDTHS, second=0.0):
+def made_up(limit, slope, predicted, error=0.01, relation=Relation.EXACT, seed=0, step=0.0, widths=WIDTHS, second=0.0):
     noise = np.random.default_rng(seed).normal(size=len(widths)) * error
     rows = [
-        Row("q", 1.0, w, predicted, limit + slope / w + second / w**2 + e, error, relation)
+        Row("q", 1.0, w, predicted, limit + slope / w + second / w**2 + e, error, relation, step_error=step)
         for w, e in zip(widths, noise, strict=True)
     ]
-    return Comparison(tuple(rows), {("q", 1.0): step}, (), {})
+    return Comparison(tuple(rows), (), {})
 
 
 @pytest.mark.parametrize("widths", [WIDTHS[:3], WIDTHS])
@@ -47,23 +47,23 @@ def test_a_correction_of_second_order_does_not_refute(second):
     """1/width² is as large as 1/width at the narrowest; a line through all widths misses by many standard errors."""
     found = made_up(2.0, 60.0, 2.0, error=0.01, second=second)
     a, error, _ = found.extrapolated("q", 1.0)
-    assert abs(a - 2.0) > 5 * compare._line(found.select("q"))[1]
+    assert abs(a - 2.0) > 5 * straight_line(found.select("q")).error
     assert abs(a - 2.0) < 2 * error
-    assert found.verdicts()[0].verdict == "agrees at 1/width"
-    assert made_up(2.0, 60.0, 3.0, error=0.01, second=second).verdicts()[0].verdict == "does not"
+    assert found.verdicts()[0].verdict is Verdict.AGREES
+    assert made_up(2.0, 60.0, 3.0, error=0.01, second=second).verdicts()[0].verdict is Verdict.DIFFERS
 
 
 def test_verdicts_follow_from_the_numbers():
     def verdict(**settings):
         return made_up(**settings).verdicts()[0].verdict
 
-    assert verdict(limit=2.0, slope=30.0, predicted=2.0) == "agrees at 1/width"
-    assert verdict(limit=2.0, slope=30.0, predicted=2.2) == "does not"
-    assert verdict(limit=2.0, slope=30.0, predicted=2.2, step=0.2) == "agrees at 1/width"
-    assert verdict(limit=2.0, slope=0.0, predicted=2.2, relation=">=") == "holds"
-    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=">=") == "is broken"
-    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation="<=") == "holds"
-    rate = np.mean([verdict(limit=2.0, slope=5.0, predicted=2.0, seed=s) == "does not" for s in range(400)])
+    assert verdict(limit=2.0, slope=30.0, predicted=2.0) is Verdict.AGREES
+    assert verdict(limit=2.0, slope=30.0, predicted=2.2) is Verdict.DIFFERS
+    assert verdict(limit=2.0, slope=30.0, predicted=2.2, step=0.2) is Verdict.AGREES
+    assert verdict(limit=2.0, slope=0.0, predicted=2.2, relation=Relation.UPPER) is Verdict.HOLDS
+    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=Relation.UPPER) is Verdict.BROKEN
+    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=Relation.LOWER) is Verdict.HOLDS
+    rate = np.mean([verdict(limit=2.0, slope=5.0, predicted=2.0, seed=s) is Verdict.DIFFERS for s in range(400)])
     assert rate < 0.02  # three standard errors
 
 
@@ -73,16 +73,16 @@ def test_widths_that_are_too_small_do_not_refute():
         rows = tuple(replace(r, least_width=least) for r in found.rows)
         return replace(found, rows=rows).verdicts()[0]
 
-    assert verdict(1000.0).verdict == "not at these widths"
-    assert "widths above 1e+03" in verdict(1000.0).detail
-    assert verdict(500.0).verdict == "does not"
-    assert verdict(1000.0, limit=2.0).verdict == "agrees at 1/width"
+    assert verdict(1000.0).verdict is Verdict.TOO_NARROW
+    assert "widths above 1e+03" in verdict(1000.0).describe()
+    assert verdict(500.0).verdict is Verdict.DIFFERS
+    assert verdict(1000.0, limit=2.0).verdict is Verdict.AGREES
 
 
 def test_every_quantity_is_compared_or_has_a_reason():
     verdicts = {v.quantity: v for v in made_up(1.0, 0.0, 1.0).verdicts()}
     assert set(verdicts) >= {q.name for q in ntkinfo.quantities()}
-    assert {"agrees at 1/width", "not measurable"} == {v.verdict for v in verdicts.values()}
+    assert {Verdict.AGREES, Verdict.NOT_MEASURABLE} == {v.verdict for v in verdicts.values()}
     assert set(NOT_MEASURED) <= {q.name for q in ntkinfo.quantities()}
 
 
@@ -125,10 +125,10 @@ def test_a_comparison_has_every_row_and_the_parameters_divergence_agrees(small):
     by_quantity = {v.quantity: v.verdict for v in found.verdicts()}
     agreeing = ("parameter_distance_squared", "fisher_trace", "degrees_of_freedom")
     for name in ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate", *agreeing):
-        assert by_quantity[name] == "agrees at 1/width", name
+        assert by_quantity[name] is Verdict.AGREES, name
     for name in ("path_length_lower", "path_length_upper", "path_length_upper_modes"):
-        assert by_quantity[name] == "holds", name
-    assert by_quantity["parameter_kl"] == "does not"  # linearised, of a nonlinear network
+        assert by_quantity[name] is Verdict.HOLDS, name
+    assert by_quantity["parameter_kl"] is Verdict.DIFFERS  # linearised, of a nonlinear network
     fluctuation = found.exponents[2]
     assert fluctuation.low <= -0.4
     assert fluctuation.high >= -0.6
@@ -141,6 +141,40 @@ def test_finished_networks_are_not_trained_again(small, monkeypatch):
     pd.testing.assert_frame_equal(found.to_frame(), again.to_frame())
     with pytest.raises(ValueError, match=r"step: 0.05 there, 0.1 now"):
         deepnets.compare_with_infinite_width(out=path, **{**SMALL, "step": 0.1})
+
+
+def test_a_comparison_is_loaded_as_it_was_saved(small, tmp_path):
+    found = small[0]
+    found.save(tmp_path / "comparison.npz")
+    again = Comparison.load(tmp_path / "comparison.npz")
+    assert again.rows == found.rows
+    assert again.verdicts() == found.verdicts()
+    assert [x.name for x in again.exponents] == [x.name for x in found.exponents]
+    assert again.settings["step"] == found.settings["step"]
+
+
+def test_tables_are_in_the_units_that_are_asked_for(small):
+    bits, nats = (small[0].to_frame(units) for units in ("bits", "nats"))
+    informations = nats.unit == "nats"
+    assert set(bits.unit[informations]) == {"bits"}
+    assert set(bits.unit) <= {"bits", "bits/tau", "1"}
+    for name in ("infinite", "finite", "std_error", "step_error"):
+        np.testing.assert_allclose(bits[name][informations] * np.log(2), nats[name][informations])
+        np.testing.assert_array_equal(bits[name][nats.unit == "1"], nats[name][nats.unit == "1"])
+    said = {v.quantity: v for v in small[0].verdicts()}["input_information"]
+    assert f"predicted {said.predicted / np.log(2):.5g} bits" in said.describe()
+    assert f"predicted {said.predicted:.5g} nats" in said.describe("nats")
+
+
+def test_damaged_networks_are_trained_again(small, monkeypatch):
+    found, path = small
+    damaged = path / "flow_32_100.npz"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    trained, original = [], compare.gradient_flow
+    monkeypatch.setattr(compare, "gradient_flow", lambda *a, **k: trained.append(k["first"]) or original(*a, **k))
+    again = deepnets.compare_with_infinite_width(out=path, **SMALL)
+    assert trained == [100]
+    assert again.rows == found.rows
 
 
 @pytest.mark.slow
@@ -158,7 +192,7 @@ def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp
         yield update
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare._io, "progress_bar", interrupted)
+        patch.setattr(compare, "progress_bar", interrupted)
         with pytest.raises(KeyboardInterrupt):
             deepnets.compare_with_infinite_width(out=tmp_path, **SMALL)
     assert len(called) <= 6
@@ -168,20 +202,8 @@ def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp
 
 
 def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
-    command = [
-        "compare",
-        "--out",
-        str(tmp_path),
-        "--depth",
-        "2",
-        "--widths",
-        "8",
-        "16",
-        "--replicas",
-        "100",
-        "--taus",
-        "0.3",
-    ]
+    options = "--depth 1 --widths 16 32 --replicas 200 --taus 0.8"
+    command = ["compare", "--out", str(tmp_path), *options.split()]
     assert main(command) == 0
     said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
     for quantity in ntkinfo.quantities():
@@ -190,7 +212,7 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
     assert len(pictures) > 25
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
-    assert len(json.loads((tmp_path / "erf_2.json").read_text())["rows"]) == len(pd.read_csv(tmp_path / "erf_2.csv"))
+    assert len(Comparison.load(tmp_path / "erf_1.npz").rows) == len(pd.read_csv(tmp_path / "erf_1.csv"))
 
 
 @pytest.mark.parametrize(
@@ -203,8 +225,8 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     ],
 )
 def test_bad_settings_are_refused_before_the_training(change, message, monkeypatch):
-    from deepnets import gradient_flow
+    from deepnets.widths import flow
 
-    monkeypatch.setattr(gradient_flow, "_compiled", lambda *a: pytest.fail("training has begun"))
+    monkeypatch.setattr(flow, "_compiled", lambda *a: pytest.fail("training has begun"))
     with pytest.raises(ValueError, match=message):
         deepnets.compare_with_infinite_width(**{**SMALL, **change})

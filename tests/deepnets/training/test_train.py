@@ -1,10 +1,13 @@
 """Training: against plain JAX, resumed to the same bits, spread over devices, replicas of their own, failures named."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepnets
-from deepnets import training
-from deepnets.training import batches_of_epoch, snapshot_epochs, train
+from deepnets.recordings.run_files import RunFiles
+from deepnets.training import train as training
+from deepnets.training.machine import Machine
+from deepnets.training.settings import snapshot_epochs
+from deepnets.training.train import batches_of_epoch, train
+from dualib.core.store import Store
 
 NET = deepnets.Network((3, 4, 3, 2), dtype="float64")
 SETTINGS = {"replicas": 3, "epochs": 6, "batch_size": 16, "learning_rate": 0.05, "snapshots": [0, 2, 4, 6], "seed": 5}
@@ -39,20 +46,24 @@ def same(a, b):
 def test_an_epoch_is_the_steps_of_optax_on_its_batches(task, optimiser):
     run = train(NET, task, optimiser=optimiser, **{**SETTINGS, "epochs": 2, "snapshots": [0, 1, 2]})
     rule = {"adam": optax.adam(0.05), "sgd": optax.sgd(0.05), "momentum": optax.sgd(0.05, momentum=0.9)}[optimiser]
+
+    def loss(p, chosen):
+        outputs = NET.apply(p, jnp.asarray(task.x)[chosen])
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.asarray(task.y)[chosen]).mean()
+
+    @jax.jit
+    def step(params, state, chosen):
+        updates, state = rule.update(jax.grad(loss)(params, chosen), state, params)
+        return optax.apply_updates(params, updates), state
+
     for replica in range(3):
         params = jax.tree.map(jnp.asarray, run.parameters(0, replica))
         state = rule.init(params)
-
-        def loss(p, chosen):
-            outputs = NET.apply(p, task.x[chosen])
-            return optax.softmax_cross_entropy_with_integer_labels(outputs, task.y[chosen]).mean()
-
         for epoch in range(2):
             batches = list(batches_of_epoch(run, replica, epoch))
             np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.sort(run.train_patterns[replica]))
             for chosen in batches:
-                updates, state = rule.update(jax.grad(loss)(params, chosen), state, params)
-                params = optax.apply_updates(params, updates)
+                params, state = step(params, state, chosen)
             for ours, plain in zip(run.parameters(epoch + 1, replica), params, strict=True):
                 np.testing.assert_allclose(ours["w"], plain["w"], rtol=1e-9, atol=1e-12)
                 np.testing.assert_allclose(ours["b"], plain["b"], rtol=1e-9, atol=1e-12)
@@ -107,9 +118,9 @@ def test_seeds_give_the_same_numbers_again_and_others_do_not(task):
 def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, error, at):
     noisy = deepnets.Network((3, 4, 2), noise_std=0.1)
     whole = train(noisy, task, **SETTINGS)
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
     calls = {"n": 0}
-    original = training.Machine.epoch if error is KeyboardInterrupt else training.Store.write_checkpoint
+    original = Machine.epoch if error is KeyboardInterrupt else RunFiles.write_checkpoint
 
     def fails(self, *args):
         calls["n"] += 1
@@ -119,7 +130,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
             raise error
         return original(self, *args)
 
-    owner, name = (training.Machine, "epoch") if error is KeyboardInterrupt else (training.Store, "write_checkpoint")
+    owner, name = (Machine, "epoch") if error is KeyboardInterrupt else (RunFiles, "write_checkpoint")
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, fails)
         with pytest.raises(type(error) if isinstance(error, OSError) else error):
@@ -132,28 +143,30 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
 
 SCRIPT = """
 import sys, deepnets
-from deepnets import training
-training._CHECKPOINT_SECONDS = 0.0
-run = deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), replicas=2, epochs=400, batch_size=512,
-                     snapshots=[0, 100, 400], out=sys.argv[1], progress=False)
+from deepnets.training import train as training
+training.CHECKPOINT_SECONDS = 0.0
+deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), replicas=2, epochs=400, batch_size=512,
+               snapshots=[0, 100, 400], out=sys.argv[1], progress=False)
 """
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
-    command = [sys.executable, "-c", SCRIPT]
-    subprocess.run([*command, tmp_path / "whole"], check=True)
-    with subprocess.Popen([*command, tmp_path / "killed"]) as process:
-        checkpoint = tmp_path / "killed" / "checkpoint.npz"
-        while not checkpoint.exists():
+    path = tmp_path / "killed"
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, path]) as process:
+        while not (path / "checkpoint.npz").exists():
             time.sleep(0.05)
         time.sleep(0.3)
         process.send_signal(signal.SIGKILL)
-    done = deepnets.Run.load(tmp_path / "killed")
+    done = deepnets.Run.load(path)
     assert done.epochs[-1] < 400
-    subprocess.run([*command, tmp_path / "killed"], check=True)
-    same(deepnets.Run.load(tmp_path / "whole"), deepnets.Run.load(tmp_path / "killed"))
-    assert not list((tmp_path / "killed").glob(".*"))
+    assert f"epoch {done.epochs[-1]} of 400" in done.unfinished
+    network, task = deepnets.Network((12, 3, 2)), deepnets.icosahedral_task()
+    chosen = {"replicas": 2, "epochs": 400, "batch_size": 512, "snapshots": [0, 100, 400], "progress": False}
+    resumed = train(network, task, out=path, **chosen)
+    same(train(network, task, **chosen), resumed)
+    assert resumed.unfinished == ""
+    assert not list(path.glob(".*"))
 
 
 def test_other_settings_or_other_files_are_refused_before_training(task, tmp_path):
@@ -171,25 +184,106 @@ def test_other_settings_or_other_files_are_refused_before_training(task, tmp_pat
     same(deepnets.Run.load(tmp_path / "run", task), train(NET, task, **SETTINGS))
 
 
+# --- damaged ---
+
+
+def halved(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.fixture(scope="module")
+def kept(task, tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "run"
+    return path, train(NET, task, out=path, **SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["checkpoint.npz", "split.npz", "snapshot_00000004.npz", "settings.json"])
+@pytest.mark.parametrize("damage", [halved, lambda path: path.write_bytes(b"")])
+def test_a_damaged_file_is_named_with_what_repairs_it_and_that_repairs_it(task, kept, tmp_path, name, damage):
+    path, whole = tmp_path / "run", kept[1]
+    shutil.copytree(kept[0], path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    damage(path / name)
+    with pytest.raises(
+        ValueError, match=rf"{name} is not (a )?whole .*deepnets train .* --out .* makes it again"
+    ) as error:
+        deepnets.Run.load(path, task)
+    assert "\n" not in str(error.value)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        same(whole, train(NET, task, out=path, **SETTINGS))
+    assert bool(said) == (name in ("checkpoint.npz", "snapshot_00000004.npz"))
+    same(whole, deepnets.Run.load(path, task))
+    after = {file.name: file.read_bytes() for file in path.iterdir()}
+    assert after.keys() == before.keys()
+    assert all(after[file] == before[file] for file in after if file.startswith("snapshot"))
+
+
+def test_missing_snapshots_are_made_again_also_of_an_unfinished_run_and_after_an_interruption(
+    task, kept, tmp_path, monkeypatch
+):
+    path = tmp_path / "run"
+    shutil.copytree(kept[0], path)
+    for epoch in (2, 4):
+        (path / f"snapshot_0000000{epoch}.npz").unlink()
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    epochs, original = [], Machine.epoch
+
+    def interrupted(self, state, epoch):
+        epochs.append(epoch)
+        if len(epochs) == 4:
+            raise KeyboardInterrupt
+        return original(self, state, epoch)
+
+    monkeypatch.setattr(Machine, "epoch", interrupted)
+    with pytest.warns(RuntimeWarning, match="epochs 2, 4 are missing or damaged"), pytest.raises(KeyboardInterrupt):
+        train(NET, task, out=path, **SETTINGS)
+    with pytest.warns(RuntimeWarning, match="epochs 4 are missing or damaged"):
+        same(kept[1], train(NET, task, out=path, **SETTINGS))
+    assert epochs == [0, 1, 2, 3, 3]  # it went on where the repair was left, and did not train what is whole
+    assert not (path / "repair.npz").exists()
+
+
+def test_a_run_whose_settings_are_lost_with_their_copy_is_not_taken_up(task, kept, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(kept[0], path)
+    halved(path / "settings.json")
+    halved(path / "split.npz")
+    with pytest.raises(ValueError, match=r"settings.json and its copy .* are damaged: remove"):
+        train(NET, task, out=path, **SETTINGS)
+
+
+def test_a_full_disk_is_said_with_the_file_and_how_to_go_on(task, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "put_arrays", full)
+    with pytest.raises(
+        OSError, match=r"split.npz was not written \(No space left on device\); the same command goes on"
+    ):
+        train(NET, task, out=tmp_path / "run", **SETTINGS)
+
+
 # --- devices ---
 
 SHARDED = """
 import sys, jax, numpy as np, deepnets
-run = deepnets.train(deepnets.Network((12, 5, 2), noise_std=0.1, dtype="float64"), deepnets.icosahedral_task(),
-                     replicas=int(sys.argv[2]), epochs=3, batch_size=512, progress=False, out=sys.argv[3])
-weights = {f"w{i}": layer["w"] for i, layer in enumerate(run.params)}
-np.savez(sys.argv[1], devices=len(jax.devices()), **weights, **run.scores, **run.epoch_gradients)
+network, task, arrays = deepnets.Network((12, 5, 2), noise_std=0.1, dtype="float64"), deepnets.icosahedral_task(), {}
+for replicas in (6, 3):
+    run = deepnets.train(network, task, replicas=replicas, epochs=3, batch_size=512, snapshots=2, progress=False,
+                         out=f"{sys.argv[2]}_{replicas}")
+    found = {**run.scores, **run.epoch_gradients, **{f"w{i}": layer["w"] for i, layer in enumerate(run.params)}}
+    arrays |= {f"{name}_{replicas}": value for name, value in found.items()}
+np.savez(sys.argv[1], devices=len(jax.devices()), **arrays)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("replicas", [4, 6, 3])
-def test_several_devices_give_the_numbers_of_one(tmp_path, replicas):
+def test_several_devices_give_the_numbers_of_one(tmp_path):
     """Also where the devices are more than the replicas, or do not divide them."""
     for count in (1, 4):
-        flags = f"--xla_force_host_platform_device_count={count}"
-        environment = {**os.environ, "XLA_FLAGS": flags}
-        arguments = [tmp_path / f"{count}.npz", str(replicas), tmp_path / f"run{count}"]
+        environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+        arguments = [tmp_path / f"{count}.npz", tmp_path / f"run{count}"]
         subprocess.run([sys.executable, "-c", SHARDED, *arguments], check=True, env=environment)
     one, four = np.load(tmp_path / "1.npz"), np.load(tmp_path / "4.npz")
     assert (one["devices"], four["devices"]) == (1, 4)
@@ -211,13 +305,13 @@ def test_a_replica_that_diverges_is_named_and_the_others_go_on(task):
 
 def test_a_nan_in_one_replica_leaves_the_others_as_they_are(task, monkeypatch):
     whole = train(NET, task, **SETTINGS)
-    start = training.Machine.start
+    start = Machine.start
 
     def poisoned(self):
-        vectors, *rest = start(self)
-        return (vectors.at[1].set(np.nan), *rest)
+        state = start(self)
+        return state._replace(vectors=state.vectors.at[1].set(np.nan))
 
-    monkeypatch.setattr(training.Machine, "start", poisoned)
+    monkeypatch.setattr(Machine, "start", poisoned)
     with pytest.warns(RuntimeWarning, match="replica 1"):
         run = train(NET, task, **SETTINGS)
     np.testing.assert_array_equal(run.failed, [-1, 1, -1])
@@ -242,10 +336,47 @@ def test_the_orthonormality_step_draws_singular_values_to_one(task):
     np.testing.assert_allclose(last[-1], last[0], atol=1e-6)  # the readout is left alone
 
 
+def test_a_run_is_a_recording(task):
+    run = train(NET, task, **SETTINGS)
+    assert isinstance(run, deepnets.Recording)
+    assert len(run.activations(-1, 0)) == len(run.layers)
+    bits, nats = run.to_frame(), run.to_frame("nats")
+    np.testing.assert_allclose(bits.train_loss_bits * np.log(2), nats.train_loss_nats)
+    np.testing.assert_array_equal(nats.train_loss_nats, run.scores["train_loss"].ravel())
+
+
+def test_keywords_a_training_and_its_file_are_the_same_settings(task, kept):
+    chosen = deepnets.Training(**SETTINGS)
+    run = train(NET, task, chosen)
+    same(run, kept[1])
+    same(train(NET, task, replace(chosen, seed=9), seed=5), run)
+    assert run.settings == deepnets.Run.load(kept[0], task).settings
+    assert deepnets.Training.from_settings(run.settings) == run.training
+    assert run.training.snapshot_epochs == (0, 2, 4, 6)
+    with pytest.raises(TypeError, match=r"no setting 'lr'; its settings are epochs, replicas, .*learning_rate"):
+        train(NET, task, chosen, lr=1.0)
+    with pytest.raises(TypeError, match="number of epochs"):
+        train(NET, task, replicas=3)
+
+
+def test_numpy_numbers_are_numbers(task):
+    chosen = deepnets.Training(
+        epochs=np.int64(5), snapshots=np.int64(5), seed=np.uint8(3), learning_rate=np.float32(0.5)
+    )
+    assert chosen == deepnets.Training(epochs=5, snapshots=5, seed=3, learning_rate=0.5)
+    assert deepnets.Training(epochs=5, snapshots=np.arange(3)).snapshot_epochs == (0, 1, 2, 5)
+    assert deepnets.Network((np.int64(3), 2)) == deepnets.Network((3, 2))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"replicas": 0}, "replicas must be"),
+        ({"snapshots": -3}, "snapshots must be at least 2, got -3"),
+        ({"snapshots": [1.5]}, r"snapshots\[0\] must be a whole number, got 1.5"),
+        ({"snapshots": [-1]}, r"snapshots\[0\] must be at least 0, got -1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be finite and > 0, got nan"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"epochs": 1.5}, "epochs must be"),
         ({"optimiser": "lbfgs"}, "adam"),
         ({"learning_rate": -1.0}, "learning_rate"),

@@ -4,11 +4,11 @@ The bias, of order 1/N, is far below the fluctuations, of order 1/√N. Here the
 whose mean is exactly zero, so that what is left has the bias as its mean and a spread of order 1/N as well; its standard
 error is then the same small part of the bias at every width.
 
-Given the layer below, a layer's units are independent draws, and with the map F of :mod:`ntkinfo.chaos`
+Given the layer below, a layer's units are independent draws, and with the map F of a layer's kernel to the next
 
 .. math:: d_l = \hat K^l - F(\hat K^{l-1}), \qquad \dot d_l = \hat{\dot K}^l - \dot F(\hat K^{l-1})
 
-have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.start_law.StartSample`). Put into
+have mean zero; so have the new parts e_l of the backward signals (:class:`~deepnets.widths.start.StartSample`). Put into
 the recursion of the kernel, with B^l = δ^l·δ^l,
 
 .. math:: K^l = F(K^{l-1}) + d_l, \quad \dot K^l = \dot F(K^{l-1}) + \dot d_l, \quad B^l = \dot K^l B^{l+1} + e_l, \quad
@@ -28,21 +28,28 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from deepnets.gradient_flow import FlowNetwork, FlowSample, steps_of
-from deepnets.start_law import StartSample
-from dualib.measures import FloatArray
+from deepnets.networks import Network
+from deepnets.widths.flow import FlowSample, steps_of
+from deepnets.widths.formulas import hidden_width
+from deepnets.widths.start import StartSample
+from dualib.core.result import Result
+from dualib.core.typing import Float, FloatArray
 from ntkinfo.chaos import activation_expectations
 
 
 @dataclass(frozen=True)
-class Exponent:
+class Exponent(Result):
     """A power of the width, value ∝ N^exponent, with its 95 % bootstrap interval over networks.
 
     Attributes
     ----------
-    name : of what.
-    expected : by theory.
-    exponent, low, high : fitted over the widths; NaN where there is nothing to fit (`note` says why).
+    name : str
+        What falls with the width.
+    expected : float
+        By theory.
+    exponent, low, high : float
+        Fitted over the widths; NaN where there is nothing to fit (`note` says why).
+    note : str
     """
 
     name: str
@@ -59,27 +66,32 @@ class Exponent:
 
 
 @dataclass(frozen=True, eq=False)
-class Deviations:
+class Deviations(Result):
     """How networks of one width deviate from infinite width, a row a network; means are biases.
 
     Attributes
     ----------
-    width : N.
-    outputs : array, (R, points): trained outputs less what the own start becomes at infinite width.
-    kernel : array, (R'', entries): the kernel at the start less Θ.
-    pair_outputs : array, (R', points): outputs averaged over a network and its mirror image, leading fluctuation subtracted.
-    kernel_left : array, (R'', entries): the kernel less Θ, leading fluctuation subtracted.
+    width : int
+        N.
+    outputs : array, shape (R, points)
+        Trained outputs less what the own start becomes at infinite width.
+    kernel : array, shape (R'', entries)
+        The kernel at the start less Θ.
+    pair_outputs : array, shape (R', points)
+        Outputs averaged over a network and its mirror image, leading fluctuation subtracted.
+    kernel_left : array, shape (R'', entries)
+        The kernel less Θ, leading fluctuation subtracted.
     """
 
     width: int
-    outputs: FloatArray
-    kernel: FloatArray
-    pair_outputs: FloatArray
-    kernel_left: FloatArray
+    outputs: Float[np.ndarray, "n_networks n_points"]
+    kernel: Float[np.ndarray, "n_kernels n_entries"]
+    pair_outputs: Float[np.ndarray, "n_pairs n_points"]
+    kernel_left: Float[np.ndarray, "n_kernels n_entries"]
 
 
 def deviations_of(
-    network: FlowNetwork,
+    network: Network,
     x: FloatArray,
     y: FloatArray,
     taus: tuple[float, ...],
@@ -93,10 +105,16 @@ def deviations_of(
 
     Parameters
     ----------
-    x, y, taus, step : as trained; x of shape (p, d), training points first, y of shape (n,).
-    sample, mirrored, start : the same networks, number 0 first, `start` on all points; the pairs are as many as the
-        shortest of them has.
-    kernels : networks of the same law on the training points.
+    network : Network
+    x : array, shape (p, d)
+        Training points first.
+    y : array, shape (n,)
+    taus, step : tuple of float, float
+        As trained.
+    sample, mirrored, start : FlowSample, FlowSample, StartSample
+        The same networks, number 0 first, `start` on all points; the pairs are as many as the shortest of them has.
+    kernels : StartSample
+        Networks of the same law on the training points.
     """
     pairs, n = min(len(sample.start), len(mirrored.start), len(start.kernel)), len(y)
     theta, fluctuation = kernel_fluctuation(network, x, start)
@@ -106,7 +124,7 @@ def deviations_of(
     limit, leading = kernel_fluctuation(network, x[:n], kernels)
     gap = kernels.kernel - limit
     return Deviations(
-        width=network.width,
+        width=hidden_width(network),
         outputs=sample.outputs[:, -1] - mean - linearised_start(theta, sample.start, n, taus, step),
         kernel=gap[:, upper[0], upper[1]],
         pair_outputs=averaged - mean - response,
@@ -114,8 +132,10 @@ def deviations_of(
     )
 
 
-def kernel_fluctuation(network: FlowNetwork, x: FloatArray, start: StartSample) -> tuple[FloatArray, FloatArray]:
-    """Θ on the points x, shape (p, p), and the part T of each network's Θ̂ - Θ of first order, of exactly zero mean, (R, p, p)."""
+def kernel_fluctuation(
+    network: Network, x: FloatArray, start: StartSample
+) -> tuple[Float[np.ndarray, "n_points n_points"], Float[np.ndarray, "n_networks n_points n_points"]]:
+    """Θ on the points x, and the part T of each network's Θ̂ - Θ of first order, of exactly zero mean."""
     expectations, w2, b2 = activation_expectations(network.activation), network.w_std**2, network.b_std**2
 
     def mapped(k: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -123,7 +143,7 @@ def kernel_fluctuation(network: FlowNetwork, x: FloatArray, start: StartSample) 
         f, slope, second = expectations(v[..., :, None], v[..., None, :], k)
         return w2 * f + b2, w2 * slope, w2 * second
 
-    x = np.asarray(x, np.float32).astype(np.float64)  # the networks' points
+    x = np.asarray(x, network.dtype).astype(np.float64)  # the networks' points
     kernel, below = w2 * (x @ x.T) / x.shape[1] + b2, np.broadcast_to(np.float64(0), start.kernel.shape)
     below_hat = np.broadcast_to(kernel, start.kernel.shape)
     kernels, moves, slopes, slope_moves = [kernel], [below], [], []
@@ -188,17 +208,20 @@ def linearised_outputs(
 ) -> tuple[FloatArray, FloatArray]:
     """Outputs at the last time from zero under a constant kernel, and their derivatives along changes of it.
 
-    By the midpoint steps of :func:`~deepnets.gradient_flow.gradient_flow`: then the error of the time step is on both sides.
+    By the midpoint steps of :func:`~deepnets.widths.flow.gradient_flow`: then the error of the time step is on both sides.
 
     Parameters
     ----------
-    kernel : array, shape (p, p), training points first.
-    moves : array, shape (R, p, p).
-    y : array, shape (n,).
+    kernel : array, shape (p, p)
+        Training points first.
+    moves : array, shape (R, p, p)
+    y : array, shape (n,)
+    taus, step : tuple of float, float
 
     Returns
     -------
-    (outputs (p,), derivatives (R, p)).
+    outputs : array, shape (p,)
+    derivatives : array, shape (R, p)
     """
     n = len(y)
     theta, move = kernel[:, :n], moves[:, :, :n]

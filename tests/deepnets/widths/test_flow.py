@@ -4,18 +4,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flow_networks import flow_network
 from jax.flatten_util import ravel_pytree
 
+import deepnets
 import ntkinfo
-from deepnets.gradient_flow import ACTIVATIONS, FlowNetwork, FlowSample, _Flow, gradient_flow
+from deepnets.activations import ACTIVATIONS
+from deepnets.widths.flow import FlowSample, gradient_flow
+from deepnets.widths.formulas import Formulas
 
 X = np.random.default_rng(5).standard_normal((6, 3)).astype(np.float32)
 Y = np.array([0.8, -0.5, 0.3, -1.0], np.float32)
 
 
 def pieces(depth, activation="erf", width=5):
-    machine = _Flow(FlowNetwork(depth, width, activation, 1.2, 0.3), 4)
-    theta = machine.init(jax.random.key(1), 3)
+    machine = Formulas(flow_network(depth, width, activation, 1.2, 0.3), 4)
+    theta = machine.init(jax.random.key(1))
     return machine, theta, machine.passes(theta, X)
 
 
@@ -54,18 +58,24 @@ def test_rate_of_the_divergence_is_minus_div_v_plus_theta_v(depth):
     assert abs(rates.mean() - expected) < 4.5 * error + 2e-4 * abs(expected)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_second_derivatives_of_activations(activation):
-    machine = _Flow(FlowNetwork(1, 2, activation), 1)
-    phi = machine.phi
-    for x in (-1.3, 0.2, 2.0):
-        assert float(machine.d1(jnp.float64(x))) == pytest.approx(float(jax.grad(phi)(x)), abs=1e-6)
-        assert float(machine.d2(jnp.float64(x))) == pytest.approx(float(jax.grad(jax.grad(phi))(x)), abs=1e-6)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_of_activations(name):
+    activation = ACTIVATIONS[name]
+    for x in map(jnp.float64, (-1.3, 0.2, 2.0)):
+        assert float(activation.first(x)) == pytest.approx(float(jax.grad(activation.phi)(x)), abs=1e-12)
+        if activation.second is not None:
+            second = jax.grad(jax.grad(activation.phi))(x)
+            assert float(activation.second(x)) == pytest.approx(float(second), abs=1e-12)
+
+
+def test_activations_that_saturate_are_those_whose_values_end_at_one():
+    ends = {name: abs(float(a.phi(jnp.float64(40.0)))) for name, a in ACTIVATIONS.items() if name != "sin"}
+    assert {name for name, end in ends.items() if end == 1.0} == {n for n, a in ACTIVATIONS.items() if a.saturates}
 
 
 @pytest.mark.slow
 def test_steps_are_of_second_order():
-    net = FlowNetwork(2, 8, "erf", 1.2, 0.3)
+    net = flow_network(2, 8, "erf", 1.2, 0.3)
     found = [gradient_flow(net, X, Y, (1.0,), h, replicas=40, seed=0) for h in (0.1, 0.05, 0.0125)]
     for name in ("outputs", "length", "action", "distance_squared"):
         coarse, fine, best = (getattr(s, name) for s in found)
@@ -74,7 +84,7 @@ def test_steps_are_of_second_order():
 
 
 def test_a_network_is_a_function_of_seed_and_number():
-    net = FlowNetwork(1, 8)
+    net = flow_network(1, 8)
     whole = gradient_flow(net, X, Y, (0.5, 1.0), 0.1, replicas=6, seed=3)
     part = gradient_flow(net, X, Y, (0.5, 1.0), 0.1, replicas=3, seed=3, first=2)
     np.testing.assert_allclose(part.outputs, whole.outputs[2:5], rtol=1e-5, atol=1e-6)
@@ -86,7 +96,7 @@ def test_one_layer_of_erf_has_the_divergence_of_the_third_kernel():
     """Four points, width 256: the third kernel's value lies within the networks' error, the linearised one far outside."""
     found = ntkinfo.chaos_kernels(X[:4], hidden_layers=1, w_std=1.2, b_std=0.3)
     ensemble = ntkinfo.Ensemble(found.kernels, Y.astype(float))
-    sample = gradient_flow(FlowNetwork(1, 256, "erf", 1.2, 0.3), X[:4], Y, (1.5,), 0.05, replicas=600, seed=1)
+    sample = gradient_flow(flow_network(1, 256, "erf", 1.2, 0.3), X[:4], Y, (1.5,), 0.05, replicas=600, seed=1)
     error = sample.kl.std(ddof=1) / np.sqrt(600)
     exact = float(ntkinfo.parameter_kl_infinite_width(ensemble, 1.5, found.omega))
     assert abs(sample.kl.mean() - exact) < 4 * error + 0.01 * exact  # and a correction of order 1/256
@@ -98,14 +108,19 @@ def test_one_layer_of_erf_has_the_divergence_of_the_third_kernel():
     ) < 4.5 * distance.std() / np.sqrt(600)
 
 
+def flow(network, taus=(1.0,), step=0.1):
+    return gradient_flow(network, X, Y, taus, step, replicas=2, seed=0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: FlowNetwork(0, 4), "hidden_layers"),
-        (lambda: FlowNetwork(1, 4, "relu"), "no second derivative"),
-        (lambda: FlowNetwork(1, 4, "swish"), "unknown activation"),
-        (lambda: gradient_flow(FlowNetwork(1, 4), X, Y, (1.0, 0.5), 0.1, replicas=2, seed=0), "increase"),
-        (lambda: gradient_flow(FlowNetwork(1, 4), X, Y, (1.0,), 0.0, replicas=2, seed=0), "step"),
+        (lambda: flow(flow_network(0, 4)), "one hidden layer at least"),
+        (lambda: flow(flow_network(1, 4, "relu")), "relu has no second derivative.* use one of tanh, erf"),
+        (lambda: flow(deepnets.Network((3, 4, 1))), "NTK parameterisation"),
+        (lambda: flow(flow_network(1, 4, "swish")), "unknown activation"),
+        (lambda: flow(flow_network(1, 4), taus=(1.0, 0.5)), "increase"),
+        (lambda: flow(flow_network(1, 4), step=0.0), "step"),
     ],
 )
 def test_bad_input_is_refused(call, message):
@@ -120,7 +135,7 @@ def test_the_noted_case_is_the_third_kernels_and_neither_of_the_others():
     y = np.array([0.8, -0.5, 0.3, -1.0])
     found = ntkinfo.chaos_kernels(x, hidden_layers=1, activation="erf", w_std=1.2, b_std=0.3)
     ensemble = ntkinfo.Ensemble(found.kernels, y)
-    kl = gradient_flow(FlowNetwork(1, 512, "erf", 1.2, 0.3), x, y, (1.5,), 0.01, replicas=3000, seed=0).kl[:, -1]
+    kl = gradient_flow(flow_network(1, 512, "erf", 1.2, 0.3), x, y, (1.5,), 0.02, replicas=3000, seed=0).kl[:, -1]
     mean, error = kl.mean(), kl.std(ddof=1) / np.sqrt(len(kl))
     assert abs(mean - ntkinfo.parameter_information(ensemble, 1.5, "infinite-width", found.omega)) < 2 * error
     for excluded in ("linearised", "published"):

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
+from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_table
+from dualib.core.command import write_figure
 from dualib.core.files import writable_directory
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from deepnets.planes import InformationPlane, RunComparison
-    from deepnets.runs import Run
+    from deepnets.recordings.run import Run
 
 _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a sixth of a second a layer
 

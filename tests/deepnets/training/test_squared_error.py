@@ -1,7 +1,5 @@
 """Training by squared error: least squares, targets and their classes, runs on disk, planes and gradients of such runs."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -9,7 +7,7 @@ from scipy.stats import norm
 import deepnets
 from deepnets.gradients import gradient_phases
 from deepnets.tasks import Task, classes_of, task_from_settings
-from deepnets.training import train
+from deepnets.training.train import train
 
 FULL = {"loss": "mse", "optimiser": "sgd", "batch_size": None, "progress": False}
 
@@ -98,18 +96,6 @@ def test_a_run_on_disk_keeps_its_loss_and_is_not_taken_up_with_another(tmp_path,
     two = Task("two", regression.x, regression.y, regression.p_y_given_x)
     with pytest.raises(ValueError, match="loss: 'mse' there, 'cross-entropy' now"):
         train(deepnets.Network((3, 4, 2)), two, **settings)
-
-
-def test_a_run_from_before_there_was_a_choice_is_of_cross_entropy(tmp_path):
-    task = deepnets.two_gaussians_task(40, x_dim=3)
-    settings = {"epochs": 2, "batch_size": None, "snapshots": 2, "out": tmp_path / "run", "progress": False}
-    train(deepnets.Network((3, 2)), task, **settings)
-    file = tmp_path / "run" / "settings.json"
-    record = json.loads(file.read_text())
-    assert record["settings"].pop("loss") == "cross-entropy"
-    file.write_text(json.dumps(record))
-    assert deepnets.Run.load(tmp_path / "run").loss == "cross-entropy"
-    train(deepnets.Network((3, 2)), task, **settings)
 
 
 def test_the_regression_task_has_the_law_it_says():

@@ -1,0 +1,147 @@
+"""What the commands share: a run that is read, options of an information plane, its estimation, tables and records on disk."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets.activations import ACTIVATIONS
+from deepnets.estimators import Binning, RangeBinning
+from deepnets.planes.estimate import Estimator, information_plane
+from deepnets.planes.plane import InformationPlane
+from deepnets.recordings.run import Run
+from dualib.core import command
+from dualib.core.arrays import whole
+from dualib.core.command import add_units, say
+from dualib.core.files import plain, writable_directory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
+# goldfeld2019, so that this many take about two minutes. Binning costs next to nothing and takes all there are.
+NOISY_REPLICAS, NOISY_SNAPSHOTS = 3, 7
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The run that a command reads, and where its results go."""
+    parser.add_argument("directory", type=Path, help="of the run")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: the run's)")
+
+
+def opened(a: argparse.Namespace) -> tuple[Run, Path]:
+    """The run, and a directory that can be written: found out before the work. An unfinished run is said to be so."""
+    run = Run.load(a.directory)
+    note_unfinished(run)
+    return run, writable_directory(a.out if a.out is not None else a.directory / "results")
+
+
+def note_unfinished(run: Run) -> None:
+    """Say on the terminal that a run is not finished, if it is not."""
+    if run.unfinished:
+        say(f"note: {run.unfinished}; the command that began it goes on")
+
+
+def add_plane_options(parser: argparse.ArgumentParser) -> None:
+    """How a plane is estimated."""
+    noisy = "; of a noisy network {}, 0 for all"
+    add_units(parser)
+    parser.add_argument("--bins", type=int, default=30, help="edges of the cells, for a deterministic network")
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        help=f"estimate at the first so many (default: all{noisy.format(NOISY_REPLICAS)})",
+    )
+    parser.add_argument(
+        "--snapshots", type=int, help=f"estimate at about so many (default: all{noisy.format(NOISY_SNAPSHOTS)})"
+    )
+    parser.add_argument("--passes", type=int, default=4, help="noisy passes from every pattern")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -> InformationPlane:
+    """The plane of a run under :func:`add_plane_options`; what was chosen for a noisy network is said.
+
+    Parameters
+    ----------
+    run : Run
+    a : Namespace
+        The options.
+    kept : Path or None
+        A file; a plane of the same run and options is read from it, another is estimated and written to it.
+
+    Raises
+    ------
+    ValueError
+        If a number is negative, or every replica failed.
+    """
+    for name in ("replicas", "snapshots"):
+        if getattr(a, name) is not None and getattr(a, name) < 0:
+            raise ValueError(f"--{name} must be 0, for all, or a positive number, got {getattr(a, name)}")
+    if kept is not None:
+        note_unfinished(run)
+    noisy = run.noise_std > 0
+    n_replicas = a.replicas if a.replicas is not None else NOISY_REPLICAS * noisy
+    n_snapshots = a.snapshots if a.snapshots is not None else NOISY_SNAPSHOTS * noisy
+    replicas = trained_replicas(run)[: n_replicas or None]
+    last = len(run.epochs) - 1
+    snapshots = np.unique(np.linspace(0, last, min(n_snapshots or last + 1, last + 1)).round().astype(int))
+    if noisy:
+        say(
+            f"noisy network, estimated at {len(replicas)} of {run.n_replicas} replicas, {len(snapshots)} of {last + 1} "
+            f"snapshots, with {a.passes} passes: --replicas, --snapshots and --passes change that"
+        )
+    estimator = _estimator(run, a.bins)
+    if kept is not None and kept.is_file():
+        old = InformationPlane.load(kept)
+        now = plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})
+        same = plain(old.settings) == now and np.array_equal(old.replicas, replicas)
+        if same and np.array_equal(old.epochs, run.epochs[snapshots]):
+            return old
+    plane = information_plane(run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes, seed=a.seed)
+    if kept is not None:
+        plane.save(kept)
+    return plane
+
+
+def trained_replicas(run: Run) -> np.ndarray:
+    """The replicas whose loss stayed finite; a ValueError if there are none."""
+    found = np.flatnonzero(run.failed < 0)
+    if found.size == 0:
+        raise ValueError(
+            f"no replica's loss stayed finite, the last until epoch {int(run.failed.max())}: train with a learning rate "
+            f"below {run.training.learning_rate:g}"
+        )
+    return found
+
+
+def _estimator(run: Run, bins: int) -> Estimator | RangeBinning | None:
+    """Of a deterministic network binning, by the range of its units where they do not saturate."""
+    if run.noise_std > 0:
+        return None
+    return Binning(bins) if ACTIVATIONS[run.network.activation].saturates else RangeBinning(bins)
+
+
+def replica_number(run: Run, number: int) -> int:
+    """The number of a replica that the run has; a ValueError otherwise."""
+    if whole(number, "--replica") >= run.n_replicas:
+        raise ValueError(f"--replica must lie in 0..{run.n_replicas - 1}, got {number}")
+    return number
+
+
+def print_table(frame: pd.DataFrame) -> None:
+    """On the terminal, four digits."""
+    say(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+
+
+def write_table(
+    a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any, **more: Any
+) -> None:
+    """The table as .csv, and as .json what it is made from, with `more` entries; see :func:`dualib.core.command.write_table`."""
+    ends = {str(name): str(name).rsplit("_", 1)[-1] for name in frame.columns}
+    units = {name: end for name, end in ends.items() if end in ("nats", "bits", "patterns")}
+    options = {name: value for name, value in vars(a).items() if name != "run"}
+    command.write_table(out, stem, frame, settings=settings, units=units, start=start, command=options, **more)

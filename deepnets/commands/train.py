@@ -1,0 +1,70 @@
+"""``deepnets train``: train the replicas of an experiment of the literature, with every setting open to change."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import numpy as np
+
+from deepnets.commands.shared import print_table
+from deepnets.recordings.run import Run
+from deepnets.training.presets import PRESETS, preset
+from deepnets.training.settings import Training
+from deepnets.training.train import train
+from dualib.core.command import add_units, say
+from dualib.core.units import Units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``deepnets train``: the networks', and one a field of :class:`deepnets.Training`."""
+    parser.add_argument("preset", help=", ".join(PRESETS))
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run: go on with it, or begin it")
+    parser.add_argument("--full", action="store_true", help="at the paper's size (default: a quick run)")
+    parser.add_argument("--hidden", type=int, nargs="+", metavar="WIDTH", help="widths of the hidden layers")
+    parser.add_argument("--activation", help="tanh, relu, erf, linear, sin or gelu")
+    parser.add_argument("--noise-std", type=float, help="σ of the noise at every hidden layer")
+    hints = get_type_hints(Training)
+    for setting in fields(Training):
+        hint, text = hints[setting.name], str(setting.metadata["help"])
+        if isinstance(hint, type) and issubclass(hint, StrEnum):
+            text = f"{text}: {', '.join(hint)}"
+        else:
+            hint = float if hint is float else int
+        parser.add_argument(f"--{setting.name.replace('_', '-')}", type=hint, help=text)
+    add_units(parser)
+
+
+def run(a: argparse.Namespace) -> None:
+    """Train, or go on, and print the scores."""
+    chosen = preset(a.preset)
+    network = chosen.network
+    if a.hidden is not None:
+        network = replace(network, widths=(network.widths[0], *a.hidden, network.widths[-1]))
+    network = replace(network, **_given(a, ("activation", "noise_std")))
+    settings = _given(a, [setting.name for setting in fields(Training)])
+    if settings.get("batch_size") == 0:
+        settings["batch_size"] = None
+    start = time.perf_counter()
+    found = train(network, chosen.task(), chosen.full if a.full else chosen.quick, out=a.out, **settings)
+    print_table(_scores(found, a.units))
+    seconds = time.perf_counter() - start
+    say(f"{found.n_replicas} replicas, {found.epochs[-1]} epochs, {seconds:.1f} s; run in {a.out}")
+
+
+def _given(a: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(a, name) for name in names if getattr(a, name) is not None}
+
+
+def _scores(found: Run, units: Units) -> pd.DataFrame:
+    """Median scores over replicas at a few snapshots."""
+    table = found.to_frame(units).drop(columns="replica").groupby("epoch", as_index=False).median()
+    return table.iloc[np.unique(np.linspace(0, len(table) - 1, 8).astype(int))]

@@ -1,0 +1,98 @@
+"""Figures of finite networks against infinitely wide ones, from a comparison alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepnets.widths.agreement import Comparison
+from dualib.core.figure import LABEL, SMALL, axes_or_new, colour, describe, marker
+from dualib.core.quantity import Relation
+from dualib.core.units import Units, to_units
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIGN = {Relation.LOWER: ", a lower bound", Relation.UPPER: ", an upper bound"}
+
+
+def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: Units = "bits") -> Figure:
+    """One quantity against 1/width, a panel a comparison.
+
+    Networks with three standard errors, the fitted line, and the prediction at 1/width = 0.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.0 + 3.4 * len(comparisons), 3.2))
+    panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
+    # Fixed margins: measuring the texts takes as long as drawing them.
+    width = figure.get_figwidth()
+    figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.14, top=0.82, wspace=0.24)
+    for ax, (name, comparison) in zip(panels, comparisons.items(), strict=True):
+        _plot_panel(ax, comparison, quantity, units)
+        ax.set_title(name, fontsize=LABEL)
+    row = next(r for c in comparisons.values() for r in c.select(quantity))
+    figure.suptitle(f"{quantity}{_SIGN.get(row.relation, '')} (★ infinite width; bars: 3 standard errors)", fontsize=9)
+    unit = row.unit.shown_in(units).suffix.strip()
+    panels[0].set_ylabel(f"value  [{unit}]" if unit else "value", fontsize=LABEL)
+    panels[0].legend(fontsize=SMALL)
+    return figure
+
+
+def _plot_panel(ax: Axes, comparison: Comparison, quantity: str, units: Units) -> None:
+    rows = comparison.select(quantity)
+
+    def shown(value: Any) -> Any:
+        return to_units(value, units) if rows[0].unit.is_information else value
+
+    for i, tau in enumerate(dict.fromkeys(r.tau for r in rows)):
+        chosen = comparison.select(quantity, tau)
+        inverse = np.array([1 / r.width for r in chosen])
+        value, error = (shown(np.array([getattr(r, name) for r in chosen])) for name in ("finite", "std_error"))
+        look: dict[str, Any] = {"color": colour(i), "fmt": marker(i)}
+        ax.errorbar(inverse, value, 3 * error, capsize=2, markersize=4, label=f"τ = {tau:g}", **look)
+        if np.isfinite(chosen[0].infinite):
+            a = shown(comparison.extrapolated(quantity, tau).value)
+            slope = np.polyfit(inverse, value, 1, w=1 / np.maximum(error, 1e-300))[0] if len(chosen) > 1 else 0.0
+            ax.plot([0, inverse.max()], [a, a + slope * inverse.max()], color=colour(i), linewidth=0.8)
+            star: dict[str, Any] = {"color": colour(i), "markersize": 12, "markeredgecolor": "black", "clip_on": False}
+            ax.plot([0], [shown(chosen[0].infinite)], "*", **star)
+    widths = sorted({r.width for r in rows}, reverse=True)
+    ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=SMALL)
+    ax.tick_params(axis="y", labelsize=SMALL)
+    ax.set_xlabel("width (linear in 1/width)", fontsize=LABEL)
+    ax.set_xlim(0, None)
+
+
+def plot_finite_plane(
+    comparison: Comparison, gaussian_ib: Any = None, units: Units = "bits", ax: Axes | None = None
+) -> Axes:
+    """I(Z;Y|D) against I(Z;X|D) of finite and of infinitely wide networks.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    gaussian_ib : dualib.GaussianIB or None
+        Whose exact frontier is drawn.
+    units : {"bits", "nats"}
+    ax : Axes or None
+    """
+    ax = axes_or_new(ax)
+    x, y = (comparison.select(name) for name in ("input_information", "label_information_unit_noise"))
+    for i, tau in enumerate(dict.fromkeys(r.tau for r in x)):
+        at = [(a, b) for a, b in zip(x, y, strict=True) if a.tau == tau]
+        for a, b in at:
+            place = [to_units(v, units) for v in (a.finite, b.finite, 2 * a.std_error, 2 * b.std_error)]
+            ax.errorbar(place[0], place[1], place[3], place[2], fmt="o", color=colour(i), markersize=3, alpha=0.7)
+        star = [to_units(r.infinite, units) for r in at[0]]
+        label = f"τ = {tau:g}: ★ infinite, ● finite width"
+        ax.plot(*star, "*", color=colour(i), markersize=13, markeredgecolor="black", label=label)
+    if gaussian_ib is not None:
+        rates = np.linspace(0, 1.1 * max(r.infinite for r in x), 200)
+        frontier = (to_units(v, units) for v in (rates, gaussian_ib.relevance_at(rates)))
+        ax.plot(*frontier, color="0.3", label="Gaussian IB frontier")
+    describe(ax, f"I(Z;X|D)  [{units}]", f"I(Z;Y|D), lower bound  [{units}]")
+    return ax

@@ -1,0 +1,180 @@
+"""The directory of a run: its settings, its split, one file a snapshot, and the state to go on from.
+
+``settings.json``, ``split.npz``, ``snapshot_00000123.npz`` (one an epoch of the snapshots) and ``checkpoint.npz``. A snapshot
+is written before the checkpoint that counts it, so that whatever is interrupted, all snapshots up to the checkpoint's epoch
+are there; a later one is written again, to the same numbers. ``repair.npz`` is a checkpoint of a training that makes lost
+snapshots again.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualib.core.files import plain, versions, write_json
+from dualib.core.store import SETTINGS, Store
+from dualib.core.typing import IntArray
+
+Arrays = dict[str, np.ndarray]
+Checkpoint = tuple[int, list[np.ndarray]]  # epochs done, and the state's arrays, the epochs of failure last
+
+CHECKPOINT, REPAIR, SPLIT = "checkpoint", "repair", "split"
+
+
+class RunFiles:
+    """The files of a run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.store = Store(path, "run")
+
+    @classmethod
+    def begin(cls, path: str | Path, settings: Mapping[str, object], patterns: IntArray) -> RunFiles:
+        """Open a directory for a new run, or an old one with the same settings.
+
+        Raises
+        ------
+        ValueError
+            If the directory cannot be written, holds other files, or a run with other settings (each is named).
+        """
+        files = cls(path)
+        if files.store.exists:
+            files._restore_settings()
+        files.store = Store.open(path, settings, "run")
+        try:
+            same = np.array_equal(files.patterns(), patterns)
+        except ValueError:
+            same = False
+        if not same:  # a function of the settings, which are the same
+            files._write(SPLIT, {"train_patterns": patterns, "settings": np.array(json.dumps(plain(settings)))})
+        return files
+
+    def settings(self) -> dict[str, Any]:
+        """What the run was begun with."""
+        try:
+            return self.store.settings()
+        except ValueError as error:
+            raise self._repairable(error) if self.store.exists else error from None
+
+    def patterns(self) -> IntArray:
+        """The training patterns of each replica, shape (R, n_train)."""
+        return self._read(SPLIT)["train_patterns"]
+
+    def write_snapshot(self, epoch: int, arrays: Arrays) -> None:
+        """Write one snapshot."""
+        self._write(_snapshot(epoch), arrays)
+
+    def snapshot(self, epoch: int) -> Arrays:
+        """Read one snapshot."""
+        return self._read(_snapshot(epoch))
+
+    def damaged(self, epochs: Sequence[int]) -> list[int]:
+        """Those of the epochs whose snapshots cannot be read."""
+        return [epoch for epoch in epochs if not self._whole(_snapshot(epoch))]
+
+    def write_checkpoint(self, name: str, epoch: int, leaves: list[np.ndarray]) -> None:
+        """Write the state after `epoch` epochs."""
+        arrays = {f"leaf_{i:03d}": leaf for i, leaf in enumerate(leaves)}
+        self._write(name, {"epoch": np.array(epoch), **arrays})
+
+    def checkpoint(self, name: str = CHECKPOINT) -> Checkpoint | None:
+        """The last state, or None before the first; a damaged one is none, with a warning."""
+        if not self.store.has(name):
+            return None
+        if not self._whole(name):
+            text = f"{self.store.path / name}.npz is damaged: the training begins anew, to the same numbers"
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
+            self.forget(name)
+            return None
+        return self.reached(name)
+
+    def reached(self, name: str = CHECKPOINT) -> Checkpoint | None:
+        """The last state, or None before the first; a ValueError if it is damaged."""
+        if not self.store.has(name):
+            return None
+        arrays = self._read(name)
+        epoch = int(arrays.pop("epoch"))
+        return epoch, [arrays[key] for key in sorted(arrays)]
+
+    def forget(self, name: str) -> None:
+        """Remove a checkpoint."""
+        (self.store.path / f"{name}.npz").unlink(missing_ok=True)
+
+    def _restore_settings(self) -> None:
+        """Write damaged settings again, from their copy beside the split."""
+        try:
+            self.store.settings()
+        except ValueError:
+            try:
+                copy = json.loads(str(self.store.arrays(SPLIT)["settings"]))
+            except (ValueError, KeyError):
+                raise ValueError(
+                    f"{self.store.path / SETTINGS} and its copy in {SPLIT}.npz are damaged: remove {self.store.path} and "
+                    "train again"
+                ) from None
+            write_json(self.store.path / SETTINGS, {"settings": copy, "versions": versions()})
+
+    def _whole(self, name: str) -> bool:
+        try:
+            self.store.arrays(name)
+        except ValueError:
+            return False
+        return True
+
+    def _read(self, name: str) -> Arrays:
+        try:
+            return self.store.arrays(name)
+        except ValueError as error:
+            raise self._repairable(error) from None
+
+    def _repairable(self, error: ValueError) -> ValueError:
+        return ValueError(f"{error}; the `deepnets train … --out {self.store.path}` that wrote it makes it again")
+
+    def _write(self, name: str, arrays: Arrays) -> None:
+        try:
+            self.store.put_arrays(name, arrays)
+        except OSError as error:
+            path = self.store.path / f"{name}.npz"
+            text = f"{path} was not written ({error.strerror}); the same command goes on where it was left"
+            raise OSError(error.errno, text) from None
+
+
+class RunMemory:
+    """What :class:`RunFiles` keeps, in memory: nothing to go on from."""
+
+    def __init__(self, patterns: IntArray) -> None:
+        self._patterns, self._snapshots = patterns, dict[int, Arrays]()
+
+    def patterns(self) -> IntArray:
+        """The training patterns of each replica, shape (R, n_train)."""
+        return self._patterns
+
+    def write_snapshot(self, epoch: int, arrays: Arrays) -> None:
+        """Keep one snapshot."""
+        self._snapshots[epoch] = arrays
+
+    def snapshot(self, epoch: int) -> Arrays:
+        """One snapshot."""
+        return self._snapshots[epoch]
+
+    def damaged(self, epochs: Sequence[int]) -> list[int]:
+        """None: nothing is kept from before."""
+        return []
+
+    def write_checkpoint(self, name: str, epoch: int, leaves: list[np.ndarray]) -> None:
+        """Nothing: there is no going on."""
+
+    def checkpoint(self, name: str) -> Checkpoint | None:
+        """None: there is no going on."""
+        return None
+
+    def forget(self, name: str) -> None:
+        """Nothing was kept."""
+
+
+def _snapshot(epoch: int) -> str:
+    return f"snapshot_{epoch:08d}"
