@@ -51,10 +51,10 @@ def test_plane_writes_what_it_prints(directory, capsys):
     table = pd.read_csv(directory / "results" / "plane.csv")
     assert len(table) == 2 * 4 * 3
     plane = deepnets.InformationPlane.load(directory / "results" / "plane.npz")
-    np.testing.assert_allclose(table["i_xt_bits"], plane.input.ravel() / np.log(2))
-    assert f"{np.median(plane.input[:, -1, 0]) / np.log(2):.4g}" in said
+    np.testing.assert_allclose(table["rate_bits"], plane.rate.value.ravel() / np.log(2))
+    assert f"{np.median(plane.rate.value[:, -1, 0]) / np.log(2):.4g}" in said
     record = json.loads((directory / "results" / "plane.json").read_text())
-    assert record["units"]["i_xt_bits"] == "bits"
+    assert record["units"]["rate_bits"] == "bits"
     assert record["settings"]["run"]["epochs"] == 12
     for name in ("plane", "snapshots", "epochs"):
         assert (directory / "results" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"

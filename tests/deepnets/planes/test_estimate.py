@@ -1,18 +1,14 @@
 """The information plane of a run: estimates are the estimators', for deterministic and noisy networks; the commands."""
 
-import json
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import deepnets
-from deepnets.__main__ import main
 from deepnets.estimators import Kind
 from deepnets.recordings.run import SCORES
-from deepnets.training.presets import PRESETS, preset
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +23,16 @@ def run():
     ]
     scores = {name: rng.random((2, 2)) for name in SCORES}
     patterns = np.stack([rng.permutation(64)[:50] for _ in range(2)])
-    return deepnets.Run(network, task, np.array([0, 20]), params, scores, patterns, np.array([-1, -1]))
+    return deepnets.Run(
+        network,
+        task,
+        deepnets.Training(epochs=20, replicas=2),
+        np.array([0, 20]),
+        params,
+        scores,
+        patterns,
+        np.array([-1, -1]),
+    )
 
 
 def changed(run, **network):
@@ -159,73 +164,3 @@ def test_noisy_recordings_need_passes_for_deeper_layers(run):
     assert deepnets.information_plane(one).rate.value[0, 1, 0] == first.rate.value
     with pytest.raises(ValueError, match="2 noisy layers but no passes"):
         deepnets.information_plane(Recorded(run.task, 0.5))
-
-
-# --- presets and commands ---
-
-
-def test_presets_fit_their_task_and_quick_ones_are_smaller():
-    for name in PRESETS:
-        chosen = preset(name)
-        assert chosen.network.widths[0] == chosen.task().x.shape[1]
-        full, quick = chosen.settings(True), chosen.settings(False)
-        assert quick["epochs"] * quick["replicas"] < full["epochs"] * full["replicas"]
-        assert chosen.settings(True, epochs=7, replicas=None)["epochs"] == 7
-    with pytest.raises(ValueError, match="szt2017, saxe2018"):
-        preset("alemi2016")
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "szt"
-    small = ["--replicas", "2", "--epochs", "12", "--snapshots", "4", "--batch-size", "512", "--hidden", "4", "3"]
-    assert main(["train", "szt2017", "--out", str(path), *small]) == 0
-    return path
-
-
-def test_plane_writes_what_it_prints(directory, capsys):
-    assert main(["plane", str(directory), "--bins", "20"]) == 0
-    said = capsys.readouterr().out
-    table = pd.read_csv(directory / "results" / "plane.csv")
-    assert len(table) == 2 * 4 * 3
-    plane = deepnets.InformationPlane.load(directory / "results" / "plane.npz")
-    np.testing.assert_allclose(table["rate_bits"], plane.rate.value.ravel() / np.log(2))
-    assert f"{np.median(plane.rate.value[:, -1, 0]) / np.log(2):.4g}" in said
-    record = json.loads((directory / "results" / "plane.json").read_text())
-    assert record["units"]["rate_bits"] == "bits"
-    assert record["settings"]["run"]["epochs"] == 12
-    for name in ("plane", "snapshots", "epochs"):
-        assert (directory / "results" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_gradients_and_layers_write_what_they_print(directory, capsys, tmp_path):
-    assert main(["gradients", str(directory), "--out", str(tmp_path)]) == 0
-    assert len(pd.read_csv(tmp_path / "gradients.csv")) == 2 * 4 * 3
-    assert main(["layers", str(directory), "--out", str(tmp_path)]) == 0
-    table = pd.read_csv(tmp_path / "layers.csv")
-    assert (table.residual_bits <= table.residual_shared_beta_bits + 1e-9).all()
-    assert {p.name for p in tmp_path.iterdir()} >= {"gradients.png", "bottleneck.png", "separation.png"}
-    assert f"{table.beta[2]:.4g}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["train", "szt2018", "--out", "x"], "unknown preset"),
-        (["train", "szt2017", "--activation", "swish", "--out", "x"], "unknown activation"),
-        (["train", "szt2017", "--train-fraction", "2", "--out", "x"], "train_fraction"),
-        (["plane", "nowhere"], "holds no run"),
-        (["gradients", "nowhere"], "holds no run"),
-    ],
-)
-def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
-
-
-def test_another_run_in_the_directory_is_refused(directory, capsys):
-    assert main(["train", "saxe2018", "--out", str(directory)]) == 2
-    assert "other settings" in capsys.readouterr().err

@@ -185,7 +185,7 @@ def test_twins_differ_in_the_noise_alone(runs):
     assert twins(runs) == [("noisy", "twin")]
     other = replace(runs["twin"], training=replace(runs["twin"].training, learning_rate=0.1))
     assert twins({**runs, "twin": other}) == []
-    longer = replace(runs["twin"], settings={**runs["twin"].settings, "epochs": 12, "replicas": 4})
+    longer = replace(runs["twin"], training=replace(runs["twin"].training, epochs=12, replicas=4))
     assert twins({**runs, "twin": longer}) == [("noisy", "twin")]
 
 
