@@ -18,13 +18,15 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._io import atomic_path
-from .blahut_arimoto import Iterate, evaluate, iterate
-from .curve_checks import check_curve, concave_majorant
-from .measures import FloatArray, entropy, to_units
-from .problems import Bottleneck
-from .refinement import BRACKET, MAX_POINTS, RESOLUTION, SHOWN, Goal, default_betas, refine
-from .solve import (
+from dualib.curves.transitions import (
+    RELATIVE_WIDTH,
+    Transition,
+    first_transition,
+    join_first,
+    optimum,
+    transitions_between,
+)
+from dualib.solution import (
     Certify,
     Solution,
     check_beta,
@@ -34,14 +36,13 @@ from .solve import (
     solve,
     start_from,
 )
-from .transitions import (
-    RELATIVE_WIDTH,
-    Transition,
-    first_transition,
-    join_first,
-    optimum,
-    transitions_between,
-)
+from dualib.solvers.alternating import Iterate, evaluate, iterate
+
+from ._io import atomic_path
+from .curve_checks import check_curve, concave_majorant
+from .measures import FloatArray, entropy, to_units
+from .problems import Bottleneck
+from .refinement import BRACKET, MAX_POINTS, RESOLUTION, SHOWN, Goal, default_betas, refine
 
 if TYPE_CHECKING:
     import pandas as pd

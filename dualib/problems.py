@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from dualib.charts import Chart, MixtureChart, MomentChart, affine_rank
+from dualib.certificate.charts import Chart, MixtureChart, MomentChart, affine_rank
 from dualib.joint import Joint, Merged
 from dualib.measures import FloatArray
 from dualib.special import expm1_remainder, kl_terms, log_ratio, remainder_given_log

@@ -11,7 +11,7 @@ from dualib.core.typing import ArrayLike, FloatArray, IntArray
 from dualib.curve import InformationCurve, information_curve
 from dualib.joint import Joint
 from dualib.problems import Bottleneck
-from dualib.solve import check_beta
+from dualib.solution import check_beta
 
 MakeProblem = Callable[[Joint], Bottleneck]
 

@@ -5,8 +5,8 @@ import pytest
 from joints import PROBLEMS, random_joint
 
 import dualib
-from dualib import weights_search
-from dualib.certificate import DualFunction, _bound, _ConcaveRegions, max_log_g, pairwise_log_ceiling
+from dualib.certificate import weights as weights_search
+from dualib.certificate.simplex import DualFunction, _bound, _ConcaveRegions, max_log_g, pairwise_log_ceiling
 
 CASES = [
     ("ib", {"n_x": 8, "n_y": 2}),

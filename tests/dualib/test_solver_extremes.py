@@ -6,7 +6,7 @@ import pytest
 
 import dualib
 from dualib import IB, AlphaIB, Certify, DualIB, Joint, entropy, local_critical_beta, solve
-from dualib.certificate import DualFunction
+from dualib.certificate.simplex import DualFunction
 from dualib.problems import PAIRS_KEPT
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}

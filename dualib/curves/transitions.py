@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualib.blahut_arimoto import Iterate, evaluate
-from dualib.certificate import DualFunction
-from dualib.columns import ascend, dual_function, generate_columns, minimise, start_from
+from dualib.certificate.simplex import DualFunction
 from dualib.measures import FloatArray, _kl_divergence
-from dualib.newton import instability
-from dualib.options import Certify
 from dualib.problems import Bottleneck
-from dualib.solve import check_beta, prove, search_maximum
+from dualib.solution import check_beta, prove, search_maximum
+from dualib.solvers.alternating import Iterate, evaluate
+from dualib.solvers.columns import ascend, dual_function, generate_columns, minimise, start_from
+from dualib.solvers.newton import instability
+from dualib.solvers.options import Certify
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 COARSE = 1e-4  # relative distance of the two solutions between which it is then located

@@ -17,7 +17,7 @@ from functools import reduce
 
 import numpy as np
 
-from dualib.charts import Chart, Curvature, Tangent, exponential_remainder
+from dualib.certificate.charts import Chart, Curvature, Tangent, exponential_remainder
 from dualib.measures import FloatArray
 from dualib.problems import EPS, Bottleneck
 

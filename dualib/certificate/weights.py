@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualib.certificate import Ceiling, DualFunction
+from dualib.certificate.simplex import Ceiling, DualFunction
 from dualib.measures import FloatArray, _entropy
 
 CELLS = 1 << 12  # at a time

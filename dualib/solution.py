@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.blahut_arimoto import Iterate
-from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
-from dualib.charts import MomentChart
-from dualib.columns import (
+from dualib.certificate.charts import MomentChart
+from dualib.certificate.simplex import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
+from dualib.certificate.weights import max_log_g_over_weights
+from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_divergence
+from dualib.problems import EPS, Bottleneck
+from dualib.solvers.alternating import Iterate
+from dualib.solvers.columns import (
     SEPARATE,
     add_atoms,
     best_start,
@@ -28,11 +31,8 @@ from dualib.columns import (
     minimise,
     start_from,
 )
-from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_divergence
-from dualib.newton import MAX_UNKNOWNS
-from dualib.options import Certify
-from dualib.problems import EPS, Bottleneck
-from dualib.weights_search import max_log_g_over_weights
+from dualib.solvers.newton import MAX_UNKNOWNS
+from dualib.solvers.options import Certify
 
 QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
 CERTIFIED = "certified: the interval is proven"

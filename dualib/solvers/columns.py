@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dualib.blahut_arimoto import Iterate, accelerate, evaluate, iterate
-from dualib.certificate import DualFunction
+from dualib.certificate.simplex import DualFunction
 from dualib.measures import FloatArray, _check_distribution
-from dualib.newton import MAX_UNKNOWNS, newton, newton_weights, splits
-from dualib.options import Certify
 from dualib.problems import Bottleneck
+from dualib.solvers.alternating import Iterate, accelerate, evaluate, iterate
+from dualib.solvers.newton import MAX_UNKNOWNS, newton, newton_weights, splits
+from dualib.solvers.options import Certify
 
 START_ATOMS = 512  # up to as many atoms, Newton's method on the weights; up to as many rows, an ascent from each
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from dualib.measures import FloatArray, _check_distribution, _kl_divergence
 from dualib.problems import Bottleneck
-from dualib.solve import Certify, Solution, check_beta, solve
+from dualib.solution import Certify, Solution, check_beta, solve
 
 
 @dataclass(frozen=True, eq=False)
