@@ -3,8 +3,10 @@
 Everything is in nats and in float64; ``units="bits"`` exists only at the edges (tables, plots, command line).
 """
 
-from dualib.curves.transitions import Transition, find_transitions, first_transition, local_critical_beta
-from dualib.solution import Certify, Solution, solve
+from dualib.curves.locate import Transition
+from dualib.curves.transitions import find_transitions, first_transition, local_critical_beta
+from dualib.solution import Solution, solve
+from dualib.solvers.options import Certify
 from dualib.verification import Verification, verify
 
 from . import examples

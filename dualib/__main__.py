@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dualib.curves import transitions
-from dualib.solution import Certify
+from dualib.solvers.options import Certify
 from dualib.verification import Verification, verify
 
 from . import _io, examples, plotting

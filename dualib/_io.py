@@ -15,7 +15,7 @@ from dualib.core.tables import format_table
 from .measures import Units, to_units
 
 if TYPE_CHECKING:
-    from dualib.curves.transitions import Transition
+    from dualib.curves.locate import Transition
     from dualib.verification import Verification
 
     from .curve import InformationCurve

@@ -18,25 +18,15 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.curves.transitions import (
-    RELATIVE_WIDTH,
-    Transition,
-    first_transition,
-    join_first,
-    optimum,
-    transitions_between,
-)
-from dualib.solution import (
-    Certify,
-    Solution,
-    check_beta,
-    complete,
-    generate_columns,
-    merge_atoms,
-    solve,
-    start_from,
-)
-from dualib.solvers.alternating import Iterate, evaluate, iterate
+from dualib.core.arrays import positive
+from dualib.curves.locate import RELATIVE_WIDTH, Transition, TransitionKind, optimum
+from dualib.curves.transitions import first_transition, join_first, transitions_between
+from dualib.solution import Solution, complete, solve
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import merge_atoms, start_from
+from dualib.solvers.columns import generate_columns
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.options import Certify
 
 from ._io import atomic_path
 from .curve_checks import check_curve, concave_majorant
@@ -150,7 +140,7 @@ class InformationCurve:
         ends = [self.beta[i : i + 2] for i in np.flatnonzero(self.jumps)]
         near = 1e-5
         return tuple(
-            replace(t, kind="first-order")
+            replace(t, kind=TransitionKind.FIRST_ORDER)
             if any(t.upper >= low * (1 - near) and t.lower <= high * (1 + near) for low, high in ends)
             else t
             for t in found
@@ -297,7 +287,7 @@ def information_curve(
         resolution = RESOLUTION
     _check_goal(tolerance, resolution, max_points, options)
     grid = default_betas(problem) if betas is None else np.atleast_1d(np.asarray(betas, float)).ravel()
-    grid = np.unique([check_beta(b) for b in grid])
+    grid = np.unique([positive(b, "beta") for b in grid])
     if not len(grid):
         raise ValueError("betas is empty")
     report = progress or (lambda _: None)
@@ -349,7 +339,7 @@ class _Solver:
         if point.estimated_gap <= self.options.tolerance:
             return point
         begin = time.perf_counter()  # stuck where its neighbours are: once more, from all rows
-        again = solve(self.problem, point.beta, certify=self.certify, options=self.options)
+        again = solve(self.problem, point.beta, certify=self.options if self.certify else False)
         self.solving += time.perf_counter() - begin
         return min(point, again, key=lambda s: s.gap if self.certify else s.objective)
 

@@ -13,7 +13,7 @@ from .plotting_parts import DASHED, GREY, LABEL, SMALL, STYLES, axes_of, beta_ax
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dualib.curves.transitions import Transition
+    from dualib.curves.locate import Transition
 
     from .curve import InformationCurve
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualib.curves.transitions import RELATIVE_WIDTH, first_transition, local_critical_beta
+from dualib.curves.locate import RELATIVE_WIDTH
+from dualib.curves.transitions import first_transition, local_critical_beta
 from dualib.solution import Solution
 
 from .measures import FloatArray

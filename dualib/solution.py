@@ -9,69 +9,73 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from dualib.certificate.charts import MomentChart
-from dualib.certificate.simplex import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
-from dualib.certificate.weights import max_log_g_over_weights
-from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_divergence
-from dualib.problems import EPS, Bottleneck
-from dualib.solvers.alternating import Iterate
-from dualib.solvers.columns import (
-    SEPARATE,
-    add_atoms,
-    best_start,
-    dual_function,
-    generate_columns,
-    largest_at_rows,
-    merge_atoms,
-    minimise,
-    start_from,
-)
-from dualib.solvers.newton import MAX_UNKNOWNS
+from dualib.bottleneck import Atoms, Bottleneck
+from dualib.certificate.search import Method
+from dualib.core.arrays import distribution, positive
+from dualib.core.result import Result
+from dualib.core.special import entropy_nats, kl_nats
+from dualib.core.typing import ArrayLike, Float
+from dualib.core.units import Units, to_units
+from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from
+from dualib.solvers.columns import best_start
+from dualib.solvers.iterate import Iterate
 from dualib.solvers.options import Certify
-
-QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
-CERTIFIED = "certified: the interval is proven"
-PAIR_WORK = 2e8  # pairs of x times |Y| up to which the pairwise lower bound is computed: some five seconds
+from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(Result):
     r"""The optimum of a bottleneck problem at one β, with a proven interval: lower_bound ≤ F(β) ≤ objective. Nats.
 
     Attributes
     ----------
-    problem, beta : what was solved.
-    p_t : p(t), shape (n_t,), descending.
-    p_t_given_x : the encoder, shape (n_x, n_t), for every x of the problem's joint.
-    p_y_given_t : the decoder r_t, shape (n_t, n_y); for the dual it is not the Markov decoder, see `markov_decoder`.
-    objective : Φ = −Σ p(x) log z_x = I(X;T) + β E d at the optimal encoder for these p(t) and r_t, with an allowance for
-        rounding, and at most H(X) and β E d of one cluster: an upper bound of F(β).
-    lower_bound : proven lower bound of F(β), with its own allowance: from the rigorous maximum of G where that was done, from
-        pairs of x where that is better, at least 0.
-    estimated_gap : log of the largest G that was met, at every row p(y|x) and by ascents from many starts; not a proof.
-        0 means none above 1.
-    certified : whether objective − lower_bound ≤ the tolerance asked for.
-    status : what happened and, where something fell short, which knob to turn.
-    cells : cells examined for the proof.
+    problem : Bottleneck
+    beta : float
+    p_t : array, shape (n_t,)
+        p(t), descending.
+    p_t_given_x : array, shape (n_x, n_t)
+        The encoder, for every x of the problem's joint.
+    p_y_given_t : array, shape (n_t, n_y)
+        The decoder r_t; for the dual it is not the Markov decoder, see `markov_decoder`.
+    objective : float
+        Φ = −Σ p(x) log z_x = I(X;T) + β E d at the optimal encoder for these p(t) and r_t, with an allowance for rounding, and
+        at most H(X) and β E d of one cluster: an upper bound of F(β).
+    lower_bound : float
+        Proven lower bound of F(β), with its own allowance: from the rigorous maximum of G where that was done, from pairs of x
+        where that is better, at least 0.
+    estimated_gap : float
+        Log of the largest G that was met, at every row p(y|x) and by ascents from many starts; not a proof. 0 means none
+        above 1.
+    status : Status
+        What came of the proof and, where it fell short, which knob to turn.
+    method : Method
+        Where the lower bound comes from.
+    cells : int
+        Cells examined for the proof.
+    residual : float
+        Norm of the gradient at which the minimisation stopped.
     """
 
     problem: Bottleneck
     beta: float
-    p_t: FloatArray
-    p_t_given_x: FloatArray
-    p_y_given_t: FloatArray
+    p_t: Float[np.ndarray, " n_t"]
+    p_t_given_x: Float[np.ndarray, "n_x n_t"]
+    p_y_given_t: Atoms
     objective: float
     lower_bound: float
     estimated_gap: float
-    certified: bool
-    status: str
+    status: Status
+    method: Method
     cells: int = 0
     residual: float = field(default=0.0, repr=False)
+
+    @property
+    def certified(self) -> bool:
+        """Whether objective − lower_bound is proven to be within the tolerance asked for."""
+        return self.status is Status.CERTIFIED
 
     @property
     def gap(self) -> float:
@@ -87,23 +91,23 @@ class Solution:
     def rate(self) -> float:
         """I(X;T) = Σ_x p(x) D(q(·|x) ‖ p(t)), nats."""
         marginal = self.problem.p_x @ self.p_t_given_x
-        return float(self.problem.p_x @ _kl_divergence(self.p_t_given_x, marginal))
+        return float(self.problem.p_x @ kl_nats(self.p_t_given_x, marginal))
 
     @cached_property
-    def markov_decoder(self) -> FloatArray:
-        """p(y|t) = Σ_x p(y|x) p(x|t), the Bayes decoder of the encoder, shape (n_t, n_y)."""
+    def markov_decoder(self) -> Atoms:
+        """p(y|t) = Σ_x p(y|x) p(x|t), the Bayes decoder of the encoder."""
         joint = self.p_t_given_x.T * self.problem.p_x
-        return joint @ self.problem.p_y_given_x / joint.sum(axis=1, keepdims=True)
+        return np.asarray(joint @ self.problem.p_y_given_x / joint.sum(axis=1, keepdims=True))
 
     @cached_property
     def relevance(self) -> float:
         """I(T;Y) of the Markov decoder, nats."""
-        return float(self.p_t @ _kl_divergence(self.markov_decoder, self.problem.joint.p_y))
+        return float(self.p_t @ kl_nats(self.markov_decoder, self.problem.joint.p_y))
 
     @cached_property
     def decoder_information(self) -> float:
         """Σ_t p(t) D(r_t ‖ Σ_t p(t) r_t), the information in the problem's own decoder (for IB: the relevance), nats."""
-        return max(0.0, float(_entropy(self.p_t @ self.p_y_given_t) - self.p_t @ _entropy(self.p_y_given_t)))
+        return max(0.0, float(entropy_nats(self.p_t @ self.p_y_given_t) - self.p_t @ entropy_nats(self.p_y_given_t)))
 
     @cached_property
     def distortion(self) -> float:
@@ -111,45 +115,52 @@ class Solution:
         joint = self.p_t_given_x.T * self.problem.p_x
         return float((joint * self.problem.distortion(self.p_y_given_t)).sum())
 
-    def encode(self, p_y_given_x: ArrayLike) -> FloatArray:
+    def encode(self, p_y_given_x: ArrayLike) -> Float[np.ndarray, "*n n_t"]:
         """q(t|x) ∝ p(t) e^{−βd(x, r_t)} for new x given by their p(y|x).
 
         Parameters
         ----------
-        p_y_given_x : shape (n_y,) or (n, n_y).
+        p_y_given_x : array, shape (n_y,) or (n, n_y)
 
         Returns
         -------
-        array, shape (n_t,) or (n, n_t).
+        array, shape (n_t,) or (n, n_t)
+
+        Raises
+        ------
+        ValueError
+            If the rows are no distributions over the y of the problem.
         """
-        rows = np.atleast_2d(_check_distribution(p_y_given_x, "p_y_given_x"))
+        rows = np.atleast_2d(distribution(p_y_given_x, "p_y_given_x"))
         n_y = self.p_y_given_t.shape[1]
         if rows.shape[1] != n_y:
             raise ValueError(f"p_y_given_x has {rows.shape[1]} symbols y, the solution {n_y}")
         exponent = np.log(self.p_t) - self.beta * self.problem.distortion_of_rows(rows, self.p_y_given_t).T
         encoder = np.exp(exponent - exponent.max(axis=1, keepdims=True))
         encoder /= encoder.sum(axis=1, keepdims=True)
-        return encoder[0] if np.ndim(p_y_given_x) == 1 else encoder
+        return np.asarray(encoder[0] if np.ndim(p_y_given_x) == 1 else encoder)
 
-
-def check_beta(beta: Any) -> float:
-    """β as a float, or a ValueError that says what is wrong with it."""
-    try:
-        value = float(beta)
-    except (TypeError, ValueError):
-        raise ValueError(f"beta = {beta!r} is not a number") from None
-    if not 0.0 < value < np.inf:
-        raise ValueError(f"beta = {value} must be positive and finite (F(0) = 0: everything is one cluster)")
-    return value
+    def describe(self, units: Units = "bits") -> str:
+        """What was found, how much of it is proven and how, and where something fell short which knob to turn."""
+        rate, relevance, low, high, gap = (
+            float(to_units(value, units))
+            for value in (self.rate, self.relevance, self.lower_bound, self.objective, self.estimated_gap)
+        )
+        return (
+            f"{self.problem.name} at beta = {self.beta:g}: {self.n_clusters} clusters, I(X;T) = {rate:.6g} {units}, "
+            f"I(T;Y) = {relevance:.6g} {units}\n"
+            f"F in [{low:.12g}, {high:.12g}] {units}, from below by: {self.method} (dimension "
+            f"{self.problem.reduced.dimension}, {self.cells} cells)\n"
+            f"{self.status}; ascents from many starts estimate the gap at {gap:.1e} {units}"
+        )
 
 
 def solve(
     problem: Bottleneck,
     beta: float,
     *,
-    certify: bool = True,
-    options: Certify | None = None,
-    start: FloatArray | None = None,
+    certify: bool | Certify = True,
+    start: ArrayLike | None = None,
     seed: int = 0,
 ) -> Solution:
     r"""Solve a bottleneck problem at one β to a proven optimum.
@@ -158,16 +169,29 @@ def solve(
 
     Parameters
     ----------
-    problem : IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
-    beta : trade-off, > 0.
-    certify : False skips every lower bound but 0; the solution is then as good as many ascents can tell.
-    options : tolerances and limits.
-    start : atoms (n, n_y) to start from, for example another solution's p_y_given_t; the rows p(y|x) otherwise.
-    seed : of the random mixtures among the starts of the ascents.
+    problem : Bottleneck
+        IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
+    beta : float
+        Trade-off, positive.
+    certify : bool or Certify
+        The tolerance and limits of the proof, True for the default ones. False skips every lower bound but 0; the solution is
+        then as good as many ascents can tell.
+    start : array, shape (n, n_y), or None
+        Atoms to start from, for example another solution's p_y_given_t; None takes the rows p(y|x).
+    seed : int
+        Seed of the random mixtures among the starts of the ascents.
 
     Returns
     -------
-    Solution; nothing is raised when the proof falls short: see `certified` and `status`.
+    Solution
+        Nothing is raised when the proof falls short: see `certified` and `status`.
+
+    Raises
+    ------
+    ValueError
+        If beta is not positive and finite, or a row of `start` is no distribution.
+    TypeError
+        If certify is neither a bool nor a Certify.
 
     Examples
     --------
@@ -176,82 +200,36 @@ def solve(
     >>> solution.certified
     True
     """
-    beta = check_beta(beta)
-    options = options or Certify()
+    beta, options = positive(beta, "beta"), Certify.of(certify)
     core = problem.reduced
     it = start_from(core, beta, start)
     it, estimate, residual = best_start(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
-    return complete(problem, it, estimate, residual, certify, options)
+    return complete(problem, it, estimate, residual, certify is not False, options)
 
 
 def complete(
     problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
 ) -> Solution:
-    """The solution from what column generation found, proven as far as asked for and possible."""
-    core, ceiling = problem.reduced, None
-    if certify and 1 <= core.dimension <= options.max_dimension:
-        few = core.p_y_given_x.size * len(core.p_x) <= QUICK_PAIRS
-        # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
-        if not (few and max(0.0, pairwise_log_ceiling(dual_function(it))) <= 0.3 * options.tolerance):
-            it, ceiling, residual = prove(it, options, residual)
-            estimate = max(0.0, ceiling.lower, largest_at_rows(dual_function(it)))
-    return finish(problem, it, estimate, ceiling, options, residual, certify)
-
-
-def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
-    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
-    if it.atoms.size > MAX_UNKNOWNS:
-        it, residual = minimise(it, 3 * MAX_UNKNOWNS)
-    for left in range(options.max_rounds, -1, -1):
-        g = dual_function(it)
-        # What rounding hides is not searched for.
-        tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
-        ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
-        if ceiling.lower <= 0.5 * options.tolerance or left == 0:
-            break
-        better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
-        if not better.value < it.value:
-            break
-        it, _, residual = generate_columns(better, options, None)
-    return it, ceiling, residual
-
-
-def search_maximum(g: DualFunction, atoms: FloatArray, tolerance: float, max_cells: int) -> Ceiling:
-    """Rigorous maximum of log G, over the decoders r or, where that is no larger, over the posteriors of the few x."""
-    chart = g.problem.chart()
-    if isinstance(chart, MomentChart) and len(g.log_weights) == chart.dimension + 1:
-        return max_log_g_over_weights(g, atoms, tolerance, max_cells)
-    return max_log_g(g, chart, atoms, tolerance, max_cells)
-
-
-def finish(
-    problem: Bottleneck,
-    it: Iterate,
-    estimate: float,
-    ceiling: Ceiling | None,
-    options: Certify,
-    residual: float,
-    certify: bool = True,
-) -> Solution:
-    """The solution of the original problem from an iterate on merged rows and what is proven of its G.
+    """The solution from what column generation found on merged rows, proven as far as asked for and possible.
 
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
+
+    Raises
+    ------
+    ArithmeticError
+        If the lower bound exceeds the objective: an error of this library.
     """
-    core, g = problem.reduced, dual_function(it)
-    trivial_value = min(
-        float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
-    )
-    objective = min(it.upper_value, trivial_value)
-    base = it.value - EPS * (16.0 + 8.0 * abs(it.value))
-    lower = 0.0
-    if ceiling is not None:
-        lower = max(lower, base - max(ceiling.upper, 0.0) - g.rounding())
-    by_pairs = certify and objective - lower > options.tolerance and core.p_y_given_x.size * len(core.p_x) <= PAIR_WORK
-    if by_pairs:
-        lower = max(lower, base - max(pairwise_log_ceiling(g), 0.0))
-    if lower > objective:
-        raise ArithmeticError(f"the proven lower bound {lower} exceeds the objective {objective} at beta = {it.beta}")
-    certified = certify and objective - lower <= options.tolerance
+    ceiling = None
+    if certify:
+        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options)
+    core = problem.reduced
+    of_one = it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
+    objective = min(it.upper_value, float(entropy_nats(core.p_x)), of_one)
+    proof = proof_of(it, objective, ceiling, options) if certify else Proof(0.0, Method.SIGN, Status.NOT_ASKED, 0)
+    if proof.lower_bound > objective:
+        raise ArithmeticError(
+            f"the proven lower bound {proof.lower_bound} exceeds the objective {objective} at beta = {it.beta}"
+        )
     order = np.argsort(-it.weights, kind="stable")
     return Solution(
         problem=problem,
@@ -260,46 +238,10 @@ def finish(
         p_t_given_x=problem.merged.expand(it.encoder[order].T),
         p_y_given_t=it.atoms[order],
         objective=objective,
-        lower_bound=lower,
+        lower_bound=proof.lower_bound,
         estimated_gap=estimate,
-        certified=bool(certified),
-        status=CERTIFIED
-        if certified
-        else _status(problem, certify, ceiling, by_pairs, estimate, g.rounding(), options),
-        cells=0 if ceiling is None else ceiling.cells,
+        status=proof.status,
+        method=proof.method,
+        cells=proof.cells,
         residual=residual,
     )
-
-
-def _status(
-    problem: Bottleneck,
-    certify: bool,
-    ceiling: Ceiling | None,
-    by_pairs: bool,
-    estimate: float,
-    rounding: float,
-    options: Certify,
-) -> str:
-    """What fell short, and which knob to turn."""
-    ascents = f"the gap is estimated at {estimate:.1e} nats by ascents from many starts"
-    if not certify:
-        return f"not certified: certify=False; {ascents}"
-    if rounding > options.tolerance and ceiling is not None:
-        return (
-            f"not certified: rounding of beta d alone may reach {rounding:.1e} nats, above the tolerance "
-            f"{options.tolerance:g}; raise it, or lower beta"
-        )
-    if ceiling is None:
-        dimension = problem.reduced.dimension
-        bound = "is from pairs of x" if by_pairs else "is 0, as there are too many pairs of x for another"
-        return (
-            f"not certified: the search for the maximum of G has dimension {dimension}, above max_dimension = "
-            f"{options.max_dimension}, and the lower bound {bound}; {ascents}"
-        )
-    if not ceiling.complete:
-        return (
-            f"not certified: the proof stopped after {ceiling.cells} cells; raise max_cells (now {options.max_cells})"
-        )
-    if ceiling.lower > options.tolerance:
-        return f"not certified: G exceeds 1 by {ceiling.lower:.1e}; raise max_rounds (now {options.max_rounds})"
-    return f"not certified: rounding alone exceeds the tolerance {options.tolerance:g}; raise it"

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from dualib.measures import FloatArray, _check_distribution, _kl_divergence
-from dualib.problems import Bottleneck
-from dualib.solution import Certify, Solution, check_beta, solve
+from dualib.bottleneck import Bottleneck
+from dualib.core.arrays import distribution, positive
+from dualib.core.result import Result
+from dualib.core.special import kl_nats
+from dualib.core.typing import ArrayLike
+from dualib.core.units import Units, to_units
+from dualib.problems import IB
+from dualib.solution import Solution, solve
+from dualib.solvers.options import Certify
+
+OPTIMAL = 1e-6  # nats: a claim counts as optimal when it is proven to be this near
+SEEN = 1e-9  # nats: a claim is refuted by more than that
+
+
+class Verdict(StrEnum):
+    """What is proven of a claim."""
+
+    OPTIMAL = "optimal"
+    NOT_OPTIMAL = "not optimal"
+    IMPOSSIBLE = "impossible"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, eq=False)
-class Verification:
+class Verification(Result):
     """What is proven about a claimed solution at β. Nats.
 
     Attributes
     ----------
-    objective : I(X;T) + β E d of what was claimed, with the best decoder for its encoder.
-    solution : dualib's own at this β.
-    excess_lower, excess_upper : proven interval of objective − F(β).
+    beta : float
+    objective : float
+        I(X;T) + β E d of what was claimed, with the best decoder for its encoder.
+    solution : Solution
+        dualib's own at this β.
     """
 
     beta: float
@@ -31,11 +51,6 @@ class Verification:
     def lower_bound(self) -> float:
         """Proven lower bound of F(β), nats."""
         return self.solution.lower_bound
-
-    @property
-    def gap(self) -> float:
-        """objective − lower_bound: the claim is proven optimal to within this, nats."""
-        return self.objective - self.lower_bound
 
     @property
     def excess_lower(self) -> float:
@@ -50,18 +65,32 @@ class Verification:
     @property
     def certified(self) -> bool:
         """Whether the claim is proven optimal to within 1e-6 nats."""
-        return 0.0 <= self.gap <= 1e-6
+        return 0.0 <= self.excess_upper <= OPTIMAL
 
     @property
-    def verdict(self) -> str:
-        """One sentence."""
-        if self.excess_upper < -1e-9:
-            return f"impossible: {-self.excess_upper:.3e} nats below the proven lower bound"
+    def verdict(self) -> Verdict:
+        """What is proven of the claim."""
+        if self.excess_upper < -SEEN:
+            return Verdict.IMPOSSIBLE
         if self.certified:
-            return f"optimal: proven to within {max(self.gap, 0.0):.1e} nats"
-        if self.excess_lower > 1e-9:
-            return f"not optimal: at least {self.excess_lower:.3e} nats too high"
-        return f"undecided: {self.solution.status}"
+            return Verdict.OPTIMAL
+        return Verdict.NOT_OPTIMAL if self.excess_lower > SEEN else Verdict.UNDECIDED
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the claim is proven to be no optimum."""
+        return self.verdict in (Verdict.NOT_OPTIMAL, Verdict.IMPOSSIBLE)
+
+    def describe(self, units: Units = "bits") -> str:
+        """The verdict and its amount in one sentence."""
+        low, high = (float(to_units(excess, units)) for excess in (self.excess_lower, self.excess_upper))
+        amount = {
+            Verdict.IMPOSSIBLE: f"{-high:.3e} {units} below the proven lower bound",
+            Verdict.OPTIMAL: f"proven to within {max(high, 0.0):.1e} {units}",
+            Verdict.NOT_OPTIMAL: f"at least {low:.3e} {units} too high",
+            Verdict.UNDECIDED: f"at most {high:.3e} {units} too high; {self.solution.status}",
+        }
+        return f"{self.verdict}: {amount[self.verdict]}"
 
 
 def verify(
@@ -71,38 +100,48 @@ def verify(
     *,
     rate: float | None = None,
     relevance: float | None = None,
-    options: Certify | None = None,
+    certify: bool | Certify = True,
 ) -> Verification:
     """Set an encoder, or for IB a point of the information plane, against the certified optimum at β.
 
     Parameters
     ----------
-    problem, beta : where it is claimed to be optimal.
-    p_t_given_x : encoder, shape (n_x, n_t), rows summing to 1.
-    rate, relevance : instead of an encoder, I(X;T) and I(T;Y) in nats; for IB only, where they fix the objective.
+    problem : Bottleneck
+    beta : float
+        Where it is claimed to be optimal.
+    p_t_given_x : array, shape (n_x, n_t), or None
+        Encoder, rows summing to 1.
+    rate, relevance : float or None
+        Instead of an encoder, I(X;T) and I(T;Y) in nats; for IB only, where they fix the objective.
+    certify : bool or Certify
+        As for :func:`dualib.solve`.
+
+    Returns
+    -------
+    Verification
 
     Raises
     ------
-    ValueError: the encoder's shape or rows are wrong, or not exactly one kind of claim was given.
+    ValueError
+        If the encoder's shape or rows are wrong, or not exactly one kind of claim was given.
     """
-    beta = check_beta(beta)
-    if (p_t_given_x is None) == (rate is None or relevance is None):
-        raise ValueError("give either the encoder p_t_given_x or both rate= and relevance= (nats)")
-    if p_t_given_x is not None:
-        objective = _encoder_objective(problem, beta, p_t_given_x)
-    else:
-        assert rate is not None
-        assert relevance is not None
-        if problem.name != "ib":
+    beta = positive(beta, "beta")
+    if p_t_given_x is None and rate is not None and relevance is not None:
+        if not isinstance(problem, IB):
             raise ValueError(
                 f"rate and relevance do not fix the objective of problem {problem.name!r}; give the encoder"
             )
         objective = float(rate) + beta * (problem.joint.mutual_information() - float(relevance))
-    return Verification(beta, objective, solve(problem, beta, options=options))
+    elif p_t_given_x is not None and rate is None and relevance is None:
+        objective = encoder_objective(problem, beta, p_t_given_x)
+    else:
+        raise ValueError("give either the encoder p_t_given_x or both rate= and relevance= (nats)")
+    return Verification(beta, objective, solve(problem, beta, certify=certify))
 
 
-def _encoder_objective(problem: Bottleneck, beta: float, p_t_given_x: ArrayLike) -> float:
-    encoder: FloatArray = _check_distribution(p_t_given_x, "p_t_given_x")
+def encoder_objective(problem: Bottleneck, beta: float, p_t_given_x: ArrayLike) -> float:
+    """I(X;T) + β E d of an encoder (n_x, n_t) with its best decoder, nats."""
+    encoder = distribution(p_t_given_x, "p_t_given_x")
     if encoder.ndim != 2 or len(encoder) != problem.joint.n_x:
         raise ValueError(
             f"p_t_given_x has shape {encoder.shape}; its rows must be the {problem.joint.n_x} x of the joint"
@@ -110,7 +149,7 @@ def _encoder_objective(problem: Bottleneck, beta: float, p_t_given_x: ArrayLike)
     joint = encoder.T * problem.p_x
     used = joint.sum(axis=1) > 0
     atoms = problem.decode(joint[used])
-    rate = problem.p_x @ _kl_divergence(encoder, problem.p_x @ encoder)
+    rate = problem.p_x @ kl_nats(encoder, problem.p_x @ encoder)
     with np.errstate(invalid="ignore"):
         distortion = np.where(joint[used] > 0, joint[used] * problem.distortion(atoms), 0.0).sum()
     return float(rate + beta * distortion)

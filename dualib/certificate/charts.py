@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dualib.measures import FloatArray
-
-if TYPE_CHECKING:
-    from dualib.problems import Bottleneck
+from dualib.bottleneck import Bottleneck
+from dualib.core.special import expm1_gap_ratio
+from dualib.core.typing import BoolArray, FloatArray, NDArray
+from dualib.hull import HullKind, affine_basis
 
 NEWTON = 3  # steps from the state of the parent cell
 
@@ -36,7 +35,7 @@ class Tangent:
 
     r: FloatArray
     u: FloatArray
-    usable: NDArray[np.bool_]
+    usable: BoolArray
     state: FloatArray
 
     def take(self, index: NDArray[Any]) -> Tangent:
@@ -86,7 +85,7 @@ class Chart(Protocol):
     def stretch(self, tangent: Tangent) -> FloatArray:
         """Matrices (N, k, j) after which the length of a step is about the distortion it makes; for choosing edges."""
 
-    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
+    def outside(self, vertices: FloatArray) -> BoolArray:
         """Which cells (N, v, k) certainly hold no maximum of G, shape (N,)."""
 
 
@@ -112,10 +111,10 @@ class _DiagonalCurvature:
 class MixtureChart:
     """r = centre + u · basis over the affine hull of `points`; every maximum is a mixture of them."""
 
-    def __init__(self, problem: Bottleneck, points: FloatArray):
-        self.problem = problem
+    def __init__(self, problem: Bottleneck):
+        self.problem, points = problem, problem.hull.points
         self.floor = problem.p_y_given_x.min(axis=0)  # a maximum has r_y ≥ min_x p_x(y), for every α
-        self.centre, self.basis = _affine_basis(points)
+        self.centre, self.basis = affine_basis(points)
         self.dimension = len(self.basis)
         self._spans_simplex = self.dimension == points.shape[1] - 1
         self._points = (points - self.centre) @ self.basis.T
@@ -157,8 +156,8 @@ class MixtureChart:
     def stretch(self, tangent: Tangent) -> FloatArray:
         return self.basis / np.sqrt(tangent.r)[:, None, :]
 
-    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
-        out: NDArray[np.bool_] = _beyond(vertices, self.normals, self.offsets)
+    def outside(self, vertices: FloatArray) -> BoolArray:
+        out: BoolArray = _beyond(vertices, self.normals, self.offsets)
         if not self._spans_simplex:
             out |= ((self.centre + vertices @ self.basis).max(axis=1) < self.floor * (1 - 1e-9)).any(axis=1)
         return out
@@ -176,7 +175,9 @@ class _CommonCurvature:
         return self.reach
 
     def form(self, weights: FloatArray, directions: FloatArray) -> FloatArray:
-        return weights.sum(axis=1)[:, None, None] * (directions @ self.hessian @ directions.transpose(0, 2, 1))
+        return np.asarray(
+            weights.sum(axis=1)[:, None, None] * (directions @ self.hessian @ directions.transpose(0, 2, 1))
+        )
 
 
 class MomentChart:
@@ -187,10 +188,9 @@ class MomentChart:
     A*(u) ≥ c₀ · u − A(c₀) for any c₀.
     """
 
-    def __init__(self, problem: Bottleneck, log_rows: FloatArray):
-        self.problem = problem
-        shape = log_rows - log_rows.mean(axis=1, keepdims=True)
-        self.base, basis = _affine_basis(shape)
+    def __init__(self, problem: Bottleneck):
+        self.problem, shape = problem, problem.hull.points
+        self.base, basis = affine_basis(shape)
         self.natural = (shape - self.base) @ basis.T  # c_x, (n_x, k)
         self.statistics = basis.T  # B, (n_y, k)
         self.dimension = len(basis)
@@ -201,7 +201,7 @@ class MomentChart:
     def _member(self, c: FloatArray) -> FloatArray:
         log_r = self.base + c @ self.statistics.T
         r = np.exp(log_r - log_r.max(axis=1, keepdims=True))
-        return r / r.sum(axis=1, keepdims=True)
+        return np.asarray(r / r.sum(axis=1, keepdims=True))
 
     def root(self) -> FloatArray:
         return self._corners if len(self._corners) == self.dimension + 1 else _enclosing_simplex(self._corners)
@@ -236,7 +236,7 @@ class MomentChart:
 
     def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
         steps = vertices - tangent.u[:, None, :]
-        return steps @ self.natural.T - np.einsum("nvk,nk->nv", steps, tangent.state)[:, :, None]
+        return np.asarray(steps @ self.natural.T - np.einsum("nvk,nk->nv", steps, tangent.state)[:, :, None])
 
     def curvature(self, tangent: Tangent, vertices: FloatArray) -> _CommonCurvature:
         r"""From A(c₀ + δ) ≤ A(c₀) + ∇A·δ + ½ φ(ω) δᵀA''δ, ω the range of B δ over y, φ(ω) = 2(e^ω − 1 − ω)/ω².
@@ -247,40 +247,23 @@ class MomentChart:
         steps = vertices - tangent.u[:, None, :]
         shift = steps @ inverse
         omega = np.ptp(shift @ self.statistics.T, axis=2).max(axis=1)
-        strength = np.maximum(0.0, 2.0 - exponential_remainder(omega))
+        strength = np.maximum(0.0, 2.0 - expm1_gap_ratio(omega))
         reach = 0.5 * strength * np.einsum("nvk,nvk->nv", steps, shift).max(axis=1)
         return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
 
     def stretch(self, tangent: Tangent) -> FloatArray:
         return np.asarray(np.linalg.inv(self.directions(tangent.r)), dtype=float)
 
-    def outside(self, vertices: FloatArray) -> NDArray[np.bool_]:
+    def outside(self, vertices: FloatArray) -> BoolArray:
         return _beyond(vertices, self.normals, self.offsets)
 
 
-# --- helpers ---
+def chart_of(problem: Bottleneck) -> Chart:
+    """The coordinates for a problem's hull."""
+    return MomentChart(problem) if problem.hull.kind is HullKind.LOG_MIXTURES else MixtureChart(problem)
 
 
-def exponential_remainder(x: FloatArray) -> FloatArray:
-    """φ(x) = 2 (eˣ − 1 − x) / x², increasing, φ(0) = 1; infinite where eˣ overflows."""
-    small = np.abs(x) < 1e-3
-    safe = np.clip(np.where(small, 1.0, x), -700.0, 700.0)
-    return np.where(
-        small, 1.0 + x / 3.0 + x * x / 12.0 + np.abs(x) ** 3 / 59.0, 2.0 * (np.expm1(safe) - safe) / safe**2
-    )
-
-
-def affine_rank(rows: FloatArray) -> int:
-    """Dimension of the affine hull of the rows, up to rounding."""
-    return len(_affine_basis(rows)[1])
-
-
-def _affine_basis(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Centre and orthonormal basis (k, n_y) of the affine hull of the rows, up to rounding."""
-    centre = rows.mean(axis=0)
-    _, size, basis = np.linalg.svd(rows - centre, full_matrices=False)
-    floor = 4 * np.finfo(float).eps * max(rows.shape) * max(np.abs(rows).max(), 1.0)
-    return centre, basis[size > floor]
+# --- half-spaces and simplices ---
 
 
 def _facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -294,13 +277,13 @@ def _facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return normals, (normals @ points.T).max(axis=1) + 1e-12
 
 
-def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> NDArray[np.bool_]:
+def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> BoolArray:
     """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
     height = vertices @ normals.T
     least = height[:, 0]
     for i in range(1, height.shape[1]):
         least = np.minimum(least, height[:, i])
-    return np.any(least > offsets, axis=1)
+    return np.asarray(np.any(least > offsets, axis=1))
 
 
 def _enclosing_simplex(points: FloatArray) -> FloatArray:
