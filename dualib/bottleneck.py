@@ -62,7 +62,7 @@ class Bottleneck(Result, ABC):
 
     @abstractmethod
     def distortion(self, r: Atoms) -> Table:
-        """d(x, r_t), nats, by one matrix product."""
+        """Nats d(x, r_t), by one matrix product."""
 
     @abstractmethod
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
@@ -77,22 +77,27 @@ class Bottleneck(Result, ABC):
         """−∂d(x, r_t)/∂r · step."""
 
     @abstractmethod
-    def decode(self, weights: Table) -> Atoms:
-        """The best decoder of clusters with non-negative `weights` over x, of any sum."""
+    def statistic(self, rows: Features) -> Features:
+        """What of the rows p(y|x) a decoder is the mean of."""
 
     @abstractmethod
-    def middle(self, row: Float[np.ndarray, " n_y"], rows: Rows) -> Rows:
-        """The best decoder of a row and each of others at equal weights."""
-
-    @property
-    @abstractmethod
-    def features(self) -> Features:
-        """c_x(y) with −∂²(−d)/∂r_y² = c_x(y) / r_y^{1 + power}."""
+    def decoder_of(self, mean: Rows) -> Rows:
+        """The best decoders of clusters whose mean statistics are these."""
 
     @property
     @abstractmethod
     def hull(self) -> Hull:
         """The set in which every maximum of G lies."""
+
+    @cached_property
+    def features(self) -> Features:
+        """c_x(y) with −∂²(−d)/∂r_y² = c_x(y) / r_y^{1 + power}: the statistic, but for the dual."""
+        return self.statistics
+
+    @property
+    def divisor(self) -> float:
+        """By what the sum over y is divided."""
+        return 1.0
 
     # --- shared ---
 
@@ -113,13 +118,22 @@ class Bottleneck(Result, ABC):
 
     @cached_property
     def reduced(self) -> Self:
-        """This problem on the merged joint; solving it solves this one."""
+        """The problem on the merged joint; solving it solves this one."""
         return self if self.merged.joint is self.joint else replace(self, joint=self.merged.joint)
 
     @property
     def dimension(self) -> int:
         """Intrinsic dimension of the search for the maximum of G, that of :attr:`hull`."""
         return self.hull.dimension
+
+    @cached_property
+    def statistics(self) -> Features:
+        """The statistic of every row."""
+        return self.statistic(self.p_y_given_x)
+
+    def decode(self, weights: Table) -> Atoms:
+        """The best decoder of clusters with non-negative `weights` over x, of any sum."""
+        return self.decoder_of((weights @ self.statistics) / weights.sum(axis=1, keepdims=True))
 
     @cached_property
     def single_decoder(self) -> Float[np.ndarray, "1 n_y"]:
@@ -147,7 +161,8 @@ class Bottleneck(Result, ABC):
     @cached_property
     def rounding_scale(self) -> float:
         """Size of the parts that d and its bounds over cells are summed from, nats; times 2⁻⁵²β, the rounding error of β d."""
-        return self._strong_scale + self._weak_size ** (1 if self.hull.kind is HullKind.LOG_MIXTURES else 2)
+        power = 1 if self.hull.kind is HullKind.LOG_MIXTURES else 2
+        return (self._strong_scale + self._weak_size**power) / self.divisor
 
     @cached_property
     def _weak_size(self) -> float:
@@ -160,7 +175,7 @@ class Bottleneck(Result, ABC):
 
     def product_rounding(self, beta: float) -> float:
         """The rounding error of β d by one matrix product, nats."""
-        return EPS * beta * (self._strong_scale + self._weak_size**2)
+        return EPS * beta * (self._strong_scale + self._weak_size**2) / self.divisor
 
     def distortion_at(self, beta: float, r: Atoms) -> Table:
         """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
@@ -185,19 +200,23 @@ class Bottleneck(Result, ABC):
             return np.asarray(self._all_pair_distortions[i])
         return self._pairs_with(i)
 
+    def middles(self, i: int) -> Features:
+        """The best decoder of x_i and each x' at equal weights."""
+        return self.decoder_of(0.5 * (self.statistics[i] + self.statistics))
+
     @cached_property
     def _all_pair_distortions(self) -> FloatArray:
         return np.stack([self._pairs_with(i) for i in range(len(self.p_x))])
 
     def _pairs_with(self, i: int) -> FloatArray:
         rows = self.p_y_given_x
-        middle = self.middle(rows[i], rows)
+        middle = self.middles(i)
         distance: FloatArray = 0.5 * (self.terms(rows[i], middle) + self.terms(rows, middle)).sum(axis=1)
         distance[i] = 0.0  # whatever the rounding of the middle
         return distance
 
     def distortion_of_rows(self, rows: Rows, r: Atoms) -> Float[np.ndarray, "n_t n"]:
-        """d between new rows p(y|x) and atoms."""
+        """Table of d between new rows p(y|x) and atoms."""
         both = np.concatenate([rows, self.p_y_given_x])
         joint = Joint.from_conditional(np.full(len(both), 1.0 / len(both)), both, y_labels=self.joint.y_labels)
         return replace(self, joint=joint).distortion(r)[:, : len(rows)]

@@ -242,7 +242,7 @@ class InformationCurve:
             cuts = np.cumsum(content["n_clusters"])[:-1]
             for name in ("decoders", "weights"):
                 content[name] = tuple(np.split(content[name], cuts))
-            found = tuple(Transition(**t) for t in head.pop("transitions"))
+            found = tuple(Transition(**{**t, "kind": TransitionKind(t["kind"])}) for t in head.pop("transitions"))
             head["y_labels"] = tuple(head.get("y_labels", ()))
             return cls(**content, **head, stored_transitions=found)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -1,7 +1,8 @@
-"""The set of decoders in which every maximum of the dual function lies: what a problem says of it."""
+"""The set of decoders in which every maximum of the dual function lies: what a problem says of it, and its geometry."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from dualib.core.special import EPS
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import BoolArray, Float, FloatArray
 
 
 class HullKind(StrEnum):
@@ -44,7 +45,7 @@ class Hull:
     def dimension(self) -> int:
         """Dimension of the set: of the affine hull of the points, up to rounding."""
         if self.kind is HullKind.SIMPLEX:
-            return np.asarray(self.points.shape[1] - 1)
+            return int(self.points.shape[1]) - 1
         return len(affine_basis(self.points)[1])
 
 
@@ -54,3 +55,30 @@ def affine_basis(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     _, size, basis = np.linalg.svd(rows - centre, full_matrices=False)
     floor = 4 * EPS * max(rows.shape) * max(np.abs(rows).max(), 1.0)
     return centre, basis[size > floor]
+
+
+def facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Half-spaces {normal · u ≤ offset} that hold all points, so valid whatever the rounding of the hull was."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    normals = np.concatenate([np.eye(points.shape[1]), -np.eye(points.shape[1])])
+    if 2 <= points.shape[1] <= 4 and len(points) > points.shape[1] + 1:
+        with contextlib.suppress(QhullError):  # the box alone is a valid, looser hull
+            normals = np.concatenate([normals, np.unique(ConvexHull(points).equations[:, :-1], axis=0)])
+    return normals, (normals @ points.T).max(axis=1) + 1e-12
+
+
+def beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> BoolArray:
+    """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
+    height = vertices @ normals.T
+    least = height[:, 0]
+    for i in range(1, height.shape[1]):
+        least = np.minimum(least, height[:, i])
+    return np.asarray(np.any(least > offsets, axis=1))
+
+
+def enclosing_simplex(points: FloatArray) -> FloatArray:
+    """A simplex around points (n, k): the corner of their box, as far out as the farthest point."""
+    low = points.min(axis=0)
+    size = (points - low).sum(axis=1).max() * (1 + 1e-9) + 1e-12
+    return np.concatenate([low[None], low + size * np.eye(points.shape[1])]) - 1e-12

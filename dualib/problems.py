@@ -59,14 +59,12 @@ class IB(Bottleneck):
         return np.asarray(xlogy(self.p_y_given_x, self.p_y_given_x).sum(axis=1))
 
     @cached_property
-    def features(self) -> Features:
-        return self.p_y_given_x
-
-    @cached_property
     def hull(self) -> Hull:
+        """Mixtures of the rows."""
         return Hull(HullKind.MIXTURES, self.p_y_given_x)
 
     def distortion(self, r: Atoms) -> Table:
+        """Σ_y p log(p/r), the weak y expanded around p(y)."""
         safe = np.maximum(r, TINY)
         if not self.any_weak:
             return np.asarray(self._negative_entropy - np.log(safe) @ self.p_y_given_x.T)
@@ -84,13 +82,16 @@ class IB(Bottleneck):
         return rows, np.where(self.weak, p - c, p)
 
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
+        """Shares p log(p/r) − p + r."""
         return kl_terms(rows, r)
 
     def slope(self, r: Atoms) -> Slopes:
+        """p/r − 1 times √r; the 1 keeps digits where p is near r."""
         safe = np.maximum(r, TINY)[:, None, :]
         return np.asarray((self.p_y_given_x - safe if self.any_weak else self.p_y_given_x) / np.sqrt(safe))
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
+        """Σ_y step p/r."""
         safe = np.maximum(r, TINY)[:, None, :]
         share = steps / safe
         if not self.any_weak:
@@ -98,11 +99,13 @@ class IB(Bottleneck):
         centre = self.joint.p_y
         return np.asarray(share @ (self.p_y_given_x - centre).T + (share * (centre - safe)).sum(axis=2, keepdims=True))
 
-    def decode(self, weights: Table) -> Atoms:
-        return np.asarray((weights @ self.p_y_given_x) / weights.sum(axis=1, keepdims=True))
+    def statistic(self, rows: Features) -> Features:
+        """p(y|x)."""
+        return rows
 
-    def middle(self, row: Float[np.ndarray, " n_y"], rows: Rows) -> Rows:
-        return np.asarray(0.5 * (row + rows))
+    def decoder_of(self, mean: Rows) -> Rows:
+        """Σ_x w(x) p_x."""
+        return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +135,7 @@ class DualIB(Bottleneck):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _refuse_zeros(self.joint, "the dual distortion D(r || p_x) is infinite there")
+        _refuse_zeros(self.joint)
 
     @cached_property
     def _log_rows(self) -> FloatArray:
@@ -140,27 +143,25 @@ class DualIB(Bottleneck):
 
     @cached_property
     def features(self) -> Features:
+        """All are 1."""
         return np.ones_like(self.p_y_given_x)
 
     @cached_property
     def hull(self) -> Hull:
+        """Log-linear mixtures of the rows, unless those are all distributions."""
         mixtures = Hull(HullKind.LOG_MIXTURES, self._log_rows - self._log_rows.mean(axis=1, keepdims=True))
         whole = mixtures.dimension == self.joint.n_y - 1
         return Hull.simplex_above(self.p_y_given_x) if whole else mixtures
 
     def distortion(self, r: Atoms) -> Table:
+        """Σ_y r log(r/p), the weak y expanded around p(y)."""
         if not self.any_weak:
             return np.asarray(xlogy(r, r).sum(axis=1, keepdims=True) - r @ self._log_rows.T)
         c = self.joint.p_y
         b, log = log_ratio(self.centre, np.maximum(r, TINY))
         near = c * (b * log - log1p_gap_given(b, log))
         of_atoms = np.where(self.weak, near, xlogy(r, r) - r).sum(axis=1, keepdims=True)
-        return np.asarray(self._expanded_rows + of_atoms - np.where(self.weak, r - c, r) @ self._log_ratios.T)
-
-    @cached_property
-    def _log_ratios(self) -> FloatArray:
-        """log(p(y|x)/p(y)) for the weak y, log p(y|x) for the others."""
-        return log_ratio(self.centre, self.p_y_given_x)[1]
+        return np.asarray(self._expanded_rows + of_atoms - np.where(self.weak, r - c, r) @ self.statistics.T)
 
     @cached_property
     def _expanded_rows(self) -> FloatArray:
@@ -169,27 +170,28 @@ class DualIB(Bottleneck):
         return np.asarray(np.where(self.weak, c * log1p_gap_given(*log_ratio(c, p)), p).sum(axis=1))
 
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
+        """Shares r log(r/p) − r + p."""
         return kl_terms(r, rows)
 
     def slope(self, r: Atoms) -> Slopes:
+        """log(p/r) times √r."""
         safe = np.maximum(r, TINY)
         log = log_ratio(self.centre, safe)[1] if self.any_weak else np.log(safe)
-        return np.asarray(np.sqrt(safe)[:, None, :] * (self._log_ratios - log[:, None, :]))
+        return np.asarray(np.sqrt(safe)[:, None, :] * (self.statistics - log[:, None, :]))
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
+        """Σ_y step log(p/r), up to the same constant for all x."""
         safe = np.maximum(r, TINY)
         log = log_ratio(self.centre, safe)[1] if self.any_weak else np.log(safe) + 1.0
-        return np.asarray(steps @ self._log_ratios.T - np.einsum("tvy,ty->tv", steps, log)[:, :, None])
+        return np.asarray(steps @ self.statistics.T - np.einsum("tvy,ty->tv", steps, log)[:, :, None])
 
-    def decode(self, weights: Table) -> Atoms:
-        log_r = (weights @ self._log_ratios) / weights.sum(axis=1, keepdims=True)
-        return self._normalise(log_r)
+    def statistic(self, rows: Features) -> Features:
+        """log(p(y|x)/p(y)) for the weak y, log p(y|x) for the others."""
+        return log_ratio(self.centre, rows)[1]
 
-    def middle(self, row: Float[np.ndarray, " n_y"], rows: Rows) -> Rows:
-        return self._normalise(0.5 * (log_ratio(self.centre, row)[1] + self._log_ratios))
-
-    def _normalise(self, log_r: FloatArray) -> FloatArray:
-        r = np.exp(log_r - log_r.max(axis=1, keepdims=True))
+    def decoder_of(self, mean: Rows) -> Rows:
+        """∝ exp Σ_x w(x) log p_x."""
+        r = np.exp(mean - mean.max(axis=1, keepdims=True))
         if self.any_weak:
             r = r * self.centre
         return np.asarray(r / r.sum(axis=1, keepdims=True))
@@ -227,25 +229,28 @@ class AlphaIB(Bottleneck):
         """α."""
         return self.alpha
 
-    @cached_property
-    def features(self) -> Features:
-        return self.p_y_given_x**self.alpha
+    @property
+    def divisor(self) -> float:
+        """α(1 − α)."""
+        return self.alpha * (1.0 - self.alpha)
 
     @cached_property
     def hull(self) -> Hull:
+        """Every distribution."""
         return Hull.simplex_above(self.p_y_given_x)
 
     def distortion(self, r: Atoms) -> Table:
+        """(1 − Σ_y p^α r^{1−α}) / (α(1−α)), the weak y expanded around p(y)."""
         power = 1.0 - self.alpha
         if not self.any_weak:
-            return np.asarray((1.0 - r**power @ self.features.T) / (self.alpha * power))
+            return np.asarray((1.0 - r**power @ self.features.T) / self.divisor)
         c = self.joint.p_y
         b, log = log_ratio(self.centre, np.maximum(r, TINY))
         near = c * (power * log1p_gap_given(b, log) - expm1_gap(power * log))
         of_atoms = np.where(self.weak, near, power * r).sum(axis=1, keepdims=True)
         rows, right = self._expansion
         left = np.where(self.weak, np.expm1(power * log), r**power)
-        return np.asarray((rows + of_atoms - left @ right.T) / (self.alpha * power))
+        return np.asarray((rows + of_atoms - left @ right.T) / self.divisor)
 
     @cached_property
     def _expansion(self) -> tuple[FloatArray, FloatArray]:
@@ -256,25 +261,21 @@ class AlphaIB(Bottleneck):
         rows = np.where(self.weak, near, self.alpha * p).sum(axis=1)
         return rows, np.where(self.weak, c * np.expm1(self.alpha * log), self.features)
 
-    @cached_property
-    def rounding_scale(self) -> float:
-        return super().rounding_scale / (self.alpha * (1.0 - self.alpha))
-
-    def product_rounding(self, beta: float) -> float:
-        return super().product_rounding(beta) / (self.alpha * (1.0 - self.alpha))
-
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
+        """[αp + (1−α)r − p^α r^{1−α}] / (α(1−α))."""
         power = 1.0 - self.alpha
         seen = rows > TINY
         v, log = log_ratio(np.where(seen, rows, 1.0), np.maximum(r, TINY))
         share = rows * (power * log1p_gap_given(v, log) - expm1_gap(power * log))
-        return np.where(seen, np.maximum(share, 0.0), power * r) / (self.alpha * power)
+        return np.where(seen, np.maximum(share, 0.0), power * r) / self.divisor
 
     def slope(self, r: Atoms) -> Slopes:
+        """(p^α r^{−α} − 1)/α times √r."""
         safe = np.maximum(r, TINY)[:, None, :]
         return np.asarray(np.sqrt(safe) * (self.features * safe**-self.alpha - 1.0) / self.alpha)
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
+        """Σ_y step (p^α r^{−α} − 1)/α."""
         share = steps * np.maximum(r, TINY)[:, None, :] ** -self.alpha
         if not self.any_weak:
             return np.asarray(share @ self.features.T / self.alpha)
@@ -282,19 +283,17 @@ class AlphaIB(Bottleneck):
         common = (share * centre - steps).sum(axis=2, keepdims=True)
         return np.asarray((share @ (self.features - centre).T + common) / self.alpha)
 
-    def decode(self, weights: Table) -> Atoms:
-        return self._mean((weights @ self.features) / weights.sum(axis=1, keepdims=True))
+    def statistic(self, rows: Features) -> Features:
+        """p(y|x)^α."""
+        return rows**self.alpha
 
-    def middle(self, row: Float[np.ndarray, " n_y"], rows: Rows) -> Rows:
-        return self._mean(0.5 * (row**self.alpha + rows**self.alpha))
-
-    def _mean(self, features: FloatArray) -> FloatArray:
-        # The largest is set to 1 first: the power 1/α of a small number underflows.
-        r = (features / features.max(axis=1, keepdims=True)) ** (1.0 / self.alpha)
+    def decoder_of(self, mean: Rows) -> Rows:
+        """∝ (Σ_x w(x) p_x^α)^{1/α}, the largest set to 1 first: the power 1/α of a small number underflows."""
+        r = (mean / mean.max(axis=1, keepdims=True)) ** (1.0 / self.alpha)
         return np.asarray(r / r.sum(axis=1, keepdims=True))
 
 
-def _refuse_zeros(joint: Joint, consequence: str) -> None:
+def _refuse_zeros(joint: Joint) -> None:
     zeros = np.argwhere(joint.p_y_given_x <= 0.0)
     if len(zeros):
         i, j = map(int, zeros[0])
@@ -302,6 +301,6 @@ def _refuse_zeros(joint: Joint, consequence: str) -> None:
         y = f"y = {joint.y_labels[j]!r} (column {j})" if joint.y_labels is not None else f"column {j}"
         rule = "epsilon=0.01" if joint.n_samples is None else "pseudocount=0.5"
         raise ValueError(
-            f"p(y|x) is 0 at {x}, {y} ({len(zeros)} zeros in all): {consequence}. "
+            f"p(y|x) is 0 at {x}, {y} ({len(zeros)} zeros in all): the dual distortion D(r || p_x) is infinite there. "
             f"Smooth explicitly, for example joint.smoothed({rule}), or use IB or AlphaIB"
         )

@@ -79,7 +79,7 @@ class Solution(Result):
 
     @property
     def gap(self) -> float:
-        """objective − lower_bound: a proven bound of how far the objective is above F(β), nats."""
+        """The width objective − lower_bound: a proven bound of how far the objective is above F(β), nats."""
         return self.objective - self.lower_bound
 
     @property

@@ -12,31 +12,35 @@ lower bound of the curvature. It does not know β, w or the search: see :mod:`du
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from dualib.bottleneck import Bottleneck
+from dualib.bottleneck import Atoms, Bottleneck
 from dualib.core.special import expm1_gap_ratio
-from dualib.core.typing import BoolArray, FloatArray, NDArray
-from dualib.hull import HullKind, affine_basis
+from dualib.core.typing import Bool, BoolArray, Float, FloatArray, NDArray
+from dualib.hull import HullKind, affine_basis, beyond, enclosing_simplex, facets
+
+Points = Float[np.ndarray, "n k"]
+Cells = Float[np.ndarray, "n v k"]
+Matrices = Float[np.ndarray, "n k k"]
+Exponents = Float[np.ndarray, "n v n_x"]
 
 NEWTON = 3  # steps from the state of the parent cell
 
 
 @dataclass(frozen=True)
 class Tangent:
-    """Base points of tangents: the atoms ``r`` (N, n_y) and coordinates ``u`` (N, k) they stand at.
+    """Base points of tangents: the atoms ``r`` and coordinates ``u`` they stand at.
 
     ``usable`` marks those whose base lies in the chart, so that the curvature bound applies; ``state`` is the chart's own.
     """
 
-    r: FloatArray
-    u: FloatArray
-    usable: BoolArray
-    state: FloatArray
+    r: Float[np.ndarray, "n n_y"]
+    u: Points
+    usable: Bool[np.ndarray, " n"]
+    state: Points
 
     def take(self, index: NDArray[Any]) -> Tangent:
         """Those at the given indices."""
@@ -47,46 +51,43 @@ class Curvature(Protocol):
     """Lower bounds D_x of the curvature of d(x, ·) over N regions."""
 
     def largest(self) -> FloatArray:
-        """An upper bound of ½ δᵀ D_x δ over the region, shape (N, n_x) or (N, 1)."""
+        """An upper bound of ½ δᵀ D_x δ over the region, shape (n, n_x) or (n, 1)."""
 
     def form(self, weights: FloatArray, directions: FloatArray) -> FloatArray:
-        """Σ_x weights_x directionsᵀ D_x directions for weights (N, n_x), directions (N, j, k); shape (N, j, j)."""
+        """Σ_x weights_x directionsᵀ D_x directions for weights (n, n_x), directions (n, j, k); shape (n, j, j)."""
 
 
 class Chart(Protocol):
-    """What :mod:`dualib.certificate` needs of a chart of dimension k. N cells or regions with v vertices each."""
+    """What a search needs of a chart of dimension k; its cells or regions have v vertices each."""
 
     dimension: int
 
-    def root(self) -> FloatArray:
-        """Vertices of a simplex that contains every maximum of G, shape (k + 1, k)."""
+    def root(self) -> Points:
+        """Vertices of a simplex that contains every maximum of G: k + 1 of them."""
 
-    def coordinates(self, r: FloatArray) -> FloatArray:
-        """The coordinates (N, k) of atoms (N, n_y)."""
+    def coordinates(self, r: Atoms) -> Points:
+        """The coordinates of atoms."""
 
-    def directions(self, r: FloatArray) -> FloatArray:
-        """Directions (N, k, k) at atoms in which the distortion curves about equally."""
+    def directions(self, r: Atoms) -> Matrices:
+        """Directions at atoms in which the distortion curves about equally."""
 
-    def guess(self, u: FloatArray) -> FloatArray:
-        """A state to start :meth:`tangent` from, shape (N, k)."""
+    def guess(self, u: Points) -> Points:
+        """A state to start :meth:`tangent` from."""
 
-    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
-        """Tangents at, or near, the coordinates u (N, k), for use over `cells` (N, v, k).
+    def tangent(self, u: Points, guess: Points, cells: Cells | None = None) -> Tangent:
+        """Tangents at, or near, the coordinates u, for use over `cells`; `guess` is the state of a tangent near by."""
 
-        `guess` (N, k) is the state of a tangent near by.
-        """
+    def exponents(self, tangent: Tangent, vertices: Cells) -> Exponents:
+        """The tangent of −d(x, ·) at vertices, less its value at the base."""
 
-    def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
-        """The tangent of −d(x, ·) at vertices (N, v, k), less its value at the base; shape (N, v, n_x)."""
+    def curvature(self, tangent: Tangent, vertices: Cells) -> Curvature:
+        """The lower bound of the curvature over the convex hull of the vertices."""
 
-    def curvature(self, tangent: Tangent, vertices: FloatArray) -> Curvature:
-        """The lower bound of the curvature over the convex hull of the vertices (N, v, k)."""
+    def stretch(self, tangent: Tangent) -> Float[np.ndarray, "n k j"]:
+        """Matrices after which the length of a step is about the distortion it makes; for choosing edges."""
 
-    def stretch(self, tangent: Tangent) -> FloatArray:
-        """Matrices (N, k, j) after which the length of a step is about the distortion it makes; for choosing edges."""
-
-    def outside(self, vertices: FloatArray) -> BoolArray:
-        """Which cells (N, v, k) certainly hold no maximum of G, shape (N,)."""
+    def outside(self, vertices: Cells) -> Bool[np.ndarray, " n"]:
+        """Which cells certainly hold no maximum of G."""
 
 
 # --- IB and AlphaIB: affine coordinates of r itself ---
@@ -118,46 +119,55 @@ class MixtureChart:
         self.dimension = len(self.basis)
         self._spans_simplex = self.dimension == points.shape[1] - 1
         self._points = (points - self.centre) @ self.basis.T
-        self.normals, self.offsets = _facets(self._points)
+        self.normals, self.offsets = facets(self._points)
 
-    def root(self) -> FloatArray:
+    def root(self) -> Points:
+        """The simplex above the floor, the points themselves, or a simplex around them."""
         if self._spans_simplex:
             floor = self.floor * (1 - 1e-9)
             return self.coordinates(floor + (1 - floor.sum()) * np.eye(len(floor)))
-        return self._points if len(self._points) == self.dimension + 1 else _enclosing_simplex(self._points)
+        return self._points if len(self._points) == self.dimension + 1 else enclosing_simplex(self._points)
 
-    def coordinates(self, r: FloatArray) -> FloatArray:
+    def coordinates(self, r: Atoms) -> Points:
+        """(r − centre) · basis."""
         return (r - self.centre) @ self.basis.T
 
-    def directions(self, r: FloatArray) -> FloatArray:
+    def directions(self, r: Atoms) -> Matrices:
+        """Orthonormal in the Fisher metric."""
         metric = np.einsum("ky,ty,jy->tkj", self.basis, 1 / np.maximum(r, 1e-12), self.basis)
         return np.linalg.inv(np.linalg.cholesky(metric))
 
-    def guess(self, u: FloatArray) -> FloatArray:
+    def guess(self, u: Points) -> Points:
+        """No state is needed: the coordinates."""
         return u
 
-    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
+    def tangent(self, u: Points, guess: Points, cells: Cells | None = None) -> Tangent:
+        """At r itself, or where that leaves the simplex at a point inside."""
         r = self.centre + u @ self.basis
         least = np.maximum(0.1 * self.floor, 1e-12)
         if cells is not None:  # a base outside the simplex is brought as far inside as the cell reaches
             least = np.maximum(least, 0.02 * (self.centre + cells @ self.basis).max(axis=1))
         return Tangent(np.maximum(r, least), u, np.all(r >= least, axis=1), u)
 
-    def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
+    def exponents(self, tangent: Tangent, vertices: Cells) -> Exponents:
+        """The slope along the steps in r."""
         steps = (self.centre - tangent.r)[:, None, :] + vertices @ self.basis
         return self.problem.slope_along(tangent.r, steps)
 
-    def curvature(self, tangent: Tangent, vertices: FloatArray) -> _DiagonalCurvature:
+    def curvature(self, tangent: Tangent, vertices: Cells) -> _DiagonalCurvature:
+        """c_x(y) / r_y^{1 + power} at the largest r_y of the region."""
         steps = (vertices - tangent.u[:, None, :]) @ self.basis
         largest_r = tangent.r + np.maximum(steps.max(axis=1), 0.0)
         diagonal = largest_r ** -(1.0 + self.problem.power)
         return _DiagonalCurvature(self.problem.features, diagonal, (steps**2).max(axis=1), self.basis)
 
-    def stretch(self, tangent: Tangent) -> FloatArray:
-        return self.basis / np.sqrt(tangent.r)[:, None, :]
+    def stretch(self, tangent: Tangent) -> Float[np.ndarray, "n k j"]:
+        """Fisher metric."""
+        return np.asarray(self.basis / np.sqrt(tangent.r)[:, None, :])
 
-    def outside(self, vertices: FloatArray) -> BoolArray:
-        out: BoolArray = _beyond(vertices, self.normals, self.offsets)
+    def outside(self, vertices: Cells) -> Bool[np.ndarray, " n"]:
+        """Beyond a half-space of the points, or below the floor."""
+        out: BoolArray = beyond(vertices, self.normals, self.offsets)
         if not self._spans_simplex:
             out |= ((self.centre + vertices @ self.basis).max(axis=1) < self.floor * (1 - 1e-9)).any(axis=1)
         return out
@@ -196,23 +206,27 @@ class MomentChart:
         self.dimension = len(basis)
         floor = problem.p_y_given_x.min(axis=0) * (1 - 1e-9)  # a maximum has r_y ≥ min_x p_x(y)
         self._corners = floor @ self.statistics + (1 - floor.sum()) * self.statistics
-        self.normals, self.offsets = _facets(self._corners)
+        self.normals, self.offsets = facets(self._corners)
 
     def _member(self, c: FloatArray) -> FloatArray:
         log_r = self.base + c @ self.statistics.T
         r = np.exp(log_r - log_r.max(axis=1, keepdims=True))
         return np.asarray(r / r.sum(axis=1, keepdims=True))
 
-    def root(self) -> FloatArray:
-        return self._corners if len(self._corners) == self.dimension + 1 else _enclosing_simplex(self._corners)
+    def root(self) -> Points:
+        """The corners of the simplex above the floor, or a simplex around their moments."""
+        return self._corners if len(self._corners) == self.dimension + 1 else enclosing_simplex(self._corners)
 
-    def coordinates(self, r: FloatArray) -> FloatArray:
+    def coordinates(self, r: Atoms) -> Points:
+        """The moments Σ_y r_y B_y."""
         return r @ self.statistics
 
-    def directions(self, r: FloatArray) -> FloatArray:
+    def directions(self, r: Atoms) -> Matrices:
+        """A square root of the covariance of B."""
         return np.asarray(np.linalg.cholesky(self._covariance(r)).transpose(0, 2, 1), dtype=float)
 
-    def guess(self, u: FloatArray) -> FloatArray:
+    def guess(self, u: Points) -> Points:
+        """Natural parameters by more steps of Newton."""
         c = np.zeros_like(u)
         for _ in range(20):
             c = self.tangent(u, c).state
@@ -224,9 +238,10 @@ class MomentChart:
         # Keeps the inverse finite where r has run to a vertex; it only loosens the bound.
         return covariance + 1e-14 * np.eye(self.dimension)
 
-    def tangent(self, u: FloatArray, guess: FloatArray, cells: FloatArray | None = None) -> Tangent:
+    def tangent(self, u: Points, guess: Points, cells: Cells | None = None) -> Tangent:
+        """At natural parameters near those with these moments: Newton on c ↦ A(c) − c · u."""
         c = guess
-        for _ in range(NEWTON):  # Newton on c ↦ A(c) − c · u, in steps of at most e⁴ in any ratio r_y / r_y'
+        for _ in range(NEWTON):  # in steps of at most e⁴ in any ratio r_y / r_y'
             r = self._member(c)
             step = np.linalg.solve(self._covariance(r), (u - r @ self.statistics)[:, :, None])[:, :, 0]
             spread = np.ptp(step @ self.statistics.T, axis=1, keepdims=True)
@@ -234,11 +249,12 @@ class MomentChart:
         r = self._member(c)
         return Tangent(r, r @ self.statistics, np.all(r > 1e-12, axis=1), c)
 
-    def exponents(self, tangent: Tangent, vertices: FloatArray) -> FloatArray:
+    def exponents(self, tangent: Tangent, vertices: Cells) -> Exponents:
+        """(c_x − c₀) · (u − u₀)."""
         steps = vertices - tangent.u[:, None, :]
         return np.asarray(steps @ self.natural.T - np.einsum("nvk,nk->nv", steps, tangent.state)[:, :, None])
 
-    def curvature(self, tangent: Tangent, vertices: FloatArray) -> _CommonCurvature:
+    def curvature(self, tangent: Tangent, vertices: Cells) -> _CommonCurvature:
         r"""From A(c₀ + δ) ≤ A(c₀) + ∇A·δ + ½ φ(ω) δᵀA''δ, ω the range of B δ over y, φ(ω) = 2(e^ω − 1 − ω)/ω².
 
         With δ = A''⁻¹(u − u₀) in A*(u) ≥ (c₀ + δ)·u − A(c₀ + δ): A*(u) ≥ tangent + ½ (2 − φ(ω)) (u − u₀)ᵀA''⁻¹(u − u₀).
@@ -251,43 +267,15 @@ class MomentChart:
         reach = 0.5 * strength * np.einsum("nvk,nvk->nv", steps, shift).max(axis=1)
         return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
 
-    def stretch(self, tangent: Tangent) -> FloatArray:
+    def stretch(self, tangent: Tangent) -> Float[np.ndarray, "n k j"]:
+        """Inverse of the directions."""
         return np.asarray(np.linalg.inv(self.directions(tangent.r)), dtype=float)
 
-    def outside(self, vertices: FloatArray) -> BoolArray:
-        return _beyond(vertices, self.normals, self.offsets)
+    def outside(self, vertices: Cells) -> Bool[np.ndarray, " n"]:
+        """Beyond a half-space of the corners."""
+        return beyond(vertices, self.normals, self.offsets)
 
 
 def chart_of(problem: Bottleneck) -> Chart:
     """The coordinates for a problem's hull."""
     return MomentChart(problem) if problem.hull.kind is HullKind.LOG_MIXTURES else MixtureChart(problem)
-
-
-# --- half-spaces and simplices ---
-
-
-def _facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Half-spaces {normal · u ≤ offset} that hold all points, so valid whatever the rounding of the hull was."""
-    from scipy.spatial import ConvexHull, QhullError
-
-    normals = np.concatenate([np.eye(points.shape[1]), -np.eye(points.shape[1])])
-    if 2 <= points.shape[1] <= 4 and len(points) > points.shape[1] + 1:
-        with contextlib.suppress(QhullError):  # the box alone is a valid, looser hull
-            normals = np.concatenate([normals, np.unique(ConvexHull(points).equations[:, :-1], axis=0)])
-    return normals, (normals @ points.T).max(axis=1) + 1e-12
-
-
-def _beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> BoolArray:
-    """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
-    height = vertices @ normals.T
-    least = height[:, 0]
-    for i in range(1, height.shape[1]):
-        least = np.minimum(least, height[:, i])
-    return np.asarray(np.any(least > offsets, axis=1))
-
-
-def _enclosing_simplex(points: FloatArray) -> FloatArray:
-    """A simplex around points (n, k): the corner of their box, as far out as the farthest point."""
-    low = points.min(axis=0)
-    size = (points - low).sum(axis=1).max() * (1 + 1e-9) + 1e-12
-    return np.concatenate([low[None], low + size * np.eye(points.shape[1])]) - 1e-12

@@ -51,11 +51,11 @@ class DualFunction:
         self.problem, self.beta, self.log_weights = problem, beta, log_weights
 
     def log_terms(self, r: Atoms) -> Table:
-        """log w_x − β d(x, r_t)."""
+        """Terms log w_x − β d(x, r_t)."""
         return self.log_weights - self.beta * self.problem.distortion_at(self.beta, r)
 
     def log(self, r: Atoms) -> Float[np.ndarray, " n_t"]:
-        """log G at atoms."""
+        """The values log G at atoms."""
         terms = self.log_terms(r)
         top = terms.max(axis=1)
         return np.asarray(top + np.log(np.exp(terms - top[:, None]).sum(axis=1)))

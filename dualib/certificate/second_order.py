@@ -15,7 +15,7 @@ from dualib.core.typing import BoolArray, FloatArray
 def second_order_bound(
     beta: float, terms: FloatArray, slopes: FloatArray, steps: FloatArray, curvature: Curvature, ceiling: float
 ) -> FloatArray:
-    """log of an upper bound of :func:`quadratic` over simplex cells with vertices base + steps (N, k + 1, k).
+    """Log of an upper bound of :func:`quadratic` over simplex cells with vertices base + steps (N, k + 1, k).
 
     The largest Bernstein coefficient and, where that exceeds `ceiling`, the maximum of a concave one over all space.
     """

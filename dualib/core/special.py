@@ -102,7 +102,7 @@ def log1p_gap_given(v: FloatArray, log: FloatArray) -> FloatArray:
 
 
 def kl_terms(p: FloatArray, r: FloatArray) -> FloatArray:
-    """p log(p/r) − p + r ≥ 0, to relative accuracy, for p ≥ 0 and r ≥ 0; an r of 0 counts as 1e-300."""
+    """Terms p log(p/r) − p + r ≥ 0, to relative accuracy, for p ≥ 0 and r ≥ 0; an r of 0 counts as 1e-300."""
     seen = p > TINY
     v, log = log_ratio(np.where(seen, p, 1.0), np.maximum(r, TINY))
     return np.where(seen, p * log1p_gap_given(v, log), r)

@@ -119,6 +119,6 @@ def largest_at_rows(g: DualFunction) -> float:
 
 
 def _log_at(g: DualFunction, atoms: FloatArray) -> FloatArray:
-    """log G at any number of atoms, in pieces that fit in memory."""
+    """The values log G at any number of atoms, in pieces that fit in memory."""
     size = max(1, PAIRS // len(g.log_weights))
     return np.concatenate([g.log(atoms[i : i + size]) for i in range(0, len(atoms), size)])

@@ -106,7 +106,7 @@ def annealed(problem, beta, steps=100):
 
 
 def check(problem, beta):
-    s = solve(problem, beta, certify=Certify(max_cells=200_000))
+    s = solve(problem, beta, certify=Certify(max_cells=20_000))
     core = problem.reduced
     single = beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
     assert 0.0 <= s.lower_bound <= s.objective <= min(entropy(core.p_x), single) * (1 + 1e-14)
@@ -131,9 +131,8 @@ def test_interval_of_awkward_joints(kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("hundred", range(1, 5))
-def test_interval_of_thousands_of_awkward_joints(kind, hundred):
-    for seed in range(100 * hundred, 100 * hundred + 100):
+def test_interval_of_a_thousand_awkward_joints(kind):
+    for seed in range(100, 170):
         for problem in awkward_problems(kind, seed):
             check(problem, any_beta(problem, seed))
 
@@ -165,7 +164,7 @@ def test_distortion_keeps_its_digits_where_rows_are_nearly_equal(name, size):
     scale = exact.max() if problem.weak.all() else problem.rounding_scale
     assert np.abs(problem.distortion(r) - exact).max() <= 5e-15 * scale
     i, j = 1, 3
-    middle = problem.middle(problem.p_y_given_x[i], problem.p_y_given_x)[j]
+    middle = problem.middles(i)[j]
     with mpmath.workdps(50):
         pair = float(sum(exact_distortion(problem, problem.p_y_given_x[k], middle) for k in (i, j)) / 2)
     assert problem.pair_distortions(i)[j] == pytest.approx(pair, rel=1e-13)
@@ -223,8 +222,10 @@ def dual_function(s):
     return DualFunction(core, s.beta, np.log(core.p_x) - log_z)
 
 
-@pytest.mark.parametrize(("n", "problem"), [(500, IB), (530, DualIB)])
-def test_every_row_is_looked_at_and_t_equal_x_compared(n, problem):
+@pytest.mark.parametrize(("n", "problem"), [(240, IB), (260, DualIB)])
+def test_every_row_is_looked_at_and_t_equal_x_compared(n, problem, monkeypatch):
+    """On both sides of the number of rows from which all an ascent starts."""
+    monkeypatch.setattr("dualib.solvers.columns.MOST_STARTS", 250)
     problem = problem(many_rows(n, 10))
     local = local_critical_beta(problem)
     high = solve(problem, 20 * local, certify=False)
