@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from dualib.core.special import EPS
-from dualib.core.typing import BoolArray, Float, FloatArray
+from dualib.core.typing import Bool, Float
 
 
 class HullKind(StrEnum):
@@ -49,7 +49,7 @@ class Hull:
         return len(affine_basis(self.points)[1])
 
 
-def affine_basis(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+def affine_basis(rows: Float[np.ndarray, "n m"]) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "k m"]]:
     """Centre and orthonormal basis (k, n_y) of the affine hull of the rows, up to rounding."""
     centre = rows.mean(axis=0)
     _, size, basis = np.linalg.svd(rows - centre, full_matrices=False)
@@ -57,7 +57,7 @@ def affine_basis(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     return centre, basis[size > floor]
 
 
-def facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+def facets(points: Float[np.ndarray, "n k"]) -> tuple[Float[np.ndarray, "f k"], Float[np.ndarray, " f"]]:
     """Half-spaces {normal · u ≤ offset} that hold all points, so valid whatever the rounding of the hull was."""
     from scipy.spatial import ConvexHull, QhullError
 
@@ -68,7 +68,9 @@ def facets(points: FloatArray) -> tuple[FloatArray, FloatArray]:
     return normals, (normals @ points.T).max(axis=1) + 1e-12
 
 
-def beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> BoolArray:
+def beyond(
+    vertices: Float[np.ndarray, "n v k"], normals: Float[np.ndarray, "f k"], offsets: Float[np.ndarray, " f"]
+) -> Bool[np.ndarray, " n"]:
     """Which cells (N, v, k) have all vertices on the far side of one of the half-spaces."""
     height = vertices @ normals.T
     least = height[:, 0]
@@ -77,7 +79,7 @@ def beyond(vertices: FloatArray, normals: FloatArray, offsets: FloatArray) -> Bo
     return np.asarray(np.any(least > offsets, axis=1))
 
 
-def enclosing_simplex(points: FloatArray) -> FloatArray:
+def enclosing_simplex(points: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k+1 k"]:
     """A simplex around points (n, k): the corner of their box, as far out as the farthest point."""
     low = points.min(axis=0)
     size = (points - low).sum(axis=1).max() * (1 + 1e-9) + 1e-12

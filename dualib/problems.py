@@ -31,7 +31,6 @@ from dualib.bottleneck import Along, Atoms, Bottleneck, Features, Rows, Slopes, 
 from dualib.core.special import TINY, expm1_gap, kl_terms, log1p_gap_given, log_ratio
 from dualib.core.typing import Float, FloatArray
 from dualib.hull import Hull, HullKind
-from dualib.joint import Joint
 
 __all__ = ["IB", "AlphaIB", "Bottleneck", "DualIB"]
 
@@ -96,8 +95,8 @@ class IB(Bottleneck):
         share = steps / safe
         if not self.any_weak:
             return np.asarray(share @ self.p_y_given_x.T)
-        centre = self.joint.p_y
-        return np.asarray(share @ (self.p_y_given_x - centre).T + (share * (centre - safe)).sum(axis=2, keepdims=True))
+        c = self.joint.p_y
+        return np.asarray(share @ (self.p_y_given_x - c).T + (share * (c - safe)).sum(axis=2, keepdims=True))
 
     def statistic(self, rows: Features) -> Features:
         """p(y|x)."""
@@ -135,7 +134,16 @@ class DualIB(Bottleneck):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _refuse_zeros(self.joint)
+        zeros = np.argwhere(self.p_y_given_x <= 0.0)
+        if len(zeros):
+            (i, j), joint = map(int, zeros[0]), self.joint
+            x = f"x = {joint.x_labels[i]!r} (row {i})" if joint.x_labels is not None else f"row {i}"
+            y = f"y = {joint.y_labels[j]!r} (column {j})" if joint.y_labels is not None else f"column {j}"
+            rule = "epsilon=0.01" if joint.n_samples is None else "pseudocount=0.5"
+            raise ValueError(
+                f"p(y|x) is 0 at {x}, {y} ({len(zeros)} zeros in all): the dual distortion D(r || p_x) is infinite there. "
+                f"Smooth explicitly, for example joint.smoothed({rule}), or use IB or AlphaIB"
+            )
 
     @cached_property
     def _log_rows(self) -> FloatArray:
@@ -150,8 +158,7 @@ class DualIB(Bottleneck):
     def hull(self) -> Hull:
         """Log-linear mixtures of the rows, unless those are all distributions."""
         mixtures = Hull(HullKind.LOG_MIXTURES, self._log_rows - self._log_rows.mean(axis=1, keepdims=True))
-        whole = mixtures.dimension == self.joint.n_y - 1
-        return Hull.simplex_above(self.p_y_given_x) if whole else mixtures
+        return mixtures if mixtures.dimension < self.joint.n_y - 1 else Hull.simplex_above(self.p_y_given_x)
 
     def distortion(self, r: Atoms) -> Table:
         """Σ_y r log(r/p), the weak y expanded around p(y)."""
@@ -291,16 +298,3 @@ class AlphaIB(Bottleneck):
         """∝ (Σ_x w(x) p_x^α)^{1/α}, the largest set to 1 first: the power 1/α of a small number underflows."""
         r = (mean / mean.max(axis=1, keepdims=True)) ** (1.0 / self.alpha)
         return np.asarray(r / r.sum(axis=1, keepdims=True))
-
-
-def _refuse_zeros(joint: Joint) -> None:
-    zeros = np.argwhere(joint.p_y_given_x <= 0.0)
-    if len(zeros):
-        i, j = map(int, zeros[0])
-        x = f"x = {joint.x_labels[i]!r} (row {i})" if joint.x_labels is not None else f"row {i}"
-        y = f"y = {joint.y_labels[j]!r} (column {j})" if joint.y_labels is not None else f"column {j}"
-        rule = "epsilon=0.01" if joint.n_samples is None else "pseudocount=0.5"
-        raise ValueError(
-            f"p(y|x) is 0 at {x}, {y} ({len(zeros)} zeros in all): the dual distortion D(r || p_x) is infinite there. "
-            f"Smooth explicitly, for example joint.smoothed({rule}), or use IB or AlphaIB"
-        )

@@ -50,10 +50,12 @@ class Tangent:
 class Curvature(Protocol):
     """Lower bounds D_x of the curvature of d(x, ·) over N regions."""
 
-    def largest(self) -> FloatArray:
+    def largest(self) -> Float[np.ndarray, "n _"]:
         """An upper bound of ½ δᵀ D_x δ over the region, shape (n, n_x) or (n, 1)."""
 
-    def form(self, weights: FloatArray, directions: FloatArray) -> FloatArray:
+    def form(
+        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
+    ) -> Float[np.ndarray, "n j j"]:
         """Σ_x weights_x directionsᵀ D_x directions for weights (n, n_x), directions (n, j, k); shape (n, j, j)."""
 
 
@@ -100,10 +102,12 @@ class _DiagonalCurvature:
     reach: FloatArray  # largest step² in each r_y over the region
     basis: FloatArray
 
-    def largest(self) -> FloatArray:
+    def largest(self) -> Float[np.ndarray, "n _"]:
         return 0.5 * (self.reach * self.diagonal) @ self.features.T
 
-    def form(self, weights: FloatArray, directions: FloatArray) -> FloatArray:
+    def form(
+        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
+    ) -> Float[np.ndarray, "n j j"]:
         steps = directions @ self.basis
         scaled = steps * ((weights @ self.features) * self.diagonal)[:, None, :]
         return scaled @ steps.transpose(0, 2, 1)
@@ -130,7 +134,7 @@ class MixtureChart:
 
     def coordinates(self, r: Atoms) -> Points:
         """(r − centre) · basis."""
-        return (r - self.centre) @ self.basis.T
+        return np.asarray((r - self.centre) @ self.basis.T)
 
     def directions(self, r: Atoms) -> Matrices:
         """Orthonormal in the Fisher metric."""
@@ -181,10 +185,12 @@ class _CommonCurvature:
     hessian: FloatArray  # (N, k, k), the same for every x
     reach: FloatArray  # (N, 1)
 
-    def largest(self) -> FloatArray:
+    def largest(self) -> Float[np.ndarray, "n _"]:
         return self.reach
 
-    def form(self, weights: FloatArray, directions: FloatArray) -> FloatArray:
+    def form(
+        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
+    ) -> Float[np.ndarray, "n j j"]:
         return np.asarray(
             weights.sum(axis=1)[:, None, None] * (directions @ self.hessian @ directions.transpose(0, 2, 1))
         )
@@ -219,7 +225,7 @@ class MomentChart:
 
     def coordinates(self, r: Atoms) -> Points:
         """The moments Σ_y r_y B_y."""
-        return r @ self.statistics
+        return np.asarray(r @ self.statistics)
 
     def directions(self, r: Atoms) -> Matrices:
         """A square root of the covariance of B."""
@@ -236,7 +242,7 @@ class MomentChart:
         centred = self.statistics - (r @ self.statistics)[:, None, :]
         covariance = (centred * r[:, :, None]).transpose(0, 2, 1) @ centred
         # Keeps the inverse finite where r has run to a vertex; it only loosens the bound.
-        return covariance + 1e-14 * np.eye(self.dimension)
+        return np.asarray(covariance + 1e-14 * np.eye(self.dimension))
 
     def tangent(self, u: Points, guess: Points, cells: Cells | None = None) -> Tangent:
         """At natural parameters near those with these moments: Newton on c ↦ A(c) − c · u."""

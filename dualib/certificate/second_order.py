@@ -6,15 +6,20 @@ from functools import reduce
 
 import numpy as np
 
-from dualib.certificate.charts import Chart, Curvature
+from dualib.certificate.charts import Cells, Chart, Curvature, Exponents
 from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import expm1_gap_ratio
-from dualib.core.typing import BoolArray, FloatArray
+from dualib.core.typing import Bool, Float, FloatArray
 
 
 def second_order_bound(
-    beta: float, terms: FloatArray, slopes: FloatArray, steps: FloatArray, curvature: Curvature, ceiling: float
-) -> FloatArray:
+    beta: float,
+    terms: Float[np.ndarray, "n n_x"],
+    slopes: Exponents,
+    steps: Cells,
+    curvature: Curvature,
+    ceiling: float,
+) -> Float[np.ndarray, " n"]:
     """Log of an upper bound of :func:`quadratic` over simplex cells with vertices base + steps (N, k + 1, k).
 
     The largest Bernstein coefficient and, where that exceeds `ceiling`, the maximum of a concave one over all space.
@@ -29,12 +34,17 @@ def second_order_bound(
     try_concave = np.flatnonzero(np.all(np.einsum("nkk->nk", edges) < 0.0, axis=1) & (control > np.exp(ceiling)))
     concave = concave_maximum(base[try_concave], (linear[:, 1:] - linear[:, :1])[try_concave], edges[try_concave])
     control[try_concave] = np.minimum(control[try_concave], concave)
-    return np.log(np.maximum(control, tiny))
+    return np.asarray(np.log(np.maximum(control, tiny)))
 
 
 def quadratic(
-    beta: float, terms: FloatArray, slopes: FloatArray, along: FloatArray, directions: FloatArray, curvature: Curvature
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    beta: float,
+    terms: Float[np.ndarray, "n n_x"],
+    slopes: Exponents,
+    along: Float[np.ndarray, "n n_d n_x"],
+    directions: Float[np.ndarray, "n n_d k"],
+    curvature: Curvature,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n_d"], Float[np.ndarray, "n n_d n_d"]]:
     r"""A quadratic above G over a region: base + linear · c + ½ cᵀ form c at the point base + Σ_d c_d direction_d.
 
     With b = β∇(−d)·δ and q = ½β δᵀDδ, each term is at most e^{b−q}, and over the region b ∈ [low, high], q ≤ q_max:
@@ -42,8 +52,15 @@ def quadratic(
 
     Parameters
     ----------
-    terms : (N, n_x), the terms of G at the base; slopes : (N, v, n_x), b at the region's vertices;
-    along : (N, n_d, n_x), b along the directions (N, n_d, k).
+    beta : float
+    terms : array, shape (n, n_x)
+        The terms of G at the base.
+    slopes : array, shape (n, v, n_x)
+        b at the region's vertices.
+    along : array, shape (n, n_d, n_x)
+        b along the directions.
+    directions : array, shape (n, n_d, k)
+    curvature : Curvature
     """
     high, low = over_vertices(np.maximum, slopes), over_vertices(np.minimum, slopes)
     q_max = beta * curvature.largest()
@@ -54,7 +71,9 @@ def quadratic(
     return terms @ np.ones(terms.shape[1]), linear, convex - concave
 
 
-def concave_maximum(base: FloatArray, linear: FloatArray, form: FloatArray) -> FloatArray:
+def concave_maximum(
+    base: Float[np.ndarray, " n"], linear: Float[np.ndarray, "n k"], form: Float[np.ndarray, "n k k"]
+) -> Float[np.ndarray, " n"]:
     """Maximum over all space of quadratics; infinite where they are not concave."""
     values, vectors = np.linalg.eigh(-form)
     projected = (linear[:, None, :] @ vectors)[:, 0]
@@ -62,7 +81,7 @@ def concave_maximum(base: FloatArray, linear: FloatArray, form: FloatArray) -> F
     return np.where(values[:, 0] > 0, base + rise, np.inf)
 
 
-def over_vertices(operation: np.ufunc, array: FloatArray) -> FloatArray:
+def over_vertices(operation: np.ufunc, array: Float[np.ndarray, "n v *rest"]) -> Float[np.ndarray, " n *rest"]:
     """Reduction over the short axis 1; NumPy's own is slow on short axes."""
     result: FloatArray = reduce(operation, (array[:, i] for i in range(array.shape[1])))
     return result
@@ -100,7 +119,7 @@ class ConcaveRegions:
         self._shift = np.einsum("bk,bkj->bj", tangent.u[kept], self._inverse)
         self._k = chart.dimension
 
-    def contain(self, cells: FloatArray) -> BoolArray:
+    def contain(self, cells: Cells) -> Bool[np.ndarray, " n"]:
         """Which cells (N, v, k) lie in one region whole, shape (N,)."""
         n, v, k = cells.shape
         if not n or not len(self._inverse):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Atoms
-from dualib.certificate.charts import Chart, Tangent
+from dualib.certificate.charts import Cells, Chart, Points, Tangent
 from dualib.certificate.dual_function import Ceiling, DualFunction
 from dualib.certificate.second_order import ConcaveRegions, over_vertices, second_order_bound
-from dualib.core.typing import FloatArray
+from dualib.core.typing import Float, FloatArray
 
 CELL_ELEMENTS = 1 << 16  # exponentials computed at a time: half a megabyte, within the cache
 
@@ -64,8 +64,8 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max
 
 
 def cell_bound(
-    g: DualFunction, chart: Chart, cells: FloatArray, guess: FloatArray, ceiling: float = -np.inf
-) -> tuple[FloatArray, Tangent, FloatArray]:
+    g: DualFunction, chart: Chart, cells: Cells, guess: Points, ceiling: float = -np.inf
+) -> tuple[Float[np.ndarray, " n"], Tangent, Float[np.ndarray, " n"]]:
     """Upper bounds of log G on the cells, with their tangents and log G at the bases.
 
     By the tangent, G ≤ Σ_x exp(affine), which is convex: its maximum is at a vertex. Where that does not fall below

@@ -17,7 +17,7 @@ import numpy as np
 from dualib.bottleneck import Atoms
 from dualib.certificate.dual_function import Ceiling, DualFunction
 from dualib.core.special import TINY, entropy_nats
-from dualib.core.typing import FloatArray
+from dualib.core.typing import Float, FloatArray
 
 CELLS = 1 << 12  # at a time
 STEPS = 3  # towards the best q₀ of a cell
@@ -56,7 +56,7 @@ def max_log_g_over_weights(g: DualFunction, atoms: Atoms, tolerance: float, max_
     return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance)
 
 
-def convex_part(g: DualFunction, q: FloatArray) -> FloatArray:
+def convex_part(g: DualFunction, q: Float[np.ndarray, "*shape n_x"]) -> Float[np.ndarray, "*shape"]:
     """⟨q, log w⟩ − β min_r Σ_x q_x d(x, r) for weights (..., n_x)."""
     flat = q.reshape(-1, q.shape[-1])
     distortion = g.problem.distortion_at(g.beta, g.problem.decode(flat))
@@ -64,7 +64,9 @@ def convex_part(g: DualFunction, q: FloatArray) -> FloatArray:
     return np.asarray(value.reshape(q.shape[:-1]))
 
 
-def cell_bound(g: DualFunction, cells: FloatArray, convex: FloatArray) -> tuple[FloatArray, FloatArray]:
+def cell_bound(
+    g: DualFunction, cells: Float[np.ndarray, "n v n_x"], convex: Float[np.ndarray, "n v"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n_x"]]:
     """Upper bounds of f over cells (N, v, n_x), and the q₀ that gave them.
 
     The best q₀ maximises H(q) + Σ_i b_i convex_i over q = Σ_i b_i v_i: the capacity of a channel with costs, towards which

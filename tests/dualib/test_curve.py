@@ -251,7 +251,7 @@ def test_grid_may_come_in_any_order():
     ticks = []
     dualib.information_curve(problem, [3.0, 5.0], progress=ticks.append)
     assert sum(ticks) == 2
-    for bad, message in (([], "empty"), ([1.0, -2.0], "beta must be finite and > 0"), ([np.nan], "beta must be finite and > 0")):
+    for bad, message in (([], "empty"), ([1.0, -2.0], "finite and > 0"), ([np.nan], "finite and > 0")):
         with pytest.raises(ValueError, match=message):
             dualib.information_curve(problem, bad)
     with pytest.raises(ValueError, match="must exceed"):
