@@ -3,6 +3,12 @@
 Everything is in nats and in float64; ``units="bits"`` exists only at the edges (tables, plots, command line).
 """
 
+from dualib.curves.locate import Transition
+from dualib.curves.transitions import find_transitions, first_transition, local_critical_beta
+from dualib.solution import Solution, solve
+from dualib.solvers.options import Certify
+from dualib.verification import Verification, verify
+
 from . import examples
 from .curve import CurvePoint, InformationCurve, information_curve
 from .exponential import (
@@ -18,9 +24,6 @@ from .plotting import plot_bifurcation, plot_information_plane, plot_objective
 from .problems import IB, AlphaIB, Bottleneck, DualIB
 from .refinement import default_betas
 from .sampling import HeldOut, SampledCurve, bootstrap_curve, held_out_relevance
-from .solve import Certify, Solution, solve
-from .transitions import Transition, find_transitions, first_transition, local_critical_beta
-from .verify import Verification, verify
 
 __all__ = [
     "IB",

@@ -18,14 +18,16 @@ from zipfile import BadZipFile
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import _io, examples, plotting, transitions
+from dualib.curves import transitions
+from dualib.solvers.options import Certify
+from dualib.verification import Verification, verify
+
+from . import _io, examples, plotting
 from . import curve as curves
 from .joint import Joint
 from .measures import FloatArray, Units, to_units
 from .problems import IB, AlphaIB, Bottleneck, DualIB
 from .refinement import MAX_POINTS
-from .solve import Certify
-from .verify import Verification, verify
 
 DESCRIPTION = """\
 Bottleneck curves of a finite joint distribution p(x,y), each point with a proven interval for

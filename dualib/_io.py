@@ -15,9 +15,10 @@ from dualib.core.tables import format_table
 from .measures import Units, to_units
 
 if TYPE_CHECKING:
+    from dualib.curves.locate import Transition
+    from dualib.verification import Verification
+
     from .curve import InformationCurve
-    from .transitions import Transition
-    from .verify import Verification
 
 __all__ = [
     "DISTRIBUTION",

@@ -18,30 +18,21 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dualib.core.arrays import positive
+from dualib.curves.locate import RELATIVE_WIDTH, Transition, TransitionKind, optimum
+from dualib.curves.transitions import first_transition, join_first, transitions_between
+from dualib.solution import Solution, complete, solve
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import merge_atoms, start_from
+from dualib.solvers.columns import generate_columns
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.options import Certify
+
 from ._io import atomic_path
-from .blahut_arimoto import Iterate, evaluate, iterate
 from .curve_checks import check_curve, concave_majorant
 from .measures import FloatArray, entropy, to_units
 from .problems import Bottleneck
 from .refinement import BRACKET, MAX_POINTS, RESOLUTION, SHOWN, Goal, default_betas, refine
-from .solve import (
-    Certify,
-    Solution,
-    check_beta,
-    complete,
-    generate_columns,
-    merge_atoms,
-    solve,
-    start_from,
-)
-from .transitions import (
-    RELATIVE_WIDTH,
-    Transition,
-    first_transition,
-    join_first,
-    optimum,
-    transitions_between,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +140,7 @@ class InformationCurve:
         ends = [self.beta[i : i + 2] for i in np.flatnonzero(self.jumps)]
         near = 1e-5
         return tuple(
-            replace(t, kind="first-order")
+            replace(t, kind=TransitionKind.FIRST_ORDER)
             if any(t.upper >= low * (1 - near) and t.lower <= high * (1 + near) for low, high in ends)
             else t
             for t in found
@@ -251,7 +242,7 @@ class InformationCurve:
             cuts = np.cumsum(content["n_clusters"])[:-1]
             for name in ("decoders", "weights"):
                 content[name] = tuple(np.split(content[name], cuts))
-            found = tuple(Transition(**t) for t in head.pop("transitions"))
+            found = tuple(Transition(**{**t, "kind": TransitionKind(t["kind"])}) for t in head.pop("transitions"))
             head["y_labels"] = tuple(head.get("y_labels", ()))
             return cls(**content, **head, stored_transitions=found)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -296,7 +287,7 @@ def information_curve(
         resolution = RESOLUTION
     _check_goal(tolerance, resolution, max_points, options)
     grid = default_betas(problem) if betas is None else np.atleast_1d(np.asarray(betas, float)).ravel()
-    grid = np.unique([check_beta(b) for b in grid])
+    grid = np.unique([positive(b, "beta") for b in grid])
     if not len(grid):
         raise ValueError("betas is empty")
     report = progress or (lambda _: None)
@@ -348,7 +339,7 @@ class _Solver:
         if point.estimated_gap <= self.options.tolerance:
             return point
         begin = time.perf_counter()  # stuck where its neighbours are: once more, from all rows
-        again = solve(self.problem, point.beta, certify=self.certify, options=self.options)
+        again = solve(self.problem, point.beta, certify=self.options if self.certify else False)
         self.solving += time.perf_counter() - begin
         return min(point, again, key=lambda s: s.gap if self.certify else s.objective)
 

@@ -13,6 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dualib.core.result import Result
+
 from .joint_files import read_matrix, read_table
 from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _check_entries, _mutual_information, _real_array
 
@@ -23,7 +25,7 @@ Labels = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Joint:
+class Joint(Result):
     r"""A joint distribution p(x, y) over finite alphabets.
 
     Checked when it is made and never changed: its arrays are read-only. A sum within 1e-9 of 1 is normalised exactly.

@@ -13,8 +13,9 @@ from .plotting_parts import DASHED, GREY, LABEL, SMALL, STYLES, axes_of, beta_ax
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from dualib.curves.locate import Transition
+
     from .curve import InformationCurve
-    from .transitions import Transition
 
 FEW_SYMBOLS = 3  # up to here one symbol tells the clusters apart
 FEW_TRANSITIONS = 12  # up to here each has a line across the axes

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualib.curves.locate import RELATIVE_WIDTH
+from dualib.curves.transitions import first_transition, local_critical_beta
+from dualib.solution import Solution
+
 from .measures import FloatArray
 from .problems import Bottleneck
-from .solve import Solution
-from .transitions import RELATIVE_WIDTH, first_transition, local_critical_beta
 
 RESOLUTION = 0.03  # of the largest rate: the step of rate between neighbours of a default curve
 BRACKET = 1e-3  # of E d at one cluster (for IB that is I(X;Y)): how closely chord and tangents bracket E d there

@@ -6,19 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dualib.core.arrays import group_rows
+from dualib.core.arrays import group_rows, positive
 from dualib.core.typing import ArrayLike, FloatArray, IntArray
 from dualib.curve import InformationCurve, information_curve
 from dualib.joint import Joint
 from dualib.problems import Bottleneck
-from dualib.solve import check_beta
 
 MakeProblem = Callable[[Joint], Bottleneck]
 
 
 def ascending(betas: ArrayLike) -> FloatArray:
     """The β in ascending order, each once and checked."""
-    return np.unique([check_beta(b) for b in np.atleast_1d(np.asarray(betas, float))])
+    return np.unique([positive(b, "beta") for b in np.atleast_1d(np.asarray(betas, float))])
 
 
 def deal(counts: IntArray, n_folds: int, rng: np.random.Generator) -> list[IntArray]:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 import dualib
-from dualib import blahut_arimoto
 from dualib.core.progress import counted
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.plotting import gap_at_equal_rate
-from dualib.solve import start_from
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import start_from
+from dualib.solvers.iterate import evaluate
 from papers.experiments import program
 from papers.experiments.curves import curve_arrays
 from papers.experiments.program import Values
@@ -85,11 +86,11 @@ def iteration(settings: Settings, seed: int, work: Path) -> Values:
                 weights = rng.dirichlet(np.ones(proven.n_clusters))
                 starts = {
                     "moving": start_from(core, beta, atoms),
-                    "fixed": blahut_arimoto.evaluate(core, beta, weights, proven.p_y_given_t),
+                    "fixed": evaluate(core, beta, weights, proven.p_y_given_t),
                 }
                 for kind, start in starts.items():
-                    before = blahut_arimoto.iterate(start, settings.n_steps, kind == "fixed")
-                    last = blahut_arimoto.iterate(before, 1, kind == "fixed")
+                    before = iterate(start, settings.n_steps, kind == "fixed")
+                    last = iterate(before, 1, kind == "fixed")
                     rows[kind].append([beta, before.value, last.value, proven.lower_bound, proven.objective])
         result |= {f"{where}_{name}_{kind}": np.array(values) for kind, values in rows.items()}
     return result

@@ -16,7 +16,7 @@ from dualib.curve import InformationCurve
 from dualib.examples import hamming, toy
 from dualib.measures import NATS_PER_BIT
 from dualib.problems import IB
-from dualib.solve import solve
+from dualib.solution import solve
 
 SHORT = ["--betas", "3", "20", "5"]
 

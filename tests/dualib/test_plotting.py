@@ -12,12 +12,12 @@ from scipy.optimize import brentq
 import dualib
 from dualib import plotting
 from dualib.curve import information_curve
+from dualib.curves.transitions import first_transition
 from dualib.examples import digits, hamming, toy
 from dualib.measures import NATS_PER_BIT
 from dualib.plotting_clusters import COLOURS, crowds, symbol_order
 from dualib.problems import IB, DualIB
-from dualib.solve import solve
-from dualib.transitions import first_transition
+from dualib.solution import solve
 
 BETAS = np.geomspace(3.0, 40.0, 80)
 SCALE = {"bits": 1.0 / NATS_PER_BIT, "nats": 1.0}

@@ -195,7 +195,7 @@ def test_bad_input():
         (lambda: dualib.held_out_relevance(thin, BETAS, dualib.DualIB), "Smooth inside make_problem"),
         (lambda: dualib.bootstrap_curve(sample, BETAS, n_bootstrap=1), "n_bootstrap = 1"),
         (lambda: dualib.bootstrap_curve(sample, BETAS, level=1.0), "level = 1.0"),
-        (lambda: dualib.bootstrap_curve(sample, [-1.0]), "must be positive"),
+        (lambda: dualib.bootstrap_curve(sample, [-1.0]), "beta must be finite and > 0"),
         (lambda: dualib.bootstrap_curve(sample, []), "betas is empty"),
         (lambda: dualib.held_out_relevance(sample, []), "betas is empty"),
         (lambda: dualib.held_out_relevance(sample, BETAS, n_folds=1), "n_folds = 1"),

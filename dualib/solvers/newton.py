@@ -14,9 +14,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from dualib.blahut_arimoto import Iterate, evaluate, step
-from dualib.measures import FloatArray
-from dualib.problems import TINY, Bottleneck
+from dualib.bottleneck import Atoms, Bottleneck, Table
+from dualib.core.special import TINY
+from dualib.core.typing import Float, FloatArray
+from dualib.solvers.alternating import step
+from dualib.solvers.iterate import Iterate, evaluate
 
 MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
 MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents
@@ -118,8 +120,8 @@ def _curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> F
     return np.where(atoms > 1e-200, curvature, 1.0)
 
 
-def tangent_basis(atoms: FloatArray) -> FloatArray:
-    """Orthonormal basis of the complement of √r_t by a Householder reflection, shape (n_t, n_y, n_y − 1)."""
+def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
+    """Orthonormal basis of the complement of √r_t by a Householder reflection."""
     root = np.sqrt(atoms)
     n_t, n_y = root.shape
     if n_y == 2:
@@ -132,10 +134,9 @@ def tangent_basis(atoms: FloatArray) -> FloatArray:
     return np.take_along_axis(reflection, columns[:, None, :], axis=2)
 
 
-def splits(it: Iterate) -> FloatArray:
+def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: a step each way along the unstable direction."""
-    posterior = it.ratio * it.problem.p_x
-    posterior /= posterior.sum(axis=1, keepdims=True)
+    posterior = it.posterior
     mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
     n_y = it.atoms.shape[1]
     if not mixed.any() or mixed.sum() * n_y**2 * max(n_y, len(it.problem.p_x)) > MAX_SPLIT_WORK:
@@ -146,13 +147,13 @@ def splits(it: Iterate) -> FloatArray:
     log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
     log_step *= 0.3 / np.maximum(np.abs(log_step).max(axis=1, keepdims=True), 0.3)
     both = np.concatenate([atoms * np.exp(log_step), atoms * np.exp(-log_step)])
-    return both / both.sum(axis=1, keepdims=True)
+    return np.asarray(both / both.sum(axis=1, keepdims=True))
 
 
 def instability(
-    problem: Bottleneck, beta: float, atoms: FloatArray, posterior: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """β λ_max(C(t)) of each atom, (n_t,), and its direction δr_t/√r_t, (n_t, n_y); posterior p(x|t) is (n_t, n_x)."""
+    problem: Bottleneck, beta: float, atoms: Atoms, posterior: Table
+) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """β λ_max(C(t)) of each atom and its direction δr_t/√r_t, from the posterior p(x|t)."""
     basis = tangent_basis(atoms)
     a = problem.slope(atoms) @ basis
     a = a - posterior[:, None, :] @ a

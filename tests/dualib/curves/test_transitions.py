@@ -3,8 +3,8 @@
 import numpy as np
 
 from dualib import IB, DualIB, Joint, examples, find_transitions, solve
-from dualib.blahut_arimoto import evaluate
-from dualib.columns import minimise
+from dualib.solvers.columns import minimise
+from dualib.solvers.iterate import evaluate
 
 
 def near_continuous():

@@ -14,24 +14,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualib.certificate import Ceiling, DualFunction
-from dualib.measures import FloatArray, _entropy
+from dualib.bottleneck import Atoms
+from dualib.certificate.dual_function import Ceiling, DualFunction
+from dualib.core.special import TINY, entropy_nats
+from dualib.core.typing import Float, FloatArray
 
 CELLS = 1 << 12  # at a time
 STEPS = 3  # towards the best q₀ of a cell
 
 
-def max_log_g_over_weights(g: DualFunction, atoms: FloatArray, tolerance: float, max_cells: int) -> Ceiling:
-    """Rigorous maximum of log G; arguments and result as for :func:`dualib.certificate.max_log_g`."""
+def max_log_g_over_weights(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: int) -> Ceiling:
+    """Rigorous maximum of log G; arguments and result as for :func:`dualib.certificate.simplex.max_log_g`."""
     log_g = g.log(atoms)
     best, argmax = float(log_g.max()), atoms[log_g.argmax()]
     cells = np.eye(len(g.log_weights))[None]
-    convex = _convex_part(g, cells)
+    convex = convex_part(g, cells)
     examined, upper = 0, max(best, 0.0)
     while len(cells):
         take, cells_left, convex_left = slice(CELLS), cells[CELLS:], convex[CELLS:]
         cells, convex = cells[take], convex[take]
-        bound, q0 = _bound(g, cells, convex)
+        bound, q0 = cell_bound(g, cells, convex)
         examined += len(cells)
         r = g.problem.decode(q0)
         value = g.log(r)
@@ -40,7 +42,7 @@ def max_log_g_over_weights(g: DualFunction, atoms: FloatArray, tolerance: float,
         ceiling = max(best, 0.0) + tolerance
         if examined >= max_cells:
             rest = [
-                _bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max()
+                cell_bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max()
                 for i in range(0, len(cells_left), CELLS)
             ]
             upper = max([upper, float(bound.max()), *map(float, rest)])
@@ -54,7 +56,7 @@ def max_log_g_over_weights(g: DualFunction, atoms: FloatArray, tolerance: float,
     return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance)
 
 
-def _convex_part(g: DualFunction, q: FloatArray) -> FloatArray:
+def convex_part(g: DualFunction, q: Float[np.ndarray, "*shape n_x"]) -> Float[np.ndarray, "*shape"]:
     """⟨q, log w⟩ − β min_r Σ_x q_x d(x, r) for weights (..., n_x)."""
     flat = q.reshape(-1, q.shape[-1])
     distortion = g.problem.distortion_at(g.beta, g.problem.decode(flat))
@@ -62,7 +64,9 @@ def _convex_part(g: DualFunction, q: FloatArray) -> FloatArray:
     return np.asarray(value.reshape(q.shape[:-1]))
 
 
-def _bound(g: DualFunction, cells: FloatArray, convex: FloatArray) -> tuple[FloatArray, FloatArray]:
+def cell_bound(
+    g: DualFunction, cells: Float[np.ndarray, "n v n_x"], convex: Float[np.ndarray, "n v"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n n_x"]]:
     """Upper bounds of f over cells (N, v, n_x), and the q₀ that gave them.
 
     The best q₀ maximises H(q) + Σ_i b_i convex_i over q = Σ_i b_i v_i: the capacity of a channel with costs, towards which
@@ -72,11 +76,11 @@ def _bound(g: DualFunction, cells: FloatArray, convex: FloatArray) -> tuple[Floa
     best, best_q = np.full(len(cells), np.inf), cells.mean(axis=1)
     for _ in range(STEPS):
         q = (b[:, None, :] @ cells)[:, 0]
-        score = convex - (cells @ np.log(np.maximum(q, 1e-300))[:, :, None])[:, :, 0]
+        score = convex - (cells @ np.log(np.maximum(q, TINY))[:, :, None])[:, :, 0]
         bound = score.max(axis=1)
         better = bound < best
         best, best_q = np.where(better, bound, best), np.where(better[:, None], q, best_q)
-        spread = np.maximum(bound - score.min(axis=1), 1e-300)
+        spread = np.maximum(bound - score.min(axis=1), TINY)
         b = b * np.exp((score - bound[:, None]) * np.maximum(1.0, 0.7 / spread)[:, None])
         b = np.maximum(b, 1e-3)
         b /= b.sum(axis=1, keepdims=True)
@@ -87,10 +91,10 @@ def _bisect(g: DualFunction, cells: FloatArray, convex: FloatArray) -> tuple[Flo
     """Both halves of every cell, cut across the edge along which the bound loses most, with the convex parts at their vertices."""
     first, second = np.triu_indices(cells.shape[1], 1)
     middle = 0.5 * (cells[:, first] + cells[:, second])
-    at_middle = _convex_part(g, middle)
-    entropy = _entropy(cells)
+    at_middle = convex_part(g, middle)
+    entropy = entropy_nats(cells)
     loss = 0.5 * (convex[:, first] + convex[:, second]) - at_middle
-    loss = loss + _entropy(middle) - 0.5 * (entropy[:, first] + entropy[:, second])
+    loss = loss + entropy_nats(middle) - 0.5 * (entropy[:, first] + entropy[:, second])
     worst = loss.argmax(axis=1)
     rows, a, b = np.arange(len(cells)), first[worst], second[worst]
     left, right, left_value, right_value = cells.copy(), cells.copy(), convex.copy(), convex.copy()

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from joints import PROBLEMS, random_joint
 
 import dualib
+from dualib.certificate.search import Method
+from dualib.hull import HullKind
+from dualib.solvers.prove import Status
 
 KINDS = sorted(PROBLEMS)
 
@@ -124,10 +127,10 @@ def test_bad_beta(beta):
     problem = dualib.IB(random_joint(6, 3, 2))
     try:
         float(beta)
-        message = "must be positive and finite"
+        message = "must be finite and > 0"
     except ValueError:
-        message = "is not a number"
-    if message == "is not a number" or not 0 < float(beta) < np.inf:
+        message = "must be a number"
+    if message == "must be a number" or not 0 < float(beta) < np.inf:
         with pytest.raises(ValueError, match=message):
             dualib.solve(problem, beta)
 
@@ -135,10 +138,56 @@ def test_bad_beta(beta):
 def test_bad_options_and_new_rows():
     with pytest.raises(ValueError, match="tolerance = 0"):
         dualib.Certify(tolerance=0.0)
-    with pytest.raises(ValueError, match="max_cells = -1"):
+    with pytest.raises(ValueError, match="max_cells must be at least 0, got -1"):
         dualib.Certify(max_cells=-1)
     s = dualib.solve(dualib.DualIB(random_joint(7, 4, 3)), 5.0)
     with pytest.raises(ValueError, match="2 symbols y, the solution 3"):
         s.encode([0.5, 0.5])
     with pytest.raises(ValueError, match="p\\(y\\|x\\) is 0"):
         s.encode([0.5, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_solution_survives_its_file(kind, tmp_path):
+    problem = PROBLEMS[kind](random_joint(8, 6, 3))
+    verification = dualib.verify(problem, 6.0, np.full((6, 2), 0.5))
+    verification.save(tmp_path / "v.npz")
+    again = dualib.Verification.load(tmp_path / "v.npz")
+    one, two = verification.solution, again.solution
+    assert (again.verdict, again.refuted, again.excess_lower) == ("not optimal", True, verification.excess_lower)
+    assert type(two.problem) is type(problem)
+    assert two.describe() == one.describe()
+    assert two.certified
+    for name in ("p_t", "p_t_given_x", "p_y_given_t"):
+        np.testing.assert_array_equal(getattr(two, name), getattr(one, name))
+    np.testing.assert_allclose(two.encode(problem.p_y_given_x), one.encode(problem.p_y_given_x), rtol=1e-12)
+
+
+def test_the_method_that_proved_it_is_named():
+    """Pairs where every x is its own cluster; few x by their posteriors; otherwise the decoders; without a proof 0."""
+    few = dualib.DualIB(random_joint(4, 3, 5))
+    assert (few.hull.kind, few.dimension) == (HullKind.LOG_MIXTURES, 2)
+    for problem, factor, method in (
+        (few, 2.0, Method.POSTERIORS),
+        (dualib.IB(random_joint(4, 6, 3)), 2.0, Method.DECODERS),
+        (dualib.IB(random_joint(4, 6, 3)), 1e4, Method.PAIRS),
+    ):
+        s = dualib.solve(problem, factor * dualib.local_critical_beta(problem))
+        assert (s.method, s.status) == (method, Status.CERTIFIED)
+        assert method.value in s.describe()
+    unproven = dualib.solve(few, 5.0, certify=False)
+    assert (unproven.method, unproven.status, unproven.lower_bound) == (Method.SIGN, Status.NOT_ASKED, 0.0)
+
+
+def test_the_knob_that_would_help_is_named():
+    problem = dualib.IB(random_joint(6, 16, 4))
+    for certify, status in (
+        (dualib.Certify(max_cells=200), Status.CELLS),
+        (dualib.Certify(max_dimension=2), Status.DIMENSION),
+        (dualib.Certify(tolerance=1e-14), Status.ROUNDING),
+    ):
+        s = dualib.solve(problem, 8.0, certify=certify)
+        assert not s.certified
+        assert s.status is status
+    with pytest.raises(TypeError, match="certify must be True, False"):
+        dualib.solve(problem, 8.0, certify=1e-6)

@@ -10,63 +10,17 @@ with full support ([blahut1972]_, [csiszar1974]_, [tishby1999]_ eqs. 28-30).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from dualib.measures import FloatArray
-from dualib.problems import ACCURATE, EPS, TINY, Bottleneck
+from dualib.bottleneck import Atoms
+from dualib.core.special import TINY
+from dualib.core.typing import Float, FloatArray
+from dualib.solvers.iterate import Iterate, evaluate
 
 MEMORY = 10  # differences kept by the acceleration
 
 
-@dataclass(frozen=True)
-class Iterate:
-    """Weights ν (n_t,) and atoms r (n_t, n_y) at a β, with what one evaluation of e^{−βd} gives.
-
-    ``value`` is Φ in nats, ``ratio`` e^{−βd(x,r_t)} / z_x (n_t, n_x), so that q(t|x) = ν_t ratio_tx, and ``log_z`` (n_x,).
-    """
-
-    problem: Bottleneck
-    beta: float
-    weights: FloatArray
-    atoms: FloatArray
-    value: float
-    ratio: FloatArray
-    log_z: FloatArray
-
-    @property
-    def encoder(self) -> FloatArray:
-        """q(t|x), shape (n_t, n_x)."""
-        return self.weights[:, None] * self.ratio
-
-    @property
-    def upper_value(self) -> float:
-        """Φ with what rounding can have taken from it: a proven upper bound of F(β), nats.
-
-        Σ p(x) q(t|x) errors of β d, each relative to β d where d is summed term by term, and the average of β d is at most Φ.
-        """
-        product = self.problem.product_rounding(self.beta)
-        error = EPS * (16.0 + 8.0 * abs(self.value) + len(self.weights))
-        return self.value + error + (4.0 * product if product < ACCURATE else 0.0)
-
-    @property
-    def log_dual_weights(self) -> FloatArray:
-        """log p(x)/z_x, the log-weights of G, shape (n_x,)."""
-        return np.log(self.problem.p_x) - self.log_z
-
-
-def evaluate(problem: Bottleneck, beta: float, weights: FloatArray, atoms: FloatArray) -> Iterate:
-    """Φ and the encoder at weights and atoms."""
-    exponent = -beta * problem.distortion_at(beta, atoms)
-    top = exponent.max(axis=0)
-    kernel = np.exp(exponent - top)
-    z = weights @ kernel
-    log_z = np.log(z) + top
-    return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel / z, log_z)
-
-
-def step(it: Iterate, fixed_atoms: bool = False) -> tuple[FloatArray, FloatArray]:
+def step(it: Iterate, fixed_atoms: bool = False) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
     """One alternating step: new weights and, unless fixed, new atoms; clusters nobody uses are dropped."""
     joint = it.encoder * it.problem.p_x
     weights = joint.sum(axis=1)
@@ -143,7 +97,7 @@ class _Memory:
 
 
 def _log(weights: FloatArray, atoms: FloatArray) -> FloatArray:
-    return np.log(np.maximum(np.concatenate([weights, atoms.ravel()]), TINY))
+    return np.asarray(np.log(np.maximum(np.concatenate([weights, atoms.ravel()]), TINY)))
 
 
 def _exp(log: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:

@@ -6,8 +6,8 @@ import pytest
 
 import dualib
 from dualib import IB, AlphaIB, Certify, DualIB, Joint, entropy, local_critical_beta, solve
-from dualib.certificate import DualFunction
-from dualib.problems import PAIRS_KEPT
+from dualib.bottleneck import PAIRS_KEPT
+from dualib.certificate.dual_function import DualFunction
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
 KINDS = ("weak", "rare", "equal", "tiny", "tiny p", "zeros")
@@ -42,11 +42,14 @@ def awkward_joint(kind, seed):
 
 
 def awkward_problems(kind, seed):
+    """Every problem on the joint, but the dual of zeros and what rounding makes independent."""
     joint = awkward_joint(kind, seed)
     if joint is not None:
-        for name, problem in PROBLEMS.items():
+        for name, make in PROBLEMS.items():
             if name != "dual" or (joint.p_y_given_x > 0).all():
-                yield problem(joint)
+                problem = make(joint)
+                if np.isfinite(local_critical_beta(problem)):
+                    yield problem
 
 
 def any_beta(problem, seed):
@@ -103,7 +106,7 @@ def annealed(problem, beta, steps=100):
 
 
 def check(problem, beta):
-    s = solve(problem, beta, options=Certify(max_cells=200_000))
+    s = solve(problem, beta, certify=Certify(max_cells=20_000))
     core = problem.reduced
     single = beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
     assert 0.0 <= s.lower_bound <= s.objective <= min(entropy(core.p_x), single) * (1 + 1e-14)
@@ -128,9 +131,8 @@ def test_interval_of_awkward_joints(kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("hundred", range(1, 5))
-def test_interval_of_thousands_of_awkward_joints(kind, hundred):
-    for seed in range(100 * hundred, 100 * hundred + 100):
+def test_interval_of_a_thousand_awkward_joints(kind):
+    for seed in range(100, 170):
         for problem in awkward_problems(kind, seed):
             check(problem, any_beta(problem, seed))
 
@@ -141,7 +143,7 @@ def test_objective_and_lower_bound_in_fifty_digits(kind):
     with mpmath.workdps(50):
         for seed in range(4):
             for problem in awkward_problems(kind, seed):
-                s = solve(problem, any_beta(problem, seed + 100), options=Certify(max_cells=200_000))
+                s = solve(problem, any_beta(problem, seed + 100), certify=Certify(max_cells=200_000))
                 exact = exact_value(s)
                 assert s.lower_bound <= exact
                 trivial = entropy(problem.reduced.p_x)
@@ -162,7 +164,7 @@ def test_distortion_keeps_its_digits_where_rows_are_nearly_equal(name, size):
     scale = exact.max() if problem.weak.all() else problem.rounding_scale
     assert np.abs(problem.distortion(r) - exact).max() <= 5e-15 * scale
     i, j = 1, 3
-    middle = problem.middle(problem.p_y_given_x[i], problem.p_y_given_x)[j]
+    middle = problem.middles(i)[j]
     with mpmath.workdps(50):
         pair = float(sum(exact_distortion(problem, problem.p_y_given_x[k], middle) for k in (i, j)) / 2)
     assert problem.pair_distortions(i)[j] == pytest.approx(pair, rel=1e-13)
@@ -220,8 +222,10 @@ def dual_function(s):
     return DualFunction(core, s.beta, np.log(core.p_x) - log_z)
 
 
-@pytest.mark.parametrize(("n", "problem"), [(500, IB), (530, DualIB)])
-def test_every_row_is_looked_at_and_t_equal_x_compared(n, problem):
+@pytest.mark.parametrize(("n", "problem"), [(240, IB), (260, DualIB)])
+def test_every_row_is_looked_at_and_t_equal_x_compared(n, problem, monkeypatch):
+    """On both sides of the number of rows from which all an ascent starts."""
+    monkeypatch.setattr("dualib.solvers.columns.MOST_STARTS", 250)
     problem = problem(many_rows(n, 10))
     local = local_critical_beta(problem)
     high = solve(problem, 20 * local, certify=False)
@@ -239,7 +243,7 @@ def test_a_start_that_ends_above_a_trivial_solution_is_left():
     local = local_critical_beta(problem)
     one = problem.p_y_given_x[:1]
     for factor in (0.5, 1e4):
-        s = solve(problem, factor * local, start=one, options=Certify(max_rounds=0))
+        s = solve(problem, factor * local, start=one, certify=Certify(max_rounds=0))
         assert s.objective <= min(np.log(40), s.beta * problem.joint.mutual_information()) + 1e-12
         assert s.rate + s.beta * s.distortion == pytest.approx(s.objective, abs=1e-9)
 
@@ -253,6 +257,6 @@ def test_pairs_are_summed_only_where_a_proof_is_asked_for(monkeypatch):
 def test_pairs_above_what_is_kept_are_the_same(monkeypatch):
     problem, again = (DualIB(many_rows(30, 4)) for _ in range(2))
     kept = np.stack([problem.pair_distortions(i) for i in range(30)])
-    monkeypatch.setattr("dualib.problems.PAIRS_KEPT", 29)
+    monkeypatch.setattr("dualib.bottleneck.PAIRS_KEPT", 29)
     np.testing.assert_array_equal(kept, np.stack([again.pair_distortions(i) for i in range(30)]))
     assert "_all_pair_distortions" not in again.__dict__
