@@ -143,7 +143,7 @@ def _scores(run: Run) -> pd.DataFrame:
 def _ready(a: argparse.Namespace) -> tuple[Run, Path]:
     """The run, and a directory that can be written: found out before the work."""
     import deepnets
-    from dualib._io import writable_directory
+    from dualib.core.files import writable_directory
 
     run = deepnets.Run.load(a.directory)
     return run, writable_directory(a.out if a.out is not None else a.directory / "results")
@@ -206,7 +206,7 @@ def _run_layers(a: argparse.Namespace) -> int:
 
     import deepnets
     from deepnets import plotting_layers
-    from dualib.measures import to_units
+    from dualib.core.units import to_units
 
     run, out = _ready(a)
     if run.task.name != "icosahedral":

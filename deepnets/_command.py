@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib import _io
+from dualib.core.files import atomic_path, metadata, plain, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +67,8 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
     estimator = _estimator(run, a.bins)
     if kept is not None and kept.is_file():
         old = InformationPlane.load(kept)
-        now = _io._plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})
-        same = _io._plain(old.settings) == now and np.array_equal(old.replicas, replicas)
+        now = plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})
+        same = plain(old.settings) == now and np.array_equal(old.replicas, replicas)
         if same and np.array_equal(old.epochs, run.epochs[snapshots]):
             return old
     plane = information_plane(run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes, seed=a.seed)
@@ -96,7 +96,7 @@ def write_table(
     a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any, **more: Any
 ) -> None:
     """The table as .csv, and as .json what it is made from, with `more` entries."""
-    with _io.atomic_path(out / f"{stem}.csv") as temporary:
+    with atomic_path(out / f"{stem}.csv") as temporary:
         frame.to_csv(temporary, index=False)
     command = {k: _plain_paths(v) for k, v in vars(a).items() if k != "run"}
     units = {
@@ -104,8 +104,8 @@ def write_table(
         for name in frame.columns
         if name.rsplit("_", 1)[-1] in ("nats", "bits", "patterns")
     }
-    record = _io.metadata(settings, units, perf_counter() - start, command=command, **more)
-    _io.write_json(out / f"{stem}.json", record)
+    record = metadata(settings, units, perf_counter() - start, command=command, **more)
+    write_json(out / f"{stem}.json", record)
 
 
 def _plain_paths(value: Any) -> Any:
@@ -116,5 +116,5 @@ def _plain_paths(value: Any) -> Any:
 
 def write_figure(path: Path, draw: Callable[[], Any], dpi: int = 150) -> None:
     """What `draw` returns, a figure, as a file."""
-    with _io.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         draw().savefig(temporary, dpi=dpi)

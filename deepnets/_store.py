@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dualib import _io
+from dualib.core.files import plain, versions, writable_directory, write_json, write_npz
 
 Arrays = Mapping[str, Any]
 
@@ -39,15 +39,15 @@ class Store:
         ValueError: the directory cannot be written, holds other files, or a run with other settings (each is named).
         """
         if not self.exists:
-            _io.writable_directory(self.path)
+            writable_directory(self.path)
             if any(self.path.iterdir()):
                 raise ValueError(f"{self.path} is not empty and holds no run: choose another directory")
-            _io.write_npz(self.path / "split.npz", split)
+            write_npz(self.path / "split.npz", split)
             libraries = {name: version(name) for name in ("jax", "optax")}
-            record = {"settings": settings, "versions": {**_io.versions(), **libraries}}
-            _io.write_json(self.path / "settings.json", record)
+            record = {"settings": settings, "versions": {**versions(), **libraries}}
+            write_json(self.path / "settings.json", record)
             return
-        old, new = self.settings(), json.loads(json.dumps(_io._plain(settings)))
+        old, new = self.settings(), json.loads(json.dumps(plain(settings)))
         differ = [k for k in {**old, **new} if old.get(k) != new.get(k)]
         if differ:
             changes = "; ".join(f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in differ)
@@ -69,7 +69,7 @@ class Store:
 
     def write_snapshot(self, epoch: int, arrays: Arrays) -> None:
         """Write one snapshot."""
-        _io.write_npz(self._snapshot(epoch), arrays)
+        write_npz(self._snapshot(epoch), arrays)
 
     def snapshot(self, epoch: int) -> dict[str, np.ndarray]:
         """Read one snapshot."""
@@ -78,7 +78,7 @@ class Store:
     def write_checkpoint(self, epoch: int, leaves: list[np.ndarray]) -> None:
         """Write the state after `epoch` epochs."""
         arrays = {f"leaf_{i:03d}": leaf for i, leaf in enumerate(leaves)}
-        _io.write_npz(self.path / "checkpoint.npz", {"epoch": np.array(epoch), **arrays})
+        write_npz(self.path / "checkpoint.npz", {"epoch": np.array(epoch), **arrays})
 
     def checkpoint(self) -> tuple[int, list[np.ndarray]] | None:
         """The last state, (epochs done, arrays), or None before the first."""

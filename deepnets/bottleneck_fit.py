@@ -25,7 +25,8 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from dualib import IB, DualIB, InformationCurve, Joint, first_transition, information_curve
-from dualib.measures import FloatArray, entropy, mutual_information
+from dualib.core.typing import FloatArray
+from dualib.measures import entropy, mutual_information
 
 BETA_MAX = 1e4
 """β is searched in [0, BETA_MAX]; a layer whose cells hold one p(y|x) each has no finite best β and gets this one."""

@@ -24,8 +24,9 @@ from deepnets.compare_rows import NOT_MEASURED, Row, Setting, rows_of
 from deepnets.gradient_flow import FlowNetwork, FlowSample, gradient_flow
 from deepnets.start_law import start_law_sample, start_sample
 from deepnets.width_exponents import Deviations, Exponent, deviations_of, width_exponents
-from dualib import _io
-from dualib.measures import FloatArray
+from dualib.core.files import plain, versions, writable_directory, write_json, write_npz
+from dualib.core.progress import progress_bar
+from dualib.core.typing import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +146,9 @@ class Comparison:
             "step_errors": steps,
             "exponents": [asdict(x) for x in self.exponents],
             "settings": self.settings,
-            "versions": _io.versions(),
+            "versions": versions(),
         }
-        _io.write_json(path, record)
+        write_json(path, record)
 
 
 def _line(rows: Sequence[Row]) -> tuple[float, float, float]:
@@ -222,7 +223,7 @@ def compare_with_infinite_width(
         setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], times, h, seed, out, settings
     )
     counts = {net.width: replicas * min(8, chosen[-1] // net.width) for net in nets}
-    with _io.progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as update:
+    with progress_bar(flows.work(list(counts.values()), replicas), "finite networks", progress) as update:
         done, stop = _stoppable(update)
 
         def one_width(net: FlowNetwork) -> tuple[list[Row], Deviations]:
@@ -268,7 +269,7 @@ class _Flows:
         out: str | Path | None, settings: dict[str, Any],
     ) -> None:  # fmt: skip
         self.setting, self.x, self.y, self.taus, self.step, self.seed = setting, x, y, taus, step, seed
-        self.path = None if out is None else _io.writable_directory(out)
+        self.path = None if out is None else writable_directory(out)
         if self.path is not None:
             _same_settings(self.path / "flows.json", settings)
 
@@ -296,7 +297,7 @@ class _Flows:
                     mirrored=mirrored, done=done,
                 )  # fmt: skip
                 if path is not None:
-                    _io.write_npz(path, vars(part))
+                    write_npz(path, vars(part))
             else:
                 done(count)
             parts.append(part.part(np.arange(count)))
@@ -333,7 +334,7 @@ def _some(replicas: int) -> int:
 def _same_settings(path: Path, settings: dict[str, Any]) -> None:
     import json
 
-    new = json.loads(json.dumps(_io._plain(settings)))
+    new = json.loads(json.dumps(plain(settings)))
     ignored = ("widths", "replicas")  # batches of other widths and sizes can be told by their names
     if path.exists():
         old = json.loads(path.read_text(encoding="utf-8"))
@@ -345,7 +346,7 @@ def _same_settings(path: Path, settings: dict[str, Any]) -> None:
             raise ValueError(
                 f"{path.parent} holds a comparison with other settings ({changes}): choose another directory"
             )
-    _io.write_json(path, settings)
+    write_json(path, settings)
 
 
 def _step_errors(

@@ -12,8 +12,10 @@ import numpy as np
 
 from deepnets.compare import Comparison, compare_with_infinite_width
 from deepnets.plotting import COLOURS, MARKERS
-from dualib import _io
-from dualib.measures import Units, to_units
+from dualib.core.command import say
+from dualib.core.files import atomic_path, writable_directory
+from dualib.core.tables import format_table
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +56,7 @@ def run(a: argparse.Namespace) -> int:
     """Compare at every depth asked for, print the verdicts, write the report."""
     import ntkinfo
 
-    _io.writable_directory(a.out)
+    writable_directory(a.out)
     size = FULL if a.full else QUICK
     data = ntkinfo.gaussian_task(a.n_train, a.n_test, x_dim=3, seed=a.seed)
     start, found = time.perf_counter(), {}
@@ -72,14 +74,14 @@ def run(a: argparse.Namespace) -> int:
             seed=a.seed,
             out=a.out / f"{a.activation}_{depth}",
         )
-        _io.say(f"{name}:")
-        _io.say(
-            _io.format_table([(c, "") for c in ("quantity", "verdict", "where it is tightest")], _cells(found[name]))
+        say(f"{name}:")
+        say(
+            format_table([(c, "") for c in ("quantity", "verdict", "where it is tightest")], _cells(found[name]))
         )
-        with _io.atomic_path(a.out / f"{a.activation}_{depth}_plane.png") as temporary:
+        with atomic_path(a.out / f"{a.activation}_{depth}_plane.png") as temporary:
             plot_plane(found[name], data.gaussian_ib).savefig(temporary, dpi=130)
     write_report(found, a.out, time.perf_counter() - start)
-    _io.say(f"written: {a.out}/report.md, *.json, *.png; {time.perf_counter() - start:.0f} s")
+    say(f"written: {a.out}/report.md, *.json, *.png; {time.perf_counter() - start:.0f} s")
     return 0
 
 
@@ -93,7 +95,7 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
     for name, comparison in comparisons.items():
         stem = f"{comparison.settings['activation']}_{comparison.settings['hidden_layers']}"
         comparison.save(out / f"{stem}.json")
-        with _io.atomic_path(out / f"{stem}.csv") as temporary:
+        with atomic_path(out / f"{stem}.csv") as temporary:
             comparison.to_frame().to_csv(temporary, index=False)
         lines += [
             f"## {name}",
@@ -110,11 +112,11 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
     lines += ["## Figures", "", "A page a quantity, a panel a depth.", ""]
     for quantity in dict.fromkeys(q for c in comparisons.values() for q in c.quantities()):
         figure_name = f"{_slug(quantity)}.png"
-        with _io.atomic_path(out / figure_name) as temporary:
+        with atomic_path(out / figure_name) as temporary:
             plot_quantity(comparisons, quantity).savefig(temporary, dpi=90)
         lines += [f"![{quantity}]({figure_name})", ""]
     lines.append(f"Computed in {seconds:.0f} s (networks that were already there are not trained again).")
-    with _io.atomic_path(out / "report.md") as temporary:
+    with atomic_path(out / "report.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 import ntkinfo
 from deepnets.gradient_flow import FlowSample
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 
 GROUPS = 25
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 
 _BATCH_BYTES = 2**26  # parameters beyond the caches take longer
 

@@ -24,8 +24,9 @@ from deepnets._machine import trained_on
 from deepnets._steps import LOSSES
 from deepnets.networks import Network
 from deepnets.runs import EPOCH_GRADIENTS, Run
-from dualib import _io
-from dualib.measures import FloatArray
+from dualib.core.files import write_npz
+from dualib.core.progress import progress_bar
+from dualib.core.typing import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ class GradientPhases:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write an .npz file, atomically."""
-        _io.write_npz(path, {**vars(self), "layers": np.array(self.layers)})
+        write_npz(path, {**vars(self), "layers": np.array(self.layers)})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> GradientPhases:
@@ -181,7 +182,7 @@ def gradient_phases(
     wanted = trained_on(run.task, run.loss, run.network.dtype)
     shape = (run.n_replicas, len(run.epochs), layers)
     square_mean, trace, norm = np.empty(shape), np.empty(shape), np.empty(shape)
-    with _io.progress_bar(len(run.epochs), "gradients", progress) as done:
+    with progress_bar(len(run.epochs), "gradients", progress) as done:
         for s in range(len(run.epochs)):
             params = run.parameters(s)
             found = gradients(params, run.task.x, wanted, run.train_patterns, batches, seed + s)

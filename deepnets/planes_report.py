@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets._command import add_plane_options, estimated_plane, print_table, write_figure, write_table
-from dualib import _io
+from dualib.core.files import writable_directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def run(a: argparse.Namespace) -> int:
 
     labels = _labels(a)
     runs = {label: deepnets.Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
-    out = _io.writable_directory(a.out)
+    out = writable_directory(a.out)
     start = time.perf_counter()
     files = {label: out / f"plane_{_stem(label)}.npz" for label in labels}
     planes = {}

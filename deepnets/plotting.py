@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepnets.trajectory import InformationPlane
-from dualib.measures import FloatArray, Units, to_units
+from dualib.core.typing import FloatArray
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

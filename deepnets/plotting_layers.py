@@ -15,7 +15,7 @@ from deepnets.bottleneck_fit import BottleneckFit
 from deepnets.gradients import GradientPhases
 from deepnets.plotting import COLOURS, MARKERS, _axes, _panels
 from dualib import InformationCurve
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,8 @@ import numpy as np
 from deepnets.plotting import COLOURS, MARKERS
 from deepnets.run_comparison import ClusteringPath, RunComparison
 from deepnets.trajectory import InformationPlane
-from dualib.measures import FloatArray, Units, to_units
+from dualib.core.typing import FloatArray
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,8 +16,9 @@ from deepnets.estimators import Binning
 from deepnets.estimators.clustering import clustering
 from deepnets.runs import Run
 from deepnets.trajectory import InformationPlane
-from dualib import _io
-from dualib.measures import FloatArray, Units, to_units
+from dualib.core.progress import progress_bar
+from dualib.core.typing import FloatArray
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,7 +324,7 @@ def clustering_paths(
     ]
     binning = Binning(bins, min(low for low, _ in ends), max(high for _, high in ends))
     paths = []
-    with _io.progress_bar(len(chosen) * sum(map(len, times)), "clustering", progress) as done:
+    with progress_bar(len(chosen) * sum(map(len, times)), "clustering", progress) as done:
         for run, at in zip(runs, times, strict=True):
             names = run.network.layer_names[:-1]
             values = np.empty((3, len(chosen), len(at), len(names)))

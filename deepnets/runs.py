@@ -13,7 +13,7 @@ import numpy as np
 from deepnets._store import Store
 from deepnets.networks import Network
 from deepnets.tasks import Task, task_from_settings
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

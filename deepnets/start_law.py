@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepnets.gradient_flow import FlowNetwork, _Flow, _Layers, batch_size, network_key, phi
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 
 _BATCH = 2**21
 _STREAM = 2**31 - 1  # random numbers other than those of the networks that are trained

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtr
 
 from dualib import Joint
-from dualib.examples import _icosahedron_score
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
+from dualib.examples import icosahedral_score
 
 IntArray = NDArray[np.int64]
 
@@ -210,7 +210,7 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     """
     if gamma is not None and not 0.0 < gamma < np.inf:
         raise ValueError(f"gamma = {gamma} must be positive and finite, or None for labels without noise")
-    score = _icosahedron_score() - threshold
+    score = icosahedral_score() - threshold
     patterns = (np.arange(4096)[:, None] >> np.arange(11, -1, -1)) & 1
     if gamma is None:
         y = (score > 0).astype(np.int64)

@@ -17,8 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deepnets.estimators import Binning, ConditionalPlugin, SmoothedPlugin
-from dualib import _io
-from dualib.measures import FloatArray, Units, entropy, to_units
+from dualib.core.files import plain, write_npz
+from dualib.core.progress import progress_bar
+from dualib.core.typing import FloatArray
+from dualib.core.units import Units, to_units
+from dualib.measures import entropy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,8 +145,8 @@ class InformationPlane:
     def save(self, path: str | PathLike[str]) -> None:
         """Write an .npz file (arrays, and the rest as JSON inside), atomically."""
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
-        record = np.array(json.dumps(_io._plain(rest)))
-        _io.write_npz(path, {**{name: getattr(self, name) for name in _ARRAYS}, "record": record})
+        record = np.array(json.dumps(plain(rest)))
+        write_npz(path, {**{name: getattr(self, name) for name in _ARRAYS}, "record": record})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> InformationPlane:
@@ -201,7 +204,7 @@ def information_plane(
     values = np.empty((6, len(chosen), len(times), len(names)))
     warned: Counter[str] = Counter()
     method = ""
-    with _io.progress_bar(len(chosen) * len(times), "information plane", progress) as done:
+    with progress_bar(len(chosen) * len(times), "information plane", progress) as done:
         for i, replica in enumerate(chosen):
             for j, snapshot in enumerate(times):
                 found = estimate(int(snapshot), int(replica), seed + int(replica) * len(run.epochs) + int(snapshot))

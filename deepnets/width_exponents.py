@@ -30,7 +30,7 @@ from scipy.optimize import minimize_scalar
 
 from deepnets.gradient_flow import FlowNetwork, FlowSample, steps_of
 from deepnets.start_law import StartSample
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 from ntkinfo.activations import activation_expectations
 
 

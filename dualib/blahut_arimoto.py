@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 from dualib.problems import ACCURATE, EPS, TINY, Bottleneck
 
 MEMORY = 10  # differences kept by the acceleration

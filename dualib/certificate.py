@@ -18,7 +18,7 @@ from functools import reduce
 import numpy as np
 
 from dualib.charts import Chart, Curvature, Tangent, exponential_remainder
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 from dualib.problems import EPS, Bottleneck
 
 CELL_ELEMENTS = 1 << 16  # exponentials computed at a time: half a megabyte, within the cache

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .measures import FloatArray
+from dualib.core.typing import FloatArray
 
 if TYPE_CHECKING:
     from .problems import Bottleneck

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dualib.blahut_arimoto import Iterate, accelerate, evaluate, iterate
 from dualib.certificate import DualFunction
-from dualib.measures import FloatArray, _check_distribution
+from dualib.core.arrays import distribution as _check_distribution
+from dualib.core.typing import FloatArray
 from dualib.newton import MAX_UNKNOWNS, newton, newton_weights, splits
 from dualib.options import Certify
 from dualib.problems import Bottleneck
@@ -30,7 +31,7 @@ def start_from(core: Bottleneck, beta: float, atoms: FloatArray | None = None) -
         it = evaluate(core, beta, np.full(len(atoms), 1.0 / len(atoms)), atoms)
         return iterate(it, 5)
     rows = core.p_y_given_x
-    if rows.shape[1] == 2 and len(rows) > START_ATOMS or len(rows) > LARGEST_START:
+    if (rows.shape[1] == 2 and len(rows) > START_ATOMS) or len(rows) > LARGEST_START:
         keep = _spread(rows, 64 if rows.shape[1] == 2 else START_ATOMS)
         it = iterate(evaluate(core, beta, np.full(len(keep), 1.0 / len(keep)), rows[keep]), 20, fixed_atoms=True)
     else:
@@ -220,5 +221,3 @@ def _spread(rows: FloatArray, n: int) -> np.ndarray:
         taken.append(int(distance.argmax()))
         distance = np.minimum(distance, ((root - root[taken[-1]]) ** 2).sum(axis=1))
     return np.array(taken)
-
-

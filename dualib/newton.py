@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from .blahut_arimoto import Iterate, evaluate, step
-from .measures import FloatArray
-from .problems import TINY, Bottleneck
+from dualib.blahut_arimoto import Iterate, evaluate, step
+from dualib.core.typing import FloatArray
+from dualib.problems import TINY, Bottleneck
 
 MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
 MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents

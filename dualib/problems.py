@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from dualib.charts import Chart, MixtureChart, MomentChart, affine_rank
+from dualib.core.typing import FloatArray
 from dualib.joint import Joint, Merged
-from dualib.measures import FloatArray
 from dualib.special import expm1_remainder, kl_terms, log_ratio, remainder_given_log
 
 EPS = float(np.finfo(float).eps)

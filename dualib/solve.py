@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.blahut_arimoto import Iterate
 from dualib.certificate import Ceiling, DualFunction, max_log_g, pairwise_log_ceiling
 from dualib.charts import MomentChart
 from dualib.columns import (
@@ -28,13 +28,14 @@ from dualib.columns import (
     minimise,
     start_from,
 )
-from dualib.measures import FloatArray, _check_distribution, _entropy, _kl_divergence
+from dualib.core.arrays import distribution as _check_distribution
+from dualib.core.special import entropy_nats as _entropy
+from dualib.core.special import kl_nats as _kl_divergence
+from dualib.core.typing import FloatArray
 from dualib.newton import MAX_UNKNOWNS
 from dualib.options import Certify
 from dualib.problems import EPS, Bottleneck
 from dualib.weights_search import max_log_g_over_weights
-
-
 
 QUICK_PAIRS = 1e6  # the same work up to which the pairwise bound is tried before the search
 PAIR_WORK = 2e8  # pairs of x times |Y| up to which the pairwise lower bound is computed: some five seconds
@@ -238,7 +239,9 @@ def finish(
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
     """
     core, g = problem.reduced, dual_function(it)
-    trivial_value = min(float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0]))
+    trivial_value = min(
+        float(_entropy(core.p_x)), it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
+    )
     objective = min(it.upper_value, trivial_value)
     base = it.value - EPS * (16.0 + 8.0 * abs(it.value))
     lower = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 
 
 def log1p_remainder(x: FloatArray) -> FloatArray:

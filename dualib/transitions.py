@@ -16,21 +16,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .blahut_arimoto import Iterate, evaluate
-from .certificate import DualFunction
-from .measures import FloatArray, _kl_divergence
-from .newton import instability
-from .problems import Bottleneck
-from .columns import ascend, generate_columns, start_from
-from .options import Certify
-from .solve import check_beta, prove, search_maximum
+from dualib.blahut_arimoto import Iterate, evaluate
+from dualib.certificate import DualFunction
+from dualib.columns import ascend, generate_columns, start_from
+from dualib.core.result import Result
+from dualib.core.special import kl_nats as _kl_divergence
+from dualib.core.typing import FloatArray
+from dualib.newton import instability
+from dualib.options import Certify
+from dualib.problems import Bottleneck
+from dualib.solve import check_beta, prove, search_maximum
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
 
 
 @dataclass(frozen=True)
-class Transition:
+class Transition(Result):
     """A β at which the optimal number of clusters changes.
 
     Attributes

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .measures import FloatArray, _check_distribution, _kl_divergence
-from .problems import Bottleneck
-from .solve import Certify, Solution, check_beta, solve
+from dualib.core.arrays import distribution as _check_distribution
+from dualib.core.special import kl_nats as _kl_divergence
+from dualib.core.typing import FloatArray
+from dualib.problems import Bottleneck
+from dualib.solve import Certify, Solution, check_beta, solve
 
 
 @dataclass(frozen=True, eq=False)

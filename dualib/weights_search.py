@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.certificate import Ceiling, DualFunction
-from dualib.measures import FloatArray, _entropy
+from dualib.core.special import entropy_nats as _entropy
+from dualib.core.typing import FloatArray
 
 CELLS = 1 << 12  # at a time
 STEPS = 3  # towards the best q₀ of a cell
@@ -39,7 +40,10 @@ def max_log_g_over_weights(g: DualFunction, atoms: FloatArray, tolerance: float,
             best, argmax = float(value.max()), r[value.argmax()]
         ceiling = max(best, 0.0) + tolerance
         if examined >= max_cells:
-            rest = [_bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max() for i in range(0, len(cells_left), CELLS)]
+            rest = [
+                _bound(g, cells_left[i : i + CELLS], convex_left[i : i + CELLS])[0].max()
+                for i in range(0, len(cells_left), CELLS)
+            ]
             upper = max([upper, float(bound.max()), *map(float, rest)])
             break
         keep = bound > ceiling

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from dualib._io import format_table, say
+from dualib.core.command import say
+from dualib.core.tables import format_table
 
 from .frame import Measurement, shown
 from .paper import MODES, Paper, load_papers

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import dualib
-from dualib._io import progress_bar
+from dualib.core.progress import progress_bar
 
 Item = TypeVar("Item")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dualib._io import atomic_path, versions, write_json
+from dualib.core.files import atomic_path, versions, write_json
 
 from .frame import NOT_MEASURED, SEED, Claim, Measurement
 from .paper import MODES, Mode, Paper

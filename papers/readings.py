@@ -10,7 +10,7 @@ import numpy as np
 
 import deepnets
 import dualib
-from dualib._io import write_npz
+from dualib.core.files import write_npz
 from papers.planes import BITS
 
 

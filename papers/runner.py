@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dualib._io import atomic_path, say, versions, writable_directory, write_json, write_npz
+from dualib.core.command import say
+from dualib.core.files import atomic_path, versions, writable_directory, write_json, write_npz
 
 from .frame import Measurement
 from .paper import Mode, Paper

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualib.measures import SUM_TOLERANCE, entropy, mutual_information
+from dualib.core.arrays import SUM_TOLERANCE
+from dualib.measures import entropy, mutual_information
 
 FloatArray = NDArray[np.float64]
 

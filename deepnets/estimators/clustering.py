@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 
 from ._layer import FloatArray, check_layer
 from .binning import Binning

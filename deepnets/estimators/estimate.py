@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 
 Z_95 = 1.959963984540054
 """Half-width of the central 95 % of the standard normal law, in standard deviations."""

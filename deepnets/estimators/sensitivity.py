@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
     import pandas as pd

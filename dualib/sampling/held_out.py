@@ -27,9 +27,10 @@ from dualib.core.parallel import in_order
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray, Int, IntArray
 from dualib.core.units import Units, to_units
+from dualib.curves.betas import ascending
 from dualib.joint import Joint
 from dualib.problems import IB
-from dualib.sampling.resamples import MakeProblem, ascending, counts_of, curve_of_counts, deal
+from dualib.sampling.resamples import MakeProblem, counts_of, curve_of_counts, deal
 
 if TYPE_CHECKING:
     import pandas as pd

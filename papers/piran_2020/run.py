@@ -11,7 +11,7 @@ import numpy as np
 
 import dualib
 from dualib import blahut_arimoto
-from dualib.plotting import gap_at_equal_rate
+from dualib.curves.gap import gap_at_equal_rate
 from dualib.solve import start_from
 from papers.experiments import counted, curve_arrays
 
@@ -24,7 +24,7 @@ def curves(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
     betas = np.geomspace(settings["beta_low"], settings["beta_high"], settings["n_betas"])
     found = {name: dualib.information_curve(problem(joint), betas) for name, problem in PROBLEMS.items()}
     rate, gap = gap_at_equal_rate(found["ib"], found["dual"])
-    result = {"gap_rate": rate, "gap": gap, "mutual_information": found["ib"].mutual_information}
+    result = {"gap_rate": rate, "gap": gap, "mutual_information": found["ib"].mutual_information()}
     for name, curve in found.items():
         result |= curve_arrays(curve, f"{name}_curve_")
         result[f"{name}_proven_gap"] = curve.gap
@@ -84,7 +84,7 @@ def family(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any]
     clusters = np.zeros(shape, int)
     for i in counted(range(shape[0]), "families"):
         statistics, natural = rng.normal(size=(12, 2)), rng.normal(size=(2, 6))
-        rows = dualib.ExponentialFamily(statistics, natural).p_y_given_x
+        rows = dualib.exponential.ExponentialFamily(statistics, natural).p_y_given_x
         joint = dualib.Joint.from_conditional(np.full(12, 1 / 12), rows)
         for k, beta in enumerate(settings["family_betas"]):
             values["family"][i, k] = _singular_values(rows)
@@ -107,7 +107,7 @@ def samples(settings: Mapping[str, Any], seed: int, work: Path) -> dict[str, Any
     """Errors of prediction learned from N samples, (n_batches, n_arms, n_sizes); arms of one batch share the samples."""
     seeds = np.random.SeedSequence(seed).generate_state(settings["n_batches"])
     runs = [
-        dualib.sample_size_experiment(settings["sample_sizes"], settings["sample_beta"], n_seeds=2, seed=int(one))
+        dualib.exponential.sample_size_experiment(settings["sample_sizes"], settings["sample_beta"], n_seeds=2, seed=int(one))
         for one in counted(seeds, "batches of samples")
     ]
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib.measures import to_units
+from dualib.core.units import to_units
 from papers.intervals import t_interval
 from papers.panels import COLOURS, describe, panels, style
 from papers.shwartz_ziv_alemi_2019.measure import ACTIVATIONS, JUDGED, at_index

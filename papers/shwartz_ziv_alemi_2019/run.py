@@ -12,7 +12,7 @@ import numpy as np
 
 import deepnets
 import ntkinfo
-from dualib.measures import FloatArray
+from dualib.core.typing import FloatArray
 from papers.experiments import counted
 
 ACTIVATIONS = ("erf", "relu")

@@ -158,7 +158,7 @@ def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp
         yield update
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare._io, "progress_bar", interrupted)
+        patch.setattr(compare, "progress_bar", interrupted)
         with pytest.raises(KeyboardInterrupt):
             deepnets.compare_with_infinite_width(out=tmp_path, **SMALL)
     assert len(called) <= 6

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from dualib import __main__ as cli
-from dualib import curve as curve_module
-from dualib.curve import InformationCurve
+from dualib.commands import curve as curve_module
+from dualib.commands.parser import parser
+from dualib.commands.task import Task
+from dualib.core.units import NATS_PER_BIT
+from dualib.curves.curve import InformationCurve
 from dualib.examples import hamming, toy
-from dualib.measures import NATS_PER_BIT
 from dualib.problems import IB
 from dualib.solve import solve
 
@@ -44,7 +46,7 @@ def test_curve_prints_and_saves_what_the_library_computes(tmp_path, capsys):
     assert max(map(len, text.split("\nsaved in")[0].splitlines())) <= 100
     assert "-0.000" not in text
     assert {p.name for p in out.iterdir()} == {
-        *("ib.npz", "ib.csv", "ib.json", "dual.npz", "dual.csv", "dual.json"),
+        *(f"{name}{end}" for name in ("ib", "dual") for end in (".npz", ".csv", ".json", "_clusters.csv", "_points")),
         *("information_plane.png", "objective.png", "bifurcation_ib.png", "bifurcation_dual.png"),
     }
     curve = InformationCurve.load(out / "ib.npz")
@@ -120,11 +122,11 @@ def test_samples_smoothing_is_printed(tmp_path, capsys):
 
 
 def test_digits_state_the_smoothing_of_their_default():
-    args = cli.parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
-    task = cli.read_task(args)
+    args = parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
+    task = Task.of(args)
     assert "pseudocount 0.1 in each cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
     assert (task.joint.p_xy > 0).all()
-    plain = cli.read_task(cli.parser().parse_args(["curve", "--example", "digits"]))
+    plain = Task.of(parser().parse_args(["curve", "--example", "digits"]))
     assert plain.smoothing == "none"
     assert (plain.joint.p_xy == 0).any()
 
@@ -141,7 +143,7 @@ def test_interruption_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     status, _, err = run(capsys, "curve", "--example", "toy", "--problem", "ib", "dual", *SHORT, "--out", tmp_path)
     assert status == 130
     assert err.startswith("dualib: interrupted")
-    assert {p.name for p in tmp_path.iterdir()} == {"ib.npz", "ib.csv", "ib.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {"ib.npz", "ib.csv", "ib.json", "ib_clusters.csv", "ib_points", "dual_points"}
     assert len(InformationCurve.load(tmp_path / "ib.npz").beta) == 5
 
 
@@ -289,7 +291,7 @@ def test_unwritable_directory_is_found_out_before_the_work(tmp_path, capsys, mon
 def test_garbage_npz(tmp_path, capsys):
     path = tmp_path / "joint.npz"
     path.write_bytes(b"not a zip")
-    assert "joint.npz is not an .npz file" in refused(capsys, tmp_path, "curve", path)
+    assert "joint.npz is not a whole .npz file" in refused(capsys, tmp_path, "curve", path)
     refused(capsys, tmp_path, "verify", "--example", "toy", "--points", path)
 
 

@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal, ortho_group
 
+from dualib.core.units import NATS_PER_BIT
 from dualib.gaussian import GaussianDualIB, GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
-from dualib.measures import NATS_PER_BIT
 
 seeds = st.integers(0, 2**32 - 1)
 

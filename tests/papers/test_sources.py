@@ -25,7 +25,7 @@ def test_a_paper_uses_the_packages_only(name, program):
         ("import numpy as np, os.path", {"numpy", "os.path"}),
         ("def f():\n    from scipy.optimize import minimize", {"scipy.optimize"}),
         ("from papers import readings", {"papers", "papers.readings"}),
-        ("if 0:\n    import dualib._io", {"dualib._io"}),
+        ("if 0:\n    import dualib.joint", {"dualib.joint"}),
     ],
 )
 def test_imports_are_found_wherever_they_stand(tmp_path, text, modules):
