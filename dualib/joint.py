@@ -70,12 +70,12 @@ class Joint:
     @property
     def n_x(self) -> int:
         """Number of x."""
-        return self.p_xy.shape[0]
+        return len(self.p_xy)
 
     @property
     def n_y(self) -> int:
         """Number of symbols y."""
-        return self.p_xy.shape[1]
+        return int(self.p_xy.shape[1])
 
     @cached_property
     def p_x(self) -> Float[np.ndarray, " n_x"]:
@@ -294,4 +294,4 @@ class Merged:
         encoder = np.asarray(p_t_given_x)
         if encoder.shape[:1] != (self.joint.n_x,):
             raise ValueError(f"an encoder of shape {encoder.shape} does not have the {self.joint.n_x} merged rows")
-        return encoder[self.index]
+        return np.asarray(encoder[self.index])

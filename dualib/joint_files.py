@@ -54,14 +54,16 @@ def check_table(
     if 1 in table.shape:
         few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
         raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
-    excess = 0.0 if total is None else float(table.sum()) - total
+    with np.errstate(over="ignore"):  # a sum that overflows is off 1 by infinity
+        sums = table.sum(axis=1), table.sum(axis=0)
+        excess = 0.0 if total is None else float(sums[0].sum()) - total
     if abs(excess) > SUM_TOLERANCE:
         raise ValueError(
             f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
             "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
         )
     for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
-        empty = np.flatnonzero(table.sum(axis=1 - axis) == 0)
+        empty = np.flatnonzero(sums[axis] == 0)
         if empty.size:
             raise ValueError(
                 f"{name} is zero all along {place(axis, int(empty[0]))}, so p({'xy'[axis]}) = 0 there "
@@ -191,4 +193,4 @@ def _even(lines: FloatArray) -> BoolArray:
     """Whether each line ascends by equal steps: by 1 where there are two numbers only."""
     steps = np.diff(lines, axis=1)
     even = (steps > 0).all(axis=1) & (np.ptp(steps, axis=1) <= 1e-9 * np.abs(lines).max(axis=1))
-    return even & (steps[:, 0] == 1) if lines.shape[1] == 2 else even
+    return np.asarray(even & (steps[:, 0] == 1) if lines.shape[1] == 2 else even)

@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,8 @@ def save_figures(out: Path, found: list[InformationCurve], units: Units = "bits"
     """The figures as PNG; their names."""
     write_figure(out / "information_plane.png", lambda: plot_information_plane(found, units=units), dpi=300)
     write_figure(out / "objective.png", lambda: plot_objective(found, units=units), dpi=300)
-    names = [f"bifurcation_{curve.problem}.png" for curve in found]
-    for name, curve in zip(names, found, strict=True):
-        write_figure(out / name, lambda curve=curve: plot_bifurcation(curve), dpi=300)
-    return ["information_plane.png", "objective.png", *names]
+    names = ["information_plane.png", "objective.png"]
+    for curve in found:
+        names.append(f"bifurcation_{curve.problem}.png")
+        write_figure(out / names[-1], partial(plot_bifurcation, curve), dpi=300)
+    return names

@@ -11,10 +11,10 @@ import numpy as np
 from dualib.core.arrays import whole
 from dualib.core.progress import counted, progress_bar
 from dualib.core.special import entropy_nats
-from dualib.core.typing import ArrayLike
+from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
 from dualib.curves.checks import concave_majorant
-from dualib.curves.curve import COLUMNS, InformationCurve
+from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import MAX_POINTS
 from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
@@ -138,11 +138,19 @@ def _assemble(
     solving: float,
     certifying: float,
 ) -> InformationCurve:
-    columns = {name: np.array([getattr(s, name) for s in points]) for name in COLUMNS}
-    beta = np.array([s.beta for s in points])
-    columns["lower_bound"] = np.minimum(concave_majorant(beta, columns["lower_bound"]), columns["objective"])
+    def column(name: str) -> FloatArray:
+        return np.array([getattr(solution, name) for solution in points])
+
+    beta, objective = column("beta"), column("objective")
     return InformationCurve(
         beta=beta,
+        rate=column("rate"),
+        relevance=column("relevance"),
+        decoder_information=column("decoder_information"),
+        distortion=column("distortion"),
+        objective=objective,
+        lower_bound=np.minimum(concave_majorant(beta, column("lower_bound")), objective),
+        estimated_gap=column("estimated_gap"),
         certified=np.array([s.certified for s in points]),
         n_clusters=np.array([s.n_clusters for s in points]),
         decoders=tuple(s.p_y_given_t for s in points),
@@ -157,5 +165,4 @@ def _assemble(
         seconds_solving=float(solving),
         seconds_certifying=float(certifying),
         solutions=tuple(points),
-        **columns,
     )

@@ -43,7 +43,7 @@ def check_curve(curve: Fields) -> None:
 
 def rounding(curve: Fields) -> FloatArray:
     """Nats by which F may be off by rounding at each β, shape (n_beta,)."""
-    return 1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * np.finfo(float).eps * curve.beta
+    return np.asarray(1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * np.finfo(float).eps * curve.beta)
 
 
 def _check_arrays(curve: Fields) -> None:

@@ -141,8 +141,8 @@ class InformationCurve(Result):
 
     @property
     def gap(self) -> FloatArray:
-        """objective − lower_bound, the proven width of the interval for F, nats."""
-        return self.objective - self.lower_bound
+        """The proven width of the interval for F, objective − lower_bound, nats."""
+        return np.asarray(self.objective - self.lower_bound)
 
     @property
     def resolved(self) -> BoolArray:

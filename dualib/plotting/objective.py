@@ -26,6 +26,7 @@ from dualib.plotting.parts import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PLACE = (0.16, 0.15, 0.8, 0.49)  # of the axes in a new figure, under the strip
 GAP_FLOOR = 1e-16  # nats: gaps of exactly 0 are drawn here on the log axis
 
 
@@ -59,8 +60,11 @@ def plot_objective(
         The strip is its first child axes.
     """
     given = listed(curves)
-    again = has_data(ax)
+    new, again = ax is None, has_data(ax)
     ax = axes_or_new(ax, 3.0)
+    if new and ax.figure is not None:
+        ax.figure.set_layout_engine("none")  # constrained layout leaves no room for the strip's legend
+        ax.set_position(PLACE)
     strip, used = child(ax, "bracket", (0.0, 1.06, 1.0, 0.42), sharex=ax)
     strip.set_yscale("log")
     beta_axis(ax, np.concatenate([curve.beta for curve in given]), again)

@@ -90,7 +90,8 @@ def plot_information_plane(
         curve_line(ax, x, y, path.resolved, colour, label, path.name)
         reach = (right, top)
         hollow(ax, x[~path.proven], y[~path.proven], colour, marker, reach)
-        bars(ax, *to_units(path.marks, units).T, colour, reach)
+        at_rate, at_relevance = to_units(path.marks, units).T
+        bars(ax, at_rate, at_relevance, colour, reach)
     limits(ax, "x", -0.02 * right, 1.04 * right, again, [x for x, _ in data])
     limits(ax, "y", -0.03 * top, 1.08 * top, again, [y for _, y in data])
     ax.set_xlabel(f"rate I(X;T) [{units}]", fontsize=LABEL)

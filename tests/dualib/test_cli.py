@@ -322,3 +322,54 @@ def test_help_states_the_formula_and_units(capsys):
     text = capsys.readouterr().out
     assert "I(X;T) + β E d(x, r_T)" in text
     assert "has no unit" in text
+
+
+# --- what a shell does ---
+
+
+def test_files_are_written_though_nobody_reads_on(tmp_path):
+    command = f"{sys.executable} -m dualib curve --example toy --betas 3 20 5 --out {tmp_path}/out --figure {tmp_path}/plane.pdf"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    piped = f"set -o pipefail; {command} | head -n 1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode in (0, 141)
+    assert done.stderr == ""
+    assert done.stdout.startswith("toy: 5 x, 2 y")
+    assert (tmp_path / "out" / "bifurcation_ib.png").is_file()
+    assert (tmp_path / "plane.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_parser_loads_no_numbers():
+    code = "import sys, dualib.commands.parser as p; p.parser(); print({'numpy', 'scipy', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_limits_are_checked_before_work(tmp_path, capsys):
+    command = ("curve", "--example", "toy", "--out", tmp_path / "new")
+    assert "up to 100000 points" in refused(capsys, tmp_path, *command, "--betas", 1, 5, 1000000000)
+    assert "must end in one of .png, .pdf, .svg" in refused(capsys, tmp_path, *command, "--figure", "plane.doc")
+
+
+def test_a_second_run_goes_on_and_other_settings_are_refused(tmp_path, capsys, monkeypatch):
+    command = ("curve", "--example", "toy", "--out", tmp_path, *SHORT)
+    first = run(capsys, *command)[1]
+    monkeypatch.setattr("dualib.curves.sweep.generate_columns", lambda *_: pytest.fail("solved again"))
+    status, again, _ = run(capsys, *command)
+    assert status == 0
+    np.testing.assert_array_equal(rows_of(first, "ib"), rows_of(again, "ib"))
+    assert "certify: True there, False now" in refused(capsys, tmp_path, *command, "--no-certify")
+
+
+def test_transitions_may_be_left_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("dualib.curves.curve.transitions_between", lambda *_: pytest.fail("looked for transitions"))
+    status, text, _ = run(capsys, "curve", "--example", "toy", *SHORT, "--no-transitions", "--out", tmp_path)
+    assert status == 0
+    assert "transitions were not looked for" in text
+    assert InformationCurve.load(tmp_path / "ib.npz").transitions == ()
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert re.fullmatch(r"dualib (\d+\.\d+\.\d+|\(not installed\))\n", capsys.readouterr().out)

@@ -362,7 +362,7 @@ def test_bad_files_are_named(tmp_path):
     np.savez(path, p=P)
     with pytest.raises(ValueError, match=r"holds \['p'\]; needed: p_xy"):
         Joint.from_npz(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="there is no file"):
         Joint.from_npz(tmp_path / "none.npz")
     with pytest.raises(FileNotFoundError):
         Joint.from_csv(tmp_path / "none.csv")

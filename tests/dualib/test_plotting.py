@@ -99,21 +99,21 @@ def test_gap_follows_the_straight_segment_of_a_first_order_transition():
 
 
 def test_the_crowded_transitions_of_the_digits_are_resolved():
-    """Nine transitions lie within β = 1.19 … 1.29; the gap is largest there, and agrees with solutions at its rate."""
-    problems = [problem(digits().smoothed(pseudocount=0.1)) for problem in (IB, DualIB)]
+    """Most transitions lie within a tenth of β; the gap is largest there, and agrees with solutions at its rate."""
+    problems = [problem(digits(40).smoothed(pseudocount=0.1)) for problem in (IB, DualIB)]
     ib, dual = (information_curve(problem, certify=False) for problem in problems)
     for curve in (ib, dual):
         assert len(curve.beta) <= 100
         assert np.diff(curve.rate).max() <= 0.03 * curve.rate.max()
     rate, gap = gap_at_equal_rate(ib, dual)
     peak = rate[gap.argmax()]
-    assert peak * SCALE["bits"] == pytest.approx(1.9, abs=0.15)
+    assert peak * SCALE["bits"] == pytest.approx(2.0, abs=0.15)
     values = []
     for problem in problems:
-        beta = brentq(lambda b, p=problem: solve(p, b, certify=False).rate - peak, 1.15, 1.4, xtol=1e-6)
+        beta = brentq(lambda b, p=problem: solve(p, b, certify=False).rate - peak, 0.5, 2.0, xtol=1e-6)
         values.append(solve(problem, beta, certify=False).relevance)
     assert gap.max() == pytest.approx(values[0] - values[1], rel=0.02)
-    assert gap.max() * SCALE["bits"] == pytest.approx(0.038, abs=1e-3)
+    assert gap.max() * SCALE["bits"] == pytest.approx(0.084, abs=1e-3)
 
 
 def test_gap_interpolates_between_points_to_the_accuracy_of_cubics(ib):
