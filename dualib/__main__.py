@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from dualib.commands.parser import parser
 from dualib.core.command import exit_status
+from dualib.core.parallel import one_thread
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,10 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         args = parser().parse_args(argv)
         args.command = shlex.join(["dualib", *(sys.argv[1:] if argv is None else argv)])
-        from threadpoolctl import threadpool_limits
-
         command = importlib.import_module(f"dualib.commands.{args.name}")
-        with threadpool_limits(1):  # many small matrices: more threads only wait for one another
+        with one_thread():
             return int(command.run(args))
 
     return exit_status("dualib", run, "points solved so far are kept where --out was given; the same command goes on")

@@ -1,18 +1,39 @@
-"""One function over many items, on any executor, with results in the order of the items."""
+"""One function over many items, on any executor, with results in the order of the items; and linear algebra on one thread."""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from dualib.core.progress import progress_bar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 AHEAD = 64  # items handed to the executor before the first result is taken, so that an iterator may be long
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: many small products gain nothing by more, and have the same bits on every machine's pool."""
+    with _controller().limit(limits=1):
+        yield
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    """Made once a process: to look for the libraries takes milliseconds."""
+    import scipy.linalg  # noqa: F401  (its library is one of those that are limited)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def in_order(

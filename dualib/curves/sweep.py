@@ -16,11 +16,10 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dualib.blahut_arimoto import Iterate, evaluate, iterate
 from dualib.columns import generate_columns, merge_atoms, start_from
-from dualib.core.parallel import in_order
+from dualib.core.parallel import in_order, one_thread
 from dualib.core.progress import counted
 from dualib.core.result import Result
 from dualib.core.store import Store
@@ -172,7 +171,7 @@ class Sweep:
             yield self._keep(next(solved)) if point is None else point
 
     def _tops(self, segments: list[FloatArray]) -> list[Found]:
-        with threadpool_limits(1):
+        with one_thread():
             return swept(self.problem.reduced, np.array([s[-1] for s in segments]), self.accuracy.options)
 
     def _keep(self, point: Point) -> Point:
@@ -197,7 +196,7 @@ class Segment:
     def points(self) -> Iterator[Point]:
         """The points, ascending, each as soon as it is proven."""
         begin = time.perf_counter()
-        with threadpool_limits(1):  # many small matrices; and the same bits wherever they are multiplied
+        with one_thread():  # many small matrices; and the same bits wherever they are multiplied
             found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
         solving = (time.perf_counter() - begin) / len(found)
         for one in found:
@@ -220,7 +219,7 @@ class Between:
     def point(self) -> Point:
         """The point there."""
         begin = time.perf_counter()
-        with threadpool_limits(1):
+        with one_thread():
             start = merge_atoms(start_from(self.problem.reduced, self.beta, self.atoms), 1e-2)
             found = generate_columns(start, self.accuracy.options, None)
         return finished(self.problem, self.accuracy, found, time.perf_counter() - begin)
@@ -253,7 +252,7 @@ def swept(
 
 def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
     """The point of what column generation found, proven as far as asked for."""
-    with threadpool_limits(1):
+    with one_thread():
         begin = time.perf_counter()
         best = complete(problem, *found, accuracy.prove, accuracy.options)
         proving = time.perf_counter() - begin
