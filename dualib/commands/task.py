@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -91,7 +90,7 @@ class Task:
         line = f"{self.name}: {rows}, {self.joint.n_y} y{samples}, I(X;Y) = {information:.6g} {units}"
         return line if self.smoothing == "none" else f"{line}\nsmoothing: {self.smoothing}"
 
-    def settings(self, args: argparse.Namespace) -> dict[str, Any]:
+    def settings(self, args: argparse.Namespace) -> dict[str, object]:
         """Every setting of a run, for its record; the seeds are those of the defaults, which no option changes."""
         joint = {"shape": self.joint.p_xy.shape, "n_samples": self.joint.n_samples, "smoothing": self.smoothing}
         return vars(args) | joint | {"seed": 0}

@@ -33,7 +33,7 @@ def positive(value: Any, name: str, *, zero: bool = False) -> float:
     return number
 
 
-def whole(value: Any, name: str, least: int = 0) -> int:
+def whole(value: object, name: str, least: int = 0) -> int:
     """`value` as an int of at least `least`; NumPy's integers are welcome, 1.5 and True are not."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ValueError(f"{name} must be a whole number, got {value!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,14 @@ def say(text: str = "", *, go_on: bool = False) -> None:
 
 
 def write_table(
-    folder: Path, stem: str, frame: pd.DataFrame, *, settings: Any, units: dict[str, str], start: float, **more: Any
+    folder: Path,
+    stem: str,
+    frame: pd.DataFrame,
+    *,
+    settings: Mapping[str, object],
+    units: dict[str, str],
+    start: float,
+    **more: object,
 ) -> None:
     """Write a table as .csv, and as .json what it is made from.
 

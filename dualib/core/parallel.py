@@ -40,9 +40,9 @@ def in_order(
     function: Callable[[Item], Value],
     items: Iterable[Item],
     *,
-    executor: Executor | None = None,
     progress: bool | None = None,
     description: str = "",
+    executor: Executor | None = None,
 ) -> Iterator[Value]:
     """The values of `function` at the items, in their order, each as soon as it and all before it are there.
 
@@ -53,13 +53,13 @@ def in_order(
     function : callable
         Of one item; with processes it has to be picklable.
     items : iterable
-    executor : concurrent.futures.Executor or None
-        Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
-        here, one item after the other.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
     description : str
         Of the bar.
+    executor : concurrent.futures.Executor or None
+        Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
+        here, one item after the other.
     """
     listed = list(items)
     with progress_bar(len(listed), description, progress) as done:

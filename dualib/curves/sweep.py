@@ -264,7 +264,7 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
     return Point.of(best, solving, proving)
 
 
-def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, Any]:
+def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
     """Everything that the points of a grid depend on, short enough to be read."""
     return {
         "problem": problem.name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.figure import LABEL, SMALL, axes_or_new, plain_axes
+from dualib.core.figure import LABEL, SMALL, panels, plain_axes
 from dualib.core.units import Units, to_units
 from dualib.curves.curve import TITLES, InformationCurve
 from dualib.plotting.parts import (
@@ -60,11 +60,12 @@ def plot_objective(
         The strip is its first child axes.
     """
     given = listed(curves)
-    new, again = ax is None, has_data(ax)
-    ax = axes_or_new(ax, 3.0)
-    if new and ax.figure is not None:
-        ax.figure.set_layout_engine("none")  # constrained layout leaves no room for the strip's legend
+    again = has_data(ax)
+    if ax is None:
+        figure, (ax,) = panels(height=3.0)
+        figure.set_layout_engine("none")  # constrained layout leaves no room for the strip's legend
         ax.set_position(PLACE)
+    plain_axes(ax)
     strip, used = child(ax, "bracket", (0.0, 1.06, 1.0, 0.42), sharex=ax)
     strip.set_yscale("log")
     beta_axis(ax, np.concatenate([curve.beta for curve in given]), again)
