@@ -35,4 +35,3 @@ from .transitions import first_transition as first_transition
 from .transitions import local_critical_beta as local_critical_beta
 from .verify import Verification as Verification
 from .verify import verify as verify
-

@@ -143,7 +143,14 @@ def test_interruption_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     status, _, err = run(capsys, "curve", "--example", "toy", "--problem", "ib", "dual", *SHORT, "--out", tmp_path)
     assert status == 130
     assert err.startswith("dualib: interrupted")
-    assert {p.name for p in tmp_path.iterdir()} == {"ib.npz", "ib.csv", "ib.json", "ib_clusters.csv", "ib_points", "dual_points"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "ib.npz",
+        "ib.csv",
+        "ib.json",
+        "ib_clusters.csv",
+        "ib_points",
+        "dual_points",
+    }
     assert len(InformationCurve.load(tmp_path / "ib.npz").beta) == 5
 
 

@@ -15,7 +15,8 @@ KINDS = sorted(PROBLEMS)
 @pytest.fixture(scope="module")
 def curves():
     joint = random_joint(1, 9, 3)
-    return {kind: dualib.information_curve(PROBLEMS[kind](joint)) for kind in KINDS}
+    problems = {kind: PROBLEMS[kind](joint) for kind in KINDS}
+    return {kind: dualib.information_curve(p, dualib.default_betas(p, 24)) for kind, p in problems.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -327,6 +328,20 @@ def test_first_order_transition():
     assert first.birth
     assert first.proven
     assert first.beta < 0.75 * first.local_beta
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 0.5])
+@pytest.mark.parametrize("kind", ["ib", "dual"])
+def test_transitions_found_with_and_without_the_curve_agree(kind, epsilon):
+    """Also of which kind they are: a jump at the first transition is seen from above."""
+    problem = PROBLEMS[kind](dualib.examples.hamming(epsilon))
+    curve = dualib.information_curve(problem, certify=False)
+    found = dualib.find_transitions(problem, curve.beta[-1])
+    assert [(t.kind, t.n_before, t.n_after) for t in found] == [
+        (t.kind, t.n_before, t.n_after) for t in curve.transitions
+    ]
+    assert found[0].kind == "first-order"
+    assert curve.jumps.any()
 
 
 # --- verify ---
