@@ -27,11 +27,11 @@ from .problems import AlphaIB as AlphaIB
 from .problems import DualIB as DualIB
 from .sampling.bootstrap import bootstrap_curve as bootstrap_curve
 from .sampling.held_out import held_out_relevance as held_out_relevance
-from .solve import Solution as Solution
-from .solve import solve as solve
+from .solution import Solution as Solution
+from .solution import solve as solve
 from .transitions import Transition as Transition
 from .transitions import find_transitions as find_transitions
 from .transitions import first_transition as first_transition
 from .transitions import local_critical_beta as local_critical_beta
-from .verify import Verification as Verification
-from .verify import verify as verify
+from .verification import Verification as Verification
+from .verification import verify as verify

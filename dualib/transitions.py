@@ -25,7 +25,7 @@ from dualib.core.typing import FloatArray
 from dualib.newton import instability
 from dualib.options import Certify
 from dualib.problems import Bottleneck
-from dualib.solve import check_beta, prove, search_maximum
+from dualib.solution import check_beta, prove, search_maximum
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order

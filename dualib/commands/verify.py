@@ -15,7 +15,7 @@ from dualib.core.files import read_npz
 from dualib.core.tables import format_table
 from dualib.core.units import Units, to_units
 from dualib.problems import Bottleneck
-from dualib.verify import Verification, verify
+from dualib.verification import Verification, verify
 
 ROUNDING = 1e-9  # nats: an excess that is less is no refutation
 

@@ -8,7 +8,7 @@ from dualib.core.arrays import whole
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.curves.limits import LARGEST_GRID
 from dualib.problems import Bottleneck
-from dualib.solve import check_beta
+from dualib.solution import check_beta
 from dualib.transitions import first_transition, local_critical_beta
 
 

@@ -20,7 +20,7 @@ from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
 from dualib.options import Certify
 from dualib.problems import Bottleneck
-from dualib.solve import Solution
+from dualib.solution import Solution
 
 
 def information_curve(

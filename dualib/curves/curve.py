@@ -22,7 +22,7 @@ from dualib.curves.checks import check_curve
 from dualib.curves.refine import SHOWN
 from dualib.options import Certify
 from dualib.plane import PlanePath
-from dualib.solve import Solution
+from dualib.solution import Solution
 from dualib.transitions import (
     RELATIVE_WIDTH,
     Transition,

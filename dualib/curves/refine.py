@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualib.curves.limits import MAX_POINTS
-from dualib.solve import Solution
+from dualib.solution import Solution
 from dualib.transitions import RELATIVE_WIDTH
 
 RESOLUTION = 0.03  # of the largest rate: the step of rate between neighbours of a default curve

@@ -27,7 +27,7 @@ from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
 from dualib.options import Certify
 from dualib.problems import Bottleneck
-from dualib.solve import Solution, complete, solve
+from dualib.solution import Solution, complete, solve
 
 SEGMENT = 10  # β that are swept together
 Found = tuple[Iterate, float, float]  # what column generation returns

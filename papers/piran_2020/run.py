@@ -12,7 +12,7 @@ import numpy as np
 import dualib
 from dualib import blahut_arimoto
 from dualib.curves.gap import gap_at_equal_rate
-from dualib.solve import start_from
+from dualib.solution import start_from
 from papers.experiments import counted, curve_arrays
 
 PROBLEMS = {"ib": dualib.IB, "dual": dualib.DualIB}

@@ -18,7 +18,7 @@ from dualib.core.units import NATS_PER_BIT
 from dualib.curves.curve import InformationCurve
 from dualib.examples import hamming, toy
 from dualib.problems import IB
-from dualib.solve import solve
+from dualib.solution import solve
 
 SHORT = ["--betas", "3", "20", "5"]
 

@@ -18,7 +18,7 @@ from dualib.curves.gap import gap_at_equal_rate
 from dualib.examples import digits, hamming, toy
 from dualib.plotting.bifurcation import crowds, symbol_order
 from dualib.problems import IB, DualIB
-from dualib.solve import solve
+from dualib.solution import solve
 from dualib.transitions import first_transition
 
 BETAS = np.geomspace(3.0, 40.0, 80)

@@ -11,7 +11,7 @@ from dualib.core.arrays import distribution as _check_distribution
 from dualib.core.special import kl_nats as _kl_divergence
 from dualib.core.typing import FloatArray
 from dualib.problems import Bottleneck
-from dualib.solve import Certify, Solution, check_beta, solve
+from dualib.solution import Certify, Solution, check_beta, solve
 
 
 @dataclass(frozen=True, eq=False)
