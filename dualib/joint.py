@@ -47,7 +47,7 @@ class Joint:
     array([0.8, 0.2])
     """
 
-    p_xy: Float[np.ndarray, "n_x n_y"]
+    p_xy: FloatArray
     x_labels: Labels | None = None
     y_labels: Labels | None = None
     n_samples: float | None = None

@@ -208,7 +208,7 @@ def learn(train: IntArray, make_problem: MakeProblem, grid: FloatArray, pseudoco
         encoder = np.tile(solution.p_t, (len(train), 1))
         encoder[seen_x] = solution.p_t_given_x
         encoders.append(encoder)
-        gains.append(encoder @ (_log_normalised(encoder.T @ train + pseudocount) - log_marginal))
+        gains.append(encoder @ (_log_normalised(np.asarray(encoder.T @ train + pseudocount, float)) - log_marginal))
     return Learned(encoders, np.array(gains), curve.relevance, curve.rate, curve.n_clusters)
 
 

@@ -93,7 +93,7 @@ def test_a_grid_is_checked_before_any_work(problem):
     for bad, words in (
         (np.ones(10**6), "betas has 1000000 values"),
         ([], "betas is empty"),
-        ([1.0, np.inf], "must be positive and finite"),
+        ([1.0, np.inf], "finite"),
     ):
         with pytest.raises(ValueError, match=words):
             dualib.curve_points(problem, bad)
