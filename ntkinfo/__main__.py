@@ -134,7 +134,7 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
     import numpy as np
 
     import ntkinfo
-    from dualib._io import writable_directory
+    from dualib.core.files import writable_directory
 
     times = _times(a)
     if a.out is not None:
@@ -235,21 +235,21 @@ def _run_bounds(a: argparse.Namespace) -> int:
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     with atomic_path(path) as temporary:
         frame.to_csv(temporary)
 
 
 def _write_text(path: Path, text: str) -> None:
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:
-    from dualib._io import write_json
+    from dualib.core.files import write_json
 
     _write_csv(a.out / f"{stem}.csv", frame.set_index("tau"))
     command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
@@ -260,7 +260,7 @@ def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record:
 def _save_figure(path: Path, draw: Callable[[Figure], Any], size: tuple[float, float] = (6.0, 4.2)) -> None:
     from matplotlib.figure import Figure
 
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     figure = Figure(figsize=size, layout="constrained")
     draw(figure)

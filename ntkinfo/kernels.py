@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib import _io
+from dualib.core.files import write_npz
+from dualib.core.progress import progress_bar
 from ntkinfo import _arrays
 from ntkinfo._arrays import FloatArray
 
@@ -162,7 +163,7 @@ class Kernels:
         )
         evaluate = _evaluator(kernel_fn, jit)
         results: dict[str, FloatArray] = {}
-        with _io.progress_bar(sum(_count_blocks(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as done:
+        with progress_bar(sum(_count_blocks(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as done:
             for suffix, a, b in jobs:
                 results["ntk" + suffix], results["nngp" + suffix] = _blockwise(evaluate, a, b, size, done)
         return cls(**results)
@@ -170,7 +171,7 @@ class Kernels:
     def save(self, path: str | Path) -> None:
         """Write all arrays to an .npz file, atomically."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        _io.write_npz(path, arrays)
+        write_npz(path, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Kernels:

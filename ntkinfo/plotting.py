@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import Relation
 from ntkinfo.columns import STANDARD_ERROR, TITLES, Column, Group

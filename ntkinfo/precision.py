@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntkinfo._arrays import FloatArray
-from ntkinfo.curve import information_curve
+from ntkinfo.tabulate import information_curve
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.kernels import Kernels
 

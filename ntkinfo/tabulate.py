@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib import _io
+from dualib.core.progress import progress_bar
 from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import Relation
@@ -211,7 +211,7 @@ def _laws(
     kl, nll = np.empty(times.size), np.empty(times.size)
     covariance = np.zeros((m, m)) if ensemble.centred else np.asarray(ensemble.kernels.nngp_test)
     prior = Law(np.zeros((m, k)), covariance).with_output_noise(noise)
-    with _io.progress_bar(times.size, "times", progress) as done:
+    with progress_bar(times.size, "times", progress) as done:
         for batch, clean in ensemble.laws(times):
             law = clean.with_output_noise(noise) if noise else clean
             mean[batch], variance[batch] = law.mean, law.variance

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
 
 import numpy as np
 
-from .measures import SUM_TOLERANCE, FloatArray
-
-if TYPE_CHECKING:
-    from .curve import InformationCurve
+from dualib.core.arrays import SUM_TOLERANCE
+from dualib.core.typing import BoolArray, FloatArray
 
 PROBLEMS = ("ib", "dual", "alpha")
+Fields = SimpleNamespace  # the fields of a curve
 REAL = ("beta", "rate", "relevance", "decoder_information", "distortion", "objective", "lower_bound", "estimated_gap")
 
 
-def check_curve(curve: InformationCurve) -> None:
+def check_curve(curve: Fields) -> None:
     r"""Refuse a curve that no bottleneck problem has.
 
     .. math:: 0 \le \text{lower bound} \le F(\beta) \le \text{objective}, \qquad F \text{ concave, non-decreasing}, F(0) = 0,
@@ -26,9 +25,15 @@ def check_curve(curve: InformationCurve) -> None:
     each up to the rounding of F, 1e-9 (1 + F) + 64 ε β nats, except lower bound ≤ objective, which holds exactly. β is
     positive and ascends; certified points have a gap within `tolerance`; weights and rows of decoders sum to 1.
 
+    Parameters
+    ----------
+    curve : SimpleNamespace
+        The fields of an :class:`dualib.InformationCurve`.
+
     Raises
     ------
-    ValueError: the first entry that is wrong, and by how much.
+    ValueError
+        With the first entry that is wrong, and by how much.
     """
     _check_arrays(curve)
     _check_numbers(curve)
@@ -36,12 +41,12 @@ def check_curve(curve: InformationCurve) -> None:
     _check_clusters(curve)
 
 
-def rounding(curve: InformationCurve) -> FloatArray:
+def rounding(curve: Fields) -> FloatArray:
     """Nats by which F may be off by rounding at each β, shape (n_beta,)."""
-    return 1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * np.finfo(float).eps * curve.beta
+    return np.asarray(1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * np.finfo(float).eps * curve.beta)
 
 
-def _check_arrays(curve: InformationCurve) -> None:
+def _check_arrays(curve: Fields) -> None:
     n = len(np.atleast_1d(curve.beta))
     for name in (*REAL, "certified", "n_clusters"):
         array = np.asarray(getattr(curve, name))
@@ -58,20 +63,20 @@ def _check_arrays(curve: InformationCurve) -> None:
             raise ValueError(f"curve: {name} has {len(getattr(curve, name))} entries for {n} beta")
 
 
-def _check_numbers(curve: InformationCurve) -> None:
+def _check_numbers(curve: Fields) -> None:
     for name in REAL:
         _refuse(curve, ~np.isfinite(getattr(curve, name)), name, "is not finite")
     _refuse(curve, ~(curve.beta > 0), "beta", "is not positive")
     _refuse(curve, np.r_[False, np.diff(curve.beta) <= 0], "beta", "is not above the one before; sort the points by β")
     if curve.problem not in PROBLEMS:
         raise ValueError(f"curve: problem = {curve.problem!r} is none of {', '.join(PROBLEMS)}")
-    for name, low in (("mutual_information", -SUM_TOLERANCE), ("entropy_x", 0.0), ("tolerance", 0.0)):
+    for name, low in (("information_xy", -SUM_TOLERANCE), ("entropy_x", 0.0), ("tolerance", 0.0)):
         value = getattr(curve, name)
         if not value >= low:
             raise ValueError(f"curve: {name} = {value} nats must not be negative")
 
 
-def _check_bounds(curve: InformationCurve) -> None:
+def _check_bounds(curve: Fields) -> None:
     slack = rounding(curve)
     zero = np.zeros_like(slack)
     lower, upper = curve.lower_bound, curve.objective
@@ -85,13 +90,13 @@ def _check_bounds(curve: InformationCurve) -> None:
     )
     for name in ("rate", "relevance", "decoder_information", "distortion", "estimated_gap"):
         _below(curve, zero, getattr(curve, name), slack, "0", name)
-    entropy, ceiling = zero + curve.entropy_x, zero + curve.mutual_information
+    entropy, ceiling = zero + curve.entropy_x, zero + curve.information_xy
     _below(curve, curve.rate, entropy, slack, "rate I(X;T)", "H(X)")
     _below(curve, curve.relevance, ceiling, slack, "relevance I(T;Y)", "I(X;Y)")
     _below(curve, curve.relevance, curve.rate, slack, "relevance I(T;Y)", "rate I(X;T)")
 
 
-def _check_clusters(curve: InformationCurve) -> None:
+def _check_clusters(curve: Fields) -> None:
     shape = np.shape(curve.decoders[0])[1:]
     for i, (weights, rows) in enumerate(zip(curve.weights, curve.decoders, strict=True)):
         n = int(curve.n_clusters[i])
@@ -109,9 +114,7 @@ def _check_clusters(curve: InformationCurve) -> None:
                 )
 
 
-def _below(
-    curve: InformationCurve, low: FloatArray, high: FloatArray, slack: FloatArray | float, name: str, limit: str
-) -> None:
+def _below(curve: Fields, low: FloatArray, high: FloatArray, slack: FloatArray | float, name: str, limit: str) -> None:
     """Refuse low > high + slack, at the worst entry."""
     excess = low - high - slack
     i = int(np.argmax(excess))
@@ -122,7 +125,7 @@ def _below(
         )
 
 
-def _refuse(curve: InformationCurve, wrong: Any, name: str, what: str) -> None:
+def _refuse(curve: Fields, wrong: BoolArray, name: str, what: str) -> None:
     if wrong.any():
         i = int(np.argmax(wrong))
         raise ValueError(f"curve: {name}[{i}] = {getattr(curve, name)[i]} {what}")

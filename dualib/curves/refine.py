@@ -13,40 +13,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dualib.curves.limits import MAX_POINTS
 from dualib.curves.locate import RELATIVE_WIDTH
-from dualib.curves.transitions import first_transition, local_critical_beta
 from dualib.solution import Solution
-
-from .measures import FloatArray
-from .problems import Bottleneck
 
 RESOLUTION = 0.03  # of the largest rate: the step of rate between neighbours of a default curve
 BRACKET = 1e-3  # of E d at one cluster (for IB that is I(X;Y)): how closely chord and tangents bracket E d there
 SHOWN = 0.05  # of the largest rate: longer steps are shown as interpolated
-MAX_POINTS = 400
+TOGETHER = 16  # intervals that get a point at once, on an executor at the same time
 
-
-def default_betas(problem: Bottleneck, n: int = 50) -> FloatArray:
-    """THE default grid: 0.8 of the first transition, then n − 1 geometric β from that transition to 20 times the local one.
-
-    The first transition is the true one (:func:`dualib.first_transition`), which may lie far below the local critical β.
-
-    Raises
-    ------
-    ValueError: n is below 3, or X and Y are independent.
-    """
-    if n < 3:
-        raise ValueError(f"n = {n} points do not make a curve: at least 3")
-    local = local_critical_beta(problem)
-    if not np.isfinite(local):
-        raise ValueError("X and Y are independent: the curve is the single point (0, 0)")
-    first = first_transition(problem)
-    return np.append(0.8 * first.beta, np.geomspace(first.beta, 20.0 * local, n - 1))
+Between = tuple[Solution, Solution, float]
 
 
 @dataclass(frozen=True)
@@ -55,10 +36,14 @@ class Goal:
 
     Attributes
     ----------
-    tolerance : nats; how closely F is bracketed between neighbours.
-    resolution : step of rate between neighbours, as a share of the largest rate.
-    bracket : nats; how closely E d is bracketed between neighbours (where a resolution is asked for).
-    max_points : no further point is added from here on.
+    tolerance : float or None
+        How closely F is bracketed between neighbours, nats.
+    resolution : float or None
+        Step of rate between neighbours, as a share of the largest rate.
+    bracket : float
+        How closely E d is bracketed between neighbours (where a resolution is asked for), nats.
+    max_points : int
+        No further point is added from here on.
     """
 
     tolerance: float | None
@@ -105,24 +90,32 @@ def distortion_bracket(low: Solution, high: Solution) -> float:
 def refine(
     points: list[Solution],
     goal: Goal,
-    solve_between: Callable[[Solution, Solution, float], Solution],
-    progress: Callable[[int], object],
+    solve_between: Callable[[Sequence[Between]], Iterable[Solution]],
 ) -> tuple[list[Solution], bool]:
-    """Add points where they are needed most until the goal is reached.
+    """Add points where they are needed most until the goal is reached, some at a time.
 
     A first-order transition is closed in on from both sides: from above the tangents meet ever nearer to it, and the
     last point falls just below.
 
+    Parameters
+    ----------
+    points : list of Solution
+        Ascending in β.
+    goal : Goal
+    solve_between : callable
+        The solutions at the β of some (low, high, β), in order.
+
     Returns
     -------
-    points, ascending in β, and whether the goal was reached (False: at `max_points`).
+    tuple
+        The points, ascending in β, and whether the goal was reached (False: at `max_points`).
     """
-    largest = max(point.rate for point in points)
+    largest = max(max(point.rate for point in points), 1e-300)
     order = itertools.count()
     heap: list[tuple[float, int, Solution, Solution]] = []
 
     def consider(low: Solution, high: Solution) -> None:
-        need = goal.need(low, high, max(largest, 1e-300))
+        need = goal.need(low, high, largest)
         if need > 1.0:
             heapq.heappush(heap, (-need, next(order), low, high))
 
@@ -130,13 +123,17 @@ def refine(
         consider(low, high)
     points = list(points)
     while heap and len(points) < goal.max_points:
-        _, _, low, high = heapq.heappop(heap)
-        width = high.beta - low.beta
-        margin = 0.05 * width if goal.resolution is None else min(0.05 * width, 0.25 * RELATIVE_WIDTH * high.beta)
-        beta = float(np.clip(meeting(low, high), low.beta + margin, high.beta - margin))
-        point = solve_between(low, high, beta)
-        points.append(point)
-        consider(low, point)
-        consider(point, high)
-        progress(1)
+        pairs = [heapq.heappop(heap)[2:] for _ in range(min(TOGETHER, len(heap), goal.max_points - len(points)))]
+        asked = [(low, high, _place(low, high, goal)) for low, high in pairs]
+        for (low, high), point in zip(pairs, solve_between(asked), strict=True):
+            points.append(point)
+            consider(low, point)
+            consider(point, high)
     return sorted(points, key=lambda point: point.beta), not heap
+
+
+def _place(low: Solution, high: Solution, goal: Goal) -> float:
+    """The β between two points at which a third tells most, away from both."""
+    width = high.beta - low.beta
+    margin = 0.05 * width if goal.resolution is None else min(0.05 * width, 0.25 * RELATIVE_WIDTH * high.beta)
+    return float(np.clip(meeting(low, high), low.beta + margin, high.beta - margin))

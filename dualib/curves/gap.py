@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .measures import FloatArray
-
-if TYPE_CHECKING:
-    from .curve import InformationCurve
+from dualib.core.typing import BoolArray, FloatArray
+from dualib.curves.curve import InformationCurve
 
 ALONG_A_JUMP = 20  # points on the straight segment of a first-order transition
 
@@ -24,8 +21,9 @@ def gap_at_equal_rate(reference: InformationCurve, other: InformationCurve) -> t
 
     Returns
     -------
-    rate, gap : arrays, shape (n,), nats; the rates of `other` where `reference` is resolved
-        (:attr:`dualib.InformationCurve.resolved`), and some along the straight segments of first-order transitions.
+    rate, gap : arrays, shape (n,)
+        Nats; the rates of `other` where `reference` is resolved (:attr:`dualib.InformationCurve.resolved`), and some along
+        the straight segments of first-order transitions.
     """
     runs = gap_runs(reference, other)
     if not runs:
@@ -59,7 +57,7 @@ def gap_runs(reference: InformationCurve, other: InformationCurve) -> list[tuple
     return [(x, y) for x, y, good in pieces if good.all()]
 
 
-def _points(curve: InformationCurve) -> tuple[FloatArray, np.ndarray]:
+def _points(curve: InformationCurve) -> tuple[FloatArray, BoolArray]:
     """Rates at which a curve is known, ascending, and whether it is known between neighbours."""
     jumps = curve.jumps
     pieces = [

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .measures import FloatArray
-from .plotting_parts import DASHED, GREY, LABEL, SMALL, STYLES, axes_of, beta_axis
+from dualib.core.figure import COLOURS, GREY, LABEL, MANY_COLOURS, SMALL, axes_or_new
+from dualib.core.typing import FloatArray, IntArray
+from dualib.curves.curve import TITLES, InformationCurve
+from dualib.curves.locate import Transition
+from dualib.plotting.parts import DASHED, FIXED, beta_axis, has_data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dualib.curves.locate import Transition
-
-    from .curve import InformationCurve
-
 FEW_SYMBOLS = 3  # up to here one symbol tells the clusters apart
 FEW_TRANSITIONS = 12  # up to here each has a line across the axes
 CROWD = 0.055  # of the axes: transitions nearer to each other than this share one label
-# Paul Tol's "muted" scheme, for the colour-blind too; further symbols repeat it.
-COLOURS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677", "#AA4499", "#44AA99", "#882255", "#999933", "#777777")
 
 
-def plot_bifurcation(curve: InformationCurve, ax: Axes | None = None, y: int | None = None) -> Axes:
+def plot_bifurcation(curve: InformationCurve, *, ax: Axes | None = None, y: int | None = None) -> Axes:
     r"""How clusters split or are born with growing β.
 
     With up to three symbols, or for a given `y`: the decoder's p(y|t) of every cluster, the area of a dot proportional to
@@ -37,18 +34,27 @@ def plot_bifurcation(curve: InformationCurve, ax: Axes | None = None, y: int | N
 
     Parameters
     ----------
-    curve : the curve; for dualIB its decoder is the geometric one.
-    ax : axes to draw into, or None for a new figure.
-    y : the symbol (column of p(y|x)) to follow.
+    curve : InformationCurve
+        For dualIB its decoder is the geometric one.
+    ax : Axes or None
+        Axes to draw into; None makes a new figure.
+    y : int or None
+        The symbol (column of p(y|x)) to follow.
 
     Returns
     -------
-    matplotlib Axes.
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no symbol `y`.
     """
     n_y = curve.decoders[0].shape[1]
     if y is not None and not 0 <= y < n_y:
         raise ValueError(f"y = {y} is not a column of p(y|x); there are {n_y}: 0 to {n_y - 1}")
-    ax, again = axes_of(ax, 2.6)
+    again = has_data(ax)
+    ax = axes_or_new(ax, 2.6)
     if y is None and n_y > FEW_SYMBOLS:
         if not again:
             stretched_beta_axis(ax, curve)
@@ -60,13 +66,9 @@ def plot_bifurcation(curve: InformationCurve, ax: Axes | None = None, y: int | N
     return ax
 
 
-def symbol_names(curve: InformationCurve) -> tuple[str, ...]:
-    """The symbols' own names, or their indices."""
-    return curve.y_labels or tuple(map(str, range(curve.decoders[0].shape[1])))
-
-
 def _dots(ax: Axes, curve: InformationCurve, y: int) -> None:
-    name, colour, _ = STYLES[curve.problem]
+    name = TITLES[curve.problem]
+    colour = COLOURS[FIXED.index(name)]
     counts = [len(weights) for weights in curve.weights]
     beta = np.repeat(curve.beta, counts)
     value = np.concatenate([decoder[:, y] for decoder in curve.decoders])
@@ -75,13 +77,13 @@ def _dots(ax: Axes, curve: InformationCurve, y: int) -> None:
     for mask, face, edge in ((proven, colour, 0.0), (~proven, "white", 0.7)):
         if mask.any():
             ax.scatter(beta[mask], value[mask], s=area[mask], fc=face, ec=colour, alpha=0.75, lw=edge, zorder=3)
-    ax.set_ylabel(f"decoder p(y={symbol_names(curve)[y]}|t) of {name}", fontsize=LABEL)
+    ax.set_ylabel(f"decoder p(y = {curve.symbol_names[y]} | t) of {name}", fontsize=LABEL)
 
 
 # --- stacked clusters ---
 
 
-def symbol_order(curve: InformationCurve) -> np.ndarray:
+def symbol_order(curve: InformationCurve) -> IntArray:
     """Symbols in an order in which those that share clusters are neighbours; a permutation, shape (n_y,).
 
     Average linkage of 1 − mean over β of Σ_t min(p(t|y), p(t|y')).
@@ -97,7 +99,7 @@ def symbol_order(curve: InformationCurve) -> np.ndarray:
         shared += np.minimum(given[:, :, None], given[:, None, :]).sum(axis=0)
     distance = np.maximum(1.0 - shared / len(curve.beta), 0.0)
     np.fill_diagonal(distance, 0.0)
-    order: np.ndarray = leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
+    order: IntArray = leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
     return order
 
 
@@ -106,7 +108,7 @@ def _stack(ax: Axes, curve: InformationCurve) -> None:
     from matplotlib.colors import to_rgb
 
     rank = np.argsort(symbol_order(curve))
-    palette = np.array([to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(rank))])
+    palette = np.array([to_rgb(MANY_COLOURS[i % len(MANY_COLOURS)]) for i in range(len(rank))])
     columns = [_column(weights, rows, rank) for weights, rows in zip(curve.weights, curve.decoders, strict=True)]
     edges = np.sqrt(curve.beta[1:] * curve.beta[:-1])
     polygons, colours, borders = [], [], []
@@ -125,8 +127,8 @@ def _stack(ax: Axes, curve: InformationCurve) -> None:
     ax.add_collection(PolyCollection(polygons, facecolors=colours, linewidths=0, antialiaseds=False, zorder=2))
     ax.add_collection(LineCollection(borders, colors="white", linewidths=0.4, zorder=3))
     ax.set_ylim(0.0, 1.0)
-    ax.set_ylabel(f"p(t) of {STYLES[curve.problem][0]}, stacked\ncolour: likeliest y", fontsize=LABEL)
-    _name_symbols(ax, columns[-1], palette, symbol_names(curve))
+    ax.set_ylabel(f"p(t) of {TITLES[curve.problem]}, stacked\ncolour: likeliest y", fontsize=LABEL)
+    _name_symbols(ax, columns[-1], palette, curve.symbol_names)
 
 
 def stretched_beta_axis(ax: Axes, curve: InformationCurve) -> None:
@@ -170,10 +172,10 @@ def _round_numbers(ends: FloatArray, forward: Callable[[FloatArray], FloatArray]
     return sorted(kept)
 
 
-Column = tuple[FloatArray, np.ndarray, FloatArray]
+Column = tuple[FloatArray, IntArray, FloatArray]
 
 
-def _column(weights: FloatArray, rows: FloatArray, rank: np.ndarray) -> Column:
+def _column(weights: FloatArray, rows: FloatArray, rank: IntArray) -> Column:
     """Upper edges of the clusters at one β, from the bottom up; the likeliest y of each, and how deep its colour is."""
     sort = np.argsort(rows @ rank, kind="stable")
     weights, rows = weights[sort], rows[sort]
@@ -202,13 +204,16 @@ def _name_symbols(ax: Axes, column: Column, palette: FloatArray, names: tuple[st
     taken = -np.inf
     for place, symbol in sorted(places):
         if place - taken >= 0.045:
-            style: dict[str, Any] = {
-                "transform": ax.get_yaxis_transform(),
-                "ha": "left",
-                "va": "center",
-                "fontsize": SMALL,
-            }
-            ax.text(1.015, place, names[symbol], color=palette[symbol], **style)
+            ax.text(
+                1.015,
+                place,
+                names[symbol],
+                color=tuple(palette[symbol]),
+                transform=ax.get_yaxis_transform(),
+                ha="left",
+                va="center",
+                fontsize=SMALL,
+            )
             taken = place
 
 
@@ -241,5 +246,4 @@ def _transition_marks(ax: Axes, curve: InformationCurve) -> None:
         many = f" ({len(group)})" if len(group) > 1 else ""
         text = f"{group[0][1].n_before}→{group[-1][1].n_after}{many}"
         place = 0.5 * (group[0][0] + group[-1][0])
-        style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": SMALL - 1}
-        ax.text(place, 1.035, text, transform=ax.transAxes, **style)
+        ax.text(place, 1.035, text, transform=ax.transAxes, rotation=90, ha="center", va="bottom", fontsize=SMALL - 1)

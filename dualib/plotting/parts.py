@@ -2,78 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from .measures import FloatArray
+from dualib.core import figure
+from dualib.core.figure import GREY, LABEL, SMALL
+from dualib.core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .curve import InformationCurve
+Drawn = TypeVar("Drawn")
+Style = tuple[str, str, str]
 
-STYLES = {"ib": ("IB", "#0072B2", "o"), "dual": ("dualIB", "#D55E00", "s"), "alpha": ("α-IB", "#009E73", "^")}
-OTHERS = ("#CC79A7", "#E69F00", "#56B4E9")  # further curves of one problem
-GREY = "#666666"
+FIXED = ("IB", "dualIB", "α-IB")  # these have the first colours, whatever stands beside them
+PATH = "path of "  # begins the gid of a line that is one
 DASHED = (0, (4, 2))
 MARKER = 3.2
-SMALL, LABEL = 7, 8  # points
 APART = 0.06  # of the axes: hollow markers nearer to each other than this are left out
 ROUNDING = 1e-6  # of the largest value: what is less is drawn as 0
 TICKS_APART = 0.012  # of the axes: likewise the bars of transitions
 
 
-def axes_of(ax: Axes | None, height: float, strip: bool = False) -> tuple[Axes, bool]:
-    """The given axes, or those of a new column-wide figure that pyplot does not know of; whether they hold data already."""
-    again = ax is not None and ax.has_data()
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(3.4, height), dpi=200, layout=None if strip else "constrained")
-        ax = figure.add_axes((0.16, 0.15, 0.8, 0.49)) if strip else figure.add_subplot()
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=SMALL)
-    return ax, again
+def listed(given: Drawn | Iterable[Drawn]) -> list[Drawn]:
+    """One thing to draw, or several, as a list."""
+    found = list(given) if isinstance(given, Iterable) else [given]
+    if not found:
+        raise ValueError("no curve to draw: give an InformationCurve or a list of them")
+    return found
 
 
-def child(ax: Axes, name: str, place: tuple[float, float, float, float], **options: Any) -> tuple[Axes, bool]:
+def has_data(ax: Axes | None) -> bool:
+    """Whether axes were given that hold data already."""
+    return ax is not None and ax.has_data()
+
+
+def child(
+    ax: Axes, name: str, place: tuple[float, float, float, float], sharex: Axes | None = None
+) -> tuple[Axes, bool]:
     """The inset axes of that name, made where they are missing; whether they were there."""
     from matplotlib.axes import Axes
 
     for found in ax.child_axes:
         if isinstance(found, Axes) and found.get_gid() == name:
             return found, True
-    made = ax.inset_axes(place, **options)
+    made = ax.inset_axes(place, sharex=sharex)
     made.set_gid(name)
     return made, False
 
 
-def styles(
-    curves: Sequence[InformationCurve], ax: Axes, labels: Sequence[str] | None = None
-) -> list[tuple[str, str, str]]:
-    """(label, colour, marker) of each curve; a problem that is there already gets a further colour and a number."""
-    if labels is not None and len(labels) != len(curves):
-        raise ValueError(f"labels has {len(labels)} names for {len(curves)} curves")
-    found: list[tuple[str, str, str]] = []
-    seen = [str(line.get_gid()) for line in ax.get_lines()]
-    for i, curve in enumerate(curves):
-        name, colour, marker = STYLES[curve.problem]
-        n = seen.count(curve.problem) + 1
-        seen.append(curve.problem)
-        if n > 1:
-            name, colour = f"{name} ({n})", OTHERS[(n - 2) % len(OTHERS)]
-        found.append((labels[i] if labels is not None else name, colour, marker))
+def styles(names: Sequence[str], ax: Axes, labels: Sequence[str] | None = None) -> list[Style]:
+    """(label, colour, marker) of each line; a name that is there already gets a further colour and a number."""
+    if labels is not None and len(labels) != len(names):
+        raise ValueError(f"labels has {len(labels)} names for {len(names)} curves")
+    gids = (str(line.get_gid()) for line in ax.get_lines())
+    seen = [gid.removeprefix(PATH) for gid in gids if gid.startswith(PATH)]
+    found: list[Style] = []
+    for i, name in enumerate(names):
+        n = seen.count(name) + 1
+        own = name in FIXED and n == 1
+        k = FIXED.index(name) if own else len(FIXED) + len(seen) - len(set(seen) & set(FIXED))
+        seen.append(name)
+        text = name if n == 1 else f"{name} ({n})"
+        found.append((labels[i] if labels is not None else text, figure.colour(k), figure.marker(k)))
     return found
 
 
-def curve_line(
-    ax: Axes, x: FloatArray, y: FloatArray, resolved: np.ndarray, colour: str, name: str, problem: str
-) -> None:
+def curve_line(ax: Axes, x: FloatArray, y: FloatArray, resolved: BoolArray, colour: str, label: str, name: str) -> None:
     """Solid where neighbours are near, thin and dashed with a dot at each end where they are not."""
     gaps = np.flatnonzero(~resolved) + 1
-    ax.plot(*(np.insert(v, gaps, np.nan) for v in (x, y)), color=colour, lw=1.2, label=name, gid=problem, zorder=3)
+    ax.plot(*(np.insert(v, gaps, np.nan) for v in (x, y)), color=colour, lw=1.2, label=label, gid=PATH + name, zorder=3)
     if len(gaps):
         dashed = [np.column_stack([v[gaps - 1], v[gaps], np.full(len(gaps), np.nan)]).ravel() for v in (x, y)]
         ax.plot(*dashed, color=colour, lw=0.7, ls=(0, (3, 2)), gid="interpolated", zorder=2)
@@ -98,19 +98,14 @@ def hollow(
         )
 
 
-def ticks_on_curve(
-    ax: Axes, curve: InformationCurve, x: FloatArray, y: FloatArray, colour: str, reach: tuple[float, float]
-) -> None:
-    """A small bar at every transition within the range, interpolated in β; at both ends of a jump."""
-    betas = [t.beta for t in curve.transitions if curve.beta[0] <= t.beta <= curve.beta[-1]]
-    ends = np.flatnonzero(curve.jumps)
-    px, py = (np.append(np.interp(betas, curve.beta, v), v[np.append(ends, ends + 1)]) for v in (x, y))
-    keep = thinned(px, py, reach, TICKS_APART)
+def bars(ax: Axes, x: FloatArray, y: FloatArray, colour: str, reach: tuple[float, float]) -> None:
+    """A small bar at every transition: as many of them as can be told apart."""
+    keep = thinned(x, y, reach, TICKS_APART)
     if len(keep):
-        ax.plot(px[keep], py[keep], "|", ms=6, mew=0.6, color=colour, gid="transition", zorder=3)
+        ax.plot(x[keep], y[keep], "|", ms=6, mew=0.6, color=colour, gid="transition", zorder=3)
 
 
-def thinned(x: FloatArray, y: FloatArray, reach: tuple[float, float], apart: float) -> np.ndarray:
+def thinned(x: FloatArray, y: FloatArray, reach: tuple[float, float], apart: float) -> IntArray:
     """Indices of points that lie apart from those kept before them, by a share of the reach of the axes."""
     kept: list[int] = []
     scaled = np.column_stack([np.asarray(x) / reach[0], np.asarray(y) / reach[1]])
@@ -119,7 +114,7 @@ def thinned(x: FloatArray, y: FloatArray, reach: tuple[float, float], apart: flo
             continue
         if not kept or np.hypot(*(scaled[kept] - point).T).min() >= apart:
             kept.append(i)
-    return np.array(kept, dtype=int)
+    return np.array(kept, dtype=np.int64)
 
 
 def shown(ax: Axes, axis: str, values: FloatArray) -> FloatArray:
@@ -152,10 +147,19 @@ def legend_above(ax: Axes, source: Axes) -> None:
     if "hollow" in there:
         entries["not proven"] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
     ax.legend(
-        entries.values(), entries.keys(), loc="lower left", bbox_to_anchor=(-0.02, 1.01), ncols=3 if len(entries) > 4 else 4,
-        frameon=False, fontsize=SMALL, handlelength=1.5, columnspacing=1.0, handletextpad=0.5, borderaxespad=0.0,
+        entries.values(),
+        entries.keys(),
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.01),
+        ncols=3 if len(entries) > 4 else 4,
+        frameon=False,
+        fontsize=SMALL,
+        handlelength=1.5,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        borderaxespad=0.0,
         labelspacing=0.3,
-    )  # fmt: skip
+    )
 
 
 def beta_axis(ax: Axes, beta: FloatArray, again: bool = False) -> None:
