@@ -250,7 +250,7 @@ def test_grid_may_come_in_any_order():
     problem = dualib.IB(random_joint(3, 5, 2))
     c = dualib.information_curve(problem, [9.0, 3.0, 9.0, 5.0])
     np.testing.assert_array_equal(c.beta, [3.0, 5.0, 9.0])
-    for bad, message in (([], "empty"), ([1.0, -2.0], "must be positive"), ([np.nan], "must be positive")):
+    for bad, message in (([], "empty"), ([1.0, -2.0], "must be finite and > 0"), ([np.nan], "must be finite and > 0")):
         with pytest.raises(ValueError, match=message):
             dualib.information_curve(problem, bad)
     with pytest.raises(ValueError, match="must exceed"):

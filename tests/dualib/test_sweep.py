@@ -85,7 +85,7 @@ def test_points_of_other_settings_are_refused_and_named(problem, grid, tmp_path)
         (lambda: dualib.curve_points(dualib.DualIB(problem.joint), grid, certify=False, out=tmp_path), "problem: 'ib'"),
         (lambda: dualib.curve_points(dualib.IB(other), grid, certify=False, out=tmp_path), "joint: '6 x 3, "),
     ):
-        with pytest.raises(ValueError, match=f"holds points of a curve with other settings .*{words}"):
+        with pytest.raises(ValueError, match=f"was begun with other settings .*{words}"):
             call()
 
 
