@@ -18,11 +18,11 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
     else:
         _os.environ["JAX_ENABLE_X64"] = "1"
 
-from ntkinfo import _neural_tangents, activations, bounds, datasets
+from ntkinfo import activations, bounds, datasets, kernels
 from ntkinfo._quantity import Quantity, Relation, quantities
 from ntkinfo.activations import Activation
 from ntkinfo.architectures import Architecture, cnn, mlp
-from ntkinfo.bounds_table import BoundsTable, ParameterModel, generalisation_bounds
+from ntkinfo.bounds.table import BoundsTable, ParameterModel, generalisation_bounds
 from ntkinfo.chaos import (
     ChaosKernels,
     chaos_kernels,
@@ -33,7 +33,6 @@ from ntkinfo.chaos import (
 from ntkinfo.columns import Column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.datasets import Dataset, digits, digits_parity, from_npz, gaussian_task
-from ntkinfo.dense import dense_kernels
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
@@ -52,6 +51,7 @@ from ntkinfo.information_inputs import (
     input_information_leave_one_out_sampled,
 )
 from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.dense import dense_kernels
 from ntkinfo.labels import ClassLabelWarning, one_hot
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import (
@@ -62,7 +62,7 @@ from ntkinfo.learning import (
     tau_from_neural_tangents,
     tau_from_steps,
 )
-from ntkinfo.ledger import ModeLedger, mode_ledger
+from ntkinfo.modes import ModeLedger, mode_ledger
 from ntkinfo.parameters import (
     fisher_action,
     fisher_distance_squared,
@@ -99,7 +99,7 @@ from ntkinfo.predictive import (
 from ntkinfo.tabulate import information_curve
 from ntkinfo.times import default_times
 
-_neural_tangents.install()
+kernels.neural_tangents.install()
 
 __all__ = [
     "Activation",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualib.core.arrays import positive, whole
-from ntkinfo import _neural_tangents
 from ntkinfo.activations import Activation
+from ntkinfo.kernels import neural_tangents
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def mlp(
         "hidden_layers": whole(hidden_layers, "hidden_layers"),
         **_common(activation, w_std, b_std, width, n_outputs),
     }
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     layers: list[Any] = []
     for _ in range(hidden_layers):
         layers += [stax.Dense(width, W_std=w_std, b_std=b_std), elementwise(activation)]
@@ -103,7 +103,7 @@ def cnn(
     }
     if len(filter_shape) != 2 or min(filter_shape) < 1:
         raise ValueError(f"filter_shape must be two sizes of at least 1, got {filter_shape}")
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     layers: list[Any] = []
     for _ in range(conv_layers):
         convolution = stax.Conv(channels, filter_shape, padding="SAME", W_std=w_std, b_std=b_std)
@@ -140,7 +140,7 @@ def elementwise(activation: str | Activation) -> Any:
         return expectations(a, b, q)[1]
 
     phi.__name__ = activation.name
-    return _neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
+    return neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
 
 
 def _common(
@@ -156,7 +156,7 @@ def _common(
 
 
 def _read_out(layers: list[Any], settings: dict[str, Any]) -> Architecture:
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     readout = stax.Dense(settings["n_outputs"], W_std=settings["w_std"], b_std=settings["b_std"])
     init_fn, apply_fn, kernel_fn = stax.serial(*layers, readout)
     return Architecture(init_fn, apply_fn, kernel_fn, settings)

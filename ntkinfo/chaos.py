@@ -1,4 +1,4 @@
-r"""The third kernel Ω of dense networks (:mod:`ntkinfo.dense`) and the information in their parameters at infinite width."""
+r"""The third kernel Ω of dense networks (:mod:`ntkinfo.kernels.dense`) and the information in their parameters at infinite width."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import quantity
 from ntkinfo.activations import Activation
 from ntkinfo.activations.closed_forms import Expectations
-from ntkinfo.dense import blocks, points, recursion
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.dense import blocks, points, recursion
 from ntkinfo.learning import GradientFlow
 from ntkinfo.parameters import parameter_kl, parameter_kl_published
 
@@ -90,7 +90,7 @@ def chaos_kernels(
     ----------
     x_train, x_test : arrays, shapes (n, d) and (m, d)
     hidden_layers, activation, w_std, b_std :
-        As of :func:`ntkinfo.dense.recursion`.
+        As of :func:`ntkinfo.kernels.dense.recursion`.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def chaos_kernels(
     Raises
     ------
     ValueError
-        If the activation has no third kernel (relu), and as of :func:`ntkinfo.dense.dense_kernels`.
+        If the activation has no third kernel (relu), and as of :func:`ntkinfo.kernels.dense.dense_kernels`.
     """
     phi = Activation.named(activation)
     phi.require_third_kernel()

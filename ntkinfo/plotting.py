@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dualib.gaussian import GaussianIB
-    from ntkinfo.bounds_table import BoundsTable
+    from ntkinfo.bounds.table import BoundsTable
     from ntkinfo.curve import InformationCurve
-    from ntkinfo.ledger import ModeLedger
+    from ntkinfo.modes import ModeLedger
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""

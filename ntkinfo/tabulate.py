@@ -13,7 +13,7 @@ from dualib import _io
 from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import Relation
-from ntkinfo.bounds_table import ParameterModel, linear_or_linearised
+from ntkinfo.bounds.table import ParameterModel, linear_or_linearised
 from ntkinfo.columns import STANDARD_ERROR, Column, Where, make_column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.ensemble import Ensemble

@@ -6,8 +6,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import ntkinfo
-from ntkinfo import _neural_tangents, architectures
+from ntkinfo import architectures
 from ntkinfo.activations import Activation, names, register, registry
+from ntkinfo.kernels import neural_tangents
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
 SMOOTH = [name for name in names() if Activation.named(name).is_smooth]
@@ -174,7 +175,7 @@ def test_layers_agree_with_those_of_neural_tangents():
     """Two hidden layers of each that it has; and between convolutions and pooling, on every pair of pixels."""
     import jax
 
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     have = ["erf", "relu", "leaky_relu", "gelu", "sin", "cos", "gaussian", "linear"]
 
     def dense(layer):

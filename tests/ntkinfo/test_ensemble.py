@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkinfo
-from ntkinfo import _neural_tangents
+from ntkinfo.kernels import neural_tangents
 
 TAUS = (1e-3, 0.3, 2.0, 40.0)
 WIDE = np.geomspace(1e-6, 1e12, 37)
@@ -32,7 +32,7 @@ def test_law_agrees_with_parameter_space(linear_model, on, outputs, tau, setting
 
 def predictions(kernels, y, t, on, mode, ridge=0.0):
     """neural-tangents' own mean and covariance, from the same arrays."""
-    nt = _neural_tangents.load()
+    nt = neural_tangents.load()
     import jax.numpy as jnp
 
     def kernel_fn(x1, x2, get):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkinfo
-from ntkinfo import _neural_tangents
+from ntkinfo.kernels import neural_tangents
 
 
 def erf_kernel(x):
@@ -109,7 +109,7 @@ def test_neural_tangents_can_be_imported_by_others_in_any_order(first):
 
 def test_a_name_that_jax_moved_is_named():
     with pytest.raises(ImportError, match=r"jax\.core\.NoSuchName.*not in jax\.core, jax\.extend\.core"):
-        _neural_tangents.restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
+        neural_tangents.restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
 
 
 def test_single_precision_is_refused_with_the_reason():
@@ -166,7 +166,7 @@ def test_inputs_with_other_features_are_refused():
 
 
 def test_a_network_without_readout_is_refused():
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     kernel_fn = stax.serial(stax.Conv(8, (3, 3)))[2]
     with pytest.raises(ValueError, match=r"returned shape .* must be \(2, 2\)"):
         ntkinfo.Kernels.compute(kernel_fn, np.ones((2, 6, 6, 1)), batch_size=2)

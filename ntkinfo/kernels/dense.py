@@ -25,7 +25,7 @@ import numpy as np
 from dualib.core.arrays import finite_array, positive, whole
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.activations import Activation
-from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.kernels import Kernels
 
 
 class Recursion(NamedTuple):

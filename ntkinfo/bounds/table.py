@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ntkinfo import bounds
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import Relation
-from ntkinfo.bounds import Bound
+from ntkinfo.bounds import inequalities, risks
+from ntkinfo.bounds.inequalities import Bound
 from ntkinfo.chaos import parameter_kl_infinite_width
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
@@ -195,26 +195,26 @@ def generalisation_bounds(
     start = Marginals(np.zeros((n, ensemble.n_outputs)), np.ones(n))
 
     def risk(law: Marginals, y: ArrayLike) -> FloatArray:
-        return bounds.clipped_square_risk(law, y, scale) if loss == "clipped_square" else bounds.zero_one_risk(law, y)
+        return risks.clipped_square_risk(law, y, scale) if loss == "clipped_square" else risks.zero_one_risk(law, y)
 
     risk(start, ensemble.y_train)  # refuse labels and parameters before the long work
     if y_test is not None:
         m = ensemble.n_test
         risk(Marginals(np.zeros((m, ensemble.n_outputs)), np.ones(m)), y_test)
-    bounds.mcallester(0.0, 0.0, n, delta)
+    inequalities.mcallester(0.0, 0.0, n, delta)
     kl, model = _parameter_kl(ensemble, times, omega)
     law = ensemble.marginals(times, on="train")
     train = risk(law, ensemble.y_train)
     test = None if y_test is None else risk(ensemble.marginals(times), y_test)
     compressed = input_information(law) if ensemble.n_outputs == 1 else input_information_kolchinsky_tracey_upper(law)
     rows = (
-        [bounds.mcallester(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [bounds.seeger(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [bounds.catoni(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [_of_one_data_set(bounds.xu_raginsky(d, n)) for d in kl],
+        [inequalities.mcallester(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [inequalities.seeger(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [inequalities.catoni(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [_of_one_data_set(inequalities.xu_raginsky(d, n)) for d in kl],
     )
     named = dict(_with_model(row, model) for row in rows)
-    heuristics = {"input compression": tuple(bounds.input_compression(i, n, delta) for i in compressed)}
+    heuristics = {"input compression": tuple(inequalities.input_compression(i, n, delta) for i in compressed)}
     return BoundsTable(times, train, test, kl, model, named, heuristics, loss)
 
 
