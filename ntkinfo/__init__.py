@@ -24,8 +24,6 @@ from ntkinfo.activations import Activation
 from ntkinfo.architectures import Architecture, cnn, mlp
 from ntkinfo.bounds.table import BoundsTable, ParameterModel, generalisation_bounds
 from ntkinfo.chaos import (
-    ChaosKernels,
-    chaos_kernels,
     parameter_information,
     parameter_kl_infinite_width,
     parameter_kl_infinite_width_rate,
@@ -51,7 +49,6 @@ from ntkinfo.information_inputs import (
     input_information_leave_one_out_sampled,
 )
 from ntkinfo.kernels import Kernels
-from ntkinfo.kernels.dense import dense_kernels
 from ntkinfo.labels import ClassLabelWarning, one_hot
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.learning import (
@@ -105,7 +102,6 @@ __all__ = [
     "Activation",
     "Architecture",
     "BoundsTable",
-    "ChaosKernels",
     "ClassLabelWarning",
     "Column",
     "Dataset",
@@ -126,7 +122,6 @@ __all__ = [
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",
-    "chaos_kernels",
     "class_entropy",
     "cnn",
     "data_information",
@@ -135,7 +130,6 @@ __all__ = [
     "datasets",
     "default_times",
     "degrees_of_freedom",
-    "dense_kernels",
     "digits",
     "digits_parity",
     "ensemble_square_error",
@@ -159,6 +153,7 @@ __all__ = [
     "input_information_kolchinsky_tracey_upper",
     "input_information_leave_one_out",
     "input_information_leave_one_out_sampled",
+    "kernels",
     "label_information_affine",
     "label_information_best_noise",
     "label_information_discrete",

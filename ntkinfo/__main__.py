@@ -150,7 +150,7 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
     ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     omega = None
     if a.architecture == "mlp" and a.activation != "relu" and mode == "ntk" and not (a.step or a.ridge or a.centred):
-        third = ntkinfo.chaos_kernels(
+        third = ntkinfo.kernels.dense(
             data.x_train, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
         )
         omega = third.omega

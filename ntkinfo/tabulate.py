@@ -68,7 +68,7 @@ def information_curve(
     x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
         points. The training points cost 2n³ operations a time.
     y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the columns
+    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`, for the columns
         parameter_kl_infinite_width and its rate (gradient flow of all layers without ridge only).
     entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
         covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or

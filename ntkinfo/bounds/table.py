@@ -164,7 +164,7 @@ def generalisation_bounds(
     ensemble : Ensemble, not centred.
     taus : times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at
         the training points.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`.
+    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`.
     loss : "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
     y_test : labels at the test points, for the test risk.
     delta : probability of failure of the PAC-Bayes bounds.

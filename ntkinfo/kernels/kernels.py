@@ -1,115 +1,147 @@
-"""Kernels of an infinitely wide network on given points: checked, frozen float64 arrays."""
+"""Kernels of an infinitely wide network on given points: checked, read-only float64 arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from dualib import _io
-from ntkinfo import _arrays
-from ntkinfo._arrays import FloatArray
-
-_WORKING_COPIES = 24
-"""Arrays of a block's size that a kernel function of a few layers keeps at once (an upper estimate)."""
+from dualib.core.arrays import check_positive_semidefinite, of_shape, read_only
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from ntkinfo.kernels import blocks
+from ntkinfo.kernels.cache import SAME, fingerprint
+from ntkinfo.kernels.checks import check_above, check_joint, double, kernel_matrix, third_kernel
 
 
 @dataclass(frozen=True, eq=False)
-class Kernels:
-    r"""The NTK Θ and the NNGP kernel K on n training points and m test points.
+class Kernels(Result):
+    r"""The NTK Θ, the NNGP kernel K and, where there is one, the third kernel Ω on n training points and m test points.
 
-    Outputs are independent and alike: with k outputs the kernels of all outputs are Θ⊗I_k and K⊗I_k.
+    Outputs are independent and alike: with k outputs the kernels of all outputs are Θ⊗I_k, K⊗I_k and Ω⊗I_k. Of the chaos
+    degrees q of the initialisation K = ΣK_q, Θ = ΣqK_q, Ω = Σq²K_q (:mod:`ntkinfo.kernels.dense`).
 
-    Parameters
+    Attributes
     ----------
-    ntk, nngp : arrays, shape (n, n), symmetric positive semi-definite, float64.
-    ntk_test_train, nngp_test_train : arrays, shape (m, n), or both None.
-    ntk_test, nngp_test : arrays, shape (m, m), or both None.
+    ntk, nngp : array, shape (n, n)
+        Symmetric positive semi-definite.
+    ntk_test_train, nngp_test_train : array, shape (m, n), or None
+        None without test points, as the next two.
+    ntk_test, nngp_test : array, shape (m, m), or None
+    omega : array, shape (n, n), or None
+        Ω ⪰ Θ ⪰ K. Without it the information in the parameters is that of the linearised network.
+    omega_test_train, omega_test : array, shapes (m, n) and (m, m), or None
+    settings : dict
+        What the kernels were made from.
 
     Raises
     ------
-    TypeError: single-precision or non-real input (with the reason).
-    ValueError: shapes that do not match (both are printed), entries that are not finite, a kernel that is not
-        symmetric, one that is not positive semi-definite (with its smallest eigenvalue and the remedy), or blocks that
-        do not belong together: [[K, K_x^T], [K_x, K_xx]] of either kernel is positive semi-definite within 1e-9 of its
-        1-norm.
+    TypeError
+        If an array is of single precision or not real (with the reason).
+    ValueError
+        If shapes do not match (both are printed), an entry is not finite, a kernel is not symmetric, or not positive
+        semi-definite (with its smallest eigenvalue and the remedy), blocks do not belong together ([[K, K_xᵀ], [K_x, K_xx]] of
+        either kernel is positive semi-definite within 1e-9 of its 1-norm), or Ω ⪰ Θ ⪰ K fails where Ω is given.
     """
 
-    ntk: FloatArray
-    nngp: FloatArray
-    ntk_test_train: FloatArray | None = None
-    nngp_test_train: FloatArray | None = None
-    ntk_test: FloatArray | None = None
-    nngp_test: FloatArray | None = None
+    ntk: Float[np.ndarray, "n n"]
+    nngp: Float[np.ndarray, "n n"]
+    ntk_test_train: Float[np.ndarray, "m n"] | None = None
+    nngp_test_train: Float[np.ndarray, "m n"] | None = None
+    ntk_test: Float[np.ndarray, "m m"] | None = None
+    nngp_test: Float[np.ndarray, "m m"] | None = None
+    omega: Float[np.ndarray, "n n"] | None = None
+    omega_test_train: Float[np.ndarray, "m n"] | None = None
+    omega_test: Float[np.ndarray, "m m"] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checked = {"ntk": _arrays.as_symmetric("ntk", self.ntk)}
-        n = checked["ntk"].shape[0]
-        like = f"ntk of shape ({n}, {n})"
-        checked["nngp"] = _arrays.as_symmetric("nngp", _arrays.as_shape("nngp", self.nngp, (n, n), like))
-        checked |= self._checked_test_blocks(n, like)
+        ntk = kernel_matrix(self.ntk, "ntk")
+        n = len(ntk)
+        found = {"ntk": ntk, "nngp": kernel_matrix(self.nngp, "nngp", n, f"ntk of shape ({n}, {n})")}
+        found |= self._test_blocks(n)
         for name in ("ntk", "nngp"):
-            if "ntk_test" in checked:
-                _arrays.check_joint_positive_semidefinite(
-                    name, *(checked[name + s] for s in ("", "_test_train", "_test"))
-                )
+            if "ntk_test" in found:
+                check_joint(found[name], found[name + "_test_train"], found[name + "_test"], name)
             else:
-                _arrays.check_positive_semidefinite(name, checked[name])
-        for name, array in checked.items():
-            object.__setattr__(self, name, _arrays.read_only(array))
+                check_positive_semidefinite(found[name], name)
+        found |= self._third_kernel(found)
+        for name, array in found.items():
+            object.__setattr__(self, name, read_only(array))
+        if self.omega is not None:
+            self.check_ntk_above_nngp()
 
-    def _checked_test_blocks(self, n: int, like: str) -> dict[str, FloatArray]:
-        names = ("ntk_test_train", "nngp_test_train", "ntk_test", "nngp_test")
+    def _given(self, names: tuple[str, ...], rule: str) -> bool:
+        """Whether all of `names` are given; refused where only some are."""
         missing = [name for name in names if getattr(self, name) is None]
-        if len(missing) == len(names):
+        if 0 < len(missing) < len(names):
+            raise ValueError(f"{rule}: {', '.join(missing)} missing")
+        return not missing
+
+    def _test_blocks(self, n: int) -> dict[str, FloatArray]:
+        names = ("ntk_test_train", "nngp_test_train", "ntk_test", "nngp_test")
+        if not self._given(names, "give all four test blocks or none"):
             return {}
-        if missing:
-            raise ValueError(f"give all four test blocks or none: {', '.join(missing)} missing")
-        ntk_test_train = _arrays.as_float64("ntk_test_train", self.ntk_test_train)  # type: ignore[arg-type]
-        if ntk_test_train.ndim != 2 or ntk_test_train.shape[1] != n or ntk_test_train.shape[0] == 0:
-            raise ValueError(f"ntk_test_train has shape {ntk_test_train.shape}, but {like} asks for shape (m, {n})")
-        m = ntk_test_train.shape[0]
-        like = f"ntk_test_train of shape ({m}, {n})"
-        blocks = {
-            "ntk_test_train": ntk_test_train,
-            "nngp_test_train": _arrays.as_shape("nngp_test_train", self.nngp_test_train, (m, n), like),  # type: ignore[arg-type]
+        cross = {name: double(getattr(self, name), name) for name in names[:2]}
+        first = cross["ntk_test_train"]
+        if first.ndim != 2 or first.shape[1] != n or len(first) == 0:
+            raise ValueError(
+                f"ntk_test_train has shape {first.shape}, but ntk of shape ({n}, {n}) asks for shape (m, {n})"
+            )
+        like = f"ntk_test_train of shape {first.shape}"
+        of_shape(cross["nngp_test_train"], "nngp_test_train", first.shape, like)
+        return cross | {name: kernel_matrix(getattr(self, name), name, len(first), like) for name in names[2:]}
+
+    def _third_kernel(self, found: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        cross = found.get("ntk_test_train")
+        names = ("omega", "omega_test_train", "omega_test")
+        if cross is None:
+            if self.omega_test_train is not None or self.omega_test is not None:
+                raise ValueError("omega has test blocks, but ntk and nngp have 0 test points: leave them out")
+            return {} if self.omega is None else {"omega": third_kernel(self.omega, found["ntk"], "omega")}
+        if not self._given(names, f"there are {len(cross)} test points: give all blocks of omega or none"):
+            return {}
+        assert self.omega is not None and self.omega_test_train is not None and self.omega_test is not None
+        like = f"ntk_test_train of shape {cross.shape}"
+        between = of_shape(double(self.omega_test_train, "omega_test_train"), "omega_test_train", cross.shape, like)
+        return {
+            "omega": third_kernel(self.omega, found["ntk"], "omega"),
+            "omega_test_train": between,
+            "omega_test": third_kernel(self.omega_test, found["ntk_test"], "omega_test"),
         }
-        for name in ("ntk_test", "nngp_test"):
-            blocks[name] = _arrays.as_symmetric(name, _arrays.as_shape(name, getattr(self, name), (m, m), like))
-        return blocks
 
     def check_ntk_above_nngp(self) -> None:
-        """Raise unless Θ ⪰ K on the training points and on the test points, within 1e-9 of the 1-norm of Θ - K.
+        """Refuse kernels without Θ ⪰ K on the training points and on the test points, within 1e-9 of the 1-norm of Θ - K.
 
-        Every network that trains its last layer in the NTK parameterisation has it: Θ - K = Σ (q - 1) K_q with the
-        chaos degrees q >= 1 of the outputs. Kernels in general need not.
+        Every network that trains its last layer in the NTK parameterisation has it: Θ - K = Σ (q - 1) K_q with the chaos degrees
+        q >= 1 of the outputs. Kernels in general need not.
+
+        Raises
+        ------
+        ValueError
+            With the smallest eigenvalue of the difference.
         """
         for suffix in ("", "_test") if self.n_test else ("",):
-            ntk, nngp = getattr(self, "ntk" + suffix), getattr(self, "nngp" + suffix)
-            rounding = 1e-12 * float(np.abs(ntk).sum(axis=0).max())
-            try:
-                _arrays.check_positive_semidefinite(
-                    f"ntk{suffix} - nngp{suffix}", ntk - nngp + rounding * np.eye(len(ntk))
-                )
-            except ValueError as error:
-                raise ValueError(
-                    f"ntk{suffix} and nngp{suffix} are not of one network that trains all layers, where Θ - K is positive "
-                    f"semi-definite (are they in each other's place?): {error}"
-                ) from None
+            check_above(
+                getattr(self, "ntk" + suffix),
+                getattr(self, "nngp" + suffix),
+                f"ntk{suffix} - nngp{suffix}",
+                f"ntk{suffix} and nngp{suffix} are not of one network that trains all layers, where Θ - K is positive "
+                "semi-definite (are they in each other's place?)",
+            )
 
     @property
     def n_train(self) -> int:
         """The number n of training points."""
-        return self.ntk.shape[0]
+        return len(self.ntk)
 
     @property
     def n_test(self) -> int:
         """The number m of test points, 0 without test blocks."""
-        return 0 if self.ntk_test_train is None else self.ntk_test_train.shape[0]
+        return 0 if self.ntk_test is None else len(self.ntk_test)
 
     @classmethod
     def compute(
@@ -121,19 +153,27 @@ class Kernels:
         batch_size: int | None = None,
         working_memory_gib: float = 2.0,
         jit: bool = True,
+        cache: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> Kernels:
         """Evaluate an analytic kernel function block by block.
 
         Parameters
         ----------
-        kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``, as from :func:`ntkinfo.mlp` or
-            ``stax.serial``; x2 may be None for x1.
-        x_train, x_test : arrays, shapes (n, ...) and (m, ...).
-        batch_size : points on the side of a block; by default the largest for which a block's work fits in
-            `working_memory_gib`. The results take 16 (n² + nm + m²) bytes besides.
-        jit : compile `kernel_fn` with JAX; False for a kernel function written in NumPy.
-        progress : show a progress bar; by default only on a terminal.
+        kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``
+            As from :func:`ntkinfo.mlp` or ``stax.serial``; x2 may be None for x1. It is compiled once for all blocks of all calls.
+        x_train, x_test : array, shapes (n, ...) and (m, ...)
+        batch_size : int or None
+            Points on the side of a block; by default the largest for which a block's work fits in `working_memory_gib`. The
+            results take 16 (n² + nm + m²) bytes besides.
+        working_memory_gib : float
+        jit : bool
+            Whether `kernel_fn` is compiled with JAX; False for a kernel function written in NumPy.
+        cache : path or None
+            An .npz file that keeps the result. Where it exists it is read in place of computing, if it holds the kernels of this
+            function on these points.
+        progress : bool or None
+            Whether to show a bar; None shows it on a terminal.
 
         Returns
         -------
@@ -141,123 +181,33 @@ class Kernels:
 
         Raises
         ------
-        ValueError: inputs of test and train that do not match (both shapes are printed), or as on construction.
+        ValueError
+            If test and training inputs do not match (both shapes are printed), `cache` holds other kernels, or as on
+            construction.
         """
-        train = _inputs("x_train", x_train)
-        points = [train]
-        if x_test is not None:
-            test = _inputs("x_test", x_test)
-            if test.shape[1:] != train.shape[1:]:
+        points = blocks.points(x_train, x_test)
+        evaluate = blocks.evaluator(kernel_fn, jit)
+        settings = {"points": fingerprint(points)}
+        if cache is not None and os.path.exists(cache):
+            return cls.load(cache)._of(evaluate, points, cache)
+        kernels = cls(
+            **blocks.all_blocks(evaluate, points, batch_size, working_memory_gib, progress), settings=settings
+        )
+        if cache is not None:
+            kernels.save(cache)
+        return kernels
+
+    def _of(self, evaluate: blocks.Evaluate, points: tuple[FloatArray, ...], path: str | os.PathLike[str]) -> Kernels:
+        """These kernels, read from `path`, once they are seen to be of those points and that function."""
+        if self.settings.get("points") != fingerprint(points):
+            raise ValueError(f"{os.fspath(path)} holds the kernels of other points: give another file, or remove it")
+        first = evaluate(points[0][:2], None)
+        for name, found in zip(("ntk", "nngp"), first, strict=True):
+            kept = getattr(self, name)[:2, :2]
+            worst = float(np.abs(found - kept).max())
+            if worst > SAME * float(np.abs(kept).max()):
                 raise ValueError(
-                    f"x_test has shape {test.shape}, but x_train of shape {train.shape} has other features"
+                    f"{os.fspath(path)} holds the kernels of another network, whose {name} differs by {worst:.3g} at the "
+                    "first points: give another file, or remove it"
                 )
-            points.append(test)
-        size = batch_size if batch_size is not None else _block_side(train.shape, working_memory_gib)
-        if size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        jobs = (
-            [("", train, None)]
-            if x_test is None
-            else [("", train, None), ("_test_train", points[1], train), ("_test", points[1], None)]
-        )
-        evaluate = _evaluator(kernel_fn, jit)
-        results: dict[str, FloatArray] = {}
-        with _io.progress_bar(sum(_count_blocks(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as done:
-            for suffix, a, b in jobs:
-                results["ntk" + suffix], results["nngp" + suffix] = _blockwise(evaluate, a, b, size, done)
-        return cls(**results)
-
-    def save(self, path: str | Path) -> None:
-        """Write all arrays to an .npz file, atomically."""
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        _io.write_npz(path, arrays)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Kernels:
-        """Read what :meth:`save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(**{name: file[name] for name in file.files})
-
-
-def _inputs(name: str, value: ArrayLike) -> FloatArray:
-    array = _arrays.as_float64(name, np.asarray(value, dtype=np.float64))
-    if array.ndim < 2 or array.size == 0:
-        raise ValueError(f"{name} must have shape (points, features...), got {array.shape}")
-    return array
-
-
-def _block_side(shape: tuple[int, ...], memory_gib: float) -> int:
-    """The side of a block whose work fits in `memory_gib`: a convolutional kernel keeps one entry per pixel and pair of
-    points.
-    """
-    pixels = int(np.prod(shape[1:-1])) if len(shape) > 2 else 1
-    side = int(np.sqrt(memory_gib * 2**30 / (8 * _WORKING_COPIES * pixels)))
-    return max(1, min(side, 1024))
-
-
-def _evaluator(
-    kernel_fn: Callable[..., Any], jit: bool
-) -> Callable[[FloatArray, FloatArray | None], tuple[FloatArray, FloatArray]]:
-    def both(a: Any, b: Any) -> tuple[Any, Any]:
-        kernels = kernel_fn(a, b, ("nngp", "ntk"))
-        return kernels.ntk, kernels.nngp
-
-    if not jit:
-        return lambda a, b: tuple(np.asarray(k) for k in both(a, b))  # type: ignore[return-value]
-    import jax
-
-    pair, single = jax.jit(both), jax.jit(lambda a: both(a, None))
-
-    def evaluate(a: FloatArray, b: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        ntk, nngp = single(a) if b is None else pair(a, b)
-        return np.asarray(ntk), np.asarray(nngp)
-
-    return evaluate
-
-
-def _count_blocks(a: FloatArray, b: FloatArray | None, size: int) -> int:
-    rows = -(-a.shape[0] // size)
-    return rows * (rows + 1) // 2 if b is None else rows * -(-b.shape[0] // size)
-
-
-def _blockwise(
-    evaluate: Callable[..., Any], a: FloatArray, b: FloatArray | None, size: int, done: Callable[[int], object]
-) -> tuple[FloatArray, FloatArray]:
-    """Both kernels between `a` and `b` (None: a with itself, where the blocks below the diagonal are mirrored)."""
-    columns = a if b is None else b
-    ntk, nngp = (np.empty((a.shape[0], columns.shape[0])) for _ in range(2))
-    for rows, x in _blocks(a, size):
-        for cols, y in _blocks(columns, size):
-            if b is None and cols.start < rows.start:
-                continue
-            blocks = evaluate(x, None if b is None and rows == cols else y)
-            for whole, block in zip((ntk, nngp), blocks, strict=True):
-                _check_block(block, x.shape[0], y.shape[0])
-                whole[rows, cols] = block[: rows.stop - rows.start, : cols.stop - cols.start]
-                if b is None:
-                    whole[cols, rows] = whole[rows, cols].T
-            done(1)
-    return ntk, nngp
-
-
-def _blocks(x: FloatArray, size: int) -> Iterator[tuple[slice, FloatArray]]:
-    """Slices of at most `size` points; the last is filled up with copies of the last point, so that all are compiled
-    once.
-    """
-    size = min(size, x.shape[0])
-    for start in range(0, x.shape[0], size):
-        stop = min(start + size, x.shape[0])
-        block = x[start:stop]
-        if stop - start < size:
-            block = np.concatenate([block, np.repeat(x[-1:], size - (stop - start), axis=0)])
-        yield slice(start, stop), block
-
-
-def _check_block(block: FloatArray, rows: int, columns: int) -> None:
-    if block.dtype != np.float64:
-        _arrays.as_float64("the kernel function's result", block)
-    if block.shape != (rows, columns):
-        raise ValueError(
-            f"kernel_fn returned shape {block.shape} for {rows} and {columns} points; it must be ({rows}, {columns}). "
-            "End the network in a readout (Flatten or pooling, then Dense), with the output axis traced out."
-        )
+        return self

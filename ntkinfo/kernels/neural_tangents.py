@@ -23,6 +23,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
+from ntkinfo.kernels.convolutions import pad_first_on_cpu
+
 _PACKAGE = "neural_tangents"
 _EXPERIMENTAL = "neural_tangents.experimental"
 _MISSING = object()
@@ -72,6 +74,7 @@ def load() -> types.ModuleType:
         message names it, the places that were searched, and the JAX version).
     """
     install()
+    pad_first_on_cpu()
     return importlib.import_module(_PACKAGE)
 
 
@@ -96,6 +99,7 @@ class _Repaired(SourceFileLoader):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             restore_moved_names(MOVED)
+            pad_first_on_cpu()
             super().exec_module(module)
 
 

@@ -147,8 +147,8 @@ def test_table_of_bounds(linear_model):
 def default_task():
     """The default task of the command line at times where McAllester's bound stops to say anything."""
     data = ntkinfo.gaussian_task(100, 200, seed=0)
-    chaos = ntkinfo.chaos_kernels(data.x_train, data.x_test)
-    return ntkinfo.Ensemble(chaos.kernels, data.y_train), chaos.omega, data
+    chaos = ntkinfo.kernels.dense(data.x_train, data.x_test)
+    return ntkinfo.Ensemble(chaos, data.y_train), chaos.omega, data
 
 
 def test_pac_bayes_takes_the_third_kernel_and_names_the_linearised_kl(default_task):
