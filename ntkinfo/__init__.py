@@ -59,7 +59,7 @@ from ntkinfo.learning import (
     tau_from_neural_tangents,
     tau_from_steps,
 )
-from ntkinfo.modes import ModeLedger, mode_ledger
+from ntkinfo.modes import ModeTable, mode_table
 from ntkinfo.parameters import (
     fisher_action,
     fisher_distance_squared,
@@ -113,7 +113,7 @@ __all__ = [
     "Kernels",
     "Law",
     "Marginals",
-    "ModeLedger",
+    "ModeTable",
     "ParameterModel",
     "Quantity",
     "Relation",
@@ -159,7 +159,7 @@ __all__ = [
     "label_information_discrete",
     "label_information_unit_noise",
     "mlp",
-    "mode_ledger",
+    "mode_table",
     "neural_tangents_from_tau",
     "nngp_evidence",
     "one_hot",

@@ -176,7 +176,7 @@ def _run_curve(a: argparse.Namespace) -> int:
         seed=a.seed,
     )
     best = float(times[int(np.argmin(curve["square_error"]))]) if a.ledger_tau is None else a.ledger_tau
-    ledger = ntkinfo.mode_ledger(ensemble, best, noise or 1.0)
+    ledger = ntkinfo.mode_table(ensemble, best, label_noise=noise or 1.0)
     print(curve.table(units=a.units))
     _say_labels(data)
     if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
@@ -186,7 +186,7 @@ def _run_curve(a: argparse.Namespace) -> int:
         _write_tables(
             a, "curve", curve.to_frame(a.units), {"columns": curve.records(), "settings": curve.settings}, start
         )
-        _write_csv(a.out / "ledger.csv", ledger.to_frame())
+        _write_csv(a.out / "ledger.csv", ledger.to_frame(a.units))
         _write_text(a.out / "columns.txt", curve.describe() + "\n")
         _save_figure(a.out / "loss.png", lambda figure: ntkinfo.plot_loss(curve, figure.subplots()))
         _save_figure(

@@ -114,7 +114,7 @@ def _modes(ensemble: Ensemble, omega: ArrayLike) -> tuple[FloatArray, FloatArray
     """The eigenvalues of Θ above zero, and M_ji Ω_ij in their eigenvectors; on the null space of Θ Ω vanishes too."""
     _require_flow(ensemble)
     third = third_kernel(omega, ensemble.kernels.ntk, "omega")
-    seen = ~ensemble._null
+    seen = ~ensemble.null
     v, y = ensemble.eigenvectors[:, seen], ensemble.y_modes[seen]
     power = ensemble.n_outputs * ensemble.nngp_modes[np.ix_(seen, seen)] + y @ y.T
     return ensemble.eigenvalues[seen], power * (v.T @ third @ v)
@@ -142,7 +142,9 @@ def parameter_information(
     if model not in ("infinite-width", "linearised", "published"):
         raise ValueError(f'model must be "infinite-width", "linearised" or "published", got {model!r}')
     if (omega is not None) != (model == "infinite-width"):
-        need = "needs omega, such as ensemble.kernels.omega" if omega is None else "has no third kernel: leave omega out"
+        need = (
+            "needs omega, such as ensemble.kernels.omega" if omega is None else "has no third kernel: leave omega out"
+        )
         raise ValueError(f"model {model!r} {need}")
     if model == "infinite-width":
         return parameter_kl_infinite_width(ensemble, tau, omega)  # type: ignore[arg-type]

@@ -7,81 +7,94 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ntkinfo._arrays import FloatArray, positive
+from dualib.core.arrays import positive
+from dualib.core.result import Result
+from dualib.core.typing import Float
+from dualib.core.units import Units, to_units
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.parameters import _displacement, _entropy_gap, _log_gain
+from ntkinfo.parameters import displacement, entropy_gap, log_gain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class ModeLedger:
-    """Contributions of the modes, largest eigenvalue first; each array has shape (n,), and sums to the quantity it is
-    named after.
+class ModeTable(Result):
+    """Contributions of the modes, largest eigenvalue first; each array sums to the quantity it is named after.
 
     Attributes
     ----------
-    tau : the time.
-    eigenvalue : λ_j of Θ.
-    label_power : ‖y_j‖², the squared labels in the mode.
-    initial_variance : κ_j, the initial output variance in the mode.
-    fitted : λ_j a_j, the fraction fitted; sums to the degrees of freedom.
-    training_error : r_j² (k κ_j + ‖y_j‖²); sums to n times the expected squared error on the training set.
-    distance_squared : the mode's part of E‖θ_τ - θ_0‖².
-    parameter_kl : the mode's part of the linearised parameter KL, in nats.
-    parameter_label_information : the mode's part of I(θ;Y|X) for label noise of variance `label_noise`, in nats.
-    label_noise : s².
+    tau : float
+    label_noise : float
+        s², the variance of Y|X.
+    eigenvalue : array, shape (n,)
+        λ_j of Θ.
+    label_power : array, shape (n,)
+        ‖y_j‖², the squared labels in the mode.
+    initial_variance : array, shape (n,)
+        κ_j, the initial output variance in the mode.
+    fitted : array, shape (n,)
+        λ_j a_j, the fraction fitted; sums to the degrees of freedom.
+    training_error : array, shape (n,)
+        r_j² (k κ_j + ‖y_j‖²); sums to n times the expected squared error on the training set.
+    distance_squared : array, shape (n,)
+        The mode's part of E‖θ_τ - θ_0‖².
+    parameter_kl : array, shape (n,)
+        The mode's part of the linearised parameter KL, in nats.
+    parameter_label_information : array, shape (n,)
+        The mode's part of I(θ;Y|X) for label noise of variance `label_noise`, in nats.
     """
 
     tau: float
     label_noise: float
-    eigenvalue: FloatArray
-    label_power: FloatArray
-    initial_variance: FloatArray
-    fitted: FloatArray
-    training_error: FloatArray
-    distance_squared: FloatArray
-    parameter_kl: FloatArray
-    parameter_label_information: FloatArray
+    eigenvalue: Float[np.ndarray, " n"]
+    label_power: Float[np.ndarray, " n"]
+    initial_variance: Float[np.ndarray, " n"]
+    fitted: Float[np.ndarray, " n"]
+    training_error: Float[np.ndarray, " n"]
+    distance_squared: Float[np.ndarray, " n"]
+    parameter_kl: Float[np.ndarray, " n"]
+    parameter_label_information: Float[np.ndarray, " n"]
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a mode, largest eigenvalue first; information columns carry the unit nats."""
+    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
+        """One row a mode, largest eigenvalue first; the names of information columns end in their unit."""
         import pandas as pd
 
-        columns = {
-            "eigenvalue": self.eigenvalue,
-            "label_power": self.label_power,
-            "initial_variance": self.initial_variance,
-            "fitted": self.fitted,
-            "training_error": self.training_error,
-            "distance_squared": self.distance_squared,
-            "parameter_kl_nats": self.parameter_kl,
-            "parameter_label_information_nats": self.parameter_label_information,
-        }
+        plain = "eigenvalue", "label_power", "initial_variance", "fitted", "training_error", "distance_squared"
+        columns = {name: getattr(self, name) for name in plain}
+        for name in ("parameter_kl", "parameter_label_information"):
+            columns[f"{name}_{units}"] = to_units(getattr(self, name), units)
         return pd.DataFrame(columns, index=pd.RangeIndex(1, self.eigenvalue.size + 1, name="mode"))
 
 
-def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> ModeLedger:
-    """The ledger of an ensemble's modes at time `tau`.
+def mode_table(ensemble: Ensemble, tau: float, *, label_noise: float = 1.0) -> ModeTable:
+    """What each mode of an ensemble contributes at time `tau`.
 
     Parameters
     ----------
-    tau : float >= 0.
-    label_noise : s² of Y|X in the parameter information.
+    ensemble : Ensemble
+    tau : float
+        At least 0.
+    label_noise : float
+        s² of Y|X in the information in the parameters.
 
     Returns
     -------
-    ModeLedger
+    ModeTable
+
+    Raises
+    ------
+    ValueError
+        If `label_noise` is not positive, or the learning rule does not reach `tau`.
     """
+    positive(label_noise, "label_noise")
     spectrum, k = ensemble.spectrum(float(tau)), ensemble.n_outputs
-    positive("label_noise", label_noise)
-    distance = _displacement(ensemble, spectrum)[0]
+    distance = displacement(ensemble, spectrum)[0]
     if ensemble.centred:
         kl, information = 0.5 * distance, np.where(spectrum.fitted[0] > 0, np.inf, 0.0)
     else:
-        kl = 0.5 * distance + k * _entropy_gap(spectrum)[0]
-        information = 0.5 * k * np.logaddexp(0.0, np.log(label_noise) + _log_gain(spectrum)[0])
+        kl = 0.5 * distance + k * entropy_gap(spectrum)[0]
+        information = 0.5 * k * np.logaddexp(0.0, np.log(label_noise) + log_gain(spectrum)[0])
     columns = {
         "eigenvalue": ensemble.eigenvalues,
         "label_power": (ensemble.y_modes**2).sum(axis=1),
@@ -92,4 +105,4 @@ def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> Mod
         "parameter_kl": kl,
         "parameter_label_information": information,
     }
-    return ModeLedger(float(tau), float(label_noise), **{name: column[::-1].copy() for name, column in columns.items()})
+    return ModeTable(float(tau), float(label_noise), **{name: column[::-1].copy() for name, column in columns.items()})

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dualib import _io
+from dualib.core.arrays import columns as as_labels
 from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import Relation
@@ -17,7 +18,7 @@ from ntkinfo.bounds.table import ParameterModel, linear_or_linearised
 from ntkinfo.columns import STANDARD_ERROR, Column, Where, make_column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.labels import as_labels, check_not_classes, is_discrete
+from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals
 from ntkinfo.learning import GradientFlow
 from ntkinfo.times import as_times_or_default
@@ -127,7 +128,7 @@ def _labels(ensemble: Ensemble, where: str, y_test: ArrayLike | None) -> FloatAr
     ensemble.need_test()
     if y_test is None:
         return None
-    labels = as_labels("y_test", y_test, ensemble.n_test, f"{ensemble.n_test} test points")
+    labels = as_labels(y_test, "y_test", ensemble.n_test, f"{ensemble.n_test} test points")
     if labels.shape[1] != ensemble.n_outputs:
         raise ValueError(
             f"y_test has shape {np.shape(y_test)}, but y_train of shape {ensemble.y_train.shape} has "

@@ -26,14 +26,21 @@ class Bound:
 
     Attributes
     ----------
-    name : of the bound.
-    value : the bound; +inf is possible.
-    on : "risk" (population risk) or "generalisation gap" (population risk minus empirical risk, in absolute value).
-    assumption : what it needs.
-    vacuous : True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
-    source : citation.
-    relation : an upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no
-        theorem, or is fed with a number that is none.
+    name : str
+        Name of the bound.
+    value : float
+        The bound; +inf is possible.
+    on : Subject
+        "risk" (population risk) or "generalisation gap" (population risk minus empirical risk, in absolute value).
+    assumption : str
+        What it needs.
+    vacuous : bool
+        True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
+    source : str
+        Citation.
+    relation : Relation
+        An upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no theorem, or is
+        fed with a number that is none.
     """
 
     name: str
@@ -90,9 +97,12 @@ def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
 
     Parameters
     ----------
-    information : I(W;S) in nats, or an upper bound on it.
-    n : sample size.
-    sigma : sub-Gaussian parameter of the loss; a loss in [0, 1] has ½.
+    information : float
+        I(W;S) in nats, or an upper bound on it.
+    n : int
+        Sample size.
+    sigma : float
+        Sub-Gaussian parameter of the loss; a loss in [0, 1] has ½.
 
     References
     ----------
@@ -196,7 +206,8 @@ def catoni(risk: float, kl: float, n: int, delta: float = 0.05, lam: float | Non
 
     Parameters
     ----------
-    lam : λ > 0; by default √(8n log(1/δ)), which depends on n and δ only.
+    lam : float or None
+        λ > 0; by default √(8n log(1/δ)), which depends on n and δ only.
 
     References
     ----------
@@ -265,7 +276,8 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
 
     Parameters
     ----------
-    information : I(X;T) in nats (2 to the information in bits is e to that in nats).
+    information : float
+        I(X;T) in nats (2 to the information in bits is e to that in nats).
 
     References
     ----------

@@ -21,16 +21,20 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
 
     Parameters
     ----------
-    law : of the outputs, on the points of y.
-    y : labels ±1 for one output, one-hot rows for more.
+    law : Law or Marginals
+        Law of the outputs, on the points of y.
+    y : array
+        Labels ±1 for one output, one-hot rows for more.
 
     Returns
     -------
-    array of the law's leading shape, in [0, 1]; a tie counts as half an error.
+    array
+        Array of the law's leading shape, in [0, 1]; a tie counts as half an error.
 
     Raises
     ------
-    ValueError: labels outside that assumption.
+    ValueError
+        If labels outside that assumption.
     """
     labels = labels_of(law, y)
     sigma = np.sqrt(law.variance)

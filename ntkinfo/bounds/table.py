@@ -57,15 +57,22 @@ class BoundsTable:
 
     Attributes
     ----------
-    tau : shape (T,).
-    train_risk : Gibbs risk on the training set, in [0, 1], shape (T,).
-    test_risk : Gibbs risk on the test points, shape (T,), or None without test labels.
-    kl : the parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use, shape (T,).
-    kl_model : for which network that KL is exact.
-    bounds : name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
+    tau : array, shape (T,)
+    train_risk : array
+        Gibbs risk on the training set, in [0, 1], shape (T,).
+    test_risk : array or None
+        Gibbs risk on the test points, shape (T,), or None without test labels.
+    kl : array
+        The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use, shape (T,).
+    kl_model : ParameterModel
+        For which network that KL is exact.
+    bounds : dict[str, tuple[Bound, ...]]
+        Name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
         network's own; these are estimates.
-    heuristics : name → one a time, of what is no theorem and may lie below the risk.
-    loss : "clipped_square" or "zero_one".
+    heuristics : dict[str, tuple[Bound, ...]]
+        Name → one a time, of what is no theorem and may lie below the risk.
+    loss : Loss
+        "clipped_square" or "zero_one".
     """
 
     tau: FloatArray
@@ -161,14 +168,21 @@ def generalisation_bounds(
 
     Parameters
     ----------
-    ensemble : Ensemble, not centred.
-    taus : times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at
-        the training points.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`.
-    loss : "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
-    y_test : labels at the test points, for the test risk.
-    delta : probability of failure of the PAC-Bayes bounds.
-    scale : of the clipped squared error.
+    ensemble : Ensemble
+        Ensemble, not centred.
+    taus : ArrayLike or None
+        Times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at the
+        training points.
+    omega : ArrayLike or None
+        The third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`.
+    loss : Loss
+        "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
+    y_test : ArrayLike or None
+        Labels at the test points, for the test risk.
+    delta : float
+        Probability of failure of the PAC-Bayes bounds.
+    scale : float
+        Scale of the clipped squared error.
 
     Returns
     -------
@@ -180,8 +194,9 @@ def generalisation_bounds(
 
     Raises
     ------
-    ValueError: labels outside the loss's assumption, a parameter out of range, a centred ensemble, or an `omega` for
-        which :func:`ntkinfo.parameter_kl_infinite_width` has no value; before the long work.
+    ValueError
+        If labels outside the loss's assumption, a parameter out of range, a centred ensemble, or an `omega` for which
+        :func:`ntkinfo.parameter_kl_infinite_width` has no value; before the long work.
     """
     if loss not in ("clipped_square", "zero_one"):
         raise ValueError(f'loss must be "clipped_square" or "zero_one", got {loss!r}')

@@ -104,7 +104,9 @@ class Kernels(Result):
             return {} if self.omega is None else {"omega": third_kernel(self.omega, found["ntk"], "omega")}
         if not self._given(names, f"there are {len(cross)} test points: give all blocks of omega or none"):
             return {}
-        assert self.omega is not None and self.omega_test_train is not None and self.omega_test is not None
+        assert self.omega is not None
+        assert self.omega_test_train is not None
+        assert self.omega_test is not None
         like = f"ntk_test_train of shape {cross.shape}"
         between = of_shape(double(self.omega_test_train, "omega_test_train"), "omega_test_train", cross.shape, like)
         return {
