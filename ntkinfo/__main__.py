@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -147,13 +148,14 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
     data = _dataset(a)
     kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
     mode: Literal["ntk", "nngp"] = "nngp" if a.last_layer else "ntk"
-    ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     omega = None
     if a.architecture == "mlp" and a.activation != "relu" and mode == "ntk" and not (a.step or a.ridge or a.centred):
-        third = ntkinfo.kernels.dense(
-            data.x_train, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
-        )
+        scales = {"activation": a.activation, "w_std": a.w_std, "b_std": a.b_std}
+        third = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=a.layers, **scales)
         omega = third.omega
+        names = ("omega", "omega_test_train", "omega_test")
+        kernels = replace(kernels, **{name: getattr(third, name) for name in names})
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     return data, ensemble, times if times is not None else ntkinfo.default_times(ensemble), omega
 
 
@@ -215,9 +217,9 @@ def _run_bounds(a: argparse.Namespace) -> int:
     import ntkinfo
 
     start = time.perf_counter()
-    data, ensemble, times, omega = _prepare(a)
+    data, ensemble, times, _ = _prepare(a)
     table = ntkinfo.generalisation_bounds(
-        ensemble, times, omega=omega, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
+        ensemble, times, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
     )
     print(table)
     _say_labels(data)

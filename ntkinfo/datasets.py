@@ -38,9 +38,9 @@ class Dataset:
         What it was made from.
     """
 
-    x_train: Float[np.ndarray, n * features]
+    x_train: Float[np.ndarray, "n ..."]
     y_train: Float[np.ndarray, "n k"]
-    x_test: Float[np.ndarray, m * features]
+    x_test: Float[np.ndarray, "m ..."]
     y_test: Float[np.ndarray, "m k"]
     entropy_y: float | None = None
     label_noise: float | None = None

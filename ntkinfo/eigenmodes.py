@@ -244,7 +244,7 @@ class Eigenmodes:
         return Spectrum(decay, response, fitted, residual, log_residual)
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
-        r"""log Σ_ii = log (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
+        r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
         log_residual, kept = self.spectrum(taus).log_residual[:, self.moving], self.moving
         factor, info = lapack.dpotrf(self.nngp_modes[np.ix_(kept, kept)], lower=1, clean=1)
         rows = self.eigenvectors[np.ix_(points, kept)]

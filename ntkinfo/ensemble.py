@@ -159,7 +159,7 @@ class Ensemble(Eigenmodes):
         return variance
 
     def _times_half(self, rows: FloatArray) -> FloatArray:
-        """rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
+        """The product rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
         modes = self.nngp_modes
         flat = rows.reshape(-1, self.n_train)
         product: FloatArray = blas.dtrmm(1.0, modes.T, flat.T, lower=1).T

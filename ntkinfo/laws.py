@@ -101,7 +101,7 @@ class Spectrum(Result):
 
 
 def kl_gap(ratio: FloatArray) -> FloatArray:
-    """ratio - 1 - log ratio, accurate near 1."""
+    """The gap ratio - 1 - log ratio, accurate near 1."""
     x = ratio - 1
     small = np.clip(x, -1e-3, 1e-3)
     series = small**2 * (1 / 2 - small * (1 / 3 - small * (1 / 4 - small * (1 / 5 - small * (1 / 6 - small / 7)))))

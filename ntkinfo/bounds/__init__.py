@@ -2,6 +2,7 @@
 
 from ntkinfo.bounds.inequalities import (
     Bound,
+    Subject,
     binary_kl_inverse,
     bu,
     catoni,
@@ -19,6 +20,7 @@ __all__ = [
     "Bound",
     "BoundsTable",
     "ParameterModel",
+    "Subject",
     "binary_kl_inverse",
     "bu",
     "catoni",

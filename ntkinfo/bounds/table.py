@@ -9,17 +9,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray
-from ntkinfo._quantity import Relation
+from dualib.core.quantity import Relation
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, Bool, Float, FloatArray
+from dualib.core.units import Units, to_units
 from ntkinfo.bounds import inequalities, risks
-from ntkinfo.bounds.inequalities import Bound
+from ntkinfo.bounds.inequalities import Bound, Subject
 from ntkinfo.chaos import parameter_kl_infinite_width
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
+from ntkinfo.learning import GradientFlow
 from ntkinfo.parameters import parameter_kl
 from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default
@@ -45,40 +47,39 @@ _MODEL_SAYS = {
 }
 
 _KL_COLUMN = {
-    ParameterModel.INFINITE_WIDTH: "parameter_kl_infinite_width_nats",
-    ParameterModel.LINEAR: "parameter_kl_nats",
-    ParameterModel.LINEARISED: "parameter_kl_linearised_nats",
+    ParameterModel.INFINITE_WIDTH: "parameter_kl_infinite_width",
+    ParameterModel.LINEAR: "parameter_kl",
+    ParameterModel.LINEARISED: "parameter_kl_linearised",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class BoundsTable:
+class BoundsTable(Result):
     """Bounds at each time.
 
     Attributes
     ----------
     tau : array, shape (T,)
-    train_risk : array
-        Gibbs risk on the training set, in [0, 1], shape (T,).
-    test_risk : array or None
-        Gibbs risk on the test points, shape (T,), or None without test labels.
-    kl : array
-        The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use, shape (T,).
+    train_risk : array, shape (T,)
+        Gibbs risk on the training set, in [0, 1].
+    test_risk : array, shape (T,), or None
+        Gibbs risk on the test points; None without test labels.
+    kl : array, shape (T,)
+        The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use.
     kl_model : ParameterModel
         For which network that KL is exact.
-    bounds : dict[str, tuple[Bound, ...]]
+    bounds : dict of str to tuple of Bound
         Name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
         network's own; these are estimates.
-    heuristics : dict[str, tuple[Bound, ...]]
+    heuristics : dict of str to tuple of Bound
         Name → one a time, of what is no theorem and may lie below the risk.
-    loss : Loss
-        "clipped_square" or "zero_one".
+    loss : {"clipped_square", "zero_one"}
     """
 
-    tau: FloatArray
-    train_risk: FloatArray
-    test_risk: FloatArray | None
-    kl: FloatArray
+    tau: Float[np.ndarray, " t"]
+    train_risk: Float[np.ndarray, " t"]
+    test_risk: Float[np.ndarray, " t"] | None
+    kl: Float[np.ndarray, " t"]
     kl_model: ParameterModel
     bounds: dict[str, tuple[Bound, ...]]
     heuristics: dict[str, tuple[Bound, ...]]
@@ -90,33 +91,34 @@ class BoundsTable:
             raise ValueError(f"there is no bound {name!r}; there are {', '.join(rows)}")
         return rows[name]
 
-    def risk_bound(self, name: str) -> FloatArray:
-        """The bound (or heuristic) `name` on the risk, shape (T,): one on the gap is added to the training risk."""
+    def risk_bound(self, name: str) -> Float[np.ndarray, " t"]:
+        """The bound (or heuristic) `name` on the risk: one on the gap is added to the training risk."""
         row = self._row(name)
         values = np.array([b.value for b in row])
-        return values if row[0].on == "risk" else values + self.train_risk
+        return values if row[0].on is Subject.RISK else values + self.train_risk
 
-    def vacuous(self, name: str) -> np.ndarray:
-        """Where the bound `name` says nothing about the risk, boolean, shape (T,)."""
-        return np.array([b.vacuous for b in self._row(name)]) | (self.risk_bound(name) >= 1)
+    def vacuous(self, name: str) -> Bool[np.ndarray, " t"]:
+        """Where the bound `name` says nothing about the risk."""
+        found: Bool[np.ndarray, " t"] = np.array([b.vacuous for b in self._row(name)]) | (self.risk_bound(name) >= 1)
+        return found
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a time: risks, the KL in nats, each bound on the risk, and whether it is vacuous; heuristics last."""
+    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
+        """One row a time: risks, the KL in `units`, each bound on the risk, and whether it is vacuous; heuristics last."""
         import pandas as pd
 
         data: dict[str, ArrayLike] = {"tau": self.tau, "train_risk": self.train_risk}
         if self.test_risk is not None:
             data["test_risk"] = self.test_risk
-        data[_KL_COLUMN[self.kl_model]] = self.kl
+        data[f"{_KL_COLUMN[self.kl_model]}_{units}"] = to_units(self.kl, units)
         for name in self.bounds:
             data[_column(name)], data[f"{_column(name)}_vacuous"] = self.risk_bound(name), self.vacuous(name)
         for name in self.heuristics:
             data[f"{_column(name)}_heuristic"] = self.risk_bound(name)
         return pd.DataFrame(data)
 
-    def table(self) -> str:
+    def table(self, units: Units = "bits") -> str:
         """A table to print: :meth:`to_frame` without the flags."""
-        frame = self.to_frame()
+        frame = self.to_frame(units)
         return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]])
 
     def __str__(self) -> str:
@@ -152,7 +154,6 @@ def generalisation_bounds(
     ensemble: Ensemble,
     taus: ArrayLike | None = None,
     *,
-    omega: ArrayLike | None = None,
     loss: Loss = "clipped_square",
     y_test: ArrayLike | None = None,
     delta: float = 0.05,
@@ -160,7 +161,7 @@ def generalisation_bounds(
 ) -> BoundsTable:
     """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
-    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel `omega`, or without it where
+    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel Ω of its kernels, or without it where
     the network is linear in what it trains (``mode="nngp"``, or K = Θ). For other networks the KL is the linearised
     one; the names then say so, and the values are estimates. Each holds for one time that is fixed before the sample:
     the least over times is no bound. Xu-Raginsky's holds with the KL averaged over data sets, of which this is one.
@@ -169,20 +170,18 @@ def generalisation_bounds(
     Parameters
     ----------
     ensemble : Ensemble
-        Ensemble, not centred.
-    taus : ArrayLike or None
-        Times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at the
+        Not centred.
+    taus : array, shape (T,), or None
+        Times; by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at the
         training points.
-    omega : ArrayLike or None
-        The third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`.
-    loss : Loss
-        "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
-    y_test : ArrayLike or None
+    loss : {"clipped_square", "zero_one"}
+        min((y - z)²/scale, 1), or the 0-1 error for labels ±1 or one-hot.
+    y_test : array, shape (m,) or (m, k), or None
         Labels at the test points, for the test risk.
     delta : float
         Probability of failure of the PAC-Bayes bounds.
     scale : float
-        Scale of the clipped squared error.
+        Of the clipped squared error.
 
     Returns
     -------
@@ -190,13 +189,14 @@ def generalisation_bounds(
 
     Warns
     -----
-    ClassLabelWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
+    ClassLabelWarning
+        If the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
 
     Raises
     ------
     ValueError
-        If labels outside the loss's assumption, a parameter out of range, a centred ensemble, or an `omega` for which
-        :func:`ntkinfo.parameter_kl_infinite_width` has no value; before the long work.
+        If labels are outside the loss's assumption, a parameter is out of range, or the ensemble is centred; before the long
+        work.
     """
     if loss not in ("clipped_square", "zero_one"):
         raise ValueError(f'loss must be "clipped_square" or "zero_one", got {loss!r}')
@@ -217,7 +217,7 @@ def generalisation_bounds(
         m = ensemble.n_test
         risk(Marginals(np.zeros((m, ensemble.n_outputs)), np.ones(m)), y_test)
     inequalities.mcallester(0.0, 0.0, n, delta)
-    kl, model = _parameter_kl(ensemble, times, omega)
+    kl, model = _parameter_kl(ensemble, times)
     law = ensemble.marginals(times, on="train")
     train = risk(law, ensemble.y_train)
     test = None if y_test is None else risk(ensemble.marginals(times), y_test)
@@ -233,9 +233,11 @@ def generalisation_bounds(
     return BoundsTable(times, train, test, kl, model, named, heuristics, loss)
 
 
-def _parameter_kl(ensemble: Ensemble, times: FloatArray, omega: ArrayLike | None) -> tuple[FloatArray, ParameterModel]:
-    if omega is not None:
-        return parameter_kl_infinite_width(ensemble, times, omega), ParameterModel.INFINITE_WIDTH
+def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, ParameterModel]:
+    flow = isinstance(ensemble.learning_rule, GradientFlow) and ensemble.ridge == 0 and ensemble.mode == "ntk"
+    if flow and ensemble.kernels.omega is not None:
+        found = parameter_kl_infinite_width(ensemble, times, ensemble.kernels.omega)
+        return found, ParameterModel.INFINITE_WIDTH
     return parameter_kl(ensemble, times), linear_or_linearised(ensemble)
 
 
