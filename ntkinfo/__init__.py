@@ -18,7 +18,7 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
     else:
         _os.environ["JAX_ENABLE_X64"] = "1"
 
-from ntkinfo import activations, bounds, datasets, kernels
+from ntkinfo import activations, adapters, bounds, datasets, kernels
 from ntkinfo._quantity import Quantity, Relation, quantities
 from ntkinfo.activations import Activation
 from ntkinfo.architectures import Architecture, cnn, mlp
@@ -119,6 +119,7 @@ __all__ = [
     "Relation",
     "Spectrum",
     "activations",
+    "adapters",
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",

@@ -11,6 +11,13 @@ from ntkinfo.activations import Activation
 from ntkinfo.kernels import neural_tangents
 
 
+def no_analytic_kernels(x1: Any, x2: Any = None, get: Any = None) -> Any:
+    """Refuse a network of which only finite ones are known."""
+    raise ValueError(
+        "this architecture has no analytic kernels: give it its kernel_fn, or use ntkinfo.kernels.empirical for finite networks"
+    )
+
+
 @dataclass(frozen=True)
 class Architecture:
     """An infinitely wide network and the finite ones that approach it, in neural-tangents' conventions (NTK parameterisation).
@@ -22,14 +29,14 @@ class Architecture:
     apply_fn : (parameters, x) -> outputs, shape (n, n_outputs)
         Of the finite network.
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them.
+        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
     settings : dict
         What it was built from.
     """
 
     init_fn: Callable[..., Any]
     apply_fn: Callable[..., Any]
-    kernel_fn: Callable[..., Any]
+    kernel_fn: Callable[..., Any] = no_analytic_kernels
     settings: dict[str, Any] = field(default_factory=dict)
 
 
