@@ -16,6 +16,9 @@ from ntkinfo.kernels import blocks
 from ntkinfo.kernels.cache import SAME, fingerprint
 from ntkinfo.kernels.checks import check_above, check_joint, double, kernel_matrix, third_kernel
 
+Matrix = Float[np.ndarray, "_ _"]
+"""Whose shape the constructor checks against the others', with a message of its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Kernels(Result):
@@ -47,15 +50,15 @@ class Kernels(Result):
         either kernel is positive semi-definite within 1e-9 of its 1-norm), or Ω ⪰ Θ ⪰ K fails where Ω is given.
     """
 
-    ntk: Float[np.ndarray, "n n"]
-    nngp: Float[np.ndarray, "n n"]
-    ntk_test_train: Float[np.ndarray, "m n"] | None = None
-    nngp_test_train: Float[np.ndarray, "m n"] | None = None
-    ntk_test: Float[np.ndarray, "m m"] | None = None
-    nngp_test: Float[np.ndarray, "m m"] | None = None
-    omega: Float[np.ndarray, "n n"] | None = None
-    omega_test_train: Float[np.ndarray, "m n"] | None = None
-    omega_test: Float[np.ndarray, "m m"] | None = None
+    ntk: Matrix
+    nngp: Matrix
+    ntk_test_train: Matrix | None = None
+    nngp_test_train: Matrix | None = None
+    ntk_test: Matrix | None = None
+    nngp_test: Matrix | None = None
+    omega: Matrix | None = None
+    omega_test_train: Matrix | None = None
+    omega_test: Matrix | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
