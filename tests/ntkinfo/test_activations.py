@@ -145,7 +145,8 @@ def test_kinked_activations_have_no_third_kernel_and_say_so():
         activation = Activation.named(name)
         assert not activation.has_third_kernel
         with pytest.raises(ValueError, match=f"{name} has no third kernel: .* diverges where u = v"):
-            ntkinfo.kernels.dense(X, activation=name)
+            activation.require_third_kernel()
+        assert ntkinfo.kernels.dense(X, activation=name).omega is None
         with pytest.raises(ValueError, match=rf"{name} has a kink and no derivative of order 2.*gelu"):
             _ = activation.second
     assert all(Activation.named(name).has_third_kernel for name in SMOOTH)
