@@ -256,6 +256,7 @@ def _setting(data: ntkinfo.Dataset, depth: int, activation: str, w_std: float, b
     found = ntkinfo.kernels.dense(
         data.x_train, data.x_test, hidden_layers=depth, activation=activation, w_std=w_std, b_std=b_std
     )
+    assert found.omega is not None
     entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
     noise = data.label_noise if data.label_noise is not None else 1.0
     return Setting(ntkinfo.Ensemble(found, data.y_train), found.omega, data.y_test, entropy, noise)

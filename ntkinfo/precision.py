@@ -30,7 +30,7 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     Points whose rows are equal stay so: they get the same change.
     """
     rng, kernels = np.random.default_rng(seed), ensemble.kernels
-    blocks: dict[str, FloatArray] = {}
+    blocks: dict[str, Any] = {}
     for name in ("ntk", "nngp"):
         train = getattr(kernels, name)
         n, m = kernels.n_train, kernels.n_test
