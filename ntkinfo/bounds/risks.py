@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from ntkinfo._arrays import FloatArray, positive
+from dualib.core.arrays import positive
+from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo._quantity import quantity
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
@@ -21,16 +21,20 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
 
     Parameters
     ----------
-    law : of the outputs, on the points of y.
-    y : labels ±1 for one output, one-hot rows for more.
+    law : Law or Marginals
+        Of the outputs, on the points of y.
+    y : array
+        Labels ±1 for one output, one-hot rows for more.
 
     Returns
     -------
-    array of the law's leading shape, in [0, 1]; a tie counts as half an error.
+    array
+        Of the law's leading shape, in [0, 1]; a tie counts as half an error.
 
     Raises
     ------
-    ValueError: labels outside that assumption.
+    ValueError
+        If the labels are others.
     """
     labels = labels_of(law, y)
     sigma = np.sqrt(law.variance)
@@ -56,7 +60,7 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
 
 
 def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
-    """value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
+    """The quotient value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(value == 0, 0.0, value / sigma)
 
@@ -70,7 +74,7 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
     plus P(|u| > b).
     """
     labels = labels_of(law, y)
-    b = np.sqrt(positive("scale", scale))
+    b = np.sqrt(positive(scale, "scale"))
     d, sigma = law.mean - labels, np.sqrt(law.variance)[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = (-b - d) / sigma, (b - d) / sigma

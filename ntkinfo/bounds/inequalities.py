@@ -1,41 +1,53 @@
 r"""Generalisation bounds. Each result says what it bounds, what it assumes, and whether it is vacuous.
 
 Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1
-error, whose means under the Gaussian law of an ensemble :mod:`ntkinfo.risks` has. Informations are in nats.
+error, whose means under the Gaussian law of an ensemble :mod:`ntkinfo.bounds.risks` has. Informations are in nats.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import rel_entr
 
-from ntkinfo._arrays import positive
-from ntkinfo._quantity import Relation
-from ntkinfo.risks import clipped_square_risk as clipped_square_risk
-from ntkinfo.risks import zero_one_risk as zero_one_risk
+from dualib.core.arrays import positive, whole
+from dualib.core.quantity import Relation
+from dualib.core.result import Result
+from dualib.core.special import log1p_gap
+from dualib.core.typing import ArrayLike
 
-Subject = Literal["risk", "generalisation gap"]
+
+class Subject(StrEnum):
+    """What a bound is on."""
+
+    RISK = "risk"
+    """The population risk."""
+    GAP = "generalisation gap"
+    """The population risk minus the empirical risk, in absolute value."""
 
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(Result):
     """One bound.
 
     Attributes
     ----------
-    name : of the bound.
-    value : the bound; +inf is possible.
-    on : "risk" (population risk) or "generalisation gap" (population risk minus empirical risk, in absolute value).
-    assumption : what it needs.
-    vacuous : True if it says no more than that the loss lies in [0, 1] (value of 1 or more).
-    source : citation.
-    relation : an upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no
-        theorem, or is fed with a number that is none.
+    name : str
+    value : float
+        The bound; +inf is possible.
+    on : Subject
+    assumption : str
+        What it needs.
+    vacuous : bool
+        Whether it says no more than that the loss lies in [0, 1] (value of 1 or more).
+    source : str
+        A key of the references.
+    relation : Relation
+        An upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no theorem, or is
+        fed with a number that is none.
     """
 
     name: str
@@ -59,19 +71,13 @@ def _bound(
     return Bound(name, float(value), on, assumption, bool(value >= trivial), source, relation)
 
 
-def _sample_size(n: int) -> int:
-    if int(n) != n or n < 1:
-        raise ValueError(f"the sample size must be a whole number of at least 1, got {n!r}")
-    return int(n)
-
-
 def _confidence(delta: float) -> float:
     if not 0 < delta < 1:
         raise ValueError(f"delta is the probability of failure and must be strictly between 0 and 1, got {delta!r}")
     return float(delta)
 
 
-def _information(name: str, value: float) -> float:
+def _information(value: float, name: str) -> float:
     if np.isnan(value) or value < 0:
         raise ValueError(f"{name} is an information in nats and must be >= 0, got {value!r}")
     return float(value)
@@ -85,27 +91,35 @@ def _risk(value: float) -> float:
     return float(value)
 
 
-def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
+def xu_raginsky(information: float, n: int, *, sigma: float = 0.5) -> Bound:
     r"""Expected generalisation gap from the information I(W;S) between weights and sample.
 
     .. math:: |E\,\mathrm{gen}| \le \sqrt{2\sigma^2 I(W;S)/n}
 
     Parameters
     ----------
-    information : I(W;S) in nats, or an upper bound on it.
-    n : sample size.
-    sigma : sub-Gaussian parameter of the loss; a loss in [0, 1] has ½.
+    information : float
+        I(W;S) in nats, or an upper bound on it.
+    n : int
+        Sample size.
+    sigma : float
+        Sub-Gaussian parameter of the loss; a loss in [0, 1] has ½.
 
     References
     ----------
     [xu2017]_ theorem 1
     """
-    value = np.sqrt(2 * positive("sigma", sigma) ** 2 * _information("information", information) / _sample_size(n))
+    value = np.sqrt(
+        2
+        * positive(sigma, "sigma") ** 2
+        * _information(information, "information")
+        / whole(n, "n, the sample size,", 1)
+    )
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
     return _bound(
         "Xu-Raginsky",
         value,
-        "generalisation gap",
+        Subject.GAP,
         assumption,
         "[xu2017]_ theorem 1",
         trivial=2 * sigma,
@@ -113,7 +127,7 @@ def xu_raginsky(information: float, n: int, sigma: float = 0.5) -> Bound:
     )
 
 
-def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
+def bu(informations: ArrayLike, *, sigma: float = 0.5) -> Bound:
     r"""Expected generalisation gap from the information I(W;Z_i) about each single sample; never worse than
     :func:`xu_raginsky`.
 
@@ -126,12 +140,12 @@ def bu(informations: ArrayLike, sigma: float = 0.5) -> Bound:
     values = np.asarray(informations, dtype=np.float64).ravel()
     if values.size == 0 or np.isnan(values).any() or (values < 0).any():
         raise ValueError("informations must be one information >= 0 in nats for each sample")
-    value = np.sqrt(2 * positive("sigma", sigma) ** 2 * values).mean()
+    value = np.sqrt(2 * positive(sigma, "sigma") ** 2 * values).mean()
     assumption = f"loss is {sigma:g}-sub-Gaussian; independent samples; in expectation over S and W"
     return _bound(
         "Bu-Zou-Veeravalli",
         value,
-        "generalisation gap",
+        Subject.GAP,
         assumption,
         "[bu2020]_ proposition 1",
         trivial=2 * sigma,
@@ -148,14 +162,14 @@ def conditional_mutual_information(cmi: float, n: int) -> Bound:
     ----------
     [steinke2020]_ theorem 2
     """
-    size, value = _sample_size(n), _information("cmi", cmi)
+    size, value = whole(n, "n, the sample size,", 1), _information(cmi, "cmi")
     if value > size * np.log(2) * (1 + 1e-12):
         raise ValueError(f"CMI is at most n log 2 = {size * np.log(2):.6g} nats, got {value:.6g}")
     assumption = "loss in [0, 1]; in expectation over the supersample and W"
     return _bound(
         "Steinke-Zakynthinou",
         np.sqrt(2 * value / size),
-        "generalisation gap",
+        Subject.GAP,
         assumption,
         "[steinke2020]_ theorem 2",
         relation=Relation.UPPER_IN_EXPECTATION,
@@ -171,9 +185,9 @@ def mcallester(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
     ----------
     [mcallester1999]_, [maurer2004]_
     """
-    size = _sample_size(n)
+    size = whole(n, "n, the sample size,", 1)
     value = _risk(risk) + np.sqrt(_complexity(kl, size, delta) / (2 * size))
-    return _bound("McAllester", value, "risk", _pac(delta), "[mcallester1999]_, [maurer2004]_")
+    return _bound("McAllester", value, Subject.RISK, _pac(delta), "[mcallester1999]_, [maurer2004]_")
 
 
 def seeger(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
@@ -186,9 +200,9 @@ def seeger(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
     ----------
     [seeger2002]_, [maurer2004]_
     """
-    size = _sample_size(n)
+    size = whole(n, "n, the sample size,", 1)
     value = binary_kl_inverse(_risk(risk), _complexity(kl, size, delta) / size)
-    return _bound("Seeger-Maurer", value, "risk", _pac(delta), "[seeger2002]_, [maurer2004]_")
+    return _bound("Seeger-Maurer", value, Subject.RISK, _pac(delta), "[seeger2002]_, [maurer2004]_")
 
 
 def catoni(risk: float, kl: float, n: int, delta: float = 0.05, lam: float | None = None) -> Bound:
@@ -198,21 +212,22 @@ def catoni(risk: float, kl: float, n: int, delta: float = 0.05, lam: float | Non
 
     Parameters
     ----------
-    lam : λ > 0; by default √(8n log(1/δ)), which depends on n and δ only.
+    lam : float or None
+        λ > 0; by default √(8n log(1/δ)), which depends on n and δ only.
 
     References
     ----------
     [catoni2007]_, [alquier2016]_ theorem 4.1
     """
-    size, log_delta = _sample_size(n), np.log(1 / _confidence(delta))
-    temperature = np.sqrt(8 * size * log_delta) if lam is None else positive("lam", lam)
-    value = _risk(risk) + (_information("kl", kl) + log_delta) / temperature + temperature / (8 * size)
+    size, log_delta = whole(n, "n, the sample size,", 1), np.log(1 / _confidence(delta))
+    temperature = np.sqrt(8 * size * log_delta) if lam is None else positive(lam, "lam")
+    value = _risk(risk) + (_information(kl, "kl") + log_delta) / temperature + temperature / (8 * size)
     assumption = f"{_pac(delta)}; λ = {temperature:.4g} fixed before the sample"
-    return _bound("Catoni-Alquier", value, "risk", assumption, "[catoni2007]_, [alquier2016]_ theorem 4.1")
+    return _bound("Catoni-Alquier", value, Subject.RISK, assumption, "[catoni2007]_, [alquier2016]_ theorem 4.1")
 
 
 def _complexity(kl: float, n: int, delta: float) -> float:
-    return _information("kl", kl) + np.log(2 * np.sqrt(n) / _confidence(delta))
+    return float(_information(kl, "kl") + np.log(2 * np.sqrt(n) / _confidence(delta)))
 
 
 def _pac(delta: float) -> str:
@@ -245,19 +260,13 @@ def binary_kl_inverse(p: float, c: float) -> float:
 
 
 def _upwards(q: float, error: float) -> float:
-    """q plus `error` and the rounding of a sum, at most 1."""
+    """The number q plus `error` and the rounding of a sum, at most 1."""
     return min(q * (1 + 4 * float(np.finfo(float).eps)) + error, 1.0)
 
 
 def _binary_kl_step(p: float, d: float) -> float:
     """kl(p ‖ p + d) = p g(d/p) + (1 - p) g(-d/(1 - p)) with g(x) = x - log(1 + x), whose linear terms have cancelled."""
-
-    def g(x: float) -> float:
-        if abs(x) < 1e-2:
-            return x * x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x * (1 / 7 - x / 8))))))
-        return x - float(np.log1p(x)) if x > -1 else np.inf
-
-    return (p * g(d / p) if p > d * 1e-300 else d) + (1 - p) * g(-d / (1 - p))
+    return (p * float(log1p_gap(d / p)) if p > d * 1e-300 else d) + (1 - p) * float(log1p_gap(-d / (1 - p)))
 
 
 def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
@@ -267,15 +276,16 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
 
     Parameters
     ----------
-    information : I(X;T) in nats (2 to the information in bits is e to that in nats).
+    information : float
+        I(X;T) in nats (2 to the information in bits is e to that in nats).
 
     References
     ----------
     [shwartzziv2019b]_ theorem 1
     """
-    size = _sample_size(n)
+    size = whole(n, "n, the sample size,", 1)
     with np.errstate(over="ignore"):
-        cells = np.exp(np.float64(_information("information", information)))
+        cells = np.exp(np.float64(_information(information, "information")))
     value = np.sqrt((cells + np.log(1 / _confidence(delta))) / (2 * size))
     assumption = (
         "0-1 loss; heuristic: T is fixed before the sample and its typical cells are equally likely; "
@@ -284,7 +294,7 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
     return _bound(
         "input compression",
         value,
-        "generalisation gap",
+        Subject.GAP,
         assumption,
         "[shwartzziv2019b]_ theorem 1",
         relation=Relation.ESTIMATE,
@@ -297,9 +307,7 @@ def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
 
     .. math:: \mathrm{gap} \le \sqrt{\frac{|T|\log 2 + \log(1/\delta)}{2n}}
     """
-    size = _sample_size(n)
-    if int(n_cells) != n_cells or n_cells < 1:
-        raise ValueError(f"n_cells must be a whole number of at least 1, got {n_cells!r}")
-    value = np.sqrt((n_cells * np.log(2) + np.log(1 / _confidence(delta))) / (2 * size))
+    size = whole(n, "n, the sample size,", 1)
+    value = np.sqrt((whole(n_cells, "n_cells", 1) * np.log(2) + np.log(1 / _confidence(delta))) / (2 * size))
     assumption = f"0-1 loss; independent samples; T fixed before the sample; with probability at least {1 - delta:g}"
-    return _bound("finite cells", value, "generalisation gap", assumption, "derived here")
+    return _bound("finite cells", value, Subject.GAP, assumption, "derived here")

@@ -9,17 +9,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo import bounds
-from ntkinfo._arrays import FloatArray
-from ntkinfo._quantity import Relation
-from ntkinfo.bounds import Bound
+from dualib.core.quantity import Relation
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, Bool, Float, FloatArray
+from dualib.core.units import Units, to_units
+from ntkinfo.bounds import inequalities, risks
+from ntkinfo.bounds.inequalities import Bound, Subject
 from ntkinfo.chaos import parameter_kl_infinite_width
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
+from ntkinfo.learning import GradientFlow
 from ntkinfo.parameters import parameter_kl
 from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default
@@ -45,33 +47,39 @@ _MODEL_SAYS = {
 }
 
 _KL_COLUMN = {
-    ParameterModel.INFINITE_WIDTH: "parameter_kl_infinite_width_nats",
-    ParameterModel.LINEAR: "parameter_kl_nats",
-    ParameterModel.LINEARISED: "parameter_kl_linearised_nats",
+    ParameterModel.INFINITE_WIDTH: "parameter_kl_infinite_width",
+    ParameterModel.LINEAR: "parameter_kl",
+    ParameterModel.LINEARISED: "parameter_kl_linearised",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class BoundsTable:
+class BoundsTable(Result):
     """Bounds at each time.
 
     Attributes
     ----------
-    tau : shape (T,).
-    train_risk : Gibbs risk on the training set, in [0, 1], shape (T,).
-    test_risk : Gibbs risk on the test points, shape (T,), or None without test labels.
-    kl : the parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use, shape (T,).
-    kl_model : for which network that KL is exact.
-    bounds : name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
+    tau : array, shape (T,)
+    train_risk : array, shape (T,)
+        Gibbs risk on the training set, in [0, 1].
+    test_risk : array, shape (T,), or None
+        Gibbs risk on the test points; None without test labels.
+    kl : array, shape (T,)
+        The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use.
+    kl_model : ParameterModel
+        For which network that KL is exact.
+    bounds : dict of str to tuple of Bound
+        Name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
         network's own; these are estimates.
-    heuristics : name → one a time, of what is no theorem and may lie below the risk.
-    loss : "clipped_square" or "zero_one".
+    heuristics : dict of str to tuple of Bound
+        Name → one a time, of what is no theorem and may lie below the risk.
+    loss : {"clipped_square", "zero_one"}
     """
 
-    tau: FloatArray
-    train_risk: FloatArray
-    test_risk: FloatArray | None
-    kl: FloatArray
+    tau: Float[np.ndarray, " t"]
+    train_risk: Float[np.ndarray, " t"]
+    test_risk: Float[np.ndarray, " t"] | None
+    kl: Float[np.ndarray, " t"]
     kl_model: ParameterModel
     bounds: dict[str, tuple[Bound, ...]]
     heuristics: dict[str, tuple[Bound, ...]]
@@ -83,33 +91,34 @@ class BoundsTable:
             raise ValueError(f"there is no bound {name!r}; there are {', '.join(rows)}")
         return rows[name]
 
-    def risk_bound(self, name: str) -> FloatArray:
-        """The bound (or heuristic) `name` on the risk, shape (T,): one on the gap is added to the training risk."""
+    def risk_bound(self, name: str) -> Float[np.ndarray, " t"]:
+        """The bound (or heuristic) `name` on the risk: one on the gap is added to the training risk."""
         row = self._row(name)
         values = np.array([b.value for b in row])
-        return values if row[0].on == "risk" else values + self.train_risk
+        return values if row[0].on is Subject.RISK else values + self.train_risk
 
-    def vacuous(self, name: str) -> np.ndarray:
-        """Where the bound `name` says nothing about the risk, boolean, shape (T,)."""
-        return np.array([b.vacuous for b in self._row(name)]) | (self.risk_bound(name) >= 1)
+    def vacuous(self, name: str) -> Bool[np.ndarray, " t"]:
+        """Where the bound `name` says nothing about the risk."""
+        found: Bool[np.ndarray, " t"] = np.array([b.vacuous for b in self._row(name)]) | (self.risk_bound(name) >= 1)
+        return found
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a time: risks, the KL in nats, each bound on the risk, and whether it is vacuous; heuristics last."""
+    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
+        """One row a time: risks, the KL in `units`, each bound on the risk, and whether it is vacuous; heuristics last."""
         import pandas as pd
 
         data: dict[str, ArrayLike] = {"tau": self.tau, "train_risk": self.train_risk}
         if self.test_risk is not None:
             data["test_risk"] = self.test_risk
-        data[_KL_COLUMN[self.kl_model]] = self.kl
+        data[f"{_KL_COLUMN[self.kl_model]}_{units}"] = to_units(self.kl, units)
         for name in self.bounds:
             data[_column(name)], data[f"{_column(name)}_vacuous"] = self.risk_bound(name), self.vacuous(name)
         for name in self.heuristics:
             data[f"{_column(name)}_heuristic"] = self.risk_bound(name)
         return pd.DataFrame(data)
 
-    def table(self) -> str:
+    def table(self, units: Units = "bits") -> str:
         """A table to print: :meth:`to_frame` without the flags."""
-        frame = self.to_frame()
+        frame = self.to_frame(units)
         return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]])
 
     def __str__(self) -> str:
@@ -145,7 +154,6 @@ def generalisation_bounds(
     ensemble: Ensemble,
     taus: ArrayLike | None = None,
     *,
-    omega: ArrayLike | None = None,
     loss: Loss = "clipped_square",
     y_test: ArrayLike | None = None,
     delta: float = 0.05,
@@ -153,7 +161,7 @@ def generalisation_bounds(
 ) -> BoundsTable:
     """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
-    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel `omega`, or without it where
+    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel Ω of its kernels, or without it where
     the network is linear in what it trains (``mode="nngp"``, or K = Θ). For other networks the KL is the linearised
     one; the names then say so, and the values are estimates. Each holds for one time that is fixed before the sample:
     the least over times is no bound. Xu-Raginsky's holds with the KL averaged over data sets, of which this is one.
@@ -161,14 +169,19 @@ def generalisation_bounds(
 
     Parameters
     ----------
-    ensemble : Ensemble, not centred.
-    taus : times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at
-        the training points.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`.
-    loss : "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
-    y_test : labels at the test points, for the test risk.
-    delta : probability of failure of the PAC-Bayes bounds.
-    scale : of the clipped squared error.
+    ensemble : Ensemble
+        Not centred.
+    taus : array, shape (T,), or None
+        Times; by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at the
+        training points.
+    loss : {"clipped_square", "zero_one"}
+        min((y - z)²/scale, 1), or the 0-1 error for labels ±1 or one-hot.
+    y_test : array, shape (m,) or (m, k), or None
+        Labels at the test points, for the test risk.
+    delta : float
+        Probability of failure of the PAC-Bayes bounds.
+    scale : float
+        Of the clipped squared error.
 
     Returns
     -------
@@ -176,12 +189,14 @@ def generalisation_bounds(
 
     Warns
     -----
-    ClassLabelWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
+    ClassLabelWarning
+        If the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
 
     Raises
     ------
-    ValueError: labels outside the loss's assumption, a parameter out of range, a centred ensemble, or an `omega` for
-        which :func:`ntkinfo.parameter_kl_infinite_width` has no value; before the long work.
+    ValueError
+        If labels are outside the loss's assumption, a parameter is out of range, or the ensemble is centred; before the long
+        work.
     """
     if loss not in ("clipped_square", "zero_one"):
         raise ValueError(f'loss must be "clipped_square" or "zero_one", got {loss!r}')
@@ -195,32 +210,34 @@ def generalisation_bounds(
     start = Marginals(np.zeros((n, ensemble.n_outputs)), np.ones(n))
 
     def risk(law: Marginals, y: ArrayLike) -> FloatArray:
-        return bounds.clipped_square_risk(law, y, scale) if loss == "clipped_square" else bounds.zero_one_risk(law, y)
+        return risks.clipped_square_risk(law, y, scale) if loss == "clipped_square" else risks.zero_one_risk(law, y)
 
     risk(start, ensemble.y_train)  # refuse labels and parameters before the long work
     if y_test is not None:
         m = ensemble.n_test
         risk(Marginals(np.zeros((m, ensemble.n_outputs)), np.ones(m)), y_test)
-    bounds.mcallester(0.0, 0.0, n, delta)
-    kl, model = _parameter_kl(ensemble, times, omega)
+    inequalities.mcallester(0.0, 0.0, n, delta)
+    kl, model = _parameter_kl(ensemble, times)
     law = ensemble.marginals(times, on="train")
     train = risk(law, ensemble.y_train)
     test = None if y_test is None else risk(ensemble.marginals(times), y_test)
     compressed = input_information(law) if ensemble.n_outputs == 1 else input_information_kolchinsky_tracey_upper(law)
     rows = (
-        [bounds.mcallester(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [bounds.seeger(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [bounds.catoni(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
-        [_of_one_data_set(bounds.xu_raginsky(d, n)) for d in kl],
+        [inequalities.mcallester(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [inequalities.seeger(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [inequalities.catoni(r, d, n, delta) for r, d in zip(train, kl, strict=True)],
+        [_of_one_data_set(inequalities.xu_raginsky(d, n)) for d in kl],
     )
     named = dict(_with_model(row, model) for row in rows)
-    heuristics = {"input compression": tuple(bounds.input_compression(i, n, delta) for i in compressed)}
+    heuristics = {"input compression": tuple(inequalities.input_compression(i, n, delta) for i in compressed)}
     return BoundsTable(times, train, test, kl, model, named, heuristics, loss)
 
 
-def _parameter_kl(ensemble: Ensemble, times: FloatArray, omega: ArrayLike | None) -> tuple[FloatArray, ParameterModel]:
-    if omega is not None:
-        return parameter_kl_infinite_width(ensemble, times, omega), ParameterModel.INFINITE_WIDTH
+def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, ParameterModel]:
+    flow = isinstance(ensemble.learning_rule, GradientFlow) and ensemble.ridge == 0 and ensemble.mode == "ntk"
+    if flow and ensemble.kernels.omega is not None:
+        found = parameter_kl_infinite_width(ensemble, times, ensemble.kernels.omega)
+        return found, ParameterModel.INFINITE_WIDTH
     return parameter_kl(ensemble, times), linear_or_linearised(ensemble)
 
 

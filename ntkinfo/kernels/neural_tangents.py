@@ -23,12 +23,14 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
+from ntkinfo.kernels.convolutions import pad_first_on_cpu
+
 _PACKAGE = "neural_tangents"
 _EXPERIMENTAL = "neural_tangents.experimental"
 _MISSING = object()
 
 # (module that neural-tangents looks in, name, modules that may hold it today, best first)
-_MOVED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+MOVED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     *(
         ("jax.core", name, ("jax.extend.core", "jax._src.core"))
         for name in (
@@ -72,6 +74,7 @@ def load() -> types.ModuleType:
         message names it, the places that were searched, and the JAX version).
     """
     install()
+    pad_first_on_cpu()
     return importlib.import_module(_PACKAGE)
 
 
@@ -95,7 +98,8 @@ class _Repaired(SourceFileLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            restore_moved_names(_MOVED)
+            restore_moved_names(MOVED)
+            pad_first_on_cpu()
             super().exec_module(module)
 
 
@@ -140,7 +144,7 @@ def restore_moved_names(moved: tuple[tuple[str, str, tuple[str, ...]], ...]) -> 
             searched = ", ".join((home, *places))
             raise ImportError(
                 f"neural-tangents needs {home}.{name}, which JAX {jax.__version__} has moved: it is not in {searched}. "
-                f"Install jax<=0.12, or add the new place of {name} to ntkinfo._neural_tangents._MOVED. Kernels given "
+                f"Install jax<=0.12, or add the new place of {name} to ntkinfo.kernels.neural_tangents.MOVED. Kernels given "
                 "as plain arrays need neither."
             )
 

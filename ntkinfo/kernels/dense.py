@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualib.core.arrays import finite_array, positive, whole
+from dualib.core.arrays import positive, whole
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.activations import Activation
-from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.blocks import points
+from ntkinfo.kernels.kernels import Kernels
 
 
 class Recursion(NamedTuple):
@@ -86,34 +87,7 @@ def recursion(
     return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
 
 
-def points(x_train: ArrayLike, x_test: ArrayLike | None) -> tuple[FloatArray, int]:
-    """All points, training points first, shape (n + m, d), and n.
-
-    Raises
-    ------
-    ValueError
-        If they are no patterns in rows, or do not match (both shapes are printed).
-    """
-    given = {"x_train": x_train} if x_test is None else {"x_train": x_train, "x_test": x_test}
-    arrays = [finite_array(value, name) for name, value in given.items()]
-    for name, array in zip(given, arrays, strict=True):
-        if array.ndim != 2 or array.size == 0:
-            raise ValueError(f"{name} must have shape (points, features), got {array.shape}")
-    if arrays[-1].shape[1] != arrays[0].shape[1]:
-        raise ValueError(
-            f"x_test has shape {arrays[-1].shape}, but x_train of shape {arrays[0].shape} has other features"
-        )
-    return np.concatenate(arrays), len(arrays[0])
-
-
-def blocks(whole_matrix: FloatArray, n: int) -> tuple[FloatArray, ...]:
-    """The train–train block of a matrix of all points, and with test points the test–train and the test–test block."""
-    if n == len(whole_matrix):
-        return (whole_matrix,)
-    return whole_matrix[:n, :n], whole_matrix[n:, :n], whole_matrix[n:, n:]
-
-
-def dense_kernels(
+def dense(
     x_train: ArrayLike,
     x_test: ArrayLike | None = None,
     *,
@@ -122,11 +96,11 @@ def dense_kernels(
     w_std: float = 1.5,
     b_std: float = 0.1,
 ) -> Kernels:
-    """Θ and K of a fully connected network by :func:`recursion`, without JAX.
+    """Θ, K and Ω of a fully connected network by :func:`recursion`, without JAX; no Ω where φ has a kink.
 
     Parameters
     ----------
-    x_train, x_test : arrays, shapes (n, d) and (m, d)
+    x_train, x_test : array, shapes (n, d) and (m, d)
     hidden_layers, activation, w_std, b_std :
         As of :func:`recursion`.
 
@@ -138,7 +112,24 @@ def dense_kernels(
     ------
     ValueError
         As of :func:`recursion`, and if the inputs do not match (both shapes are printed).
+
+    Examples
+    --------
+    >>> kernels = dense([[1.0, 0.0], [0.0, 1.0]], hidden_layers=0, w_std=1.0, b_std=0.0)
+    >>> kernels.omega
+    array([[0.5, 0. ],
+           [0. , 0.5]])
     """
-    x, n = points(x_train, x_test)
-    found = recursion(x, hidden_layers=hidden_layers, activation=activation, w_std=w_std, b_std=b_std)
-    return Kernels(*(b for pair in zip(blocks(found.ntk, n), blocks(found.nngp, n), strict=True) for b in pair))
+    given = points(x_train, x_test)
+    if given[0].ndim != 2:
+        raise ValueError(f"x_train must have shape (points, features), got {given[0].shape}: flatten its features")
+    phi, n = Activation.named(activation), len(given[0])
+    settings = {"hidden_layers": hidden_layers, "activation": phi.name, "w_std": w_std, "b_std": b_std}
+    found = recursion(np.concatenate(given), hidden_layers=hidden_layers, activation=phi, w_std=w_std, b_std=b_std)
+    blocks: dict[str, FloatArray] = {}
+    for name, whole_matrix in found._asdict().items():
+        if whole_matrix is not None:
+            blocks[name] = whole_matrix[:n, :n]
+            if x_test is not None:
+                blocks |= {f"{name}_test_train": whole_matrix[n:, :n], f"{name}_test": whole_matrix[n:, n:]}
+    return Kernels(**blocks, settings={"architecture": "mlp", **settings})
