@@ -147,8 +147,14 @@ def compare_with_infinite_width(
 
 def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
     ntkinfo.Activation.named(network.activation).require_third_kernel()
-    options = {"activation": network.activation, "w_std": network.w_std, "b_std": network.b_std}
-    found = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=network.hidden_layers, **options)
+    found = ntkinfo.kernels.dense(
+        data.x_train,
+        data.x_test,
+        hidden_layers=network.hidden_layers,
+        activation=network.activation,
+        w_std=network.w_std,
+        b_std=network.b_std,
+    )
     assert found.omega is not None
     entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
     noise = data.label_noise if data.label_noise is not None else 1.0
