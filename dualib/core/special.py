@@ -63,3 +63,10 @@ def expm1_gap(x: ArrayLike) -> Any:
         series = 1.0 + series * s / k
     with np.errstate(over="ignore"):
         return np.where(small, 0.5 * s * s * series, np.expm1(np.where(small, 0.0, x)) - x)[()]
+
+
+def ratio_gap(ratio: ArrayLike) -> Any:
+    """The gap r − 1 − log r ≥ 0 for r ≥ 0 (inf at 0), to relative precision near 1, and for an r of any smallness."""
+    r = np.asarray(ratio, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(r - 1) < SMALL, log1p_gap(np.clip(r - 1, -SMALL, SMALL)), r - 1 - np.log(r))[()]
