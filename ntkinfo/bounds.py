@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import rel_entr
 
+from dualib.core.quantity import Relation
 from ntkinfo._arrays import positive
-from ntkinfo._quantity import Relation
 from ntkinfo.risks import clipped_square_risk as clipped_square_risk
 from ntkinfo.risks import zero_one_risk as zero_one_risk
 

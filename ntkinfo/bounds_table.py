@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dualib.core.quantity import Relation
 from ntkinfo import bounds
 from ntkinfo._arrays import FloatArray
-from ntkinfo._quantity import Relation
 from ntkinfo.bounds import Bound
-from ntkinfo.chaos import parameter_kl_infinite_width
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
-from ntkinfo.parameters import parameter_kl
+from ntkinfo.quantities.inputs import input_information, input_information_kolchinsky_tracey_upper
+from ntkinfo.quantities.parameters import is_linear, parameter_kl
+from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
 from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default
 
@@ -145,7 +145,6 @@ def generalisation_bounds(
     ensemble: Ensemble,
     taus: ArrayLike | None = None,
     *,
-    omega: ArrayLike | None = None,
     loss: Loss = "clipped_square",
     y_test: ArrayLike | None = None,
     delta: float = 0.05,
@@ -153,7 +152,7 @@ def generalisation_bounds(
 ) -> BoundsTable:
     """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
-    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel `omega`, or without it where
+    The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel Ω of the kernels, or without it where
     the network is linear in what it trains (``mode="nngp"``, or K = Θ). For other networks the KL is the linearised
     one; the names then say so, and the values are estimates. Each holds for one time that is fixed before the sample:
     the least over times is no bound. Xu-Raginsky's holds with the KL averaged over data sets, of which this is one.
@@ -164,7 +163,6 @@ def generalisation_bounds(
     ensemble : Ensemble, not centred.
     taus : times, shape (T,); by default :func:`ntkinfo.default_times`. Each costs 2n³ operations, for the variances at
         the training points.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`.
     loss : "clipped_square", min((y - z)²/scale, 1), or "zero_one" for labels ±1 or one-hot.
     y_test : labels at the test points, for the test risk.
     delta : probability of failure of the PAC-Bayes bounds.
@@ -180,8 +178,7 @@ def generalisation_bounds(
 
     Raises
     ------
-    ValueError: labels outside the loss's assumption, a parameter out of range, a centred ensemble, or an `omega` for
-        which :func:`ntkinfo.parameter_kl_infinite_width` has no value; before the long work.
+    ValueError: labels outside the loss's assumption, a parameter out of range, or a centred ensemble; before the long work.
     """
     if loss not in ("clipped_square", "zero_one"):
         raise ValueError(f'loss must be "clipped_square" or "zero_one", got {loss!r}')
@@ -202,7 +199,7 @@ def generalisation_bounds(
         m = ensemble.n_test
         risk(Marginals(np.zeros((m, ensemble.n_outputs)), np.ones(m)), y_test)
     bounds.mcallester(0.0, 0.0, n, delta)
-    kl, model = _parameter_kl(ensemble, times, omega)
+    kl, model = _parameter_kl(ensemble, times)
     law = ensemble.marginals(times, on="train")
     train = risk(law, ensemble.y_train)
     test = None if y_test is None else risk(ensemble.marginals(times), y_test)
@@ -218,16 +215,15 @@ def generalisation_bounds(
     return BoundsTable(times, train, test, kl, model, named, heuristics, loss)
 
 
-def _parameter_kl(ensemble: Ensemble, times: FloatArray, omega: ArrayLike | None) -> tuple[FloatArray, ParameterModel]:
-    if omega is not None:
-        return parameter_kl_infinite_width(ensemble, times, omega), ParameterModel.INFINITE_WIDTH
+def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, ParameterModel]:
+    if all(conditions_of(ensemble).values()):
+        return parameter_kl_infinite_width(ensemble, times), ParameterModel.INFINITE_WIDTH
     return parameter_kl(ensemble, times), linear_or_linearised(ensemble)
 
 
 def linear_or_linearised(ensemble: Ensemble) -> ParameterModel:
     """Whether the network is linear in what it trains: the last layer only, or K = Θ."""
-    linear = ensemble.mode == "nngp" or np.array_equal(ensemble.kernels.nngp, ensemble.kernels.ntk)
-    return ParameterModel.LINEAR if linear else ParameterModel.LINEARISED
+    return ParameterModel.LINEAR if is_linear(ensemble) else ParameterModel.LINEARISED
 
 
 def _of_one_data_set(bound: Bound) -> Bound:

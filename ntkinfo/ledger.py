@@ -9,14 +9,14 @@ import numpy as np
 
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.parameters import _displacement, _entropy_gap, _log_gain
+from ntkinfo.quantities.parameters import displacement, entropy_gap, log_gain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
-class ModeLedger:
+class ModeTable:
     """Contributions of the modes, largest eigenvalue first; each array has shape (n,), and sums to the quantity it is
     named after.
 
@@ -62,7 +62,7 @@ class ModeLedger:
         return pd.DataFrame(columns, index=pd.RangeIndex(1, self.eigenvalue.size + 1, name="mode"))
 
 
-def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> ModeLedger:
+def mode_table(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> ModeTable:
     """The ledger of an ensemble's modes at time `tau`.
 
     Parameters
@@ -72,16 +72,16 @@ def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> Mod
 
     Returns
     -------
-    ModeLedger
+    ModeTable
     """
     spectrum, k = ensemble.spectrum(float(tau)), ensemble.n_outputs
     positive("label_noise", label_noise)
-    distance = _displacement(ensemble, spectrum)[0]
+    distance = displacement(ensemble, spectrum)[0]
     if ensemble.centred:
         kl, information = 0.5 * distance, np.where(spectrum.fitted[0] > 0, np.inf, 0.0)
     else:
-        kl = 0.5 * distance + k * _entropy_gap(spectrum)[0]
-        information = 0.5 * k * np.logaddexp(0.0, np.log(label_noise) + _log_gain(spectrum)[0])
+        kl = 0.5 * distance + k * entropy_gap(spectrum)[0]
+        information = 0.5 * k * np.logaddexp(0.0, np.log(label_noise) + log_gain(spectrum)[0])
     columns = {
         "eigenvalue": ensemble.eigenvalues,
         "label_power": (ensemble.y_modes**2).sum(axis=1),
@@ -92,4 +92,4 @@ def mode_ledger(ensemble: Ensemble, tau: float, label_noise: float = 1.0) -> Mod
         "parameter_kl": kl,
         "parameter_label_information": information,
     }
-    return ModeLedger(float(tau), float(label_noise), **{name: column[::-1].copy() for name, column in columns.items()})
+    return ModeTable(float(tau), float(label_noise), **{name: column[::-1].copy() for name, column in columns.items()})

@@ -6,15 +6,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from dualib.core.quantity import Relation
+from dualib.core.units import Unit
 from ntkinfo._arrays import FloatArray, positive
-from ntkinfo._quantity import quantity
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 
 _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 
 
-@quantity("exact", "P(sign z ≠ y), or P(argmax z ≠ class)", "labels ±1, or one-hot rows", "derived here")
+@REGISTRY.register(
+    "0-1 risk, one network",
+    Unit.ONE,
+    Relation.EXACT,
+    of="P(sign z ≠ y), or P(argmax z ≠ class), mean over the points",
+    assumption="labels ±1, or one-hot rows",
+    source="derived here",
+    only=[Condition.CLASS_LABELS],
+    group=Group.ERRORS,
+    holds_for=DataSets.ONE,
+)
 def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's
     output.
@@ -61,7 +73,16 @@ def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
         return np.where(value == 0, 0.0, value / sigma)
 
 
-@quantity("exact", "E min((y - z)²/scale, 1)", "none", "derived here")
+@REGISTRY.register(
+    "clipped risk, one network",
+    Unit.ONE,
+    Relation.EXACT,
+    of="E min((y - z)², 1), mean over the points and outputs",
+    assumption="none",
+    source="derived here",
+    group=Group.ERRORS,
+    holds_for=DataSets.ONE,
+)
 def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> FloatArray:
     r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed
     form.

@@ -1,307 +1,280 @@
-"""Every quantity of an ensemble against training time."""
+"""What quantities may ask for, under one name each, and what of it an ensemble has on one set of points.
+
+A quantity's needs are its parameters without default; what it takes beyond them is handed over where it is known. One name
+has one meaning in all quantities: that of :data:`GLOSSARY`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from dualib import _io
-from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
-from ntkinfo._arrays import FloatArray, positive
-from ntkinfo._quantity import Relation
-from ntkinfo.bounds_table import ParameterModel, linear_or_linearised
-from ntkinfo.columns import STANDARD_ERROR, Column, Where, make_column
-from ntkinfo.curve import InformationCurve
-from ntkinfo.ensemble import Ensemble
+from dualib.core.arrays import positive
+from dualib.core.estimate import Estimates
+from dualib.core.files import versions
+from dualib.core.progress import progress_bar
+from dualib.core.quantity import Quantity, Relation, needs, takes
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.labels import as_labels, check_not_classes, is_discrete
-from ntkinfo.laws import Law, Marginals
-from ntkinfo.learning import GradientFlow
+from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.quantities import REGISTRY, Condition, DataSets
+from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
+from ntkinfo.quantities.parameters import is_linear
+from ntkinfo.quantities.third_kernel import conditions_of
 from ntkinfo.times import as_times_or_default
 
-
-class _Table:
-    """Columns in the making, on the points and with the noise of one table."""
-
-    def __init__(self, ensemble: Ensemble, where: Where, output_noise: float) -> None:
-        self.values: dict[str, FloatArray] = {}
-        self.columns: list[Column] = []
-        self._where: Where = where
-        self._n_points = ensemble.n_test if where == "test" else ensemble.n_train
-        self._noise = output_noise
-        self._linear = linear_or_linearised(ensemble) is ParameterModel.LINEAR
-
-    def add(
-        self, name: str, function: Callable[..., Any], value: ArrayLike, *, estimate: str = "", given: str = ""
-    ) -> None:
-        """A column; `given` is added to its assumption, and so is `estimate`, which takes its rank of a bound."""
-        column = make_column(name, function, self._where, self._n_points, self._noise, self._linear)
-        assumption = "; ".join(part for part in (column.assumption, given, estimate) if part)
-        relation = Relation.ESTIMATE if estimate else column.relation
-        self.values[name] = np.asarray(value, dtype=np.float64)
-        self.columns.append(replace(column, relation=relation, assumption=assumption))
+GLOSSARY = {
+    "ensemble": "the ensemble",
+    "tau": "times of the loss ½‖f - Y‖², a scalar or (T,)",
+    "law": "the law of the outputs at each point by itself, output noise included",
+    "prior": "that law at the start",
+    "joint_law": "the law of the outputs at all points together, output noise included",
+    "joint_prior": "that law at the start",
+    "y": "the labels at the points, (m, k)",
+    "entropy_y": "H(Y) in nats",
+    "label_noise": "s², the variance of each training label about its mean",
+    "weight_noise": "σ², the variance of the noise added to each parameter",
+    "seed": "the seed of the random draws",
+    "kernels": "the kernels of a network",
+    "y_train": "the labels at the training points, (n, k)",
+    "noise": "the variance of the observation noise",
+    "ridge": "the ridge of a training without end",
+    "label_covariance": "the covariance of each output's training labels, (n, n)",
+}
+"""What each name means that quantities ask for. A :class:`Setting` offers the first eleven; the others are given by hand."""
 
 
-def information_curve(
-    ensemble: Ensemble,
-    taus: ArrayLike | None = None,
-    *,
-    x: Where | None = None,
-    y_test: ArrayLike | None = None,
-    omega: ArrayLike | None = None,
-    entropy_y: float | None = None,
-    label_noise: float = 1.0,
-    output_noise: float = 0.0,
-    weight_noise: float = 1e-2,
-    seed: int = 0,
-    progress: bool | None = None,
-) -> InformationCurve:
-    """Every quantity of an infinite ensemble against training time.
+@dataclass(frozen=True)
+class Column(Quantity):
+    """A quantity as one setting has it: its points and numbers filled in, its rank as a bound what it is there.
+
+    Attributes
+    ----------
+    output_noise : float or None
+        Variance of the noise added to each output; None for what is no function of noisy outputs.
+    """
+
+    output_noise: float | None = None
+
+    @property
+    def legend(self) -> str:
+        """The symbol, which sort of bound it is, and the output noise where there is some."""
+        noise = f", output noise {self.output_noise:g}" if self.output_noise else ""
+        return f"{self.symbol} ({self.relation}{noise})"
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """An ensemble at given times, its outputs taken at one set of points.
 
     Parameters
     ----------
-    ensemble : Ensemble.
-    taus : array, shape (T,), of times of the loss ½‖f - Y‖²; by default :func:`ntkinfo.default_times`.
-    x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
-        points. The training points cost 2n³ operations a time.
-    y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the columns
-        parameter_kl_infinite_width and its rate (gradient flow of all layers without ridge only).
-    entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
-        covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or
-        one-hot.
-    label_noise : s² of Y|X, for the optimism and for I(z;Y|X,x), I(θ;Y|X).
-    output_noise : variance of Gaussian noise added to every output before its information is taken. Without it
-        informations diverge as outputs become deterministic (a centred ensemble, training points after a long time),
-        and are reported as infinite.
-    weight_noise : variance of the noise added to the parameters in their finite KL.
-    seed : of the samples that more than one output need (InfoNCE).
-    progress : show a progress bar; by default only on a terminal.
-
-    Returns
-    -------
-    InformationCurve
-
-    Warns
-    -----
-    ClassLabelWarning: the labels are the numbers of three or more classes, 0, 1, 2, ...: they are regressed as numbers.
+    ensemble : Ensemble
+    tau : array, shape (T,), or None
+        Times; None for :func:`ntkinfo.times.default_times`.
+    on : {"test", "train"} or None
+        The points; None for the test points where there are some.
+    y : array, shape (m, k), or None
+        Labels at the test points. The training points have theirs.
+    entropy_y : float or None
+        H(Y) in nats, if it is known.
+    label_noise, output_noise, weight_noise : float
+        Variances of the labels about their means, of noise added to each output, and to each parameter.
+    seed : int
+        Seed of the random draws.
 
     Raises
     ------
-    ValueError: labels that do not match (both shapes are printed), times out of range, a parameter out of range, or an
-        `omega` for which :func:`ntkinfo.parameter_kl_infinite_width` has no value.
+    ValueError
+        If labels do not match (both shapes are printed) or have no entropy, or a time or a variance is out of range.
     """
-    times = as_times_or_default(ensemble, taus)
-    where: Where = x if x is not None else ("test" if ensemble.n_test else "train")
-    if where not in ("test", "train"):
-        raise ValueError(f'x must be "test" or "train", got {x!r}')
-    labels = _labels(ensemble, where, y_test)
-    check_not_classes(ensemble.y_train)
-    positive("label_noise", label_noise, zero=True)
-    positive("output_noise", output_noise, zero=True)
-    positive("weight_noise", weight_noise)
-    entropy = _entropy(labels, where, entropy_y)
-    table = _Table(ensemble, where, output_noise)
-    _parameter_columns(table, ensemble, times, label_noise, weight_noise, omega)
-    law, joint = _laws(ensemble, times, where, labels, output_noise, progress)
-    prior = _prior(ensemble, where).with_output_noise(output_noise)
-    _predictive_columns(table, law, labels, entropy, given=entropy_y is not None)
-    _input_columns(table, law, seed)
-    table.add("i_zd_upper", information_data.data_information, information_data.data_information(law, prior))
-    if where == "test" and output_noise == 0:
-        function = information_data.gaussian_label_information
-        value = information_data._gaussian_label_information(ensemble, times, label_noise, law.variance)
-        table.add("i_zy_given_x_exact", function, value, given=f"s² = {label_noise:g}")
-    for name, (function, value) in joint.items():
-        table.add(name, function, value)
-    settings = _settings(ensemble, where, times, label_noise, output_noise, weight_noise, entropy_y, seed)
-    return InformationCurve(times, table.values, tuple(table.columns), settings)
+
+    ensemble: Ensemble
+    tau: Float[np.ndarray, " t"] | None = None
+    on: Points | None = None
+    y: Float[np.ndarray, "m k"] | None = None
+    entropy_y: float | None = None
+    label_noise: float = 1.0
+    output_noise: float = 0.0
+    weight_noise: float = 1e-2
+    seed: int = 0
+    entropy: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.on not in ("test", "train", None):
+            raise ValueError(f'on must be "test" or "train", got {self.on!r}')
+        check_not_classes(self.ensemble.y_train)
+        for name in ("label_noise", "output_noise", "weight_noise"):
+            positive(getattr(self, name), name, zero=name != "weight_noise")
+        on: Points = self.on or ("test" if self.ensemble.n_test else "train")
+        y = _labels(self.ensemble, on, self.y)
+        checked = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
+        checked["tau"] = as_times_or_default(self.ensemble, self.tau)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def times(self) -> Float[np.ndarray, " t"]:
+        """The times."""
+        assert self.tau is not None
+        return self.tau
+
+    @cached_property
+    def conditions(self) -> frozenset[Condition]:
+        """What is met here."""
+        e, classes = self.ensemble, self.y is not None and is_discrete(self.y)
+        met = conditions_of(e) | {
+            Condition.LINEAR: is_linear(e),
+            Condition.ONE_OUTPUT: e.n_outputs == 1,
+            Condition.SEVERAL_OUTPUTS: e.n_outputs > 1,
+            Condition.TEST_POINTS: e.n_test > 0,
+            Condition.FRESH_POINTS: self.on == "test",
+            Condition.CLEAN_OUTPUTS: self.output_noise == 0,
+            Condition.REAL_LABELS: not classes,
+            Condition.CLASS_LABELS: classes,
+            Condition.HALVES: self._n_points >= 4,
+            Condition.KNOWN_ENTROPY: self.entropy_y is not None or classes,
+        }
+        return frozenset(condition for condition, yes in met.items() if yes)
+
+    @property
+    def _n_points(self) -> int:
+        return self.ensemble.n_test if self.on == "test" else self.ensemble.n_train
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        """What is offered at all times."""
+        given = {
+            "ensemble": self.ensemble,
+            "tau": self.times,
+            "label_noise": self.label_noise,
+            "weight_noise": self.weight_noise,
+            "seed": self.seed,
+            "prior": self._joint_prior().marginals(),
+            "y": self.y,
+            "entropy_y": self.entropy,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def meets(self, quantity: Quantity) -> bool:
+        """Whether a quantity of the registry has a value here, and all it needs."""
+        laws = {"law", "joint_law", "joint_prior"} if self.on == "test" else {"law"}
+        return quantity.only <= self.conditions and laws.union(self._given).issuperset(
+            needs(REGISTRY.function(quantity.name))
+        )
+
+    def column(self, quantity: Quantity) -> Column:
+        """The record of a quantity as it is here."""
+        taken = takes(REGISTRY.function(quantity.name))
+        unmet = [condition for condition in Condition if condition in quantity.provided - self.conditions]
+        numbers = [f"{name} = {getattr(self, name):g}" for name in ("label_noise", "weight_noise") if name in taken]
+        record = {f.name: getattr(quantity, f.name) for f in fields(Quantity)}
+        record["of"] = quantity.of.replace("the points", f"the {self._n_points} {_NAMES[str(self.on)]} points")
+        record["assumption"] = "; ".join(filter(None, (quantity.assumption, *numbers, *unmet)))
+        if unmet:
+            record["relation"] = Relation.ESTIMATE
+            record["holds_for"] = DataSets.ONE if quantity.holds_for is DataSets.MEAN else quantity.holds_for
+        noisy = {"law", "joint_law"} & set(needs(REGISTRY.function(quantity.name)))
+        return Column(**record, output_noise=self.output_noise if noisy else None)
+
+    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, Any]]]:
+        """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
+        if self.on == "train":
+            law = self.ensemble.marginals(self.times, on="train")
+            yield slice(None), self._given | {"law": law.with_output_noise(self.output_noise)}
+            return
+        joint_prior, found = self._joint_prior(), []
+        with progress_bar(self.times.size, "times", progress) as done:
+            for batch, clean in self.ensemble.laws(self.times):
+                joint = clean.with_output_noise(self.output_noise) if self.output_noise else clean
+                yield batch, self._given | {"joint_law": joint, "joint_prior": joint_prior}
+                found.append(joint.marginals())
+                done(len(joint.mean))
+        yield slice(None), self._given | {"law": _joined(found)}
+
+    def value(self, quantity: Quantity, offered: Mapping[str, Any]) -> FloatArray | Estimates | None:
+        """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
+        function = REGISTRY.function(quantity.name)
+        if ("joint_law" in needs(function)) != ("joint_law" in offered):
+            return None
+        found = function(**{name: offered[name] for name in takes(function) if name in offered})
+        return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
+
+    def settings(self) -> dict[str, Any]:
+        """All that the values depend on, in words and numbers."""
+        e = self.ensemble
+        return {
+            "n_train": e.n_train,
+            "n_test": e.n_test,
+            "n_outputs": e.n_outputs,
+            "mode": e.mode,
+            "centred": e.centred,
+            "ridge": e.ridge,
+            "learning_rule": repr(e.learning_rule),
+            "rank": e.rank,
+            "clipped_eigenvalues": e.n_clipped,
+            "smallest_eigenvalue": float(e.eigenvalues[0]),
+            "largest_eigenvalue": float(e.eigenvalues[-1]),
+            "on": str(self.on),
+            "n_times": int(self.times.size),
+            "label_noise": float(self.label_noise),
+            "output_noise": float(self.output_noise),
+            "weight_noise": float(self.weight_noise),
+            "entropy_y": None if self.entropy_y is None else float(self.entropy_y),
+            "seed": int(self.seed),
+            "units": "nats",
+            "versions": versions(),
+        }
+
+    def _joint_prior(self) -> Law:
+        e = self.ensemble
+        kernel = np.asarray(e.kernels.nngp if self.on == "train" else e.kernels.nngp_test)
+        covariance = np.zeros_like(kernel) if e.centred else kernel
+        return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
 
 
-def _labels(ensemble: Ensemble, where: str, y_test: ArrayLike | None) -> FloatArray | None:
-    if where == "train":
+_NAMES = {"test": "test", "train": "training"}
+
+
+def _labels(ensemble: Ensemble, on: Points, y: ArrayLike | None) -> FloatArray | None:
+    if on == "train":
         return ensemble.y_train
     ensemble.need_test()
-    if y_test is None:
+    if y is None:
         return None
-    labels = as_labels("y_test", y_test, ensemble.n_test, f"{ensemble.n_test} test points")
+    labels = as_labels("y_test", y, ensemble.n_test, f"{ensemble.n_test} test points")
     if labels.shape[1] != ensemble.n_outputs:
         raise ValueError(
-            f"y_test has shape {np.shape(y_test)}, but y_train of shape {ensemble.y_train.shape} has "
-            f"{ensemble.n_outputs} outputs"
+            f"y_test has shape {np.shape(y)}, but y_train of shape {ensemble.y_train.shape} has {ensemble.n_outputs} outputs"
         )
     return labels
 
 
-def _entropy(labels: FloatArray | None, where: str, given: float | None) -> float | None:
+def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | None:
     """H(Y): as given, else of the classes or of a Gaussian with the labels' covariance; None without labels."""
-    if labels is None or given is not None:
+    if y is None or given is not None:
         return given
-    if is_discrete(labels):
-        return predictive.class_entropy(labels)
-    spread = labels - labels.mean(axis=0)
-    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(labels))) < labels.shape[1]:
+    if is_discrete(y):
+        return class_entropy(y)
+    spread = y - y.mean(axis=0)
+    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(y))) < y.shape[1]:
         raise ValueError(
-            f"the {where} labels of shape {labels.shape} are constant or linearly dependent, so that no Gaussian entropy "
-            "H(Y) can be had from them: give entropy_y, or more labels"
+            f"the {on} labels of shape {y.shape} are constant or linearly dependent, so that no Gaussian entropy H(Y) can be "
+            "had from them: give entropy_y, or more labels"
         )
-    return predictive.gaussian_plug_in_entropy(labels)
+    return gaussian_plug_in_entropy(y)
 
 
-def _prior(ensemble: Ensemble, where: str) -> Marginals:
-    kernel = ensemble.kernels.nngp if where == "train" else ensemble.kernels.nngp_test
-    variance = np.zeros(len(kernel)) if ensemble.centred else np.diagonal(kernel)  # type: ignore[arg-type]
-    return Marginals(np.zeros((variance.size, ensemble.n_outputs)), variance)
-
-
-def _parameter_columns(
-    table: _Table, ensemble: Ensemble, times: FloatArray, label_noise: float, weight_noise: float, omega: Any
-) -> None:
-    p = parameters
-    n = ensemble.n_train
-    error = (ensemble.spectrum(times).residual ** 2 * ensemble.mode_power).sum(axis=-1) / n
-    table.add("train_square_error", predictive.expected_square_error, error)
-    nll = 0.5 * error + 0.5 * ensemble.n_outputs * np.log(2 * np.pi)
-    table.add("train_gibbs_nll", predictive.gibbs_nll, nll)
-    table.add("degrees_of_freedom", predictive.degrees_of_freedom, predictive.degrees_of_freedom(ensemble, times))
-    optimism = predictive.expected_optimism(ensemble, times, label_noise)
-    table.add("expected_optimism", predictive.expected_optimism, optimism, given=f"s² = {label_noise:g}")
-    for function in (
-        p.parameter_kl,
-        p.parameter_kl_published,
-        p.parameter_distance_squared,
-        p.fisher_distance_squared,
-        p.fisher_action,
-        p.path_length_lower,
-        p.path_length_upper,
-        p.path_length_upper_modes,
-    ):
-        table.add(function.__name__, function, function(ensemble, times))
-    if omega is not None:
-        for third in (chaos.parameter_kl_infinite_width, chaos.parameter_kl_infinite_width_rate):
-            table.add(third.__name__, third, third(ensemble, times, omega))
-    if isinstance(ensemble.learning_rule, GradientFlow):
-        table.add("parameter_kl_rate", p.parameter_kl_rate, p.parameter_kl_rate(ensemble, times))
-    noisy = p.parameter_kl_weight_noise(ensemble, times, weight_noise)
-    given = f"noise of variance {weight_noise:g} on every parameter"
-    table.add("parameter_kl_weight_noise", p.parameter_kl_weight_noise, noisy, given=given)
-    labels = p.parameter_label_information(ensemble, times, label_noise)
-    table.add("i_theta_y_exact", p.parameter_label_information, labels, given=f"s² = {label_noise:g}")
-    table.add("fisher_trace", p.fisher_trace, np.full(times.size, p.fisher_trace(ensemble)))
-    if ensemble.n_test:
-        table.add("fisher_trace_test", p.fisher_trace_test, np.full(times.size, p.fisher_trace_test(ensemble)))
-    train = information_data.data_information_train
-    table.add("i_zd_train_upper", train, train(ensemble, times))
-
-
-_Joint = dict[str, tuple[Callable[..., Any], FloatArray]]
-
-
-def _laws(
-    ensemble: Ensemble, times: FloatArray, where: str, labels: FloatArray | None, noise: float, progress: bool | None
-) -> tuple[Marginals, _Joint]:
-    """The law of single points at all times; and, on the test points, what needs their covariances, batch by batch."""
-    if where == "train":
-        return ensemble.marginals(times, on="train").with_output_noise(noise), {}
-    m, k = ensemble.n_test, ensemble.n_outputs
-    mean, variance = np.empty((times.size, m, k)), np.empty((times.size, m))
-    kl, nll = np.empty(times.size), np.empty(times.size)
-    covariance = np.zeros((m, m)) if ensemble.centred else np.asarray(ensemble.kernels.nngp_test)
-    prior = Law(np.zeros((m, k)), covariance).with_output_noise(noise)
-    with _io.progress_bar(times.size, "times", progress) as done:
-        for batch, clean in ensemble.laws(times):
-            law = clean.with_output_noise(noise) if noise else clean
-            mean[batch], variance[batch] = law.mean, law.variance
-            kl[batch] = information_data.data_information_joint(law, prior)
-            if labels is not None:
-                nll[batch] = predictive.bayes_nll_joint(law, labels)
-            done(law.mean.shape[0])
-    joint: _Joint = {"i_zd_joint_upper": (information_data.data_information_joint, kl)}
-    if labels is not None:
-        joint["bayes_nll_joint"] = (predictive.bayes_nll_joint, nll)
-    return Marginals(mean, variance), joint
-
-
-def _predictive_columns(
-    table: _Table, law: Marginals, labels: FloatArray | None, entropy: float | None, *, given: bool
-) -> None:
-    table.add("output_variance", predictive.expected_square_error, law.variance.mean(axis=-1))
-    if labels is None or entropy is None:
-        return
-    p = predictive
-    table.add("square_error", p.expected_square_error, p.expected_square_error(law, labels))
-    table.add("ensemble_square_error", p.ensemble_square_error, p.ensemble_square_error(law, labels))
-    table.add("gibbs_nll", p.gibbs_nll, p.gibbs_nll(law, labels))
-    table.add("bayes_nll", p.bayes_nll, p.bayes_nll(law, labels))
-    if is_discrete(labels):
-        value = p.label_information_discrete(law, labels, entropy_y=entropy)
-        table.add("i_zy_discrete_lower", p.label_information_discrete, value)
-        return
-    gaussian = "" if given else "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"
-    value = p.label_information_unit_noise(law, labels, entropy)
-    table.add("i_zy_unit_noise_lower", p.label_information_unit_noise, value, estimate=gaussian)
-    if len(labels) >= 4:
-        for name, function in (
-            ("i_zy_best_noise_lower", p.label_information_best_noise),
-            ("i_zy_affine_lower", p.label_information_affine),
-        ):
-            table.add(name, function, function(law, labels, entropy, fit="halves"), estimate=gaussian)
-
-
-def _input_columns(table: _Table, law: Marginals, seed: int) -> None:
-    i = information_inputs
-    if law.mean.shape[-1] == 1:
-        inside, without = i._over_times(law, leave_one_out=True)
-        table.add("i_zx_exact", i.input_information, inside)
-        table.add("i_zx_leave_one_out_upper", i.input_information_leave_one_out, without)
-    else:
-        lower, upper = i.input_information_infonce, i.input_information_leave_one_out_sampled
-        _sampled_columns(table, "i_zx_infonce_lower", lower, lower(law, seed))
-        _sampled_columns(table, "i_zx_leave_one_out_upper", upper, upper(law, seed))
-    low, high = i.input_information_kolchinsky_tracey_lower, i.input_information_kolchinsky_tracey_upper
-    table.add("i_zx_kolchinsky_tracey_lower", low, low(law))
-    table.add("i_zx_kolchinsky_tracey_upper", high, high(law))
-
-
-def _sampled_columns(table: _Table, name: str, function: Callable[..., Any], result: tuple[FloatArray, ...]) -> None:
-    table.add(name, function, result[0])
-    table.add(f"{name}{STANDARD_ERROR}", function, result[1])
-
-
-def _settings(
-    ensemble: Ensemble,
-    where: str,
-    times: FloatArray,
-    label_noise: float,
-    output_noise: float,
-    weight_noise: float,
-    entropy_y: Any,
-    seed: int,
-) -> dict[str, Any]:
-    import scipy
-
-    return {
-        "n_train": ensemble.n_train,
-        "n_test": ensemble.n_test,
-        "n_outputs": ensemble.n_outputs,
-        "mode": ensemble.mode,
-        "centred": ensemble.centred,
-        "ridge": ensemble.ridge,
-        "learning_rule": repr(ensemble.learning_rule),
-        "rank": ensemble.rank,
-        "clipped_eigenvalues": ensemble.n_clipped,
-        "smallest_eigenvalue": float(ensemble.eigenvalues[0]),
-        "largest_eigenvalue": float(ensemble.eigenvalues[-1]),
-        "x": where,
-        "n_times": int(times.size),
-        "label_noise": float(label_noise),
-        "output_noise": float(output_noise),
-        "weight_noise": float(weight_noise),
-        "entropy_y": None if entropy_y is None else float(entropy_y),
-        "seed": int(seed),
-        "units": "nats",
-        "versions": {"numpy": np.__version__, "scipy": scipy.__version__},
-    }
+def _joined(laws: list[Marginals]) -> Marginals:
+    """The laws of batches of times as one, with the rounding where all have it."""
+    law = Marginals(*(np.concatenate([getattr(law, name) for law in laws]) for name in ("mean", "variance")))
+    rounding = [law.rounding for law in laws if law.rounding is not None]
+    if len(rounding) < len(laws):
+        return law
+    errors = Rounding(*(np.concatenate([getattr(r, name) for r in rounding]) for name in ("mean", "variance")))
+    return replace(law, rounding=errors)

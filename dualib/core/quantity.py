@@ -53,6 +53,8 @@ class Quantity(Result):
         What it belongs with in a table or a figure.
     holds_for : StrEnum or None
         Of which draws of the data it is the value or the bound.
+    main : bool
+        Whether a table of few columns has it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Quantity(Result):
     provided: frozenset[StrEnum] = frozenset()
     group: StrEnum | None = None
     holds_for: StrEnum | None = None
+    main: bool = False
 
 
 class Registry:
@@ -90,6 +93,7 @@ class Registry:
         provided: Iterable[StrEnum] = (),
         group: StrEnum | None = None,
         holds_for: StrEnum | None = None,
+        main: bool = False,
     ) -> Callable[[Function], Function]:
         """Register a function under its own name; the record is in :attr:`quantities` and in ``registry[name]``.
 
@@ -106,7 +110,7 @@ class Registry:
             self._functions[name] = function
             conditions = frozenset(only), frozenset(provided)
             self._quantities[name] = Quantity(
-                name, symbol, unit, relation, of, assumption, source, shows, *conditions, group, holds_for
+                name, symbol, unit, relation, of, assumption, source, shows, *conditions, group, holds_for, main
             )
             return function
 
