@@ -45,6 +45,9 @@ class Kernels:
     nngp_test_train: FloatArray | None = None
     ntk_test: FloatArray | None = None
     nngp_test: FloatArray | None = None
+    omega: FloatArray | None = None
+    omega_test_train: FloatArray | None = None
+    omega_test: FloatArray | None = None
 
     def __post_init__(self) -> None:
         checked = {"ntk": _arrays.as_symmetric("ntk", self.ntk)}

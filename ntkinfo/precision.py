@@ -16,7 +16,6 @@ import numpy as np
 from dualib.core.arrays import whole
 from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.quantities.third_kernel import third_kernel
 from ntkinfo.timelines import timeline
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -30,7 +29,7 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     Points whose rows are equal stay so: they get the same change.
     """
     rng, kernels = np.random.default_rng(seed), ensemble.kernels
-    names = ["ntk", "nngp"] if third_kernel(ensemble) is None else ["ntk", "nngp", "omega"]
+    names = ["ntk", "nngp"] if kernels.omega is None else ["ntk", "nngp", "omega"]
     blocks: dict[str, FloatArray] = {}
     n = kernels.n_train
     for name in names:

@@ -115,7 +115,10 @@ class Timeline(Result):
 
     def records(self) -> dict[str, dict[str, Any]]:
         """The columns' records by name, as plain values."""
-        return {c.name: {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(c).items()} for c in self.columns}
+        return {
+            c.name: {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(c).items()}
+            for c in self.columns
+        }
 
     def plane_paths(self) -> tuple[Path, ...]:
         """The line of the ensemble in the information plane, where both of its informations are finite and τ > 0.

@@ -37,7 +37,12 @@ _exact = partial(
 )
 
 
-@_upper_bound("I(z;D|x) per point", of="I(z;D|x) of single points, mean over the points", source="[shwartzziv2019]_ eq. 14", main=True)
+@_upper_bound(
+    "I(z;D|x) per point",
+    of="I(z;D|x) of single points, mean over the points",
+    source="[shwartzziv2019]_ eq. 14",
+    main=True,
+)
 def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""KL divergence from the initial law of each point's output to its law now, averaged over points, in nats.
 

@@ -104,7 +104,9 @@ def label_information_best_noise(
     provided=_PROVIDED,
     main=True,
 )
-def label_information_affine(law: Law | Marginals, y: ArrayLike, entropy_y: float, fit: Fit = "halves") -> Float[np.ndarray, "*t"]:
+def label_information_affine(
+    law: Law | Marginals, y: ArrayLike, entropy_y: float, fit: Fit = "halves"
+) -> Float[np.ndarray, "*t"]:
     r"""Lower bound with the best affine Gaussian decoder, in nats.
 
     .. math:: I(Z;Y|D) \ge H(Y) - \tfrac12 \log\det\left[2\pi e\,(C_{yy} - C_{yz} C_{zz}^{-1} C_{zy})\right],

@@ -93,9 +93,7 @@ def fisher_action(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]
     return like((ensemble.mode_power * values * (values * factor) / (1 - 0.5 * step * rates)).sum(axis=-1), tau)
 
 
-@_length(
-    "path length", relation=Relation.LOWER, source="derived here", shows=("length", Relation.LOWER)
-)
+@_length("path length", relation=Relation.LOWER, source="derived here", shows=("length", Relation.LOWER))
 def path_length_lower(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""A path is at least as long as its chord: E L ≥ E‖(I - R) r_0‖ ≥ max(‖(I - R)Y‖, √(2k Tr K(I - R)²/π)).
 
@@ -107,9 +105,7 @@ def path_length_lower(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "
     return like(np.sqrt(np.maximum(mean, 2 / np.pi * spread)), tau)
 
 
-@_length(
-    "path length, by modes", relation=Relation.UPPER, source="derived here", shows=("length", Relation.UPPER)
-)
+@_length("path length, by modes", relation=Relation.UPPER, source="derived here", shows=("length", Relation.UPPER))
 def path_length_upper_modes(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""Mode by mode: E L ≤ Σ_j λ_j a_j E‖r_j‖, with the mean norm of the Gaussian r_j ~ N(y_j, κ_j I_k) in closed form.
 
@@ -146,7 +142,10 @@ def mean_norm(mean: Float[np.ndarray, "n k"], variance: Float[np.ndarray, " n"])
 
 
 @_length(
-    "path length, by speed", relation=Relation.UPPER, source="[shwartzziv2019]_ eqs. 16-18, corrected", shows=("length", Relation.UPPER)
+    "path length, by speed",
+    relation=Relation.UPPER,
+    source="[shwartzziv2019]_ eqs. 16-18, corrected",
+    shows=("length", Relation.UPPER),
 )
 def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""Speed by Jensen's inequality: E L ≤ ∫_0^τ √Tr(M Θ² e^{-2s(Θ+ρ)}) ds with M = kK + YY^T.

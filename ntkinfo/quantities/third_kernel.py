@@ -128,19 +128,14 @@ def conditions_of(ensemble: Ensemble) -> dict[Condition, bool]:
         Condition.NO_RIDGE: ensemble.ridge == 0,
         Condition.ALL_LAYERS: ensemble.mode == "ntk",
         Condition.RANDOM_START: not ensemble.centred,
-        Condition.THIRD_KERNEL: third_kernel(ensemble) is not None,
+        Condition.THIRD_KERNEL: ensemble.kernels.omega is not None,
     }
-
-
-def third_kernel(ensemble: Ensemble) -> Float[np.ndarray, "n n"] | None:
-    """Ω on the training points, None where the kernels come without."""
-    return getattr(ensemble.kernels, "omega", None)
 
 
 def _modes(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:
     """The eigenvalues of Θ above zero, and M_ji Ω_ij in their eigenvectors; on the null space of Θ Ω vanishes too."""
     missing = [condition for condition, met in conditions_of(ensemble).items() if not met]
-    omega = third_kernel(ensemble)
+    omega = ensemble.kernels.omega
     if missing or omega is None:
         raise ValueError(
             "the infinite-width information in the parameters is known for gradient flow of all layers from a random start, "

@@ -8,6 +8,8 @@ from scipy.stats import multivariate_normal
 import ntkinfo
 from ntkinfo import _neural_tangents, architectures
 from ntkinfo.activations import Activation, names, register, registry
+from ntkinfo.chaos import chaos_kernels
+from ntkinfo.dense import dense_kernels
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
 SMOOTH = [name for name in names() if Activation.named(name).is_smooth]
@@ -135,7 +137,7 @@ def test_equal_points_whose_covariances_differ_by_rounding_have_correlation_one(
     slopes = Activation.named("relu").expectations(*arrays(1.0, 1.0, 1.0 - 2e-16))[1]
     assert slopes[0] == 0.5
     x = np.random.default_rng(1).standard_normal((6, 784))
-    theta = ntkinfo.dense_kernels(np.r_[x, x[::-1]], activation="relu", hidden_layers=3).ntk
+    theta = dense_kernels(np.r_[x, x[::-1]], activation="relu", hidden_layers=3).ntk
     np.testing.assert_allclose(theta[:6, 6:], theta[:6, :6][:, ::-1], rtol=1e-13)
 
 
@@ -144,7 +146,7 @@ def test_kinked_activations_have_no_third_kernel_and_say_so():
         activation = Activation.named(name)
         assert not activation.has_third_kernel
         with pytest.raises(ValueError, match=f"{name} has no third kernel: .* diverges where u = v"):
-            ntkinfo.chaos_kernels(X, activation=name)
+            chaos_kernels(X, activation=name)
         with pytest.raises(ValueError, match=rf"{name} has a kink and no derivative of order 2.*gelu"):
             _ = activation.second
     assert all(Activation.named(name).has_third_kernel for name in SMOOTH)
@@ -206,7 +208,7 @@ def test_mlp_agrees_with_the_dense_recursion():
     networks = {name: ntkinfo.mlp(2, name, 1.2, 0.3).kernel_fn for name in names()}
     found = jax.jit(lambda: {name: kernel_fn(XT, X, ("nngp", "ntk")) for name, kernel_fn in networks.items()})()
     for name, theirs in found.items():
-        ours = ntkinfo.dense_kernels(X, XT, hidden_layers=2, activation=name, w_std=1.2, b_std=0.3)
+        ours = dense_kernels(X, XT, hidden_layers=2, activation=name, w_std=1.2, b_std=0.3)
         np.testing.assert_allclose(theirs.ntk, ours.ntk_test_train, rtol=1e-10, atol=1e-10, err_msg=name)
         np.testing.assert_allclose(theirs.nngp, ours.nngp_test_train, rtol=1e-10, atol=1e-10, err_msg=name)
 
@@ -214,7 +216,7 @@ def test_mlp_agrees_with_the_dense_recursion():
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_both_architectures_agree_with_the_dense_recursion_in_all_blocks(name):
     """Convolutions of one pixel are dense layers."""
-    ours = ntkinfo.dense_kernels(X, XT, hidden_layers=1, activation=name, w_std=1.2, b_std=0.3)
+    ours = dense_kernels(X, XT, hidden_layers=1, activation=name, w_std=1.2, b_std=0.3)
     flat = ntkinfo.Kernels.compute(ntkinfo.mlp(1, name, 1.2, 0.3).kernel_fn, X, XT)
     pixel = ntkinfo.cnn(1, name, 1.2, 0.3, filter_shape=(1, 1))
     image = ntkinfo.Kernels.compute(pixel.kernel_fn, X[:, None, None], XT[:, None, None])
@@ -233,7 +235,7 @@ def test_a_new_activation_is_one_entry(monkeypatch):
     assert "swish" in names()
     architecture = ntkinfo.mlp(1, "swish", 1.2, 0.3, width=64)
     nngp, ntk = jax.jit(lambda: architecture.kernel_fn(XT, X, ("nngp", "ntk")))()
-    chaos = ntkinfo.chaos_kernels(X, XT, hidden_layers=1, activation="swish", w_std=1.2, b_std=0.3)
+    chaos = chaos_kernels(X, XT, hidden_layers=1, activation="swish", w_std=1.2, b_std=0.3)
     np.testing.assert_allclose(nngp, chaos.kernels.nngp_test_train, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(ntk, chaos.kernels.ntk_test_train, rtol=1e-10, atol=1e-10)
     assert np.linalg.eigvalsh(chaos.omega - chaos.kernels.ntk).min() >= -1e-12

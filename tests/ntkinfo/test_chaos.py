@@ -1,17 +1,15 @@
-"""The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks; the information it gives."""
+"""The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks."""
 
 import mpmath
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
-from scipy.integrate import quad
 
 import ntkinfo
 from ntkinfo.activations import Activation
-from ntkinfo.chaos import infinite_width_terms, parameter_kl_infinite_width
+from ntkinfo.chaos import ChaosKernels, chaos_kernels
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
-Y = np.array([0.8, -0.5, 0.3, -1.0])
 CASE = {"hidden_layers": 1, "w_std": 1.2, "b_std": 0.3}
 
 
@@ -20,7 +18,7 @@ def test_omega_counts_the_squares_of_chaos_degrees(depth):
     """A quadratic activation makes K(c) = Σ c^q K_q a polynomial: its coefficients are the kernels of each degree."""
     w2, b2 = 1.44, 0.09
     phi = (0.3, -0.7, 0.5)
-    found = ntkinfo.chaos_kernels(X, hidden_layers=depth, activation=Activation.polynomial(phi), w_std=1.2, b_std=0.3)
+    found = chaos_kernels(X, hidden_layers=depth, activation=Activation.polynomial(phi), w_std=1.2, b_std=0.3)
     for i, j in ((0, 0), (0, 1), (2, 3)):
         variance = np.array([w2 * X[p] @ X[p] / 3 + b2 for p in (i, j)])
         k = Polynomial([0.0, w2 * X[i] @ X[j] / 3 + b2])
@@ -53,7 +51,7 @@ _COVARIANCES = {  # E φ(u)φ(v), for variances a, b and covariance q
 def test_kernels_are_derivatives_in_the_correlation_of_the_parameters(activation, depth):
     """Θ = K'(1) and Ω = K'(1) + K''(1), by numerical differentiation in 40 digits of K(c) alone."""
     covariance, w2, b2 = _COVARIANCES[activation], mpmath.mpf("1.44"), mpmath.mpf("0.09")
-    found = ntkinfo.chaos_kernels(X, hidden_layers=depth, activation=activation, w_std=1.2, b_std=0.3)
+    found = chaos_kernels(X, hidden_layers=depth, activation=activation, w_std=1.2, b_std=0.3)
 
     def k(i, j, c, depth=depth):
         if depth == 0:
@@ -87,15 +85,15 @@ def test_omega_is_the_covariance_of_the_operator_that_counts_degrees(activation)
     inside = second(u) * squared_gradient - first(u) * u - phi(u)
     counted = 1.2 * rng.standard_normal((n, 1)) * inside - bias
     products = np.einsum("si,sj->sij", counted, counted)
-    omega = ntkinfo.chaos_kernels(X, **CASE, activation=activation).omega
+    omega = chaos_kernels(X, **CASE, activation=activation).omega
     assert (np.abs(products.mean(axis=0) - omega) < 4 * products.std(axis=0) / np.sqrt(n)).all()
 
 
 def test_linear_networks_and_depth_zero_have_one_kernel_where_degrees_are_one():
-    found = ntkinfo.chaos_kernels(X, hidden_layers=0)
+    found = chaos_kernels(X, hidden_layers=0)
     np.testing.assert_array_equal(found.omega, found.kernels.ntk)
     np.testing.assert_array_equal(found.omega, found.kernels.nngp)
-    deep = ntkinfo.chaos_kernels(X, hidden_layers=2, activation="linear", b_std=0.0)  # three factors of θ: degree 3
+    deep = chaos_kernels(X, hidden_layers=2, activation="linear", b_std=0.0)  # three factors of θ: degree 3
     np.testing.assert_allclose(deep.kernels.ntk, 3 * deep.kernels.nngp, rtol=1e-12)
     np.testing.assert_allclose(deep.omega, 9 * deep.kernels.nngp, rtol=1e-12)
 
@@ -116,14 +114,14 @@ def test_an_activation_of_ones_own_by_automatic_differentiation_or_by_its_deriva
     import jax.numpy as jnp
 
     settings = {"hidden_layers": 2, "w_std": 1.2, "b_std": 0.3}
-    exact = ntkinfo.chaos_kernels(X, XT, activation="sin", **settings)
-    cubic = ntkinfo.chaos_kernels(X, XT, activation=Activation.polynomial((0.1, 1.0, 0.0, -0.1)), **settings)
+    exact = chaos_kernels(X, XT, activation="sin", **settings)
+    cubic = chaos_kernels(X, XT, activation=Activation.polynomial((0.1, 1.0, 0.0, -0.1)), **settings)
     for expected, own in (
         (exact, Activation.smooth(jnp.sin)),
         (exact, Activation.smooth(_DERIVATIVES["sin"])),
         (cubic, Activation.smooth(lambda x: 0.1 + x - 0.1 * x**3)),
     ):
-        found = ntkinfo.chaos_kernels(X, XT, activation=own, **settings)
+        found = chaos_kernels(X, XT, activation=own, **settings)
         for name in ("omega", "omega_test_train", "omega_test"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(found.kernels.ntk, expected.kernels.ntk, rtol=1e-9, atol=1e-9)
@@ -145,149 +143,49 @@ def test_activations_that_are_not_smooth_or_not_their_derivatives_are_refused():
     for kink in (0.0, 0.4):  # at 0 a symmetric grid integrates relu' without error
         relu = (lambda x, at=kink: np.maximum(x - at, 0), lambda x, at=kink: 1.0 * (x > at), np.zeros_like)
         with pytest.raises(ValueError, match="has a kink"):
-            ntkinfo.chaos_kernels(X, activation=Activation.smooth(relu))
+            chaos_kernels(X, activation=Activation.smooth(relu))
 
 
 @pytest.mark.parametrize("activation", ["erf", "sin", "gelu"])
 def test_omega_exceeds_theta_exceeds_k(activation):
-    found = ntkinfo.chaos_kernels(X, XT, hidden_layers=2, activation=activation)
+    found = chaos_kernels(X, XT, hidden_layers=2, activation=activation)
     for gap in (found.omega - found.kernels.ntk, found.kernels.ntk - found.kernels.nngp):
         assert np.linalg.eigvalsh(gap).min() >= -1e-12
     np.testing.assert_allclose(
-        ntkinfo.chaos_kernels(np.r_[X, XT], hidden_layers=2, activation=activation).omega[4:, :4],
+        chaos_kernels(np.r_[X, XT], hidden_layers=2, activation=activation).omega[4:, :4],
         found.omega_test_train,
         rtol=1e-12,
     )
 
 
 def test_third_kernels_that_do_not_belong_to_theta_are_refused():
-    found = ntkinfo.chaos_kernels(X, XT, **CASE)
+    found = chaos_kernels(X, XT, **CASE)
     kernels, blocks = found.kernels, (found.omega_test_train, found.omega_test)
     with pytest.raises(ValueError, match=r"omega_test - ntk.*smallest eigenvalue"):
-        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0], kernels.nngp_test)
+        ChaosKernels(kernels, found.omega, blocks[0], kernels.nngp_test)
     with pytest.raises(ValueError, match=r"omega_test_train has shape \(4, 3\).*\(3, 4\)"):
-        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0].T, blocks[1])
+        ChaosKernels(kernels, found.omega, blocks[0].T, blocks[1])
     with pytest.raises(ValueError, match="3 test points: give both"):
-        ntkinfo.ChaosKernels(kernels, found.omega)
+        ChaosKernels(kernels, found.omega)
     with pytest.raises(ValueError, match="0 test points"):
-        ntkinfo.ChaosKernels(ntkinfo.Kernels(kernels.ntk, kernels.nngp), found.omega, *blocks)
+        ChaosKernels(ntkinfo.Kernels(kernels.ntk, kernels.nngp), found.omega, *blocks)
     with pytest.raises(ValueError, match="not symmetric"):
-        ntkinfo.ChaosKernels(kernels, np.triu(found.omega), *blocks)
+        ChaosKernels(kernels, np.triu(found.omega), *blocks)
     with pytest.raises(ValueError, match="read-only"):
         found.omega[0, 0] = 1.0
 
 
 def test_any_weight_scale_gives_kernels_of_one_network():
     for w_std in (1e-5, 1e-2, 10.0):
-        found = ntkinfo.chaos_kernels(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
+        found = chaos_kernels(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
         assert np.isfinite(found.omega).all()
         assert (np.diagonal(found.omega - found.kernels.ntk) >= 0).all()
 
 
-def test_the_noted_case_has_its_three_values():
-    found = ntkinfo.chaos_kernels(X, **CASE)
-    ensemble = ntkinfo.Ensemble(found.kernels, Y)
-    assert ntkinfo.parameter_information(ensemble, 1.5, "infinite-width", found.omega) == pytest.approx(9.687, abs=5e-4)
-    assert ntkinfo.parameter_information(ensemble, 1.5) == pytest.approx(8.093, abs=5e-4)
-    assert ntkinfo.parameter_information(ensemble, 1.5, "published") == pytest.approx(11.970, abs=5e-4)
-
-
-@pytest.mark.parametrize("tau", [1e-6, 1e-3, 0.1, 1.5, 40.0])
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_closed_form_is_the_integral(tau, outputs):
-    found = ntkinfo.chaos_kernels(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
-    y = np.random.default_rng(0).normal(size=(5, outputs))
-    y[4] = y[0]
-    theta, k = found.kernels.ntk, found.kernels.nngp
-    values, v = np.linalg.eigh(theta)
-    values = np.maximum(values, 0)
-    m = v.T @ (outputs * k + y @ y.T) @ v
-    omega = v.T @ found.omega @ v
-
-    def rate(s):
-        e = np.exp(-s * values)
-        a = np.where(values > 1e-12, -np.expm1(-s * values) / np.where(values > 1e-12, values, 1), s)
-        return outputs * (values * (1 - e)).sum() + np.einsum("ij,j,jk,k->ki", m, e, omega, a).trace()
-
-    expected = quad(rate, 0, tau, epsabs=0, epsrel=1e-10, limit=200)[0]
-    ensemble = ntkinfo.Ensemble(found.kernels, y)
-    assert parameter_kl_infinite_width(ensemble, tau, found.omega) == pytest.approx(expected, rel=1e-8)
-
-
-def test_omega_equal_to_theta_gives_the_linear_formula_at_all_times():
-    ensemble = ntkinfo.Ensemble(ntkinfo.chaos_kernels(X, **CASE).kernels, np.c_[Y, Y**2])
-    taus = np.r_[0, np.geomspace(1e-6, 1e12, 37), np.inf]
-    found = parameter_kl_infinite_width(ensemble, taus, ensemble.kernels.ntk)
-    np.testing.assert_allclose(found[:-1], ntkinfo.parameter_kl(ensemble, taus[:-1]), rtol=1e-10, atol=0)
-    assert found[-1] == np.inf
-
-
-def test_terms_are_positive_smooth_and_right_where_branches_meet():
-    for x, y in ((0.0, 0.0), (0.3, 0.69), (0.3, 0.71), (1e-9, 5.0), (5.0, 1e-9), (700.0, 800.0), (0.0, 3.0)):
-        integrals, _ = infinite_width_terms(np.array([x, y]), 1.0)
-        expected = quad(
-            lambda s, x=x, y=y: np.exp(-s * x) * (-np.expm1(-s * y) / y if y else s), 0, 1, points=[0.01, 0.1]
-        )[0]
-        assert integrals[0, 1] == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("tau", [1e-4, 0.3, 5.0])
-def test_rate_is_the_derivative(tau):
-    found = ntkinfo.chaos_kernels(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
-    ensemble = ntkinfo.Ensemble(found.kernels, np.c_[np.r_[Y, Y[0]], np.r_[Y, Y[0]] ** 2])
-    step = 1e-3 * tau
-    values = parameter_kl_infinite_width(ensemble, [tau - step, tau + step], found.omega)
-    rate = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, found.omega)
-    assert rate == pytest.approx(np.diff(values)[0] / (2 * step), rel=1e-5)
-    linear = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, ensemble.kernels.ntk)
-    assert linear == pytest.approx(float(ntkinfo.parameter_kl_rate(ensemble, tau)), rel=1e-10)
-    last = ntkinfo.parameter_kl_infinite_width_rate(ensemble, np.inf, found.omega)
-    assert last == pytest.approx(2 * np.trace(found.kernels.ntk), rel=1e-12)
-
-
-def test_information_curve_has_the_column_where_a_third_kernel_is_given():
-    found = ntkinfo.chaos_kernels(X, XT, **CASE)
-    ensemble, taus = ntkinfo.Ensemble(found.kernels, Y), np.array([0.1, 1.5])
-    curve = ntkinfo.information_curve(ensemble, taus, omega=found.omega)
-    columns = ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate")
-    for name in columns:
-        np.testing.assert_array_equal(curve[name], getattr(ntkinfo, name)(ensemble, taus, found.omega))
-    assert "parameter_kl_infinite_width_bits" in curve.to_frame(units="bits")
-    without = ntkinfo.information_curve(ensemble, taus)
-    assert set(curve.values) - set(without.values) == set(columns)
-    with pytest.raises(ValueError, match="ridge"):
-        ntkinfo.information_curve(ntkinfo.Ensemble(found.kernels, Y, ridge=0.1), taus, omega=found.omega)
-
-
-def test_it_rises_with_time():
-    found = ntkinfo.chaos_kernels(X, hidden_layers=2)
-    kl = parameter_kl_infinite_width(ntkinfo.Ensemble(found.kernels, Y), np.geomspace(1e-6, 1e12, 60), found.omega)
-    assert (np.diff(kl) > 0).all()
-    assert np.isfinite(kl).all()
-
-
-def test_quantities_without_a_formula_are_refused_with_the_reason():
-    found = ntkinfo.chaos_kernels(X, **CASE)
+def test_kernels_without_a_formula_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="diverges where u = v"):
-        ntkinfo.chaos_kernels(X, activation="relu")
+        chaos_kernels(X, activation="relu")
     with pytest.raises(ValueError, match="unknown activation"):
-        ntkinfo.chaos_kernels(X, activation="swish")
+        chaos_kernels(X, activation="swish")
     with pytest.raises(ValueError, match=r"\(4, 2\).*\(4, 3\)"):
-        ntkinfo.chaos_kernels(X, X[:, :2])
-    for settings in (
-        {"ridge": 0.1},
-        {"mode": "nngp"},
-        {"centred": True},
-        {"learning_rule": ntkinfo.GradientDescent(0.01)},
-    ):
-        with pytest.raises(ValueError, match=next(iter(settings))):
-            parameter_kl_infinite_width(ntkinfo.Ensemble(found.kernels, Y, **settings), 1.0, found.omega)
-    ensemble = ntkinfo.Ensemble(found.kernels, Y)
-    with pytest.raises(ValueError, match="not of one network"):
-        parameter_kl_infinite_width(ensemble, 1.0, found.kernels.nngp)
-    with pytest.raises(ValueError, match="needs omega"):
-        ntkinfo.parameter_information(ensemble, 1.0, "infinite-width")
-    with pytest.raises(ValueError, match="leave omega out"):
-        ntkinfo.parameter_information(ensemble, 1.0, omega=found.omega)
-    with pytest.raises(ValueError, match="model must be"):
-        ntkinfo.parameter_information(ensemble, 1.0, "exact")
+        chaos_kernels(X, X[:, :2])
