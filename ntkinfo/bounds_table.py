@@ -19,7 +19,8 @@ from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
 from ntkinfo.quantities.inputs import input_information, input_information_kolchinsky_tracey_upper
-from ntkinfo.quantities.parameters import is_linear, parameter_kl
+from ntkinfo.quantities.parameters import parameter_kl
+from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
 from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default

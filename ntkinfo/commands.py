@@ -178,6 +178,7 @@ def _timeline(a: argparse.Namespace) -> None:
         work.times,
         y_test=data.y_test,
         entropy_y=data.entropy_y,
+        information_xy=None if data.gaussian_ib is None else data.gaussian_ib.mutual_information(),
         label_noise=work.label_noise,
         output_noise=a.output_noise,
         seed=a.seed,
@@ -193,7 +194,8 @@ def _timeline(a: argparse.Namespace) -> None:
     found.save(a.out / "timeline.npz")
     shown = {c.name: c.unit.shown_in(a.units).value for c in found.columns}
     work.write("timeline", found.to_frame(a.units), shown, columns=found.records(), ensemble=found.settings)
-    _write_text(a.out / "columns.txt", found.describe())
+    with atomic_path(a.out / "columns.txt") as temporary:
+        temporary.write_text(found.describe() + "\n", encoding="utf-8")
     write_figure(a.out / "loss.png", lambda: plotting.plot_loss(found))
     plane = a.out / "plane.png"
     write_figure(plane, lambda: plotting.plot_information_plane(found, data.gaussian_ib, units=a.units))
@@ -251,8 +253,3 @@ def _bounds(a: argparse.Namespace) -> None:
 def _say_labels(data: Dataset) -> None:
     if "labels" in data.settings:
         say(f"labels: {data.settings['labels']}")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.quantities.parameters import displacement, entropy_gap, log_gain
+from ntkinfo.quantities.spectra import displacement, entropy_gap, log_gain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ Labels come from the quantities' records. The frontier of a Gaussian bottleneck 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +35,9 @@ _GROWING = (Group.DATA, Group.PARAMETERS)
 
 def _legend_above(ax: Axes, title: str | None = None, columns: int = 1) -> None:
     """A legend over the panel, where it covers no line at any width, with the panel's title."""
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "frameon": False, "alignment": "left"}
-    ax.legend(fontsize=SMALL, handlelength=1.8, title=title, title_fontsize=SMALL + 1, ncols=columns, **place)
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "alignment": "left"}
+    look: dict[str, Any] = {"fontsize": SMALL, "title_fontsize": SMALL + 1, "frameon": False, "handlelength": 1.8}
+    ax.legend(title=title, ncols=columns, **place, **look)
 
 
 def plot_loss(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
@@ -98,22 +99,22 @@ def plot_information_plane(
     """
     from matplotlib.colors import LogNorm
 
-    (path,) = timeline.plane_paths()
+    (path,), (rate, relevance, kept) = timeline.plane_paths(), timeline.plane()
     ax = axes_or_new(ax)
-    x, y, tau, proven = to_units(path.rate, units), to_units(path.relevance, units), path.taus, path.proven
+    x, y, tau, proven = to_units(path.rate, units), to_units(path.relevance, units), timeline.tau[kept], path.proven
     ax.plot(x, y, color="0.7", linewidth=1, zorder=1)
     norm = LogNorm(tau.min(), tau.max() * (1 + 1e-9))
     points = ax.scatter(x[proven], y[proven], c=tau[proven], norm=norm, cmap="cividis", s=22, zorder=2)
     if not proven.all():
-        look = {"facecolors": "none", "edgecolors": points.cmap(norm(tau[~proven])), "clip_on": False}
+        colours = points.cmap(norm(tau[~proven]))
+        look: dict[str, Any] = {"facecolors": "none", "edgecolors": colours, "clip_on": False}
         ax.scatter(x[~proven], y[~proven], s=22, zorder=3, label="no information proven", **look)
     ax.figure.colorbar(points, ax=ax, label=TIME)
     if gaussian_ib is not None:
         _frontier(ax, gaussian_ib, float(x.max()), units)
     top = max(ax.get_ylim()[1], float(to_units(0.01, units)))
     ax.set_ylim(-0.02 * top, top)
-    labels = zip(("I(Z;X|D)", "I(Z;Y|D)"), path.columns, strict=True)
-    describe(ax, *(f"{information}  [{units}]\n{column.legend}" for information, column in labels))
+    describe(ax, f"I(Z;X|D)  [{units}]\n{rate.legend}", f"I(Z;Y|D)  [{units}]\n{relevance.legend}")
     return ax
 
 

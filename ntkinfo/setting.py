@@ -6,8 +6,8 @@ has one meaning in all quantities: that of :data:`GLOSSARY`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +24,7 @@ from ntkinfo.labels import as_labels, check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
-from ntkinfo.quantities.parameters import is_linear
+from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
 from ntkinfo.times import as_times_or_default
 
@@ -95,9 +95,9 @@ class Setting:
     """
 
     ensemble: Ensemble
-    tau: Float[np.ndarray, " t"] | None = None
+    tau: ArrayLike | None = None
     on: Points | None = None
-    y: Float[np.ndarray, "m k"] | None = None
+    y: ArrayLike | None = None
     entropy_y: float | None = None
     label_noise: float = 1.0
     output_noise: float = 0.0
@@ -121,13 +121,17 @@ class Setting:
     @property
     def times(self) -> Float[np.ndarray, " t"]:
         """The times."""
-        assert self.tau is not None
-        return self.tau
+        return np.asarray(self.tau, dtype=np.float64)
+
+    @property
+    def labels(self) -> Float[np.ndarray, "m k"] | None:
+        """The labels at the points."""
+        return None if self.y is None else np.asarray(self.y, dtype=np.float64)
 
     @cached_property
     def conditions(self) -> frozenset[Condition]:
         """What is met here."""
-        e, classes = self.ensemble, self.y is not None and is_discrete(self.y)
+        e, classes = self.ensemble, self.labels is not None and is_discrete(self.labels)
         met = conditions_of(e) | {
             Condition.LINEAR: is_linear(e),
             Condition.ONE_OUTPUT: e.n_outputs == 1,
@@ -156,7 +160,7 @@ class Setting:
             "weight_noise": self.weight_noise,
             "seed": self.seed,
             "prior": self._joint_prior().marginals(),
-            "y": self.y,
+            "y": self.labels,
             "entropy_y": self.entropy,
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -209,22 +213,17 @@ class Setting:
         """All that the values depend on, in words and numbers."""
         e = self.ensemble
         return {
-            "n_train": e.n_train,
-            "n_test": e.n_test,
-            "n_outputs": e.n_outputs,
-            "mode": e.mode,
-            "centred": e.centred,
-            "ridge": e.ridge,
+            **{
+                name: getattr(e, name)
+                for name in ("n_train", "n_test", "n_outputs", "mode", "centred", "ridge", "rank")
+            },
             "learning_rule": repr(e.learning_rule),
-            "rank": e.rank,
             "clipped_eigenvalues": e.n_clipped,
             "smallest_eigenvalue": float(e.eigenvalues[0]),
             "largest_eigenvalue": float(e.eigenvalues[-1]),
             "on": str(self.on),
             "n_times": int(self.times.size),
-            "label_noise": float(self.label_noise),
-            "output_noise": float(self.output_noise),
-            "weight_noise": float(self.weight_noise),
+            **{name: float(getattr(self, name)) for name in ("label_noise", "output_noise", "weight_noise")},
             "entropy_y": None if self.entropy_y is None else float(self.entropy_y),
             "seed": int(self.seed),
             "units": "nats",
@@ -272,9 +271,11 @@ def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | N
 
 def _joined(laws: list[Marginals]) -> Marginals:
     """The laws of batches of times as one, with the rounding where all have it."""
-    law = Marginals(*(np.concatenate([getattr(law, name) for law in laws]) for name in ("mean", "variance")))
-    rounding = [law.rounding for law in laws if law.rounding is not None]
-    if len(rounding) < len(laws):
-        return law
-    errors = Rounding(*(np.concatenate([getattr(r, name) for r in rounding]) for name in ("mean", "variance")))
-    return replace(law, rounding=errors)
+    known = [law.rounding for law in laws if law.rounding is not None]
+    rounding = Rounding(*_stacked(known)) if len(known) == len(laws) else None
+    mean, variance = _stacked(laws)
+    return Marginals(mean, variance, rounding)
+
+
+def _stacked(parts: Sequence[Marginals | Rounding]) -> tuple[FloatArray, FloatArray]:
+    return np.concatenate([part.mean for part in parts]), np.concatenate([part.variance for part in parts])

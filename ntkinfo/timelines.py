@@ -5,36 +5,23 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dualib.core.estimate import Estimates
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
-from dualib.core.typing import ArrayLike, Bool, Float, FloatArray
+from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
 from dualib.core.units import Units, conversion
+from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.quantities import REGISTRY, Group
+from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Path(NamedTuple):
-    """A line in the plane of rate I(Z;X|D) and relevance I(Z;Y|D), nats.
-
-    A relevance that is a lower bound below zero proves no information: the point is not proven, and lies at zero.
-    """
-
-    name: str
-    rate: Float[np.ndarray, " t"]
-    relevance: Float[np.ndarray, " t"]
-    proven: Bool[np.ndarray, " t"]
-    taus: Float[np.ndarray, " t"]
-    columns: tuple[Column, Column]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +107,8 @@ class Timeline(Result):
             for c in self.columns
         }
 
-    def plane_paths(self) -> tuple[Path, ...]:
-        """The line of the ensemble in the information plane, where both of its informations are finite and τ > 0.
+    def plane(self) -> tuple[Column, Column, BoolArray]:
+        """The columns of rate and relevance in the information plane, and the times at which both are finite and τ > 0.
 
         Raises
         ------
@@ -132,13 +119,25 @@ class Timeline(Result):
         rates, relevances = ([c for c in mains if c.group is group] for group in (Group.INPUTS, Group.LABELS))
         if not rates or not relevances:
             raise ValueError("the timeline has no information about the labels: give y_test to ntkinfo.timeline")
-        rate, relevance = self.values[rates[0].name], self.values[relevances[0].name]
-        kept = np.isfinite(rate) & np.isfinite(relevance) & np.isfinite(self.tau) & (self.tau > 0)
+        finite = np.isfinite(self.values[rates[0].name]) & np.isfinite(self.values[relevances[0].name])
+        kept = finite & np.isfinite(self.tau) & (self.tau > 0)
         if not kept.any():
             raise ValueError("no point of the plane is finite")
-        rate, relevance = np.maximum(rate[kept], 0.0), relevance[kept]
-        columns = rates[0], relevances[0]
-        return (Path("ensemble", rate, np.maximum(relevance, 0.0), relevance > 0, self.tau[kept], columns),)
+        return rates[0], relevances[0], kept
+
+    def plane_paths(self) -> list[PlanePath]:
+        """The line of the ensemble in the information plane, in the order of time; see :meth:`plane`.
+
+        A relevance below zero, of a lower bound, proves no information: the point is not proven, and lies at zero. Where
+        I(X;Y) was not given, its place has H(Y) of classes, and infinity for real labels.
+        """
+        rate, relevance, kept = self.plane()
+        x, y = self.values[rate.name][kept], self.values[relevance.name][kept]
+        resolved = np.ones(len(x) - 1, dtype=bool)
+        top = self.settings["information_xy"]
+        return [
+            PlanePath(f"{self.settings['on']} points", np.maximum(x, 0.0), np.maximum(y, 0.0), resolved, y > 0, top)
+        ]
 
     def _main(self) -> list[Column]:
         """The main columns; an estimate gives way to a column that shows the same and is none."""
@@ -172,6 +171,7 @@ def timeline(
     on: Points | None = None,
     y_test: ArrayLike | None = None,
     entropy_y: float | None = None,
+    information_xy: float | None = None,
     label_noise: float = 1.0,
     output_noise: float = 0.0,
     weight_noise: float = 1e-2,
@@ -196,6 +196,8 @@ def timeline(
     entropy_y : float or None
         H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels' covariance (the
         columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or one-hot.
+    information_xy : float or None
+        I(X;Y) in nats, if it is known: the ceiling of the relevance in the plane.
     label_noise : float
         s² of Y|X, for the optimism and for I(z;Y|X,x), I(θ;Y|X).
     output_noise : float
@@ -237,7 +239,10 @@ def timeline(
             if found is not None:
                 values[quantity.name][where] = found
     columns = tuple(map(setting.column, met))
-    return Timeline(setting.times, columns, values, intervals, setting.settings())
+    classes = Condition.CLASS_LABELS in setting.conditions
+    known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
+    settings = setting.settings() | {"information_xy": float(known[0])}
+    return Timeline(setting.times, columns, values, intervals, settings)
 
 
 def _paragraph(column: Column, width: int) -> str:

@@ -8,5 +8,5 @@ from ntkinfo.quantities.parameters import *  # noqa: F403
 from ntkinfo.quantities.paths import *  # noqa: F403
 from ntkinfo.quantities.predictive import *  # noqa: F403
 from ntkinfo.quantities.registry import *  # noqa: F403
+from ntkinfo.quantities.risks import *  # noqa: F403
 from ntkinfo.quantities.third_kernel import *  # noqa: F403
-from ntkinfo.risks import *  # noqa: F403

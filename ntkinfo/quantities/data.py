@@ -16,6 +16,7 @@ from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import like
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -186,7 +187,7 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
-        return np.where(still, 0.0, np.inf).reshape(np.shape(tau))
+        return like(np.where(still, 0.0, np.inf), tau)
     fitted = spectrum.fitted
     moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
@@ -194,11 +195,11 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     spread = -2 * spectrum.log_residual.sum(axis=-1)
     value = 0.5 * k * (trace + spread) + 0.5 * moved
     rounding = 4 * ensemble.n_train * _EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
-    return np.where(still, 0.0, np.maximum(value, 0.0) + rounding).reshape(np.shape(tau))
+    return like(np.where(still, 0.0, np.maximum(value, 0.0) + rounding), tau)
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:
-    return np.einsum("ti,ti->t", rows @ matrix, rows)
+    return np.asarray(np.einsum("ti,ti->t", rows @ matrix, rows))
 
 
 @_exact(
@@ -243,7 +244,7 @@ def gaussian_label_information(
             log_variance[:, twins] = ensemble.log_train_variance(tau, ensemble.twins[twins])
     with np.errstate(invalid="ignore"):
         gain = np.where(signal > 0, np.logaddexp(0.0, log_signal - log_variance), 0.0)
-    return np.asarray(0.5 * ensemble.n_outputs * gain.mean(axis=-1)).reshape(np.shape(tau))
+    return like(0.5 * ensemble.n_outputs * gain.mean(axis=-1), tau)
 
 
 @_exact(
@@ -294,7 +295,7 @@ def gaussian_label_information_joint(
 
 
 def _train_label_information(ensemble: Ensemble, spectrum: Spectrum, root: FloatArray) -> float:
-    """log det(I + K^{-1} W C W) of one output, C = root root^T in the eigenbasis of Θ."""
+    """The log det(I + K^{-1} W C W) of one output, C = root root^T in the eigenbasis of Θ."""
     modes = ensemble.moving
     with np.errstate(divide="ignore"):
         log_fitted = np.log(spectrum.fitted[0, modes])

@@ -207,8 +207,8 @@ def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool)
         values[t] = ratios.mean()
         errors[t] = _standard_error(ratios)
     half = float(ndtri(0.5 + LEVEL / 2)) * errors
-    ends = (array.reshape(law.mean.shape[:-2]) for array in (values, values - half, values + half))
-    return Estimates(*ends, Kind.STATISTICAL, Unit.NATS, LEVEL, samples, "samples of z")
+    value, low, high = (array.reshape(law.mean.shape[:-2]) for array in (values, values - half, values + half))
+    return Estimates(value, low, high, Kind.STATISTICAL, Unit.NATS, LEVEL, samples, "samples of z")
 
 
 def _standard_error(ratios: FloatArray) -> float:
@@ -222,7 +222,7 @@ def _standard_error(ratios: FloatArray) -> float:
 
 
 def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:
-    """log p(z_i|x_i) / mixture(z_i) of each point.
+    """The log ratio p(z_i|x_i) / mixture(z_i) of each point.
 
     Among atoms, densities are compared as the limit of small equal variances.
     """
@@ -239,4 +239,4 @@ def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one
     count = n - 1 if leave_one_out else n
     if count == 0:
         return np.zeros(n)
-    return own - (logsumexp(log_p, axis=1) - np.log(count))
+    return np.asarray(own - (logsumexp(log_p, axis=1) - np.log(count)))

@@ -142,7 +142,7 @@ def _gaussian_cross_entropy(noise: FloatArray, second_moment: FloatArray) -> Flo
     """E[-log N(e; 0, noise)] of errors e with that second moment, both (..., k, k)."""
     values, vectors = np.linalg.eigh(0.5 * (noise + np.swapaxes(noise, -1, -2)))
     along = (vectors * (second_moment @ vectors)).sum(axis=-2)
-    return _cross_entropy(np.maximum(values, 0.0), along).sum(axis=-1)
+    return np.asarray(_cross_entropy(np.maximum(values, 0.0), along).sum(axis=-1))
 
 
 def _cross_entropy(noise: FloatArray, square: FloatArray) -> FloatArray:
@@ -221,7 +221,7 @@ def _expected_softplus(mean: FloatArray, scale: FloatArray) -> FloatArray:
     for sign in (-1.0, 1.0):
         z = (sign * x - mean[..., None]) / wide_scale[..., None]
         bump += np.exp(-0.5 * z**2) @ weights / (wide_scale * np.sqrt(2 * np.pi))
-    return np.where(scale <= 1.5, narrow, ramp + bump)
+    return np.asarray(np.where(scale <= 1.5, narrow, ramp + bump))
 
 
 def _fit_and_evaluation(n_points: int, fit: Fit) -> tuple[slice, slice]:

@@ -25,13 +25,13 @@ def covariance_root(label_covariance: ArrayLike, n: int) -> Float[np.ndarray, "n
     check_positive_semidefinite(covariance, name)
     values, vectors = np.linalg.eigh(covariance)
     kept = values > n * _EPS * max(float(values[-1]), 0.0)
-    return vectors[:, kept] * np.sqrt(values[kept])
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
 def log_det_gain(
     noise: Float[np.ndarray, "n n"] | None, log_gain: Float[np.ndarray, " n"], root: Float[np.ndarray, "n p"]
 ) -> float:
-    r"""log det(I + N^{-1} W G G^T W) with W = diag(e^{log_gain}): twice what Gaussian noise N leaves of a signal W G g.
+    r"""The log det(I + N^{-1} W G G^T W) with W = diag(e^{log_gain}): twice what Gaussian noise N leaves of a signal W G g.
 
     Small gains by singular values of N^{-1/2} W G, which keep relative accuracy. Large ones by a QR factorisation of
     [N^{1/2} D^{-1}; G^T W D^{-1}], D² being the diagonal of N + W G G^T W: its rows are kept with logarithmic scales, so

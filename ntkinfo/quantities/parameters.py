@@ -15,16 +15,14 @@ import numpy as np
 
 from dualib.core.arrays import positive
 from dualib.core.quantity import Relation
-from dualib.core.special import log1p_gap
-from dualib.core.typing import ArrayLike, Bool, Float, FloatArray
+from dualib.core.typing import ArrayLike, Float
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import displacement, entropy_gap, like, log_gain, log_gap
 
-_SMALL = 0.05  # fitted fractions below which the logarithm of what is left is not subtracted but a series summed
 _LINEARISED = "linearised model; exact where K = Θ"
 _KL = "I(θ;D), by KL(p(θ|D) ‖ p(θ at the start))"
 
@@ -46,43 +44,6 @@ _label_information = partial(
     group=Group.PARAMETERS,
     holds_for=DataSets.LABELS,
 )
-
-
-def is_linear(ensemble: Ensemble) -> bool:
-    """Whether the network is linear in what it trains: the last layer only, or K = Θ."""
-    return ensemble.mode == "nngp" or np.array_equal(ensemble.kernels.nngp, ensemble.kernels.ntk)
-
-
-def seen_modes(ensemble: Ensemble) -> Bool[np.ndarray, " n"]:
-    """The modes outside the null space of Θ; eigenvalues ascend."""
-    return np.arange(ensemble.n_train) >= ensemble.n_train - ensemble.rank
-
-
-def like(value: FloatArray, tau: ArrayLike) -> FloatArray:
-    """Values at times, (T,), in the shape of `tau`."""
-    return value.reshape(np.shape(tau))
-
-
-def displacement(ensemble: Ensemble, spectrum: Spectrum) -> Float[np.ndarray, "t n"]:
-    """The part of each mode in E‖Δθ‖²: λa² times its mean squared initial error."""
-    return spectrum.fitted * spectrum.response * ensemble.mode_power
-
-
-def entropy_gap(spectrum: Spectrum) -> Float[np.ndarray, "t n"]:
-    """-log |r| - (1 - r) of each mode, accurate where little is fitted."""
-    return _log_gap(spectrum.fitted, spectrum.log_residual)
-
-
-def log_gain(spectrum: Spectrum) -> Float[np.ndarray, "t n"]:
-    """log of λa²/r² of each mode."""
-    with np.errstate(divide="ignore"):
-        return np.log(spectrum.fitted) + np.log(spectrum.response) - 2 * spectrum.log_residual
-
-
-def _log_gap(f: FloatArray, log_rest: FloatArray) -> FloatArray:
-    """-log_rest - f, where log_rest is log |1 - f|."""
-    small = np.abs(f) < _SMALL
-    return np.where(small, log1p_gap(-np.where(small, f, 0.0)), -log_rest - f)
 
 
 @_upper_bound(
@@ -203,7 +164,7 @@ def parameter_kl_weight_noise(ensemble: Ensemble, tau: ArrayLike, weight_noise: 
     value = 0.5 * shift.sum(axis=-1) / (1 + s2)
     if not ensemble.centred:
         lost = spectrum.fitted * (1 + spectrum.residual) / (1 + s2)  # (1 - r²)/(1 + σ²)
-        value = value + 0.5 * ensemble.n_outputs * _log_gap(lost, np.log1p(-lost)).sum(axis=-1)
+        value = value + 0.5 * ensemble.n_outputs * log_gap(lost, np.log1p(-lost)).sum(axis=-1)
     return like(value, tau)
 
 

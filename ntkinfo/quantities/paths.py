@@ -11,8 +11,8 @@ from dualib.core.quantity import Relation
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.quantities.parameters import displacement, like, seen_modes
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import displacement, like, seen_modes
 
 _QUADRATURE = 1e-9  # relative error of the path length's integral
 
@@ -138,7 +138,7 @@ def mean_norm(mean: Float[np.ndarray, "n k"], variance: Float[np.ndarray, " n"])
         front = np.sqrt(2 * variance) * np.exp(gammaln((k + 1) / 2) - gammaln(k / 2))
         exact = front * hyp1f1(-0.5, k / 2, -np.minimum(x, 200.0))
         far = np.sqrt(norm2) * (1 + (k - 1) / (4 * x) * (1 + (3 - k) / (8 * x) * (1 + (5 - k) / (4 * x))))
-    return np.where(variance == 0, np.sqrt(norm2), np.where(x > 200.0, far, exact))
+    return np.asarray(np.where(variance == 0, np.sqrt(norm2), np.where(x > 200.0, far, exact)))
 
 
 @_length(

@@ -6,6 +6,8 @@ Labels y have shape (m, k) or (m,). All logarithms are natural: losses in nats a
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from dualib.core.arrays import positive
@@ -16,34 +18,28 @@ from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
 from ntkinfo.quantities.registry import REGISTRY, DataSets, Group
+from ntkinfo.quantities.spectra import like
 
 LOG_2PI = float(np.log(2 * np.pi))
 
-_SOURCE = "[shwartzziv2019]_ eq. 8"
-_EXACT = "the law is exact (infinite width)"
-_GAUSSIAN = "Gaussian observation noise of variance 1"
+_exact = partial(REGISTRY.register, relation=Relation.EXACT, holds_for=DataSets.ONE)
+_pure = partial(_exact, unit=Unit.ONE, group=Group.ERRORS)
+_error = partial(_pure, assumption="the law is exact (infinite width)", source="[shwartzziv2019]_ eq. 8")
+_likelihood = partial(
+    _exact, unit=Unit.NATS, group=Group.LIKELIHOODS, assumption="Gaussian observation noise of variance 1"
+)
 
 
 def square_errors(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t m"]:
     """E‖y - z‖² of each point."""
-    return _square_bias(law, y) + law.mean.shape[-1] * law.variance
+    return np.asarray(_square_bias(law, y) + law.mean.shape[-1] * law.variance)
 
 
 def _square_bias(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     return np.asarray(((labels_of(law, y) - law.mean) ** 2).sum(axis=-1))
 
 
-@REGISTRY.register(
-    "one network",
-    Unit.ONE,
-    Relation.EXACT,
-    of="E‖y - z‖² per point, mean over the points, of one network",
-    assumption=_EXACT,
-    source=_SOURCE,
-    group=Group.ERRORS,
-    holds_for=DataSets.ONE,
-    main=True,
-)
+@_error("one network", of="E‖y - z‖² per point, mean over the points, of one network", main=True)
 def expected_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""Squared error of one network of the ensemble, averaged over networks and points, summed over outputs.
 
@@ -57,46 +53,22 @@ def expected_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarra
     return np.asarray(square_errors(law, y).mean(axis=-1))
 
 
-@REGISTRY.register(
-    "ensemble mean",
-    Unit.ONE,
-    Relation.EXACT,
-    of="‖y - E z‖² per point, mean over the points, of the ensemble's mean",
-    assumption=_EXACT,
-    source=_SOURCE,
-    group=Group.ERRORS,
-    holds_for=DataSets.ONE,
-)
+@_error("ensemble mean", of="‖y - E z‖² per point, mean over the points, of the ensemble's mean")
 def ensemble_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
     """Squared error of the ensemble's mean, averaged over points, summed over outputs, in squared units of y."""
     return np.asarray(_square_bias(law, y).mean(axis=-1))
 
 
-@REGISTRY.register(
-    "Σ_xx",
-    Unit.ONE,
-    Relation.EXACT,
-    of="variance of an output, mean over the points",
-    assumption=_EXACT,
-    source=_SOURCE,
-    group=Group.ERRORS,
-    holds_for=DataSets.ANY,
-)
+@_error("Σ_xx", of="variance of an output, mean over the points", holds_for=DataSets.ANY)
 def output_variance(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     """Variance of an output over the networks, averaged over points, in squared units of y."""
     return np.asarray(law.variance.mean(axis=-1))
 
 
-@REGISTRY.register(
+@_error(
     "training, one network",
-    Unit.ONE,
-    Relation.EXACT,
     of="E‖y - z‖² per training point, of one network",
-    assumption=_EXACT,
-    source=_SOURCE,
     shows=("train_square_error", Relation.EXACT),
-    group=Group.ERRORS,
-    holds_for=DataSets.ONE,
     main=True,
 )
 def train_square_error(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
@@ -105,33 +77,23 @@ def train_square_error(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, 
     .. math:: \frac1n \sum_j r_j^2 \left(k\,\kappa_j + \|y_j\|^2\right)
     """
     squares = ensemble.spectrum(tau).residual ** 2 * ensemble.mode_power
-    return (squares.sum(axis=-1) / ensemble.n_train).reshape(np.shape(tau))
+    return like(squares.sum(axis=-1) / ensemble.n_train, tau)
 
 
-@REGISTRY.register(
+@_likelihood(
     "training, one network",
-    Unit.NATS,
-    Relation.EXACT,
     of="-E log N(y; z, 1) per training point",
-    assumption=_GAUSSIAN,
     source="[shwartzziv2019]_ eq. 10, signs corrected",
-    group=Group.LIKELIHOODS,
-    holds_for=DataSets.ONE,
 )
 def train_gibbs_nll(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     """As :func:`gibbs_nll` on the training points, from the spectrum, in nats."""
     return np.asarray(0.5 * train_square_error(ensemble, tau) + 0.5 * ensemble.n_outputs * LOG_2PI)
 
 
-@REGISTRY.register(
+@_likelihood(
     "one network",
-    Unit.NATS,
-    Relation.EXACT,
     of="-E log N(y; z, 1) per point, mean over the points",
-    assumption=_GAUSSIAN,
     source="[shwartzziv2019]_ eq. 10, signs corrected",
-    group=Group.LIKELIHOODS,
-    holds_for=DataSets.ONE,
 )
 def gibbs_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
     r"""Negative log likelihood of one network, averaged over networks and points, in nats.
@@ -144,16 +106,7 @@ def gibbs_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     )
 
 
-@REGISTRY.register(
-    "ensemble",
-    Unit.NATS,
-    Relation.EXACT,
-    of="-log N(y; μ, 1 + Σ_xx) per point, mean over the points",
-    assumption=_GAUSSIAN,
-    source="[shwartzziv2019]_ eq. 9",
-    group=Group.LIKELIHOODS,
-    holds_for=DataSets.ONE,
-)
+@_likelihood("ensemble", of="-log N(y; μ, 1 + Σ_xx) per point, mean over the points", source="[shwartzziv2019]_ eq. 9")
 def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
     r"""Negative log likelihood of the ensemble's mixture, averaged over points, in nats.
 
@@ -166,15 +119,10 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     return np.asarray(value.mean(axis=-1))
 
 
-@REGISTRY.register(
+@_likelihood(
     "ensemble, joint",
-    Unit.NATS,
-    Relation.EXACT,
     of="-log N(Y; μ, I + Σ) of the points jointly, per point",
-    assumption=_GAUSSIAN,
     source="[shwartzziv2019]_ eq. 9, all points jointly",
-    group=Group.LIKELIHOODS,
-    holds_for=DataSets.ONE,
 )
 def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
     """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats."""
@@ -186,15 +134,12 @@ def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[n
     return np.asarray((0.5 * (white**2).sum(axis=(-2, -1)) + 0.5 * k * (log_det + m * LOG_2PI)) / m)
 
 
-@REGISTRY.register(
+@_pure(
     "Tr ΘA",
-    Unit.ONE,
-    Relation.EXACT,
     of="effective degrees of freedom Tr ΘA",
     assumption="none",
     source="derived here",
     shows=("label_response", Relation.EXACT),
-    group=Group.ERRORS,
     holds_for=DataSets.ANY,
 )
 def degrees_of_freedom(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
@@ -202,18 +147,15 @@ def degrees_of_freedom(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, 
 
     For gradient flow it is Tr(I - e^{-τΘ}).
     """
-    return ensemble.spectrum(tau).fitted.sum(axis=-1).reshape(np.shape(tau))
+    return like(ensemble.spectrum(tau).fitted.sum(axis=-1), tau)
 
 
-@REGISTRY.register(
+@_pure(
     "optimism",
-    Unit.ONE,
-    Relation.EXACT,
     of="E[error on fresh labels - training error] per training point",
     assumption="fixed inputs, labels with independent noise",
     source="derived here",
     shows=("optimism", Relation.EXACT),
-    group=Group.ERRORS,
     holds_for=DataSets.LABELS,
 )
 def expected_optimism(ensemble: Ensemble, tau: ArrayLike, label_noise: float) -> Float[np.ndarray, "*t"]:

@@ -139,12 +139,13 @@ def _adaptive(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> Float
         coarse = np.concatenate([half[:, differ] for half in halves], axis=1)
         if not left.size:
             break
-    return total + coarse.sum(axis=1)
+    return np.asarray(total + coarse.sum(axis=1))
 
 
 def _log_sum_of_others(log_p: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray) -> FloatArray:
-    """log Σ_{j≠i} p_j for each i, without cancellation: the largest term of each row is left out by summing the others
-    afresh.
+    """The log of Σ_{j≠i} p_j for each i, without cancellation.
+
+    The largest term of each row is left out by summing the others afresh.
     """
     rows, first = np.arange(log_p.shape[0]), log_p.argmax(axis=1)
     share = scaled / sums

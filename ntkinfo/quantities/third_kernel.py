@@ -13,8 +13,8 @@ from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientFlow
-from ntkinfo.quantities.parameters import like, seen_modes
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import like, seen_modes
 
 _KNOWN_FOR = (
     Condition.GRADIENT_FLOW,

@@ -241,11 +241,14 @@ def test_the_rounding_of_the_law_is_in_the_bound_on_the_data(gaussian_timeline):
 
 
 def test_the_path_in_the_plane_is_that_of_the_main_columns(gaussian_timeline):
-    found, ensemble, _ = gaussian_timeline
+    found, ensemble, data = gaussian_timeline
     (path,) = found.plane_paths()
     np.testing.assert_array_equal(path.rate, found["input_information"][1:])
     np.testing.assert_array_equal(path.relevance, np.maximum(found["label_information_affine"][1:], 0.0))
-    np.testing.assert_array_equal(path.taus, WIDE[1:])
+    np.testing.assert_array_equal(found.plane()[2], WIDE > 0)
+    assert path.information_xy == np.inf
+    known = ntkinfo.timeline(ensemble, [0.1], y_test=data.y_test, information_xy=data.gaussian_ib.mutual_information())
+    assert known.plane_paths()[0].information_xy == pytest.approx(0.445)
     with pytest.raises(ValueError, match="give y_test"):
         ntkinfo.timeline(ensemble, [1.0]).plane_paths()
 

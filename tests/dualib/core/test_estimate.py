@@ -143,7 +143,9 @@ def test_a_quantity_has_one_name():
 def test_a_quantity_is_saved_with_its_conditions_and_its_function_says_what_it_needs(tmp_path):
     registry = Registry()
 
-    @registry.register("q", Unit.ONE, Relation.UPPER, of="", source="", only=[Kind.EXACT, Kind.PROVEN], group=Kind.PROVEN)
+    @registry.register(
+        "q", Unit.ONE, Relation.UPPER, of="", source="", only=[Kind.EXACT, Kind.PROVEN], group=Kind.PROVEN
+    )
     def quantity(law, y, noise=1.0):
         return law, y, noise
 

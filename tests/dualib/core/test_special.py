@@ -59,7 +59,9 @@ def test_information_is_the_sum_of_entropies():
     assert conditional_entropy_nats(p) == pytest.approx(h_xy - h_x, abs=1e-14)
 
 
-@pytest.mark.parametrize("ratio", [1e-300, 1e-20, 0.3, 0.9, 0.899999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.0999, 1.1001, 5.0, 1e300])
+@pytest.mark.parametrize(
+    "ratio", [1e-300, 1e-20, 0.3, 0.9, 0.899999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.0999, 1.1001, 5.0, 1e300]
+)
 def test_gap_of_a_ratio_keeps_its_digits_near_one_and_near_zero(ratio):
     with mp.workdps(60):
         exact = mp.mpf(ratio) - 1 - mp.log(mp.mpf(ratio))
