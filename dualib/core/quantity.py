@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 from dualib.core.result import Result
@@ -141,11 +142,13 @@ class Registry:
         return len(self._quantities)
 
 
+@cache
 def takes(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)
 
 
+@cache
 def needs(function: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the parameters without a default: what the function cannot do without."""
     parameters = inspect.signature(function).parameters.items()
