@@ -213,7 +213,7 @@ def _modes(a: argparse.Namespace) -> None:
     if a.tau is None:
         errors = expected_square_error(work.ensemble.marginals(work.times), work.data.y_test)
         a.tau = float(work.times[int(np.argmin(errors))])
-    found = mode_table(work.ensemble, a.tau, work.label_noise or 1.0)
+    found = mode_table(work.ensemble, a.tau, label_noise=work.label_noise or 1.0)
     frame = found.to_frame().reset_index()
     say(f"τ = {found.tau:.6g}")
     say(text_table(frame))

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from dualib.core.arrays import positive
+from dualib.core.arrays import columns, positive
 from dualib.core.estimate import Estimates
 from dualib.core.files import versions
 from dualib.core.progress import progress_bar
 from dualib.core.quantity import Quantity, Relation, needs, takes
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.labels import as_labels, check_not_classes, is_discrete
+from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
@@ -246,7 +246,7 @@ def _labels(ensemble: Ensemble, on: Points, y: ArrayLike | None) -> FloatArray |
     ensemble.need_test()
     if y is None:
         return None
-    labels = as_labels("y_test", y, ensemble.n_test, f"{ensemble.n_test} test points")
+    labels = columns(y, "y_test", ensemble.n_test, f"{ensemble.n_test} test points")
     if labels.shape[1] != ensemble.n_outputs:
         raise ValueError(
             f"y_test has shape {np.shape(y)}, but y_train of shape {ensemble.y_train.shape} has {ensemble.n_outputs} outputs"
