@@ -1,0 +1,201 @@
+r"""Upper bounds of log G over boxes of decoders, in any dimension: the information bottleneck without its decoder.
+
+With H(q) + ⟨q, t⟩ ≤ log Σ e^t and Σ_x q_x D(p_x‖r) = H(p_q) − Σ_x q_x H(p_x) + D(p_q‖r), p_q = Σ_x q_x p_x,
+
+.. math:: \max_r \log G(r) = \max_q f(q), \qquad f(q) = H(q) + ⟨q, \log a⟩ - \beta H(p_q), \quad \log a_x = \log w_x + \beta H(p_x).
+
+−H is a sum of one-dimensional convex functions s_y log s_y, so that on a box l ≤ p_q ≤ u a chord for every y leaves a concave
+maximisation, whose dual has one multiplier μ_y a symbol and no decoder. The part γ of β for which H(q) − γ H(p_q) is concave
+in q anyway, γ = 1/η with the contraction coefficient η of the rows ([ordentlich2021]_), needs no chord.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from dualib.core.special import entropy_nats
+from dualib.core.typing import Float, FloatArray, IntArray
+
+EPS = float(np.finfo(float).eps)
+NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
+LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
+STRICT = 0.99  # of the largest γ, where the relaxation may be flat and Newton's steps singular; leaves room for its rounding, too
+PAIRS_AT_A_TIME = 1 << 20  # entries of the table of pairs of rows
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """G's rows and weights at one β, with the share γ of β that needs no chords.
+
+    Attributes
+    ----------
+    rows : p(y|x), shape (n, K), every symbol with a positive entry.
+    log_a : log w_x + β H(p_x), shape (n,), nats.
+    beta, gamma : β, and γ in [0, β] with H(q) − γ H(p_q) concave.
+    products : p_x(y) p_x(y') for y ≤ y', shape (n, K(K + 1)/2); `unpack` (K, K) are the places of (y, y') in it.
+    """
+
+    rows: FloatArray
+    log_a: FloatArray
+    beta: float
+    gamma: float
+    products: FloatArray
+    unpack: IntArray
+
+    @classmethod
+    def of(cls, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float) -> Self:
+        """The relaxation of G(r) = Σ_x w_x e^{−βD(p_x‖r)}."""
+        k = rows.shape[1]
+        upper = np.triu_indices(k)
+        unpack = np.empty((k, k), dtype=np.int64)
+        unpack[upper] = unpack[upper[::-1]] = np.arange(len(upper[0]))
+        return cls(
+            rows=rows,
+            log_a=log_weights + beta * entropy_nats(rows),
+            beta=beta,
+            gamma=min(beta, STRICT * concave_share(rows)),
+            products=rows[:, upper[0]] * rows[:, upper[1]],
+            unpack=unpack,
+        )
+
+    @property
+    def rest(self) -> float:
+        """β − γ, the share that needs chords."""
+        return self.beta - self.gamma
+
+    def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """log G at decoders r > 0 (shape (m, K)), nats."""
+        return _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
+
+    def rounding(self, low: FloatArray) -> float:
+        """Allowance for floating-point error in log G and in every bound over boxes within one with lower ends `low`, nats."""
+        n, k = self.rows.shape
+        depth = np.abs(np.log(low[low > 0])).max(initial=0.0)
+        size = 1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)
+        return float(EPS * (n + 4 * k + 16) * size)
+
+
+def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
+    r"""A γ ≥ 1 for which H(q) − γ H(p_q) is concave in q: one over a bound of the KL contraction coefficient of the rows.
+
+    .. math:: \gamma = 1 / \max_{x,x'} (h^2 - h^4/4), \qquad h^2 = \sum_y (\sqrt{p_x} - \sqrt{p_{x'}})^2
+
+    The coefficient is reached on two rows, and for two it is at most that: [ordentlich2021]_.
+    """
+    root = np.sqrt(rows)
+    size, largest = max(1, PAIRS_AT_A_TIME // rows.size), 0.0
+    for i in range(0, len(rows), size):
+        # By differences: 1 − Σ√(pp') loses the digits where the rows are nearly equal.
+        squared = ((root[i : i + size, None, :] - root) ** 2).sum(axis=2)
+        largest = max(largest, float((squared - 0.25 * squared**2).max()))
+    return float((1.0 - 1e-12) / max(largest, 1e-15))
+
+
+@dataclass(frozen=True, eq=False)
+class Chords:
+    """Boxes l ≤ s ≤ u (N, K) with s log s ≤ slope · s + offset on them, every y."""
+
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def of(cls, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
+        """Chords of s log s over boxes; the offset is the larger of what the two ends ask for, so that rounding cannot hurt."""
+        at_low, at_high = _x_log_x(low), _x_log_x(high)
+        width = high - low
+        narrow = width < NARROW
+        slope = np.where(
+            narrow, 1.0 + np.log(np.maximum(high, 1e-300)), (at_high - at_low) / np.where(narrow, 1.0, width)
+        )
+        return cls(low, high, slope, np.maximum(at_low - slope * low, at_high - slope * high))
+
+    def take(self, index: IntArray | np.ndarray) -> Self:
+        """The chords of some of the boxes."""
+        return type(self)(self.low[index], self.high[index], self.slope[index], self.offset[index])
+
+    def gaps(self, s: FloatArray) -> FloatArray:
+        """How far the chords are above s log s at s (N, K), every y."""
+        return self.slope * s + self.offset - _x_log_x(s)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What multipliers μ (N, K) give: bounds of f over boxes and the mixtures q ∝ a e^{μ·p} behind them.
+
+    Attributes
+    ----------
+    bound : (N,), upper bounds of f(q), over every q with p_q in the box.
+    value : (N,), f at q itself, a lower bound of max log G (p_q need not be in the box).
+    mean : E = p_q, (N, K); `excess` : e_y, whose sign says at which end of [l, u] the bound is taken.
+    posterior : q, (N, n).
+    """
+
+    mu: FloatArray
+    bound: FloatArray
+    value: FloatArray
+    mean: FloatArray
+    excess: FloatArray
+    posterior: FloatArray
+
+    def covariance(self, relaxation: Relaxation) -> FloatArray:
+        """Cov_q(p), the derivative of E by μ, shape (N, K, K)."""
+        second = (self.posterior @ relaxation.products)[:, relaxation.unpack]
+        return np.asarray(second - self.mean[:, :, None] * self.mean[:, None, :])
+
+    def replaced(self, index: np.ndarray, other: Point, chosen: np.ndarray) -> None:
+        """Overwrite the places `index[chosen]` with the places `chosen` of `other`."""
+        at = index[chosen]
+        for name in ("mu", "bound", "value", "mean", "excess", "posterior"):
+            getattr(self, name)[at] = getattr(other, name)[chosen]
+
+    def take(self, index: np.ndarray) -> Point:
+        """The points at some places."""
+        return Point(*(getattr(self, name)[index] for name in ("mu", "bound", "value", "mean", "excess", "posterior")))
+
+
+def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"]) -> Point:
+    r"""The bound of f over boxes that multipliers μ give; it holds for every μ.
+
+    .. math:: f \le A(\mu) + \sum_y \Big[(\beta-\gamma) c_y + \max_{s \in \{l_y, u_y\}} e_y s\Big], \qquad
+              A = \log \sum_x a_x e^{\mu \cdot p_x}, \quad e_y = (\beta-\gamma) g_y - \mu_y + \gamma \log E_y
+
+    For q' with s' = p_{q'} in the box, H(q') + ⟨q', log a⟩ + μ·s' = A − D(q'‖q) and γ D(s'‖E) ≤ D(q'‖q): what is left is
+    linear in s' but for the chords. E may be replaced by anything larger, which is what its floor does.
+    """
+    r = relaxation
+    mu = np.clip(mu, -LARGEST_MULTIPLIER * r.beta, LARGEST_MULTIPLIER * r.beta)
+    log_sum, posterior = _log_sum_exp(r.log_a + mu @ r.rows.T)
+    mean = np.maximum(posterior @ r.rows, 1e-300)
+    log_mean = np.log(mean)
+    excess = r.rest * chords.slope - mu + r.gamma * log_mean
+    relaxed = r.rest * chords.offset + np.maximum(excess * chords.low, excess * chords.high)
+    bound = log_sum + relaxed.sum(axis=1)
+    value = log_sum + (mean * (r.beta * log_mean - mu)).sum(axis=1)
+    return Point(mu, bound, value, mean, excess, posterior)
+
+
+def tighten(low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> tuple[FloatArray, FloatArray]:
+    """Boxes cut down to what Σ s = 1 leaves of them, with 1e-12 for rounding; high < low − 1e-12 where that is nothing."""
+    slack = 1.0 + 1e-12
+    high = np.minimum(high, slack - (low.sum(axis=1, keepdims=True) - low))
+    low = np.maximum(low, 2.0 - slack - (high.sum(axis=1, keepdims=True) - high))
+    return low, high
+
+
+def _log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """log Σ e^terms over the last axis, (N,), and the shares of the terms; overwrites `terms`."""
+    top = terms.max(axis=1)
+    terms -= top[:, None]
+    np.exp(terms, out=terms)
+    total = terms.sum(axis=1)
+    terms /= total[:, None]
+    return top + np.log(total), terms
+
+
+def _x_log_x(s: FloatArray) -> FloatArray:
+    return s * np.log(np.maximum(s, 1e-300))
