@@ -19,7 +19,8 @@ SHARE = 6  # a sixth of the open boxes is cut at a time
 LEAST_BATCH = 64
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 FROM_ENDS = 0.15  # a cut stays that share of the width away from both ends
-SECOND_ORDER_BELOW = 1.0  # nats above the goal up to which the second-order bound is tried
+REACH, SMALLEST_REACH = 1.0, 1e-3  # nats above the goal up to which the second-order bound is tried: at first, at least
+RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,14 @@ class _Search:
         self.relaxation, self.tolerance, self.budget = relaxation, tolerance, budget
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
+        self.roots = np.sqrt(self.atoms).T
         log_g = relaxation.log_g(self.atoms)
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
         low, high = relaxation.rows.min(axis=0)[None], relaxation.rows.max(axis=0)[None]
         self.rounding = relaxation.rounding(np.concatenate([low, self.atoms]))
         self.size = max(16, ENTRIES // len(relaxation.rows))
         self.examined, self.closed = 0, -np.inf
+        self.reach = REACH
         start = relaxation.beta * np.log(self.argmax)[None]
         root = _Cells(low, high, start, np.array([np.inf]), np.zeros(1, dtype=np.int64), np.zeros(1))
         self.cells = self._examined(root)
@@ -210,17 +213,27 @@ class _Search:
         return _Cells(low, high, point.mu[open_], bound[open_], symbol, place)
 
     def _second_order(self, low: FloatArray, high: FloatArray, bound: FloatArray, mean: FloatArray) -> None:
-        """Lower `bound` where the second-order bound about the nearest atom, or about the mean, is smaller."""
+        """Lower `bound` where the second-order bound about the nearest atom, or about the mean, is smaller.
+
+        It costs several times the first bound, so it is tried where it has been of use: on boxes bounded below a reach.
+        """
+        near = np.flatnonzero((bound > self.goal) & (bound < self.goal + self.reach) & (low > 0).all(axis=1))
+        tried = len(near)
         for about_atom in (True, False):
-            near = np.flatnonzero((bound > self.goal) & (bound < self.goal + SECOND_ORDER_BELOW))
             if not len(near):
-                return
+                break
             base = mean[near]
             if about_atom:
-                distance = np.sqrt(base) @ np.sqrt(self.atoms).T
-                base = self.atoms[distance.argmax(axis=1)]
+                base = self.atoms[(np.sqrt(base) @ self.roots).argmax(axis=1)]
             second = second_order_bound(self.relaxation, low[near], high[near], np.maximum(base, 1e-300))
             bound[near] = np.minimum(bound[near], second)
+            near = near[bound[near] > self.goal]
+        if tried:
+            closed = 1.0 - len(near) / tried
+            if closed < RARE:
+                self.reach = max(0.7 * self.reach, SMALLEST_REACH)
+            elif closed > OFTEN:
+                self.reach = min(1.4 * self.reach, REACH)
 
     def _look_at(self, point: Point) -> None:
         """Keep the largest log G that was met: the mixtures behind the bounds are decoders, too."""
