@@ -15,10 +15,10 @@ from dualib.certificate_boxes.newton import least_bound
 from dualib.certificate_boxes.second_order import second_order_bound
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 
-SHARE = 6  # a sixth of the open boxes is cut at a time
+SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 64
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
-FROM_ENDS = 0.15  # a cut stays that share of the width away from both ends
+FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 REACH, SMALLEST_REACH = 1.0, 1e-3  # nats above the goal up to which the second-order bound is tried: at first, at least
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 
