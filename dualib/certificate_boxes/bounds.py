@@ -22,7 +22,9 @@ from dualib.core.typing import Float, FloatArray, IntArray
 EPS = float(np.finfo(float).eps)
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
-STRICT = 0.99  # of the largest γ, where the relaxation may be flat and Newton's steps singular; leaves room for its rounding, too
+SPARED = (
+    0.01  # of the largest γ, where the relaxation may be flat and Newton's steps singular; room for γ's rounding, too
+)
 PAIRS_AT_A_TIME = 1 << 20  # entries of the table of pairs of rows
 
 
@@ -56,7 +58,7 @@ class Relaxation:
             rows=rows,
             log_a=log_weights + beta * entropy_nats(rows),
             beta=beta,
-            gamma=min(beta, STRICT * concave_share(rows)),
+            gamma=_usable_share(beta, concave_share(rows)),
             products=rows[:, upper[0]] * rows[:, upper[1]],
             unpack=unpack,
         )
@@ -100,8 +102,15 @@ def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
         if bound[first[i], second[i]] <= largest:
             break
         of_pairs = _two_row_contraction(rows[first[i : i + len(rows)]], rows[second[i : i + len(rows)]])
-        largest = max(largest, float(np.minimum(of_pairs, bound[first[i : i + len(rows)], second[i : i + len(rows)]]).max()))
+        largest = max(
+            largest, float(np.minimum(of_pairs, bound[first[i : i + len(rows)], second[i : i + len(rows)]]).max())
+        )
     return float((1.0 - 1e-12) / max(largest, 1e-15))
+
+
+def _usable_share(beta: float, largest: float) -> float:
+    """γ ≤ min(β, largest): all of β where that may be, a little less than the largest where chords are needed anyway."""
+    return beta if beta <= largest else largest * (1.0 - min(SPARED, 0.1 * (beta / largest - 1.0)))
 
 
 def _two_row_contraction(p: FloatArray, other: FloatArray) -> FloatArray:

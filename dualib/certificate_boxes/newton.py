@@ -72,7 +72,9 @@ def _step(
             if not crossing.any():
                 break
             # The first goes to its kink and no further, and the others' steps must know.
-            ahead = np.where(crossing, np.maximum(sides * here.excess, 0.0) / np.maximum(np.abs(change), 1e-300), np.inf)
+            ahead = np.where(
+                crossing, np.maximum(sides * here.excess, 0.0) / np.maximum(np.abs(change), 1e-300), np.inf
+            )
             some = crossing.any(axis=1, keepdims=True)
             sides = np.where(some & (ahead <= 1.5 * ahead.min(axis=1, keepdims=True) + 1e-3), 0.0, sides)
     left = np.arange(len(index))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualib.certificate_boxes.ceiling import BoxCeiling, Method
 from dualib.core.special import entropy_nats, kl_nats
 from dualib.core.typing import Float, FloatArray
 
@@ -60,6 +61,12 @@ class RowCells(ABC):
         """log w_x − β d(x, r), (n,)."""
         return self.log_weights - self.beta * self.distance(r)
 
+    def rounding(self) -> float:
+        """Allowance for floating-point error in every bound, nats."""
+        n, k = self.rows.shape
+        depth = 1.0 - float(np.log(self.rows[self.rows > 0].min())) + float(np.log(k))
+        return EPS * (n + 4 * k + 16) * (1.0 + float(np.abs(self.log_weights).max()) + self.beta * depth)
+
     def ceiling_of(self, i: int) -> float:
         """An upper bound of log G over the cell of x_i, nats, without rounding."""
         n, beta = len(self.rows), self.beta
@@ -69,7 +76,9 @@ class RowCells(ABC):
             return top + float(np.log(n))
         radii = np.geomspace(1e-4, 1.0, RADII) * furthest
         joint = self.joint_minimum(i)
-        least = ((joint[:, None, :] - (LAMBDAS[:, None] * radii)[:, :, None]) / (1.0 - LAMBDAS)[:, None, None]).max(axis=0)
+        least = ((joint[:, None, :] - (LAMBDAS[:, None] * radii)[:, :, None]) / (1.0 - LAMBDAS)[:, None, None]).max(
+            axis=0
+        )
         own = self.log_weights - beta * np.maximum(least, 0.0)
         own[:, i] = np.inf
         shells = _log_sum_exp(np.minimum(own, (top - beta * np.r_[0.0, radii[:-1]])[:, None]))
@@ -114,7 +123,7 @@ class IBRowCells(RowCells):
 
     def spread(self, i: int, radii: FloatArray) -> FloatArray:
         row = self.rows[i]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = np.where(self.rows != row, (self.rows - row) ** 2 / row, 0.0)
         return np.broadcast_to(np.minimum(share.sum(axis=1), 1e300), (len(radii), len(self.rows)))
 
@@ -162,12 +171,37 @@ class DualRowCells(RowCells):
         return self.beta * float(slope.max() - r @ slope)
 
 
-def row_ceilings(cells: RowCells) -> Float[np.ndarray, " n"]:
-    """Upper bounds of log G over the cell of every row, (n,), nats, rounding included; their maximum bounds log G everywhere."""
-    r = cells
-    depth = 1.0 + float(-np.log(r.rows[r.rows > 0].min())) + float(np.log(r.rows.shape[1]))
-    allowance = 64 * EPS * (r.rows.shape[1] + len(r.rows)) ** 0.5 * (1.0 + np.abs(r.log_weights).max() + r.beta * depth)
-    return np.array([cells.ceiling_of(i) for i in range(len(cells.rows))]) + float(allowance)
+def max_log_g_over_row_cells(
+    cells: RowCells, atoms: Float[np.ndarray, "m k"], tolerance: float, *, give_up_above: float = np.inf
+) -> BoxCeiling:
+    """Bound the maximum of log G over the whole simplex by the cells of all rows; O(n²) for every one of some 40 shells.
+
+    Parameters
+    ----------
+    cells : RowCells
+        :class:`IBRowCells` or :class:`DualRowCells`.
+    atoms : array, shape (m, K)
+        Decoders where G is known to be large, at least one.
+    tolerance : float
+        Nats; what `complete` asks for.
+    give_up_above : float
+        A ceiling that another method has: once a row's exceeds it, the others are not looked at, and `upper` is infinite.
+
+    Returns
+    -------
+    BoxCeiling
+        `cells` is the number of rows whose cells were bounded.
+    """
+    log_g = np.array([_log_sum_exp(cells.terms(atom)[None])[0] for atom in atoms])
+    best, allowance = float(log_g.max()), cells.rounding()
+    upper, done = best, 0
+    for i in np.argsort(-cells.log_weights, kind="stable"):
+        upper, done = max(upper, cells.ceiling_of(int(i))), done + 1
+        if upper + allowance > give_up_above:
+            upper = np.inf
+            break
+    complete = upper + allowance <= max(best, 0.0) + tolerance
+    return BoxCeiling(upper + allowance, best, atoms[log_g.argmax()], done, complete, Method.ROWS)
 
 
 def _log_sum_exp(terms: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 
 from dualib.certificate_boxes.bounds import Chords, Point, Relaxation, tighten
+from dualib.certificate_boxes.ceiling import BoxCeiling, Budget, Method
 from dualib.certificate_boxes.newton import least_bound
 from dualib.certificate_boxes.second_order import second_order_bound
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
@@ -21,56 +22,6 @@ ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 REACH, SMALLEST_REACH = 1.0, 1e-3  # nats above the goal up to which the second-order bound is tried: at first, at least
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a proof may cost.
-
-    Attributes
-    ----------
-    cells : int
-        Boxes that may be examined.
-    seconds : float or None
-        Wall-clock time; None for no limit.
-    """
-
-    cells: int = 1_000_000
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.cells < 1:
-            raise ValueError(f"cells must be at least 1, got {self.cells}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"seconds must be > 0 or None, got {self.seconds}")
-
-
-@dataclass(frozen=True)
-class BoxCeiling:
-    """What is proven of max_r log G(r).
-
-    Attributes
-    ----------
-    upper : float
-        Proven upper bound of max log G, rounding included, nats.
-    lower : float
-        The largest log G that was met, nats.
-    argmax : array, shape (K,)
-        The decoder where it was met.
-    cells : int
-        Boxes examined.
-    complete : bool
-        Whether upper ≤ max(lower, 0) + tolerance; where not, the budget was reached, or rounding alone exceeds the tolerance.
-    method : str
-        Which bound gave `upper`.
-    """
-
-    upper: float
-    lower: float
-    argmax: FloatArray
-    cells: int
-    complete: bool
-    method: str
 
 
 def max_log_g_over_boxes(
@@ -109,7 +60,7 @@ def max_log_g_over_boxes(
     found[seen] = search.argmax
     upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
     complete = upper <= max(search.best, 0.0) + tolerance
-    return BoxCeiling(upper, search.best, found, search.examined, complete, "boxes")
+    return BoxCeiling(upper, search.best, found, search.examined, complete, Method.BOXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +155,11 @@ class _Search:
         open_ = bound > self.goal
         self.closed = max(self.closed, float(bound[~open_].max(initial=-np.inf)))
         low, high, mean = low[open_], high[open_], mean[open_]
-        symbol = chords.take(open_).gaps(mean).argmax(axis=1)
+        # What the chords give away at the mean, and what the multipliers do: both are nothing on a small enough box.
+        excess = point.excess[open_]
+        given_away = self.relaxation.rest * chords.take(open_).gaps(mean)
+        given_away += np.maximum(excess * low, excess * high) - excess * mean
+        symbol = given_away.argmax(axis=1)
         rows = np.arange(len(low))
         width = (high - low)[rows, symbol]
         place = low[rows, symbol] + width * np.clip(

@@ -23,7 +23,10 @@ ENTRIES = 1 << 19  # (box, x, y) at a time, 4 MiB
 
 
 def second_order_bound(
-    relaxation: Relaxation, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"], base: Float[np.ndarray, "N k"]
+    relaxation: Relaxation,
+    low: Float[np.ndarray, "N k"],
+    high: Float[np.ndarray, "N k"],
+    base: Float[np.ndarray, "N k"],
 ) -> Float[np.ndarray, " N"]:
     """Upper bounds of log G over boxes low ≤ r ≤ high of the simplex, about bases r0 > 0; infinite where low has a zero."""
     bound = np.full(len(low), np.inf)
@@ -58,7 +61,9 @@ def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, ba
     slope = ((r.beta * (mean - base) / scale)[:, None, :] @ vectors)[:, 0]
     middle_z = ((middle * scale)[:, None, :] @ vectors)[:, 0]
     radius_z = ((radius * scale)[:, None, :] @ np.abs(vectors))[:, 0]
-    rise = _largest_along(slope, curvature - 1.0 + 1e-12 * (1.0 + np.abs(curvature)), middle_z - radius_z, middle_z + radius_z)
+    rise = _largest_along(
+        slope, curvature - 1.0 + 1e-12 * (1.0 + np.abs(curvature)), middle_z - radius_z, middle_z + radius_z
+    )
     return np.asarray(np.where(hopeless, np.inf, value + rise.sum(axis=1)))
 
 

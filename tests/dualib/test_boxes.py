@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from dualib.certificate_boxes.bounds import Chords, Relaxation, bound_at, concave_share, tighten
+from dualib.certificate_boxes.ceiling import Budget, Method
 from dualib.certificate_boxes.newton import least_bound
-from dualib.certificate_boxes.search import Budget, max_log_g_over_boxes
+from dualib.certificate_boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
+from dualib.certificate_boxes.search import max_log_g_over_boxes
 from dualib.certificate_boxes.second_order import exponential_curvature, second_order_bound
 
 KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
@@ -56,7 +58,9 @@ def exact_f(log_weights, rows, beta, q):
         total = mp.mpf(0)
         for weight, log_w, row in zip(q, log_weights, rows, strict=True):
             if weight > 0:
-                divergence = mp.fsum(mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0)
+                divergence = mp.fsum(
+                    mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0
+                )
                 total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * divergence)
         return total
 
@@ -66,7 +70,9 @@ def exact_log_g(log_weights, rows, beta, r):
     with mp.workdps(50):
         terms = []
         for log_w, row in zip(log_weights, rows, strict=True):
-            divergence = mp.fsum(mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b)) for a, b in zip(row, r, strict=True) if a > 0)
+            divergence = mp.fsum(
+                mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b)) for a, b in zip(row, r, strict=True) if a > 0
+            )
             terms.append(mp.mpf(log_w) - mp.mpf(beta) * divergence)
         return mp.log(mp.fsum(mp.exp(t) for t in terms))
 
@@ -231,3 +237,106 @@ def test_symbols_that_no_row_has_change_nothing():
     padded = max_log_g_over_boxes(log_weights, wider[0], beta, wider[1], 1e-8, Budget())
     assert padded.upper == plain.upper
     assert padded.argmax.tolist() == np.insert(plain.argmax, 1, 0.0).tolist()
+
+
+# --- cells of rows ---
+
+ROW_CELLS = {"ib": IBRowCells, "dual": DualRowCells}
+
+
+def divergences(kind, r, rows):
+    """d(x, r) of decoders (m, K) and rows (n, K), (m, n), plainly."""
+    r, rows = np.maximum(r, 1e-300)[:, None], np.maximum(rows, 1e-300)
+    return (rows * np.log(rows / r)).sum(axis=2) if kind == "ib" else (r * np.log(r / rows)).sum(axis=2)
+
+
+def decoders(kind, rows, rng, number):
+    """Random decoders, near the rows and far from them."""
+    n = len(rows)
+    weights = rng.dirichlet(np.full(n, rng.choice([0.05, 0.3, 2.0])), number)
+    if kind == "ib":
+        return weights @ rows
+    r = np.exp(weights @ np.log(rows))
+    return r / r.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("problem", ROW_CELLS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cells_of_rows_bound_log_g_where_their_row_leads(problem, kind):
+    rng = np.random.default_rng(300 + KINDS.index(kind))
+    tight = 0
+    for _ in range(30):
+        log_weights, rows, beta = channel(kind, rng)
+        if problem == "dual":
+            rows = np.maximum(rows, 1e-9)
+            rows /= rows.sum(axis=1, keepdims=True)
+        cells = ROW_CELLS[problem](log_weights, rows, beta)
+        r = np.concatenate([decoders(problem, rows, rng, 300), rng.dirichlet(np.full(rows.shape[1], 0.5), 100), rows])
+        terms = log_weights - beta * divergences(problem, r, rows)
+        leader, top = terms.argmax(axis=1), terms.max(axis=1)
+        log_g = top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
+        ceilings = np.array([cells.ceiling_of(i) for i in range(len(rows))])
+        allowance = cells.rounding()
+        for i in range(len(rows)):
+            there = log_g[leader == i]
+            # Below 0, nothing is asked of a cell.
+            assert there.max(initial=-np.inf) <= max(ceilings[i], 0.0) + 2 * allowance
+            tight += bool(there.size and there.max() > 0 and ceilings[i] - there.max() < 0.05)
+        ceiling = max_log_g_over_row_cells(cells, r[:5], 1e-6)
+        assert ceiling.upper >= log_g.max() - 2 * allowance
+        assert ceiling.method == Method.ROWS
+        assert ceiling.complete == (ceiling.upper <= max(ceiling.lower, 0.0) + 1e-6)
+    assert tight > 0
+
+
+@pytest.mark.parametrize("problem", ROW_CELLS)
+def test_what_the_cells_of_rows_are_made_of(problem):
+    """J_λ is below every convex combination of distances, and reached; the spread bounds what it stands for."""
+    rng = np.random.default_rng(7)
+    rows = rng.dirichlet(np.ones(4), 6)
+    cells = ROW_CELLS[problem](np.log(np.full(6, 1 / 6)), rows, 3.0)
+    joint = cells.joint_minimum(2)
+    r = np.concatenate([decoders(problem, rows, rng, 2000), rng.dirichlet(np.ones(4), 2000)])
+    d = divergences(problem, r, rows)
+    both = (1 - LAMBDAS)[:, None, None] * d + LAMBDAS[:, None, None] * d[:, [2]]
+    assert np.all(both.min(axis=1) >= joint - 1e-12)
+    for k, weight in enumerate(LAMBDAS):
+        pair = decoders_of_pair(problem, rows, 2, weight)
+        at = (1 - weight) * np.diag(divergences(problem, pair, rows)) + weight * divergences(problem, pair, rows)[:, 2]
+        np.testing.assert_allclose(at, joint[k], atol=1e-12)
+    radii = np.array([0.01, 0.1, 0.5])
+    spread = cells.spread(2, radii)
+    u = rng.normal(size=(4000, 4))
+    for radius, row in zip(radii, spread, strict=True):
+        ball = r[d[:, 2] <= radius]
+        assert len(ball) > 5
+        if problem == "ib":  # ⟨p_x − p_*, u⟩² ≤ spread · Σ p_* u²
+            square = (u @ (rows - rows[2]).T) ** 2
+            assert np.all(square <= row * ((u**2) @ rows[2])[:, None] + 1e-12)
+        else:
+            k = np.log(rows) - np.log(rows[2])
+            assert np.all(ball @ (k**2).T - (ball @ k.T) ** 2 <= row + 1e-12)
+
+
+def decoders_of_pair(kind, rows, i, weight):
+    if kind == "ib":
+        return (1 - weight) * rows + weight * rows[i]
+    r = rows ** (1 - weight) * rows[i] ** weight
+    return r / r.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("problem", ROW_CELLS)
+def test_the_cells_of_rows_prove_high_beta_in_many_dimensions(problem):
+    """T = X: w_x = p(x) G at the rows = 1 / p(x) times the sum; at high β every row is its own cluster."""
+    rng = np.random.default_rng(8)
+    rows = rng.dirichlet(np.ones(16), 40)
+    beta, p_x = 200.0, rng.dirichlet(np.full(40, 5.0))
+    log_z = np.log(np.exp(-beta * divergences(problem, rows, rows)).T @ p_x)
+    cells = ROW_CELLS[problem](np.log(p_x) - log_z, rows, beta)
+    ceiling = max_log_g_over_row_cells(cells, rows, 1e-8)
+    assert ceiling.complete
+    assert ceiling.cells == 40
+    given_up = max_log_g_over_row_cells(cells, rows, 1e-8, give_up_above=-1.0)
+    assert given_up.upper == np.inf
+    assert given_up.cells == 1
+    assert not given_up.complete
