@@ -11,6 +11,8 @@ done in a few steps where it works); the second keeps the sides that e has now, 
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 import numpy as np
 
 from dualib.certificate_boxes.bounds import Chords, Point, Relaxation, bound_at
@@ -21,6 +23,14 @@ FRACTIONS = (1.0, 0.3, 0.08, 0.01)  # of a Newton step, tried in turn; full step
 WORTH = 0.1  # a step that gains less than this share of the way to the target is the last
 STOPS = 4  # rounds of finding which symbols a step takes to their kinks
 RIDGE = 1e-3  # of (u − l)/β, added to C, which is singular (C 1 = 0)
+
+
+class Rule(Enum):
+    """Which step is tried, in this order."""
+
+    GUESS_SIDES = auto()
+    KEEP_SIDES = auto()
+    TO_KINKS = auto()
 
 
 def least_bound(
@@ -36,52 +46,43 @@ def least_bound(
     steps : Newton steps at most.
     """
     point = bound_at(relaxation, chords, start)
-    inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
-    plain = bound_at(relaxation, chords, relaxation.rest * chords.slope + relaxation.gamma * np.log(inside))
+    plain = bound_at(relaxation, chords, point.mu + _to_kinks(relaxation, chords, point))
     point.replaced(np.arange(len(start)), plain, plain.bound < point.bound)
     open_ = np.flatnonzero(point.bound > target)
     for _ in range(steps):
         if not len(open_):
             break
         before = point.bound[open_]
-        failed = _step(relaxation, chords, point, open_, target, guess=True)
-        _step(relaxation, chords, point, failed, target, guess=False)
+        failed = open_
+        for rule in Rule:
+            failed = _step(relaxation, chords, point, failed, target, rule)
+            if not len(failed):
+                break
         bound = point.bound[open_]
         open_ = open_[(bound > target) & (before - bound > WORTH * (bound - target))]
     return point
 
 
-def _step(
-    relaxation: Relaxation, chords: Chords, point: Point, index: IntArray, target: float, *, guess: bool
-) -> IntArray:
-    """Take a Newton step at the boxes `index`, shortened until the bound falls; those where it never does are returned."""
-    if not len(index):
-        return index
+def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray, target: float, rule: Rule) -> IntArray:
+    """Take a step at the boxes `index`, shortened until the bound falls.
+
+    Returned are those where it hardly does, although the multipliers give much away: Σ |max(e l, e u) − e E| is 0 at the best.
+    """
     here, box = point.take(index), chords.take(index)
-    covariance = here.covariance(relaxation)
-    if guess:
-        sides = _sides_at_the_end(here, box, covariance)
-        direction = _direction(relaxation, box, here, covariance, sides)
+    if rule is Rule.TO_KINKS:
+        sides, direction = np.zeros_like(here.mu), _to_kinks(relaxation, box, here)
     else:
-        sides = _sides_now(here, box, target)
-        for _ in range(STOPS):
+        covariance = here.covariance(relaxation)
+        if rule is Rule.GUESS_SIDES:
+            sides = _sides_at_the_end(here, box, covariance)
             direction = _direction(relaxation, box, here, covariance, sides)
-            drift = (covariance @ direction[:, :, None])[:, :, 0] / here.mean
-            change = direction - relaxation.gamma * drift
-            crossing = sides * (here.excess - change) < 0
-            if not crossing.any():
-                break
-            # The first goes to its kink and no further, and the others' steps must know.
-            ahead = np.where(
-                crossing, np.maximum(sides * here.excess, 0.0) / np.maximum(np.abs(change), 1e-300), np.inf
-            )
-            some = crossing.any(axis=1, keepdims=True)
-            sides = np.where(some & (ahead <= 1.5 * ahead.min(axis=1, keepdims=True) + 1e-3), 0.0, sides)
+        else:
+            sides, direction = _within_sides(relaxation, box, here, covariance, target)
     left = np.arange(len(index))
     for fraction in FRACTIONS:
         part = box.take(left)
         trial = bound_at(relaxation, part, here.mu[left] + fraction * direction[left])
-        if not guess:  # not past the kinks
+        if rule is Rule.KEEP_SIDES:  # not past the kinks
             crossed = sides[left] * trial.excess <= 0
             trial = bound_at(relaxation, part, trial.mu + np.where(crossed, trial.excess, 0.0))
         better = trial.bound < here.bound[left]
@@ -89,7 +90,35 @@ def _step(
         left = left[~better]
         if not len(left):
             break
-    return index[left]
+    now, ahead = point.take(index), WORTH * (point.bound[index] - target)
+    lost = np.maximum(now.excess * box.low, now.excess * box.high) - now.excess * now.mean
+    return index[(ahead > 0) & (here.bound - now.bound <= ahead) & (np.abs(lost).sum(axis=1) > ahead)]
+
+
+def _to_kinks(relaxation: Relaxation, chords: Chords, point: Point) -> FloatArray:
+    """From μ to where every e_y would be 0, were E in the box; a way back from where q has hardly more than one row."""
+    inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
+    return np.asarray(relaxation.rest * chords.slope + relaxation.gamma * np.log(inside) - point.mu)
+
+
+def _within_sides(
+    relaxation: Relaxation, chords: Chords, point: Point, covariance: FloatArray, target: float
+) -> tuple[FloatArray, FloatArray]:
+    """The sides that e has now, but 0 where the step would take e to its kink, and that step."""
+    sides = _sides_now(point, chords, target)
+    direction = np.zeros_like(sides)
+    for _ in range(STOPS):
+        direction = _direction(relaxation, chords, point, covariance, sides)
+        drift = (covariance @ direction[:, :, None])[:, :, 0] / point.mean
+        change = direction - relaxation.gamma * drift
+        crossing = sides * (point.excess - change) < 0
+        if not crossing.any():
+            break
+        # The first goes to its kink and no further, and the others' steps must know.
+        ahead = np.maximum(sides * point.excess, 0.0) / np.maximum(np.abs(change), 1e-300)
+        first = np.where(crossing, ahead, np.inf).min(axis=1, keepdims=True)
+        sides = np.where(crossing & (ahead <= 1.5 * first + 1e-3), 0.0, sides)
+    return sides, direction
 
 
 def _sides_at_the_end(point: Point, chords: Chords, covariance: FloatArray) -> FloatArray:
