@@ -20,6 +20,7 @@ from dualib.core.special import entropy_nats
 from dualib.core.typing import Float, FloatArray, IntArray
 
 EPS = float(np.finfo(float).eps)
+SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
 SPARED = (
@@ -70,14 +71,22 @@ class Relaxation:
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """log G at decoders r > 0 (shape (m, K)), nats."""
-        return _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
+        log_g: FloatArray = _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
+        return log_g
 
-    def rounding(self, low: FloatArray) -> float:
-        """Allowance for floating-point error in log G and in every bound over boxes within one with lower ends `low`, nats."""
+    @property
+    def unit(self) -> float:
+        """The rounding error of sums over x and y relative to the size of their terms."""
         n, k = self.rows.shape
-        depth = np.abs(np.log(low[low > 0])).max(initial=0.0)
-        size = 1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)
-        return float(EPS * (n + 4 * k + 16) * size)
+        return float(EPS * (n + 4 * k + 16))
+
+    def rounding(self, low: Float[np.ndarray, "m k"]) -> float:
+        """Allowance for floating-point error in log G and in bounds over boxes with lower ends `low`, nats.
+
+        What large multipliers add is in their bounds already.
+        """
+        depth = np.abs(np.log(low[low > SMALLEST])).max(initial=0.0)
+        return float(self.unit * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)))
 
 
 def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
@@ -123,7 +132,7 @@ def _two_row_contraction(p: FloatArray, other: FloatArray) -> FloatArray:
         slope = ((1.0 - 2.0 * middle) * share - middle * (1.0 - middle) * share * (p - other) / mixture).sum(axis=1)
         low, high = np.where(slope[:, None] > 0, middle, low), np.where(slope[:, None] > 0, high, middle)
     value = (middle * (1.0 - middle) * share).sum(axis=1)
-    return value + np.abs(slope) * (high - low)[:, 0]
+    return np.asarray(value + np.abs(slope) * (high - low)[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +215,7 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     log_mean = np.log(mean)
     excess = r.rest * chords.slope - mu + r.gamma * log_mean
     relaxed = r.rest * chords.offset + np.maximum(excess * chords.low, excess * chords.high)
-    bound = log_sum + relaxed.sum(axis=1)
+    bound = log_sum + relaxed.sum(axis=1) + r.unit * np.abs(mu).max(axis=1)
     value = log_sum + (mean * (r.beta * log_mean - mu)).sum(axis=1)
     return Point(mu, bound, value, mean, excess, posterior)
 

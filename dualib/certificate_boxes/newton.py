@@ -30,7 +30,7 @@ class Rule(Enum):
 
     GUESS_SIDES = auto()
     KEEP_SIDES = auto()
-    TO_KINKS = auto()
+    TO_KINKS = auto()  # the way back from where q has hardly more than one row, and no derivative
 
 
 def least_bound(
@@ -46,7 +46,8 @@ def least_bound(
     steps : Newton steps at most.
     """
     point = bound_at(relaxation, chords, start)
-    plain = bound_at(relaxation, chords, point.mu + _to_kinks(relaxation, chords, point))
+    inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
+    plain = bound_at(relaxation, chords, _to_kinks(relaxation, chords, inside))
     point.replaced(np.arange(len(start)), plain, plain.bound < point.bound)
     open_ = np.flatnonzero(point.bound > target)
     for _ in range(steps):
@@ -70,7 +71,7 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     """
     here, box = point.take(index), chords.take(index)
     if rule is Rule.TO_KINKS:
-        sides, direction = np.zeros_like(here.mu), _to_kinks(relaxation, box, here)
+        sides, direction = np.zeros_like(here.mu), _to_kinks(relaxation, box, box.low + box.high) - here.mu
     else:
         covariance = here.covariance(relaxation)
         if rule is Rule.GUESS_SIDES:
@@ -92,13 +93,13 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
             break
     now, ahead = point.take(index), WORTH * (point.bound[index] - target)
     lost = np.maximum(now.excess * box.low, now.excess * box.high) - now.excess * now.mean
-    return index[(ahead > 0) & (here.bound - now.bound <= ahead) & (np.abs(lost).sum(axis=1) > ahead)]
+    again = (ahead > 0) & (here.bound - now.bound <= ahead) & (np.abs(lost).sum(axis=1) > ahead)
+    return np.asarray(index[again])
 
 
-def _to_kinks(relaxation: Relaxation, chords: Chords, point: Point) -> FloatArray:
-    """From μ to where every e_y would be 0, were E in the box; a way back from where q has hardly more than one row."""
-    inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
-    return np.asarray(relaxation.rest * chords.slope + relaxation.gamma * np.log(inside) - point.mu)
+def _to_kinks(relaxation: Relaxation, chords: Chords, mean: FloatArray) -> FloatArray:
+    """The μ (up to a constant) at which every e_y is 0 if E ∝ `mean`."""
+    return np.asarray(relaxation.rest * chords.slope + relaxation.gamma * np.log(np.maximum(mean, 1e-300)))
 
 
 def _within_sides(

@@ -65,7 +65,7 @@ class RowCells(ABC):
         """Allowance for floating-point error in every bound, nats."""
         n, k = self.rows.shape
         depth = 1.0 - float(np.log(self.rows[self.rows > 0].min())) + float(np.log(k))
-        return EPS * (n + 4 * k + 16) * (1.0 + float(np.abs(self.log_weights).max()) + self.beta * depth)
+        return float(EPS * (n + 4 * k + 16) * (1.0 + np.abs(self.log_weights).max() + self.beta * depth))
 
     def ceiling_of(self, i: int) -> float:
         """An upper bound of log G over the cell of x_i, nats, without rounding."""
@@ -147,7 +147,7 @@ class DualRowCells(RowCells):
         log_rows = np.log(self.rows)
         ratio = log_rows[i] - log_rows
         # −log E_{p_x} e^{λ log(p_i/p_x)}
-        return -np.log((self.rows * np.exp(LAMBDAS[:, None, None] * ratio)).sum(axis=2))
+        return np.asarray(-np.log((self.rows * np.exp(LAMBDAS[:, None, None] * ratio)).sum(axis=2)))
 
     def spread(self, i: int, radii: FloatArray) -> FloatArray:
         r"""Var_r(k) of k = log p_x − log p_i: at most ¼ range², and E_r φ ≤ (δ + log E_{p_i} e^{sφ})/s for φ = (k − mean)²."""

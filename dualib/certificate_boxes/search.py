@@ -142,7 +142,7 @@ class _Search:
         """The boxes that stay open, with their bounds."""
         self.examined += len(cells.bound)
         low, high = tighten(cells.low, cells.high)
-        some = (high >= low - 1e-12).all(axis=1)
+        some = np.asarray((high >= low - 1e-12).all(axis=1))
         low, high, parent, start = low[some], np.maximum(high, low)[some], cells.bound[some], cells.mu[some]
         if not len(low):
             return cells.take(some)
