@@ -26,7 +26,8 @@ LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bo
 SPARED = (
     0.01  # of the largest γ, where the relaxation may be flat and Newton's steps singular; room for γ's rounding, too
 )
-PAIRS_AT_A_TIME = 1 << 20  # entries of the table of pairs of rows
+PAIRS_AT_A_TIME, PAIRS_REFINED = 1 << 20, 512  # entries of the table of pairs of rows; pairs bounded exactly at a time
+MOST_ROWS = 4096  # up to which all pairs are looked at: a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class Relaxation:
         return self.beta - self.gamma
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
-        """log G at decoders r > 0 (shape (m, K)), nats."""
+        """The values of log G at decoders r > 0 (shape (m, K)), nats."""
         log_g: FloatArray = _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
         return log_g
 
@@ -96,25 +97,26 @@ def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
               c(\alpha) = \alpha(1-\alpha) \sum_y \frac{(p_x - p_{x'})^2}{\alpha p_x + (1-\alpha) p_{x'}} \le h^2 - h^4/4
 
     with h² = Σ_y (√p_x − √p_x')². The coefficient is reached on two rows: [ordentlich2021]_. c is concave in α, so that its
-    tangent at any α bounds it.
+    tangent at any α bounds it. Above 4096 rows, 1, which always holds.
     """
+    if len(rows) > MOST_ROWS:
+        return 1.0
     root = np.sqrt(rows)
-    size, bounds = max(1, PAIRS_AT_A_TIME // rows.size), []
+    size, largest = max(1, PAIRS_AT_A_TIME // rows.size), 1e-15
     for i in range(0, len(rows), size):
         # By differences: 1 − Σ√(pp') loses the digits where the rows are nearly equal.
         squared = ((root[i : i + size, None, :] - root) ** 2).sum(axis=2)
-        bounds.append(squared - 0.25 * squared**2)
-    bound = np.concatenate(bounds)
-    largest = 0.0
-    first, second = np.unravel_index(np.argsort(-bound, axis=None), bound.shape)
-    for i in range(0, len(first), len(rows)):
-        if bound[first[i], second[i]] <= largest:
-            break
-        of_pairs = _two_row_contraction(rows[first[i : i + len(rows)]], rows[second[i : i + len(rows)]])
-        largest = max(
-            largest, float(np.minimum(of_pairs, bound[first[i : i + len(rows)], second[i : i + len(rows)]]).max())
-        )
-    return float((1.0 - 1e-12) / max(largest, 1e-15))
+        bound = squared - 0.25 * squared**2
+        first, second = np.nonzero(bound > largest)
+        order = np.argsort(-bound[first, second])
+        for k in range(0, len(order), PAIRS_REFINED):
+            worst = order[k : k + PAIRS_REFINED]
+            here, other = first[worst], second[worst]
+            if bound[here[0], other[0]] <= largest:
+                break
+            refined = np.minimum(bound[here, other], _two_row_contraction(rows[i + here], rows[other]))
+            largest = max(largest, float(refined.max()))
+    return float((1.0 - 1e-12) / largest)
 
 
 def _usable_share(beta: float, largest: float) -> float:
@@ -229,7 +231,7 @@ def tighten(low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> tu
 
 
 def _log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """log Σ e^terms over the last axis, (N,), and the shares of the terms; overwrites `terms`."""
+    """The sum log Σ e^terms over the last axis, (N,), and the shares of the terms; overwrites `terms`."""
     top = terms.max(axis=1)
     terms -= top[:, None]
     np.exp(terms, out=terms)

@@ -58,7 +58,7 @@ class RowCells(ABC):
         """How far the tangent plane of log G at r rises above log G(r) anywhere on the simplex."""
 
     def terms(self, r: FloatArray) -> FloatArray:
-        """log w_x − β d(x, r), (n,)."""
+        """The terms log w_x − β d(x, r), (n,)."""
         return self.log_weights - self.beta * self.distance(r)
 
     def rounding(self) -> float:
@@ -89,7 +89,7 @@ class RowCells(ABC):
         return max(ceiling, 0.0)
 
     def _ball(self, i: int, joint: FloatArray, radii: FloatArray) -> tuple[float, int | None]:
-        """log G's bound on the largest ball on which it is proven concave, and which radius that is (None: on no ball)."""
+        """The bound of log G on the largest ball on which it is proven concave, and which radius that is (None: on no ball)."""
         apart = ((joint[:, None, :] - radii[:, None]) / (1.0 - LAMBDAS)[:, None, None]).max(axis=0)
         ratio = np.exp(np.minimum(self.log_weights - self.log_weights[i] - self.beta * apart, 700.0))
         ratio[:, i] = 0.0
@@ -113,26 +113,31 @@ class IBRowCells(RowCells):
     """The cells for d(x, r) = D(p_x‖r)."""
 
     def distance(self, r: FloatArray) -> FloatArray:
+        """D(p_x‖r), (n,)."""
         return np.asarray(kl_nats(self.rows, r))
 
     def joint_minimum(self, i: int) -> FloatArray:
+        """The Jensen-Shannon divergence with weights 1 − λ and λ."""
         other = self.rows[i]
         mixture = (1.0 - LAMBDAS)[:, None, None] * self.rows + (LAMBDAS[:, None] * other)[:, None, :]
         own = (1.0 - LAMBDAS)[:, None] * entropy_nats(self.rows) + (LAMBDAS * entropy_nats(other))[:, None]
         return np.asarray(entropy_nats(mixture) - own)
 
     def spread(self, i: int, radii: FloatArray) -> FloatArray:
+        """χ²(p_x‖p_i), for every radius."""
         row = self.rows[i]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = np.where(self.rows != row, (self.rows - row) ** 2 / row, 0.0)
         return np.broadcast_to(np.minimum(share.sum(axis=1), 1e300), (len(radii), len(self.rows)))
 
     def ascend(self, r: FloatArray) -> FloatArray:
+        """The mixture Σ_x q_x p_x."""
         terms = self.terms(r)
         weights = np.exp(terms - terms.max())
         return np.asarray(weights @ self.rows / weights.sum())
 
     def tangent_rise(self, r: FloatArray, posterior: FloatArray) -> float:
+        """β (max_y p_q(y)/r_y − 1)."""
         seen = r > 0
         return self.beta * float(((posterior @ self.rows)[seen] / r[seen]).max() - 1.0)
 
@@ -141,16 +146,18 @@ class DualRowCells(RowCells):
     """The cells for d(x, r) = D(r‖p_x), every p(y|x) > 0."""
 
     def distance(self, r: FloatArray) -> FloatArray:
+        """D(r‖p_x), (n,)."""
         return np.asarray(kl_nats(r, self.rows))
 
     def joint_minimum(self, i: int) -> FloatArray:
+        """The Chernoff distance −log Σ_y p_x^{1−λ} p_i^λ."""
         log_rows = np.log(self.rows)
         ratio = log_rows[i] - log_rows
         # −log E_{p_x} e^{λ log(p_i/p_x)}
         return np.asarray(-np.log((self.rows * np.exp(LAMBDAS[:, None, None] * ratio)).sum(axis=2)))
 
     def spread(self, i: int, radii: FloatArray) -> FloatArray:
-        r"""Var_r(k) of k = log p_x − log p_i: at most ¼ range², and E_r φ ≤ (δ + log E_{p_i} e^{sφ})/s for φ = (k − mean)²."""
+        r"""Bounds of Var_r(k) of k = log p_x − log p_i: at most ¼ range², and E_r φ ≤ (δ + log E_{p_i} e^{sφ})/s for φ = (k − mean)²."""
         log_rows = np.log(self.rows)
         k = log_rows - log_rows[i]
         width = np.maximum(np.ptp(k, axis=1), 1e-300)
@@ -160,6 +167,7 @@ class DualRowCells(RowCells):
         return np.asarray(np.minimum(by_ball, 0.25) * width**2)
 
     def ascend(self, r: FloatArray) -> FloatArray:
+        """The normalised exp Σ_x q_x log p_x."""
         terms = self.terms(r)
         weights = np.exp(terms - terms.max())
         log_r = weights @ np.log(self.rows) / weights.sum()
@@ -167,6 +175,7 @@ class DualRowCells(RowCells):
         return np.asarray(r / r.sum())
 
     def tangent_rise(self, r: FloatArray, posterior: FloatArray) -> float:
+        """β (max_y s_y − r·s) with s = Σ_x q_x log p_x − log r."""
         slope = posterior @ np.log(self.rows) - np.log(r)
         return self.beta * float(slope.max() - r @ slope)
 

@@ -167,6 +167,42 @@ def test_the_share_without_chords_is_a_contraction(kind):
     assert largest > 0.5
 
 
+def test_the_share_without_chords_is_one_over_the_contraction_of_the_worst_pair(monkeypatch):
+    from dualib.certificate_boxes import bounds
+
+    rng = np.random.default_rng(11)
+    rows = rng.dirichlet(np.ones(4), 30)
+    alpha = np.linspace(1e-3, 1 - 1e-3, 999)[:, None]
+    worst = 0.0
+    for p in rows:
+        for other in rows:
+            worst = max(
+                worst, (alpha * (1 - alpha) * (p - other) ** 2 / (alpha * p + (1 - alpha) * other)).sum(1).max()
+            )
+    assert 1 / concave_share(rows) == pytest.approx(worst, rel=1e-5)
+    assert 1 / concave_share(rows) >= worst
+    monkeypatch.setattr(bounds, "PAIRS_AT_A_TIME", 1)
+    monkeypatch.setattr(bounds, "PAIRS_REFINED", 1)
+    assert 1 / concave_share(rows) == pytest.approx(worst, rel=1e-5)
+    monkeypatch.setattr(bounds, "MOST_ROWS", 30)
+    assert concave_share(rows) > 1.0
+    monkeypatch.setattr(bounds, "MOST_ROWS", 29)
+    assert concave_share(rows) == 1.0
+
+
+def test_below_the_first_transition_of_any_joint_nothing_is_searched():
+    """β ≤ 1/η: f is concave, and the bound at the root is its maximum."""
+    rng = np.random.default_rng(12)
+    for k in (3, 10):
+        rows, p_x = rng.dirichlet(np.ones(k), 40), rng.dirichlet(np.ones(40))
+        beta = 0.999 * concave_share(rows)
+        p_y = p_x @ rows
+        log_weights = np.log(p_x) + beta * (rows * np.log(rows / p_y)).sum(axis=1)  # one cluster
+        ceiling = max_log_g_over_boxes(log_weights, rows, beta, p_y[None], 1e-9, Budget())
+        assert ceiling.complete
+        assert ceiling.cells == 1
+
+
 def solution(rng, n, k, factor, concentration=1.0):
     """log w, rows, β and atoms of a solved random problem, Lagrange weights included: max log G = 0."""
     import dualib
@@ -228,6 +264,22 @@ def test_the_budget_is_kept_and_said():
         Budget(cells=0)
     with pytest.raises(ValueError, match="seconds"):
         Budget(seconds=0.0)
+
+
+@pytest.mark.parametrize("beta", [6.0, 17.0])
+def test_boxes_on_faces_of_the_simplex_are_closed(beta):
+    """Rows that are nearly or wholly one symbol: multipliers grow to where q has one row, and no derivative is left."""
+    import dualib
+
+    rng = np.random.default_rng(13)
+    rows = 0.9 * np.eye(8)[rng.integers(0, 8, 24)] * rng.random((24, 1))
+    rows[np.arange(24), rng.integers(0, 8, 24)] += 1.0
+    rows /= rows.sum(axis=1, keepdims=True)
+    problem = dualib.IB(dualib.Joint.from_conditional(rng.dirichlet(np.ones(24)), rows)).reduced
+    solved = dualib.solve(problem, beta, certify=False)
+    z = np.exp(-beta * problem.distortion(solved.p_y_given_t)).T @ solved.p_t
+    case = np.log(problem.p_x) - np.log(z), problem.p_y_given_x, beta, solved.p_y_given_t
+    assert max_log_g_over_boxes(*case, 1e-8, Budget(cells=60_000)).complete
 
 
 def test_symbols_that_no_row_has_change_nothing():
