@@ -5,7 +5,7 @@ Unlike simplices, boxes are cut one symbol at a time: the bound is separable ove
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -21,6 +21,7 @@ LEAST_BATCH = 64
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 REACH, SMALLEST_REACH = 1.0, 1e-3  # nats above the goal up to which the second-order bound is tried: at first, at least
+STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 
 
@@ -98,6 +99,7 @@ class _Search:
 
     def __init__(self, relaxation: Relaxation, atoms: FloatArray, tolerance: float, budget: Budget):
         self.relaxation, self.tolerance, self.budget = relaxation, tolerance, budget
+        self.chords_only = replace(relaxation, gamma=0.0)
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
         self.roots = np.sqrt(self.atoms).T
@@ -148,6 +150,11 @@ class _Search:
             return cells.take(some)
         chords = Chords.of(low, high)
         point = least_bound(self.relaxation, chords, start, self.goal)
+        # No better than the box it was cut from: on faces, γ's share may hold the multipliers where they are.
+        stuck = np.flatnonzero((point.bound > self.goal) & (point.bound > STUCK * parent + (1.0 - STUCK) * self.goal))
+        if len(stuck):
+            other = least_bound(self.chords_only, chords.take(stuck), start[stuck], self.goal)
+            point.replaced(stuck, other, other.bound < point.bound[stuck])
         self._look_at(point)
         bound = np.minimum(point.bound, parent)
         mean = np.clip(point.mean, low, high)
