@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
-from dualib.certificate.search import Method
+from dualib.certificate.ceiling import Method
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
 from dualib.core.special import entropy_nats, kl_nats

@@ -10,38 +10,11 @@ G ≤ 1 ([csiszar1974]_; for mixtures of likelihoods, [lindsay1983]_). What is l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck, Table
 from dualib.core.special import EPS
 from dualib.core.typing import Float
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """What is proven of max_r log G(r).
-
-    Attributes
-    ----------
-    upper : float
-        Proven upper bound of max log G, nats.
-    lower : float
-        The largest log G that was met, nats.
-    argmax : array, shape (n_y,)
-        The atom where it was met.
-    cells : int
-        Number of cells examined.
-    complete : bool
-        Whether upper ≤ max(lower, 0) + tolerance was reached within the allowed number of cells.
-    """
-
-    upper: float
-    lower: float
-    argmax: Float[np.ndarray, " n_y"]
-    cells: int
-    complete: bool
 
 
 class DualFunction:

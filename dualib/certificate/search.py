@@ -1,35 +1,70 @@
-"""Which search bounds the maximum of log G: over the decoders, or over the posteriors of the few x."""
+"""Which search bounds the maximum of log G: by the dimension of the decoders' hull, and by the number of x and y.
+
+Up to a small dimension simplices are cut, over the decoders or over the posteriors of the few x. Beyond, for IB and dualIB, cells
+of rows come first, which prove it where nearly every x is a cluster of its own, and then, for IB, boxes of decoders.
+"""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import replace
+
+import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
+from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, max_log_g_over_row_cells
+from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.certificate.charts import chart_of
-from dualib.certificate.dual_function import Ceiling, DualFunction
+from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.simplex import max_log_g
 from dualib.certificate.weights import max_log_g_over_weights
 from dualib.hull import HullKind
+from dualib.problems import IB, DualIB
 
-
-class Method(StrEnum):
-    """Where a lower bound of F(β) comes from."""
-
-    DECODERS = "branch and bound over the decoders"
-    POSTERIORS = "branch and bound over the posteriors of x"
-    PAIRS = "distances between pairs of x"
-    SIGN = "F is not negative"
+ROW_CELLS = 520  # evaluations of every pair of rows: 40 shells, 13 mixtures
+MOST_SYMBOLS = 16  # symbols y up to which boxes are tried: their Newton steps cost n_y³
 
 
 def search_for(problem: Bottleneck) -> Method:
-    """The search for a problem: of two of the same dimension the one that does not know how small a p(y|x) is."""
+    """The search in a small dimension: of two of the same one that which does not know how small a p(y|x) is."""
     hull = problem.hull
     few = hull.kind is HullKind.LOG_MIXTURES and len(problem.p_x) == hull.dimension + 1
     return Method.POSTERIORS if few else Method.DECODERS
 
 
 def search_maximum(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: int) -> Ceiling:
-    """Rigorous maximum of log G; arguments as for :func:`dualib.certificate.simplex.max_log_g`."""
+    """Rigorous maximum of log G in a small dimension; arguments as for :func:`dualib.certificate.simplex.max_log_g`."""
     if search_for(g.problem) is Method.POSTERIORS:
-        return max_log_g_over_weights(g, atoms, tolerance, max_cells)
-    return max_log_g(g, chart_of(g.problem), atoms, tolerance, max_cells)
+        found = max_log_g_over_weights(g, atoms, tolerance, max_cells)
+    else:
+        found = max_log_g(g, chart_of(g.problem), atoms, tolerance, max_cells)
+    return replace(found, rounding=g.rounding())
+
+
+def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
+    """The least ceiling that cells of rows and boxes prove within some work; None where neither can be tried.
+
+    Parameters
+    ----------
+    g : DualFunction
+    atoms : array, shape (n_t, n_y)
+        Where G is known to be large.
+    tolerance : float
+        Nats; cells that cannot exceed max(best log G, 0) + tolerance are dropped.
+    max_work : float
+        Entries of tables (n_x, n_y) that may be computed: as many boxes as that makes.
+    """
+    problem, found = g.problem, []
+    rows = problem.p_y_given_x
+    if isinstance(problem, IB | DualIB) and ROW_CELLS * len(rows) ** 2 <= max_work:
+        if isinstance(problem, IB):
+            limit = max(float(g.log(atoms).max()), 0.0) + tolerance  # boxes do better where this is not reached
+            cells: IBRowCells | DualRowCells = IBRowCells(g.log_weights, rows, g.beta)
+        else:
+            limit, cells = np.inf, DualRowCells(g.log_weights, rows, g.beta)
+        found.append(max_log_g_over_row_cells(cells, atoms, tolerance, give_up_above=limit))
+    done = found and found[0].complete
+    if isinstance(problem, IB) and rows.shape[1] <= MOST_SYMBOLS and not done:
+        budget = Budget(cells=max(1, int(max_work / rows.size)))
+        found.append(max_log_g_over_boxes(g.log_weights, rows, g.beta, atoms, tolerance, budget))
+    return min(found, key=lambda ceiling: ceiling.log_bound) if found else None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Atoms
+from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.charts import Cells, Chart, Points, Tangent
-from dualib.certificate.dual_function import Ceiling, DualFunction
+from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.second_order import ConcaveRegions, over_vertices, second_order_bound
 from dualib.core.typing import Float, FloatArray
 
@@ -60,7 +61,7 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max
             guesses += [tangent.state[keep]] * 2
         cells, guess = np.concatenate(halves), np.concatenate(guesses)
     upper = max(upper, best, left)
-    return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance)
+    return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance, Method.DECODERS)
 
 
 def cell_bound(

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Atoms
-from dualib.certificate.dual_function import Ceiling, DualFunction
+from dualib.certificate.ceiling import Ceiling, Method
+from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY, entropy_nats
 from dualib.core.typing import Float, FloatArray
 
@@ -53,7 +54,7 @@ def max_log_g_over_weights(g: DualFunction, atoms: Atoms, tolerance: float, max_
         # The new cells first: the search goes deep before it goes wide, and keeps few cells.
         cells, convex = np.concatenate([halves, cells_left]), np.concatenate([values, convex_left])
     upper = max(upper, best)
-    return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance)
+    return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance, Method.POSTERIORS)
 
 
 def convex_part(g: DualFunction, q: Float[np.ndarray, "*shape n_x"]) -> Float[np.ndarray, "*shape"]:

@@ -117,7 +117,7 @@ def _grid(problem: Bottleneck, betas: FloatArray | None, out: Path | None, args:
     grid = default_betas(problem) if betas is None else betas
     if out is not None:
         with bad_input():
-            Sweep.open(problem, grid, Accuracy.of(not args.no_certify, problem), _points(out, problem))
+            Sweep.open(problem, grid, Accuracy.of(not args.no_certify), _points(out, problem))
     return grid
 
 

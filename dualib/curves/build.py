@@ -74,7 +74,7 @@ def information_curve(
         If some β is not positive and finite, tolerance, resolution or max_points is out of range, or `out` holds points of
         other settings (each is named).
     """
-    accuracy = Accuracy.of(certify, problem)
+    accuracy = Accuracy.of(certify)
     if resolution is None and betas is None:
         resolution = RESOLUTION
     _check_goal(tolerance, resolution, max_points, accuracy.options)

@@ -32,6 +32,7 @@ from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
 
 SEGMENT = 10  # β that are swept together
+CURVE_WORK = 3_000_000  # of a point's proof beyond small dimensions, as there are many points: half a second each
 Found = tuple[Iterate, float, float]  # what column generation returns
 
 
@@ -43,10 +44,10 @@ class Accuracy:
     options: Certify
 
     @classmethod
-    def of(cls, certify: bool | Certify, problem: Bottleneck) -> Accuracy:
-        """True, False or a Certify, for a problem: beyond its largest dimension nothing is searched for."""
-        options = certify if isinstance(certify, Certify) else Certify()
-        return cls(certify is not False and problem.reduced.dimension <= options.max_dimension, options)
+    def of(cls, certify: bool | Certify) -> Accuracy:
+        """True, False or a Certify; True means less work a point than for one solution, as there are many."""
+        options = certify if isinstance(certify, Certify) else Certify(max_work=CURVE_WORK)
+        return cls(certify is not False, options)
 
 
 def curve_points(
@@ -85,7 +86,7 @@ def curve_points(
         If some β is not positive and finite, or `out` holds points of other settings (each is named).
     """
     grid = default_betas(problem) if betas is None else ascending(betas)
-    sweep = Sweep.open(problem, grid, Accuracy.of(certify, problem), out, executor)
+    sweep = Sweep.open(problem, grid, Accuracy.of(certify), out, executor)
     points = counted(sweep.points(), problem.name, progress, total=len(grid), note=Point.describe)
     return (point.solution_of(problem) for point in points)
 

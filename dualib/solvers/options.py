@@ -18,11 +18,14 @@ class Certify:
     tolerance : float
         The gap aimed at, nats, and below which a solution counts as certified.
     max_dimension : int
-        Intrinsic dimension up to which the rigorous search is tried (its cost grows exponentially).
+        Intrinsic dimension up to which simplices are cut (their number grows exponentially); beyond, IB is bounded over boxes
+        of decoders, up to 16 symbols y, and IB and dualIB over cells of rows.
     max_cells : int
         The rigorous search stops there with a valid but looser bound.
     max_rounds : int
         Rounds of column generation.
+    max_work : int
+        Beyond max_dimension, how many entries of tables (n_x, n_y) may be computed for a bound: some five seconds by default.
 
     Raises
     ------
@@ -34,6 +37,7 @@ class Certify:
     max_dimension: int = 3
     max_cells: int = 4_000_000
     max_rounds: int = 40
+    max_work: int = 100_000_000
 
     def __post_init__(self) -> None:
         if not 1e-14 <= self.tolerance < np.inf:

@@ -7,9 +7,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from dualib.certificate.dual_function import Ceiling, pairwise_log_ceiling
-from dualib.certificate.search import Method, search_for, search_maximum
+from dualib.certificate.ceiling import Ceiling, Method
+from dualib.certificate.dual_function import pairwise_log_ceiling
+from dualib.certificate.search import search_in_any_dimension, search_maximum
 from dualib.core.special import EPS
+from dualib.problems import IB
 from dualib.solvers.atoms import add_atoms
 from dualib.solvers.columns import generate_columns, largest_at_rows, minimise
 from dualib.solvers.iterate import Iterate
@@ -26,8 +28,12 @@ class Status(StrEnum):
     CERTIFIED = "certified: the interval is proven"
     NOT_ASKED = "not certified: certify=False"
     ROUNDING = "not certified: rounding alone may exceed the tolerance; raise tolerance, or lower beta"
-    DIMENSION = "not certified: the search for the maximum of G has a dimension above max_dimension"
+    DIMENSION = "not certified: there is no search for the maximum of G in this dimension and with so many y; raise max_dimension"
     CELLS = "not certified: the proof stopped at its number of cells; raise max_cells"
+    WORK = "not certified: boxes of decoders and cells of rows leave a gap; raise max_work"
+    GAP = (
+        "not certified: cells of rows and pairs of x, all that is known for this problem in this dimension, leave a gap"
+    )
     ROUNDS = "not certified: an atom is known at which G exceeds 1; raise max_rounds"
 
 
@@ -41,16 +47,19 @@ class Proof:
     cells: int
 
 
-def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
-    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
+def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
+    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it."""
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
     for left in range(options.max_rounds, -1, -1):
         g = it.dual
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
-        ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
-        if ceiling.lower <= 0.5 * options.tolerance or left == 0:
+        if it.problem.dimension <= options.max_dimension:
+            ceiling: Ceiling | None = search_maximum(g, it.atoms, tolerance, options.max_cells)
+        else:
+            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+        if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
@@ -62,15 +71,16 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
 def prove_where_needed(
     it: Iterate, estimate: float, residual: float, options: Certify
 ) -> tuple[Iterate, float, float, Ceiling | None]:
-    """:func:`prove`, up to the largest dimension, and the new estimate of max log G; no ceiling where pairs do as well."""
-    core = it.problem
-    if not 1 <= core.dimension <= options.max_dimension:
+    """:func:`prove`, and the new estimate of max log G; no ceiling where pairs do as well."""
+    if it.problem.dimension < 1:
         return it, estimate, residual, None
     # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
     few = _pair_work(it) <= QUICK_PAIRS
     if few and max(0.0, pairwise_log_ceiling(it.dual)) <= 0.3 * options.tolerance:
         return it, estimate, residual, None
     it, ceiling, residual = prove(it, options, residual)
+    if ceiling is None:
+        return it, estimate, residual, None
     return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling
 
 
@@ -79,7 +89,7 @@ def proof_of(it: Iterate, objective: float, ceiling: Ceiling | None, options: Ce
     g, base = it.dual, it.value - EPS * (16.0 + 8.0 * abs(it.value))
     bounds = {Method.SIGN: 0.0}
     if ceiling is not None:
-        bounds[search_for(it.problem)] = base - max(ceiling.upper, 0.0) - g.rounding()
+        bounds[ceiling.method] = base - ceiling.log_bound
     if objective - max(bounds.values()) > options.tolerance and _pair_work(it) <= PAIR_WORK:
         bounds[Method.PAIRS] = base - max(pairwise_log_ceiling(g), 0.0)
     method = max(bounds, key=bounds.__getitem__)
@@ -98,5 +108,7 @@ def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status
     if it.dual.rounding() > options.tolerance:
         return Status.ROUNDING
     if not ceiling.complete:
-        return Status.CELLS
+        if ceiling.method in (Method.DECODERS, Method.POSTERIORS):
+            return Status.CELLS
+        return Status.WORK if isinstance(it.problem, IB) else Status.GAP
     return Status.ROUNDS if ceiling.lower > options.tolerance else Status.ROUNDING

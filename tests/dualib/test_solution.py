@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from joints import PROBLEMS, random_joint
 
 import dualib
-from dualib.certificate.search import Method
+from dualib.certificate.ceiling import Method
 from dualib.hull import HullKind
 from dualib.solvers.prove import Status
 
@@ -183,7 +183,7 @@ def test_the_knob_that_would_help_is_named():
     problem = dualib.IB(random_joint(6, 16, 4))
     for certify, status in (
         (dualib.Certify(max_cells=200), Status.CELLS),
-        (dualib.Certify(max_dimension=2), Status.DIMENSION),
+        (dualib.Certify(max_dimension=2, max_work=100), Status.WORK),
         (dualib.Certify(tolerance=1e-14), Status.ROUNDING),
     ):
         s = dualib.solve(problem, 8.0, certify=certify)

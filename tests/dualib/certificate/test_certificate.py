@@ -6,6 +6,7 @@ from joints import PROBLEMS, random_joint
 
 import dualib
 from dualib.certificate import weights as weights_search
+from dualib.certificate.ceiling import Method
 from dualib.certificate.charts import chart_of
 from dualib.certificate.dual_function import DualFunction, pairwise_log_ceiling
 from dualib.certificate.second_order import ConcaveRegions
@@ -169,16 +170,32 @@ def test_large_cases_are_certified(kind, n_x, shape, factor):
     assert solution.gap <= 1e-9
 
 
-def test_above_the_dimension_nothing_is_called_proven():
-    problem = dualib.IB(random_joint(5, 12, 6))
+@pytest.mark.parametrize(
+    ("make", "status"),
+    [(dualib.DualIB, Status.GAP), (lambda joint: dualib.AlphaIB(joint, 0.5), Status.DIMENSION)],
+    ids=["dual", "alpha"],
+)
+def test_above_the_dimension_nothing_is_called_proven_that_is_not(make, status):
+    problem = make(random_joint(5, 12, 6))
     solution = dualib.solve(problem, 5.0)
     assert problem.dimension == 5
     assert not solution.certified
-    assert solution.status is Status.DIMENSION
-    assert "dimension 5" in solution.describe()
+    assert solution.status is status
     assert solution.lower_bound <= solution.objective
     assert solution.lower_bound <= plain_minimisation(problem, 5.0, np.random.default_rng(0))
     assert solution.estimated_gap <= 1e-9
+
+
+@pytest.mark.parametrize("n_y", [16, 17])
+def test_ten_labels_are_proven_and_more_than_sixteen_are_not_searched(n_y):
+    problem = dualib.IB(random_joint(3, 24, n_y))
+    solution = dualib.solve(problem, 3.0 * dualib.local_critical_beta(problem), certify=dualib.Certify(max_work=10**6))
+    assert solution.lower_bound <= solution.objective
+    assert (solution.method is Method.BOXES) <= (n_y == 16)
+    ten = dualib.IB(random_joint(3, 24, 10))
+    proven = dualib.solve(ten, 5.0 * dualib.local_critical_beta(ten))
+    assert proven.certified
+    assert proven.method in (Method.BOXES, Method.ROWS)
 
 
 def test_an_exhausted_budget_still_bounds():

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualib.certificate_boxes.ceiling import BoxCeiling, Method
+from dualib.certificate.ceiling import Ceiling, Method
 from dualib.core.special import entropy_nats, kl_nats
 from dualib.core.typing import Float, FloatArray
 
@@ -182,7 +182,7 @@ class DualRowCells(RowCells):
 
 def max_log_g_over_row_cells(
     cells: RowCells, atoms: Float[np.ndarray, "m k"], tolerance: float, *, give_up_above: float = np.inf
-) -> BoxCeiling:
+) -> Ceiling:
     """Bound the maximum of log G over the whole simplex by the cells of all rows; O(n²) for every one of some 40 shells.
 
     Parameters
@@ -198,7 +198,7 @@ def max_log_g_over_row_cells(
 
     Returns
     -------
-    BoxCeiling
+    Ceiling
         `cells` is the number of rows whose cells were bounded.
     """
     log_g = np.array([_log_sum_exp(cells.terms(atom)[None])[0] for atom in atoms])
@@ -210,7 +210,7 @@ def max_log_g_over_row_cells(
             upper = np.inf
             break
     complete = upper + allowance <= max(best, 0.0) + tolerance
-    return BoxCeiling(upper + allowance, best, atoms[log_g.argmax()], done, complete, Method.ROWS)
+    return Ceiling(upper + allowance, best, atoms[log_g.argmax()], done, complete, Method.ROWS)
 
 
 def _log_sum_exp(terms: FloatArray) -> FloatArray:

@@ -10,10 +10,10 @@ from time import perf_counter
 
 import numpy as np
 
-from dualib.certificate_boxes.bounds import Chords, Point, Relaxation, tighten
-from dualib.certificate_boxes.ceiling import BoxCeiling, Budget, Method
-from dualib.certificate_boxes.newton import least_bound
-from dualib.certificate_boxes.second_order import second_order_bound
+from dualib.certificate.boxes.bounds import Chords, Point, Relaxation, tighten
+from dualib.certificate.boxes.newton import least_bound
+from dualib.certificate.boxes.second_order import second_order_bound
+from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 
 SHARE = 10  # a tenth of the open boxes is cut at a time
@@ -32,7 +32,7 @@ def max_log_g_over_boxes(
     atoms: Float[np.ndarray, "m k"],
     tolerance: float,
     budget: Budget,
-) -> BoxCeiling:
+) -> Ceiling:
     r"""Bound the maximum of log G(r) = log Σ_x w_x e^{−βD(p_x‖r)} over the whole simplex, by branch and bound over boxes.
 
     Parameters
@@ -52,7 +52,7 @@ def max_log_g_over_boxes(
 
     Returns
     -------
-    BoxCeiling
+    Ceiling
     """
     seen = (rows > 0).any(axis=0)
     found = np.zeros(rows.shape[1])
@@ -61,7 +61,7 @@ def max_log_g_over_boxes(
     found[seen] = search.argmax
     upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
     complete = upper <= max(search.best, 0.0) + tolerance
-    return BoxCeiling(upper, search.best, found, search.examined, complete, Method.BOXES)
+    return Ceiling(upper, search.best, found, search.examined, complete, Method.BOXES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,12 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from dualib.certificate_boxes.bounds import Chords, Relaxation, bound_at, concave_share, tighten
-from dualib.certificate_boxes.ceiling import Budget, Method
-from dualib.certificate_boxes.newton import least_bound
-from dualib.certificate_boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
-from dualib.certificate_boxes.search import max_log_g_over_boxes
-from dualib.certificate_boxes.second_order import exponential_curvature, second_order_bound
+from dualib.certificate.boxes.bounds import Chords, Relaxation, bound_at, concave_share, tighten
+from dualib.certificate.boxes.newton import least_bound
+from dualib.certificate.boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
+from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.boxes.second_order import exponential_curvature, second_order_bound
+from dualib.certificate.ceiling import Budget, Method
 
 KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
 
@@ -168,7 +168,7 @@ def test_the_share_without_chords_is_a_contraction(kind):
 
 
 def test_the_share_without_chords_is_one_over_the_contraction_of_the_worst_pair(monkeypatch):
-    from dualib.certificate_boxes import bounds
+    from dualib.certificate.boxes import bounds
 
     rng = np.random.default_rng(11)
     rows = rng.dirichlet(np.ones(4), 30)

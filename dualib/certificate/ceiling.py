@@ -1,4 +1,4 @@
-"""What a proof may cost, and what it proves."""
+"""What is proven of the maximum of log G, by which method, and what a proof may cost."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from dualib.core.typing import Float
 
 
 class Method(StrEnum):
-    """Which bound a ceiling comes from."""
+    """Where a lower bound of F(β) comes from."""
 
+    DECODERS = "branch and bound over the decoders"
+    POSTERIORS = "branch and bound over the posteriors of x"
     BOXES = "boxes of decoders"
     ROWS = "cells of rows"
+    PAIRS = "distances between pairs of x"
+    SIGN = "F is not negative"
 
 
 @dataclass(frozen=True)
@@ -40,28 +44,37 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class BoxCeiling:
+class Ceiling:
     """What is proven of max_r log G(r).
 
     Attributes
     ----------
     upper : float
-        Proven upper bound of max log G, rounding included, nats.
+        Proven upper bound of max log G, nats, up to `rounding`.
     lower : float
         The largest log G that was met, nats.
-    argmax : array, shape (K,)
+    argmax : array, shape (n_y,)
         The decoder where it was met.
     cells : int
-        Boxes examined.
+        Number of cells examined.
     complete : bool
-        Whether upper ≤ max(lower, 0) + tolerance; where not, the budget was reached, or rounding alone exceeds the tolerance.
+        Whether upper ≤ max(lower, 0) + tolerance; where not, the number of cells was reached, or rounding alone exceeds the
+        tolerance.
     method : Method
         Which bound gave `upper`.
+    rounding : float
+        Allowance for floating-point error that `upper` does not contain, nats.
     """
 
     upper: float
     lower: float
-    argmax: Float[np.ndarray, " k"]
+    argmax: Float[np.ndarray, " n_y"]
     cells: int
     complete: bool
     method: Method
+    rounding: float = 0.0
+
+    @property
+    def log_bound(self) -> float:
+        """What the objective is above F(β) at most, nats, rounding included."""
+        return max(self.upper, 0.0) + self.rounding

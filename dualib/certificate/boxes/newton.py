@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 import numpy as np
 
-from dualib.certificate_boxes.bounds import Chords, Point, Relaxation, bound_at
+from dualib.certificate.boxes.bounds import Chords, Point, Relaxation, bound_at
 from dualib.core.typing import Float, FloatArray, IntArray
 
 MAX_STEPS = 8

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualib.certificate_boxes.bounds import Relaxation
+from dualib.certificate.boxes.bounds import Relaxation
 from dualib.core.typing import Float, FloatArray
 
 LARGEST_EXPONENT = 60.0  # a term that may grow by more than e^60 on the box: no bound
