@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -101,7 +101,7 @@ class FinalValue(Result):
     estimator_low: float
     estimator_high: float
 
-    def to_record(self, units: Units = "bits") -> dict[str, Any]:
+    def to_record(self, units: Units = "bits") -> dict[str, str | float]:
         """A row of a table; the column "unit" is `units`, or 1 for a number."""
         shown = self.mean.shown_in(units)
         scale = conversion(self.mean.unit, shown.unit)
@@ -237,7 +237,7 @@ def twins(runs: Mapping[str, Run]) -> list[tuple[str, str]]:
     Task, starts, splits and training are the same; how long, how many replicas and which snapshots may differ.
     """
 
-    def protocol(run: Run) -> dict[str, Any]:
+    def protocol(run: Run) -> dict[str, object]:
         return {k: v for k, v in run.settings.items() if k not in ("network", "replicas", "epochs", "snapshots")}
 
     return [

@@ -110,9 +110,18 @@ def compare_with_infinite_width(
     h = step if step is not None else 0.1 / float(setting.ensemble.eigenvalues[-1])
     steps_of(times, h)
     settings = {
-        "hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std, "widths": list(chosen), "replicas": replicas,
-        "taus": list(times), "step": h, "seed": seed, "dataset": data.settings, "networks_in_a_file": _KEPT,
-    }  # fmt: skip
+        "hidden_layers": hidden_layers,
+        "activation": activation,
+        "w_std": w_std,
+        "b_std": b_std,
+        "widths": list(chosen),
+        "replicas": replicas,
+        "taus": list(times),
+        "step": h,
+        "seed": seed,
+        "dataset": data.settings,
+        "networks_in_a_file": _KEPT,
+    }
     flows = _Flows(setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], settings, out)
     counts = {net: replicas * min(8, chosen[-1] // hidden_width(net)) for net in nets}
     with progress_bar(flows.work(list(counts.values())), "finite networks", progress) as update:
@@ -147,9 +156,13 @@ def compare_with_infinite_width(
 
 def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
     found = ntkinfo.chaos_kernels(
-        data.x_train, data.x_test, hidden_layers=network.hidden_layers, activation=network.activation,
-        w_std=network.w_std, b_std=network.b_std,
-    )  # fmt: skip
+        data.x_train,
+        data.x_test,
+        hidden_layers=network.hidden_layers,
+        activation=network.activation,
+        w_std=network.w_std,
+        b_std=network.b_std,
+    )
     entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
     noise = data.label_noise if data.label_noise is not None else 1.0
     return Setting(ntkinfo.Ensemble(found.kernels, data.y_train), found.omega, data.y_test, entropy, noise)
@@ -203,9 +216,17 @@ class _Flows:
             part = self._kept(file)
             if part is None or part.n_networks < count:  # a last file, of a call with fewer networks
                 part = gradient_flow(
-                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
-                    mirrored=mirrored, done=done,
-                )  # fmt: skip
+                    net,
+                    self.x,
+                    labels,
+                    self.taus,
+                    step or self.step,
+                    replicas=count,
+                    seed=self.seed,
+                    first=first,
+                    mirrored=mirrored,
+                    done=done,
+                )
                 if self.store is not None:
                     self.store.put(file, part)
             else:

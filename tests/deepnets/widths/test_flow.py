@@ -9,7 +9,6 @@ from jax.flatten_util import ravel_pytree
 
 import deepnets
 import ntkinfo
-from deepnets.activations import ACTIVATIONS
 from deepnets.widths.flow import FlowSample, gradient_flow
 from deepnets.widths.formulas import Formulas
 
@@ -56,21 +55,6 @@ def test_rate_of_the_divergence_is_minus_div_v_plus_theta_v(depth):
     rates = np.asarray(jax.jit(jax.vmap(lambda k: machine.kl_rate(theta, at, machine.kernel(at), Y, k)))(keys))
     error = rates.std(ddof=1) / np.sqrt(count) if count > 1 else 0.0
     assert abs(rates.mean() - expected) < 4.5 * error + 2e-4 * abs(expected)
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_derivatives_of_activations(name):
-    activation = ACTIVATIONS[name]
-    for x in map(jnp.float64, (-1.3, 0.2, 2.0)):
-        assert float(activation.first(x)) == pytest.approx(float(jax.grad(activation.phi)(x)), abs=1e-12)
-        if activation.second is not None:
-            second = jax.grad(jax.grad(activation.phi))(x)
-            assert float(activation.second(x)) == pytest.approx(float(second), abs=1e-12)
-
-
-def test_activations_that_saturate_are_those_whose_values_end_at_one():
-    ends = {name: abs(float(a.phi(jnp.float64(40.0)))) for name, a in ACTIVATIONS.items() if name != "sin"}
-    assert {name for name, end in ends.items() if end == 1.0} == {n for n, a in ACTIVATIONS.items() if a.saturates}
 
 
 @pytest.mark.slow
