@@ -17,7 +17,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 import numpy as np
 
 import ntkinfo
-from ntkinfo import _neural_tangents
+from ntkinfo.kernels import neural_tangents
 
 TARGETS = {"table": "target <= 3", "law": "target >= 3", "memory": "target <= 8"}
 
@@ -36,7 +36,7 @@ def predict_per_time(kernels, y, taus, count):
     """Seconds of neural-tangents' mean and covariance on the test points at all times, from `count` of them; the last."""
     import jax.numpy as jnp
 
-    nt = _neural_tangents.load()
+    nt = neural_tangents.load()
     arrays = {name: jnp.asarray(getattr(kernels, name)) for name in vars(kernels)}
 
     class Pair:

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from .joint_files import read_matrix, read_table
-from .measures import SUM_TOLERANCE, FloatArray, _check_distribution, _check_entries, _mutual_information, _real_array
+from dualib.core.arrays import SUM_TOLERANCE, distribution, group_rows, read_only
+from dualib.core.files import read_npz
+from dualib.core.result import Result
+from dualib.core.special import mutual_information_nats
+from dualib.core.typing import ArrayLike, Float, FloatArray, Int
+from dualib.joint_files import Labels, check_table, encode, label_tuple, read_matrix, read_table, two_axes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Labels = tuple[Hashable, ...]
-
 
 @dataclass(frozen=True, eq=False)
-class Joint:
+class Joint(Result):
     r"""A joint distribution p(x, y) over finite alphabets.
 
     Checked when it is made and never changed: its arrays are read-only. A sum within 1e-9 of 1 is normalised exactly.
 
     Parameters
     ----------
-    p_xy : array, shape (n_x, n_y), non-negative, summing to 1 within 1e-9; at least 2 by 2, no row or column all zero.
-    x_labels, y_labels : names of the rows and columns (used in messages and tables), or None.
-    n_samples : how many samples the matrix was estimated from, or None where it is exact.
+    p_xy : array, shape (n_x, n_y)
+        Non-negative, summing to 1 within 1e-9; at least 2 by 2, no row or column all zero.
+    x_labels, y_labels : sequence or None
+        Names of the rows and columns, used in messages, tables and figures.
+    n_samples : float or None
+        How many samples the matrix was estimated from; None where it is exact.
 
     Raises
     ------
-    ValueError: the message names the entry (by label where there is one), the amount it is off by, and the remedy.
+    ValueError
+        With the entry (by label where there is one), the amount it is off by, and the remedy.
 
     Examples
     --------
@@ -51,42 +54,44 @@ class Joint:
     n_samples: float | None = None
 
     def __post_init__(self) -> None:
-        p_xy = _table(self.p_xy, "p_xy")
+        p_xy = two_axes(self.p_xy, "p_xy")
         for field, n in zip(("x_labels", "y_labels"), p_xy.shape, strict=True):
             labels = getattr(self, field)
             if labels is not None:
-                object.__setattr__(self, field, _labels(labels))
+                object.__setattr__(self, field, label_tuple(labels))
                 if len(labels) != n:
                     raise ValueError(f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}")
-        _check_matrix(p_xy, self.x_labels, self.y_labels)
+        check_table(p_xy, self.x_labels, self.y_labels)
         if self.n_samples is not None and not self.n_samples > 0:
             raise ValueError(f"n_samples = {self.n_samples} must be positive, or None for an exact joint")
-        object.__setattr__(self, "p_xy", _read_only(p_xy / p_xy.sum()))
+        object.__setattr__(self, "p_xy", read_only(p_xy / p_xy.sum()))
 
     # --- distributions ---
 
     @property
     def n_x(self) -> int:
-        return self.p_xy.shape[0]
+        """Number of x."""
+        return len(self.p_xy)
 
     @property
     def n_y(self) -> int:
-        return self.p_xy.shape[1]
+        """Number of symbols y."""
+        return int(self.p_xy.shape[1])
 
     @cached_property
-    def p_x(self) -> FloatArray:
-        """p(x), shape (n_x,), every entry positive."""
-        return _read_only(self.p_xy.sum(axis=1))
+    def p_x(self) -> Float[np.ndarray, " n_x"]:
+        """p(x), every entry positive."""
+        return read_only(self.p_xy.sum(axis=1))
 
     @cached_property
-    def p_y(self) -> FloatArray:
-        """p(y), shape (n_y,), every entry positive."""
-        return _read_only(self.p_xy.sum(axis=0))
+    def p_y(self) -> Float[np.ndarray, " n_y"]:
+        """p(y), every entry positive."""
+        return read_only(self.p_xy.sum(axis=0))
 
     @cached_property
-    def p_y_given_x(self) -> FloatArray:
-        """p(y|x), shape (n_x, n_y), rows summing to 1."""
-        return _read_only(self.p_xy / self.p_xy.sum(axis=1, keepdims=True))
+    def p_y_given_x(self) -> Float[np.ndarray, "n_x n_y"]:
+        """p(y|x), rows summing to 1."""
+        return read_only(self.p_xy / self.p_xy.sum(axis=1, keepdims=True))
 
     @cached_property
     def is_deterministic(self) -> bool:
@@ -98,7 +103,7 @@ class Joint:
 
     def mutual_information(self) -> float:
         """I(X;Y) in nats."""
-        return _mutual_information(self.p_xy)
+        return mutual_information_nats(self.p_xy)
 
     def __repr__(self) -> str:
         samples = "" if self.n_samples is None else f", n_samples={self.n_samples:g}"
@@ -111,30 +116,30 @@ class Joint:
         cls,
         p_x: ArrayLike,
         p_y_given_x: ArrayLike,
-        x_labels: Sequence | None = None,
-        y_labels: Sequence | None = None,
+        x_labels: Sequence[Hashable] | None = None,
+        y_labels: Sequence[Hashable] | None = None,
         n_samples: float | None = None,
     ) -> Joint:
         """The joint p(x) p(y|x), from p_x, shape (n_x,), and p_y_given_x, shape (n_x, n_y), sums within 1e-9 of 1."""
-        prior = _check_distribution(p_x, "p_x")
-        rows = _check_distribution(p_y_given_x, "p_y_given_x")
+        prior = distribution(p_x, "p_x")
+        rows = distribution(p_y_given_x, "p_y_given_x")
         if prior.ndim != 1 or rows.ndim != 2 or len(prior) != len(rows):
             raise ValueError(
                 f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} are not (n_x,), (n_x, n_y)"
             )
         prior, rows = prior / prior.sum(), rows / rows.sum(axis=1, keepdims=True)
-        joint = cls(prior[:, None] * rows, _labels(x_labels), _labels(y_labels), n_samples)
+        joint = cls(prior[:, None] * rows, label_tuple(x_labels), label_tuple(y_labels), n_samples)
         # Keep the rows as they were given rather than a quotient with rounding in it.
-        joint.__dict__.update(p_x=_read_only(prior), p_y_given_x=_read_only(rows))
+        joint.__dict__.update(p_x=read_only(prior), p_y_given_x=read_only(rows))
         return joint
 
     @classmethod
     def from_counts(
-        cls, counts: ArrayLike, x_labels: Sequence | None = None, y_labels: Sequence | None = None
+        cls, counts: ArrayLike, x_labels: Sequence[Hashable] | None = None, y_labels: Sequence[Hashable] | None = None
     ) -> Joint:
         """The empirical joint counts / counts.sum(), with n_samples = counts.sum(); nothing is smoothed."""
-        table, x_names, y_names = _table(counts, "counts"), _labels(x_labels), _labels(y_labels)
-        _check_matrix(table, x_names, y_names, name="counts", total=None)
+        table, x_names, y_names = two_axes(counts, "counts"), label_tuple(x_labels), label_tuple(y_labels)
+        check_table(table, x_names, y_names, name="counts", total=None)
         total = float(table.sum())
         return cls(table / total, x_names, y_names, int(total) if total.is_integer() else total)
 
@@ -144,12 +149,14 @@ class Joint:
 
         Parameters
         ----------
-        x, y : arrays of labels of any type, shape (n,); in a two-dimensional array each row is one symbol.
+        x, y : array, shape (n,) or (n, k)
+            Labels of any type; in a two-dimensional array each row is one symbol.
 
         Returns
         -------
-        Joint with x_labels and y_labels the distinct symbols, sorted where they can be, and n_samples = n. Nothing is
-        smoothed: a pair never seen has probability 0 (see `smoothed`). A missing label (NaN, None) is refused.
+        Joint
+            With x_labels and y_labels the distinct symbols, sorted where they can be, and n_samples = n. Nothing is
+            smoothed: a pair never seen has probability 0 (see `smoothed`). A missing label (NaN, None) is refused.
 
         Examples
         --------
@@ -157,8 +164,8 @@ class Joint:
         array([[0.5 , 0.  ],
                [0.25, 0.25]])
         """
-        x_labels, x_codes = _encode(x, "x")
-        y_labels, y_codes = _encode(y, "y")
+        x_labels, x_codes = encode(x, "x")
+        y_labels, y_codes = encode(y, "y")
         if len(x_codes) != len(y_codes):
             raise ValueError(f"x has {len(x_codes)} samples and y has {len(y_codes)}; they come in pairs")
         n_x, n_y = len(x_labels), len(y_labels)
@@ -189,15 +196,19 @@ class Joint:
 
         Parameters
         ----------
-        path : the file; separated by comma, semicolon or tab.
-        x, y : column, or list of columns, of a table of samples; its first row holds their names.
-        header, index : whether the first row (column) of a matrix holds labels. None recognises those that are not
-            numbers, or have an empty corner between them.
+        path : path
+            The file; separated by comma, semicolon or tab.
+        x, y : str, list of str, or None
+            Column, or columns, of a table of samples; its first row holds their names.
+        header, index : bool or None
+            Whether the first row (column) of a matrix holds labels. None recognises those that are not numbers, or have an
+            empty corner between them.
 
         Raises
         ------
-        ValueError: a cell is no number; or nothing was said and the numbers of the first row or column look like labels
-            (2019, 2020, 2021 over counts): they are not taken for data without a word.
+        ValueError
+            If a cell is no number; or nothing was said and the numbers of the first row or column look like labels (2019,
+            2020, 2021 over counts): they are not taken for data without a word.
         """
         if (x is None) != (y is None):
             raise ValueError("give both x= and y= (a table of samples), or neither (a matrix)")
@@ -213,21 +224,15 @@ class Joint:
     @classmethod
     def from_npz(cls, path: str | PathLike[str]) -> Joint:
         """Read a joint from an .npz file with p_xy, or p_x and p_y_given_x, or counts (labels: x_labels, y_labels)."""
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                found = {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, AttributeError, EOFError, TypeError, BadZipFile) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from None
-        labels = {key: _labels(found.get(key)) for key in ("x_labels", "y_labels")}
+        found = read_npz(path)
+        x_labels, y_labels = (label_tuple(found.get(key)) for key in ("x_labels", "y_labels"))
         samples = float(found["n_samples"]) if "n_samples" in found else None
         if "p_xy" in found:
-            return cls(found["p_xy"], **labels, n_samples=samples)
+            return cls(found["p_xy"], x_labels, y_labels, samples)
         if "p_x" in found and "p_y_given_x" in found:
-            return cls.from_conditional(found["p_x"], found["p_y_given_x"], **labels, n_samples=samples)
+            return cls.from_conditional(found["p_x"], found["p_y_given_x"], x_labels, y_labels, samples)
         if "counts" in found:
-            return cls.from_counts(found["counts"], **labels)
+            return cls.from_counts(found["counts"], x_labels, y_labels)
         raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
 
     # --- changes of the joint ---
@@ -242,8 +247,10 @@ class Joint:
 
         Parameters
         ----------
-        epsilon : weight of the uniform distribution in every row, in [0, 1); for exact joints.
-        pseudocount : a ≥ 0, counts added to every cell; only for joints with n_samples = N.
+        epsilon : float or None
+            Weight of the uniform distribution in every row, in [0, 1); for exact joints.
+        pseudocount : float or None
+            a ≥ 0, counts added to every cell; only for joints with n_samples = N.
         """
         if epsilon is not None and pseudocount is None:
             if not 0.0 <= epsilon < 1.0:
@@ -266,7 +273,7 @@ class Joint:
         of a column are equal when no gap between sorted neighbours exceeds a relative `rtol`; zeros equal zeros only.
         Rows stay in order of first appearance, and the joint is this very one when nothing merges.
         """
-        first, group = _group_rows(self.p_y_given_x, rtol)
+        first, group = group_rows(self.p_y_given_x, rtol)
         if len(first) == self.n_x:
             return Merged(self, group)
         if len(first) == 1:
@@ -281,101 +288,11 @@ class Merged:
     """A joint with its equal rows merged; `index`, shape (n_x,), is the reduced row of every original x."""
 
     joint: Joint
-    index: NDArray[np.intp]
+    index: Int[np.ndarray, " n_x"]
 
     def expand(self, p_t_given_x: ArrayLike) -> FloatArray:
         """The encoder of the original x, shape (n_x, n_t), from one of the reduced x, shape (joint.n_x, n_t)."""
         encoder = np.asarray(p_t_given_x)
         if encoder.shape[:1] != (self.joint.n_x,):
             raise ValueError(f"an encoder of shape {encoder.shape} does not have the {self.joint.n_x} merged rows")
-        return encoder[self.index]
-
-
-# --- helpers ---
-
-
-def _table(value: ArrayLike, name: str) -> FloatArray:
-    table = _real_array(value, name)
-    if table.ndim != 2:
-        raise ValueError(f"{name} must have two axes (x, y), got shape {table.shape}")
-    return table
-
-
-def _read_only(array: FloatArray) -> FloatArray:
-    array.setflags(write=False)
-    return array
-
-
-def _labels(labels: Any) -> Labels | None:
-    return None if labels is None else tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
-
-
-def _check_matrix(
-    table: FloatArray, x_labels: Labels | None, y_labels: Labels | None, name: str = "p_xy", total: float | None = 1.0
-) -> None:
-    """Refuse what is no joint distribution (`total` 1) or no table of counts (`total` None)."""
-
-    def place(axis: int, i: int) -> str:
-        labels, what = ((x_labels, "row"), (y_labels, "column"))[axis]
-        return f"{what} {i}" if labels is None else f"{'xy'[axis]} = {labels[i]!r} ({what} {i})"
-
-    _check_entries(table, name, lambda i, j: f"{place(0, i)}, {place(1, j)}")
-    if 1 in table.shape:
-        few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
-        raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
-    excess = 0.0 if total is None else float(table.sum()) - total
-    if abs(excess) > SUM_TOLERANCE:
-        raise ValueError(
-            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
-            "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
-        )
-    for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
-        empty = np.flatnonzero(table.sum(axis=1 - axis) == 0)
-        if empty.size:
-            raise ValueError(
-                f"{name} is zero all along {place(axis, int(empty[0]))}, so p({'xy'[axis]}) = 0 there "
-                f"({empty.size} such); drop it, {drop}, or add pseudo-counts if it can occur"
-            )
-
-
-def _encode(labels: ArrayLike, name: str) -> tuple[Labels, NDArray[np.intp]]:
-    """Distinct symbols and the code of every sample; a row of a two-dimensional array is one symbol."""
-    if isinstance(labels, (list, tuple)) and not all(isinstance(label, (int, float, np.ndarray)) for label in labels):
-        # One object a sample: numpy would turn numbers among strings into strings, and fail on tuples of two lengths.
-        labels = np.fromiter((tuple(v) if isinstance(v, list) else v for v in labels), dtype=object)
-    array = np.asarray(labels)
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise ValueError(
-            f"{name} must hold a label (or a row of them) for each sample, got shape {array.shape}: empty?"
-        )
-    if array.dtype.kind in "fcOmM":
-        import pandas as pd
-
-        missing = pd.isna(array)
-        if missing.any():
-            raise ValueError(f"{name}{np.argwhere(missing)[0].tolist()} is missing; remove such samples first")
-    if array.dtype.kind != "O":
-        values, codes = np.unique(array, axis=0, return_inverse=True)
-        return _labels([*map(tuple, values.tolist())] if array.ndim == 2 else values) or (), codes.reshape(-1)
-    keys = [*map(tuple, array)] if array.ndim == 2 else array.tolist()
-    symbols: list[Any] = list(dict.fromkeys(keys))
-    with contextlib.suppress(TypeError):  # symbols without an order stay in order of appearance
-        symbols.sort()
-    code = {symbol: i for i, symbol in enumerate(symbols)}
-    return tuple(symbols), np.array([code[key] for key in keys])
-
-
-def _group_rows(rows: FloatArray, rtol: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First member of every group of equal rows, ascending, and the group of every row; O(n log n) for each column."""
-    n = len(rows)
-    group = np.zeros(n, dtype=np.intp)
-    for column in rows.T:
-        order = np.argsort(column)
-        values = column[order]
-        level = np.empty(n, dtype=np.intp)
-        level[order] = np.cumsum(np.r_[False, np.diff(values) > rtol * values[1:]])
-        _, first, group = np.unique(group * n + level, return_index=True, return_inverse=True)
-        if len(first) == n:
-            return np.arange(n), np.arange(n)
-    order = np.argsort(first)
-    return first[order], np.argsort(order)[group]
+        return np.asarray(encoder[self.index])

@@ -1,13 +1,16 @@
-"""Reading of CSV tables: samples with named columns, or a matrix with or without labels around it."""
+"""What joints are read from, and its checks: tables of probabilities or counts, samples, and CSV files of either."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Hashable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .measures import SUM_TOLERANCE, FloatArray
+from dualib.core.arrays import SUM_TOLERANCE, check_entries, real_array
+from dualib.core.typing import ArrayLike, BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,83 @@ REMEDY = {
 }
 PLACE = {"header": "row", "index": "column"}
 Names = tuple[str, ...]
+Labels = tuple[Hashable, ...]
+
+
+# --- tables and samples ---
+
+
+def two_axes(value: ArrayLike, name: str) -> FloatArray:
+    """A table over (x, y) as float64."""
+    table = real_array(value, name)
+    if table.ndim != 2:
+        raise ValueError(f"{name} must have two axes (x, y), got shape {table.shape}")
+    return table
+
+
+def label_tuple(labels: Iterable[Hashable] | None) -> Labels | None:
+    """Labels as a tuple of plain Python values."""
+    return None if labels is None else tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
+
+
+def check_table(
+    table: FloatArray, x_labels: Labels | None, y_labels: Labels | None, name: str = "p_xy", total: float | None = 1.0
+) -> None:
+    """Refuse what is no joint distribution (`total` 1) or no table of counts (`total` None)."""
+
+    def place(axis: int, i: int) -> str:
+        labels, what = ((x_labels, "row"), (y_labels, "column"))[axis]
+        return f"{what} {i}" if labels is None else f"{'xy'[axis]} = {labels[i]!r} ({what} {i})"
+
+    check_entries(table, name, lambda i, j: f"{place(0, i)}, {place(1, j)}")
+    if 1 in table.shape:
+        few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
+        raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
+    with np.errstate(over="ignore"):  # a sum that overflows is off 1 by infinity
+        sums = table.sum(axis=1), table.sum(axis=0)
+        excess = 0.0 if total is None else float(sums[0].sum()) - total
+    if abs(excess) > SUM_TOLERANCE:
+        raise ValueError(
+            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
+            "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
+        )
+    for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
+        empty = np.flatnonzero(sums[axis] == 0)
+        if empty.size:
+            raise ValueError(
+                f"{name} is zero all along {place(axis, int(empty[0]))}, so p({'xy'[axis]}) = 0 there "
+                f"({empty.size} such); drop it, {drop}, or add pseudo-counts if it can occur"
+            )
+
+
+def encode(labels: ArrayLike, name: str) -> tuple[Labels, IntArray]:
+    """Distinct symbols and the code of every sample; a row of a two-dimensional array is one symbol."""
+    if isinstance(labels, (list, tuple)) and not all(isinstance(label, (int, float, np.ndarray)) for label in labels):
+        # One object a sample: numpy would turn numbers among strings into strings, and fail on tuples of two lengths.
+        labels = np.fromiter((tuple(v) if isinstance(v, list) else v for v in labels), dtype=object)
+    array = np.asarray(labels)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"{name} must hold a label (or a row of them) for each sample, got shape {array.shape}: empty?"
+        )
+    if array.dtype.kind in "fcOmM":
+        import pandas as pd
+
+        missing = pd.isna(array)
+        if missing.any():
+            raise ValueError(f"{name}{np.argwhere(missing)[0].tolist()} is missing; remove such samples first")
+    if array.dtype.kind != "O":
+        values, codes = np.unique(array, axis=0, return_inverse=True)
+        return label_tuple([*map(tuple, values.tolist())] if array.ndim == 2 else values) or (), codes.reshape(-1)
+    keys = [*map(tuple, array)] if array.ndim == 2 else array.tolist()
+    symbols = list(dict.fromkeys(keys))
+    with contextlib.suppress(TypeError):  # symbols without an order stay in order of appearance
+        symbols.sort()
+    code = {symbol: i for i, symbol in enumerate(symbols)}
+    return tuple(symbols), np.array([code[key] for key in keys])
+
+
+# --- CSV files ---
 
 
 def read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
@@ -28,8 +108,12 @@ def read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
     try:
         with open(path, encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip() and not line.startswith("#")), "")
-        options: dict[str, Any] = {} if header == 0 else {"dtype": str, "keep_default_na": False, "comment": "#"}
-        return pd.read_csv(path, sep=max(",;\t", key=first.count), header=header, encoding="utf-8-sig", **options)
+        separator = max(",;\t", key=first.count)
+        if header == 0:
+            return pd.read_csv(path, sep=separator, encoding="utf-8-sig")
+        return pd.read_csv(
+            path, sep=separator, header=None, encoding="utf-8-sig", dtype=str, keep_default_na=False, comment="#"
+        )
     except ValueError as error:
         raise ValueError(f"{path} is not a CSV table: {error}") from None
 
@@ -41,8 +125,10 @@ def read_matrix(
 
     Parameters
     ----------
-    header, index : whether the first row (column) holds labels; None finds out, and refuses to guess where all are
-        numbers and those of the first row (column) look like labels.
+    path : path
+    header, index : bool or None
+        Whether the first row (column) holds labels; None finds out, and refuses to guess where all are numbers and those of
+        the first row (column) look like labels.
     """
     cells = read_table(path, header=None).to_numpy()
     values = np.array([[_number(cell) for cell in row] for row in cells], dtype=object)
@@ -103,11 +189,8 @@ def _unlike(line: FloatArray, rest: FloatArray) -> bool:
     return bool(years or (_even(line[None])[0] and not _even(rest).any()))
 
 
-def _even(lines: FloatArray) -> Any:
+def _even(lines: FloatArray) -> BoolArray:
     """Whether each line ascends by equal steps: by 1 where there are two numbers only."""
     steps = np.diff(lines, axis=1)
     even = (steps > 0).all(axis=1) & (np.ptp(steps, axis=1) <= 1e-9 * np.abs(lines).max(axis=1))
-    return even & (steps[:, 0] == 1) if lines.shape[1] == 2 else even
-
-
-__all__ = ["read_matrix", "read_table"]
+    return np.asarray(even & (steps[:, 0] == 1) if lines.shape[1] == 2 else even)

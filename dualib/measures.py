@@ -9,31 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
-from dualib.core.arrays import SUM_TOLERANCE, distribution, joint_distribution, real_array
-from dualib.core.arrays import check_entries as _check_entries
+from dualib.core.arrays import distribution, joint_distribution
 from dualib.core.special import conditional_entropy_nats, entropy_nats, kl_nats, mutual_information_nats
-from dualib.core.typing import FloatArray
-from dualib.core.units import NATS_PER_BIT, Units, to_units
-
-_check_distribution, _real_array = distribution, real_array
-_entropy, _kl_divergence, _mutual_information = entropy_nats, kl_nats, mutual_information_nats
-
-__all__ = [
-    "NATS_PER_BIT",
-    "SUM_TOLERANCE",
-    "FloatArray",
-    "Units",
-    "_check_entries",
-    "conditional_entropy",
-    "entropy",
-    "jensen_shannon_divergence",
-    "kl_divergence",
-    "mutual_information",
-    "to_units",
-]
+from dualib.core.typing import ArrayLike
 
 
 def entropy(p: ArrayLike, axis: int = -1) -> Any:
@@ -43,21 +23,25 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
 
     Parameters
     ----------
-    p : array, non-negative, summing to 1 along `axis`.
-    axis : the axis of the outcomes.
+    p : array
+        Non-negative, summing to 1 along `axis`.
+    axis : int
+        The axis of the outcomes.
 
     Returns
     -------
-    float, or an array with `axis` removed; in nats, between 0 and log of the number of outcomes.
+    float or array
+        With `axis` removed, in nats, between 0 and log of the number of outcomes.
 
     Raises
     ------
-    ValueError: p has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
-    which, and by how much).
+    ValueError
+        If p has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
+        which, and by how much).
 
     Examples
     --------
-    >>> round(float(entropy([0.5, 0.5])) / NATS_PER_BIT, 12)
+    >>> round(float(entropy([0.5, 0.5]) / np.log(2)), 12)
     1.0
 
     References
@@ -74,16 +58,20 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, axis: int = -1) -> Any:
 
     Parameters
     ----------
-    p, q : arrays that broadcast against each other, equal in length along `axis`, each summing to 1 along it.
-    axis : the axis of the outcomes.
+    p, q : array
+        They broadcast against each other, are equal in length along `axis`, and each sums to 1 along it.
+    axis : int
+        The axis of the outcomes.
 
     Returns
     -------
-    float, or an array with `axis` removed; in nats, at least 0, and inf where q is 0 and p is not.
+    float or array
+        With `axis` removed, in nats, at least 0, and inf where q is 0 and p is not.
 
     Raises
     ------
-    ValueError: p or q is not a distribution (the message says where, and by how much), or their shapes do not fit.
+    ValueError
+        If p or q is not a distribution (the message says where, and by how much), or their shapes do not fit.
 
     Examples
     --------
@@ -116,21 +104,26 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
 
     Parameters
     ----------
-    p, q : arrays of one shape, each summing to 1 along `axis`.
-    weight : w, between 0 and 1.
-    axis : the axis of the outcomes.
+    p, q : array
+        Of one shape, each summing to 1 along `axis`.
+    weight : float
+        w, between 0 and 1.
+    axis : int
+        The axis of the outcomes.
 
     Returns
     -------
-    float, or an array with `axis` removed; in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
+    float or array
+        With `axis` removed, in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
 
     Raises
     ------
-    ValueError: p or q is not a distribution, their shapes differ, or the weight is outside [0, 1].
+    ValueError
+        If p or q is not a distribution, their shapes differ, or the weight is outside [0, 1].
 
     Examples
     --------
-    >>> round(float(jensen_shannon_divergence([1.0, 0.0], [0.0, 1.0])) / NATS_PER_BIT, 12)
+    >>> round(float(jensen_shannon_divergence([1.0, 0.0], [0.0, 1.0]) / np.log(2)), 12)
     1.0
 
     References
@@ -158,20 +151,23 @@ def mutual_information(p_xy: ArrayLike) -> float:
 
     Parameters
     ----------
-    p_xy : array, shape (n_x, n_y), non-negative, summing to 1.
+    p_xy : array, shape (n_x, n_y)
+        Non-negative, summing to 1.
 
     Returns
     -------
-    float, in nats; between 0 and min(H(X), H(Y)).
+    float
+        In nats; between 0 and min(H(X), H(Y)).
 
     Raises
     ------
-    ValueError: p_xy has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
-    which, and by how much).
+    ValueError
+        If p_xy has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
+        which, and by how much).
 
     Examples
     --------
-    >>> round(mutual_information([[0.5, 0.0], [0.0, 0.5]]) / NATS_PER_BIT, 12)
+    >>> round(float(mutual_information([[0.5, 0.0], [0.0, 0.5]]) / np.log(2)), 12)
     1.0
 
     References
@@ -188,16 +184,19 @@ def conditional_entropy(p_xy: ArrayLike) -> float:
 
     Parameters
     ----------
-    p_xy : array, shape (n_x, n_y), non-negative, summing to 1.
+    p_xy : array, shape (n_x, n_y)
+        Non-negative, summing to 1.
 
     Returns
     -------
-    float, in nats; between 0 and H(Y), and 0 when Y is a function of X.
+    float
+        In nats; between 0 and H(Y), and 0 when Y is a function of X.
 
     Raises
     ------
-    ValueError: p_xy has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
-    which, and by how much).
+    ValueError
+        If p_xy has a negative or non-finite entry, or does not sum to 1 within 1e-9 (the message says
+        which, and by how much).
 
     Examples
     --------

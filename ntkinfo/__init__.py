@@ -18,14 +18,12 @@ if _os.environ.get("IB_NTK_X64", "1") != "0":
     else:
         _os.environ["JAX_ENABLE_X64"] = "1"
 
-from ntkinfo import _neural_tangents, activations, bounds, datasets
+from ntkinfo import activations, adapters, bounds, datasets, kernels
 from ntkinfo._quantity import Quantity, Relation, quantities
 from ntkinfo.activations import Activation
 from ntkinfo.architectures import Architecture, cnn, mlp
-from ntkinfo.bounds_table import BoundsTable, ParameterModel, generalisation_bounds
+from ntkinfo.bounds.table import BoundsTable, ParameterModel, generalisation_bounds
 from ntkinfo.chaos import (
-    ChaosKernels,
-    chaos_kernels,
     parameter_information,
     parameter_kl_infinite_width,
     parameter_kl_infinite_width_rate,
@@ -33,7 +31,6 @@ from ntkinfo.chaos import (
 from ntkinfo.columns import Column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.datasets import Dataset, digits, digits_parity, from_npz, gaussian_task
-from ntkinfo.dense import dense_kernels
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.evidence import Evidence, nngp_evidence
 from ntkinfo.information_data import (
@@ -62,7 +59,7 @@ from ntkinfo.learning import (
     tau_from_neural_tangents,
     tau_from_steps,
 )
-from ntkinfo.ledger import ModeLedger, mode_ledger
+from ntkinfo.modes import ModeTable, mode_table
 from ntkinfo.parameters import (
     fisher_action,
     fisher_distance_squared,
@@ -99,13 +96,12 @@ from ntkinfo.predictive import (
 from ntkinfo.tabulate import information_curve
 from ntkinfo.times import default_times
 
-_neural_tangents.install()
+kernels.neural_tangents.install()
 
 __all__ = [
     "Activation",
     "Architecture",
     "BoundsTable",
-    "ChaosKernels",
     "ClassLabelWarning",
     "Column",
     "Dataset",
@@ -117,16 +113,16 @@ __all__ = [
     "Kernels",
     "Law",
     "Marginals",
-    "ModeLedger",
+    "ModeTable",
     "ParameterModel",
     "Quantity",
     "Relation",
     "Spectrum",
     "activations",
+    "adapters",
     "bayes_nll",
     "bayes_nll_joint",
     "bounds",
-    "chaos_kernels",
     "class_entropy",
     "cnn",
     "data_information",
@@ -135,7 +131,6 @@ __all__ = [
     "datasets",
     "default_times",
     "degrees_of_freedom",
-    "dense_kernels",
     "digits",
     "digits_parity",
     "ensemble_square_error",
@@ -159,12 +154,13 @@ __all__ = [
     "input_information_kolchinsky_tracey_upper",
     "input_information_leave_one_out",
     "input_information_leave_one_out_sampled",
+    "kernels",
     "label_information_affine",
     "label_information_best_noise",
     "label_information_discrete",
     "label_information_unit_noise",
     "mlp",
-    "mode_ledger",
+    "mode_table",
     "neural_tangents_from_tau",
     "nngp_evidence",
     "one_hot",

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,7 +135,7 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
     import numpy as np
 
     import ntkinfo
-    from dualib._io import writable_directory
+    from dualib.core.files import writable_directory
 
     times = _times(a)
     if a.out is not None:
@@ -147,13 +148,14 @@ def _prepare(a: argparse.Namespace) -> tuple[Dataset, Ensemble, Any, Any]:
     data = _dataset(a)
     kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
     mode: Literal["ntk", "nngp"] = "nngp" if a.last_layer else "ntk"
-    ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     omega = None
     if a.architecture == "mlp" and a.activation != "relu" and mode == "ntk" and not (a.step or a.ridge or a.centred):
-        third = ntkinfo.chaos_kernels(
-            data.x_train, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
-        )
+        scales = {"activation": a.activation, "w_std": a.w_std, "b_std": a.b_std}
+        third = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=a.layers, **scales)
         omega = third.omega
+        names = ("omega", "omega_test_train", "omega_test")
+        kernels = replace(kernels, **{name: getattr(third, name) for name in names})
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     return data, ensemble, times if times is not None else ntkinfo.default_times(ensemble), omega
 
 
@@ -176,7 +178,7 @@ def _run_curve(a: argparse.Namespace) -> int:
         seed=a.seed,
     )
     best = float(times[int(np.argmin(curve["square_error"]))]) if a.ledger_tau is None else a.ledger_tau
-    ledger = ntkinfo.mode_ledger(ensemble, best, noise or 1.0)
+    ledger = ntkinfo.mode_table(ensemble, best, label_noise=noise or 1.0)
     print(curve.table(units=a.units))
     _say_labels(data)
     if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
@@ -186,7 +188,7 @@ def _run_curve(a: argparse.Namespace) -> int:
         _write_tables(
             a, "curve", curve.to_frame(a.units), {"columns": curve.records(), "settings": curve.settings}, start
         )
-        _write_csv(a.out / "ledger.csv", ledger.to_frame())
+        _write_csv(a.out / "ledger.csv", ledger.to_frame(a.units))
         _write_text(a.out / "columns.txt", curve.describe() + "\n")
         _save_figure(a.out / "loss.png", lambda figure: ntkinfo.plot_loss(curve, figure.subplots()))
         _save_figure(
@@ -215,9 +217,9 @@ def _run_bounds(a: argparse.Namespace) -> int:
     import ntkinfo
 
     start = time.perf_counter()
-    data, ensemble, times, omega = _prepare(a)
+    data, ensemble, times, _ = _prepare(a)
     table = ntkinfo.generalisation_bounds(
-        ensemble, times, omega=omega, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
+        ensemble, times, loss=a.loss, y_test=data.y_test, delta=a.delta, scale=a.scale
     )
     print(table)
     _say_labels(data)
@@ -235,21 +237,21 @@ def _run_bounds(a: argparse.Namespace) -> int:
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     with atomic_path(path) as temporary:
         frame.to_csv(temporary)
 
 
 def _write_text(path: Path, text: str) -> None:
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record: dict[str, Any], start: float) -> None:
-    from dualib._io import write_json
+    from dualib.core.files import write_json
 
     _write_csv(a.out / f"{stem}.csv", frame.set_index("tau"))
     command = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items() if k != "run"}
@@ -260,7 +262,7 @@ def _write_tables(a: argparse.Namespace, stem: str, frame: pd.DataFrame, record:
 def _save_figure(path: Path, draw: Callable[[Figure], Any], size: tuple[float, float] = (6.0, 4.2)) -> None:
     from matplotlib.figure import Figure
 
-    from dualib._io import atomic_path
+    from dualib.core.files import atomic_path
 
     figure = Figure(figsize=size, layout="constrained")
     draw(figure)

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeVar
 
-
-class Relation(StrEnum):
-    """How a value stands to what it is a value of."""
-
-    EXACT = "exact"
-    LOWER = "lower bound"
-    UPPER = "upper bound"
-    UPPER_IN_EXPECTATION = "upper bound in expectation"
-    ESTIMATE = "estimate"
-
+from dualib.core.quantity import Relation as Relation
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

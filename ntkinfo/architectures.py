@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dualib.core.arrays import positive, whole
-from ntkinfo import _neural_tangents
 from ntkinfo.activations import Activation
+from ntkinfo.kernels import neural_tangents
+
+
+def no_analytic_kernels(x1: Any, x2: Any = None, get: Any = None) -> Any:
+    """Refuse a network of which only finite ones are known."""
+    raise ValueError(
+        "this architecture has no analytic kernels: give it its kernel_fn, or use ntkinfo.kernels.empirical for finite networks"
+    )
 
 
 @dataclass(frozen=True)
@@ -22,14 +29,14 @@ class Architecture:
     apply_fn : (parameters, x) -> outputs, shape (n, n_outputs)
         Of the finite network.
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them.
+        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
     settings : dict
         What it was built from.
     """
 
     init_fn: Callable[..., Any]
     apply_fn: Callable[..., Any]
-    kernel_fn: Callable[..., Any]
+    kernel_fn: Callable[..., Any] = no_analytic_kernels
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,7 +80,7 @@ def mlp(
         "hidden_layers": whole(hidden_layers, "hidden_layers"),
         **_common(activation, w_std, b_std, width, n_outputs),
     }
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     layers: list[Any] = []
     for _ in range(hidden_layers):
         layers += [stax.Dense(width, W_std=w_std, b_std=b_std), elementwise(activation)]
@@ -103,7 +110,7 @@ def cnn(
     }
     if len(filter_shape) != 2 or min(filter_shape) < 1:
         raise ValueError(f"filter_shape must be two sizes of at least 1, got {filter_shape}")
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     layers: list[Any] = []
     for _ in range(conv_layers):
         convolution = stax.Conv(channels, filter_shape, padding="SAME", W_std=w_std, b_std=b_std)
@@ -140,7 +147,7 @@ def elementwise(activation: str | Activation) -> Any:
         return expectations(a, b, q)[1]
 
     phi.__name__ = activation.name
-    return _neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
+    return neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
 
 
 def _common(
@@ -156,7 +163,7 @@ def _common(
 
 
 def _read_out(layers: list[Any], settings: dict[str, Any]) -> Architecture:
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     readout = stax.Dense(settings["n_outputs"], W_std=settings["w_std"], b_std=settings["b_std"])
     init_fn, apply_fn, kernel_fn = stax.serial(*layers, readout)
     return Architecture(init_fn, apply_fn, kernel_fn, settings)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib import _io
-from dualib.measures import Units, to_units
+from dualib.core.files import write_npz
+from dualib.core.units import Units, to_units
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import Relation
 from ntkinfo.columns import MAIN, Column, DataSets, Group
@@ -99,7 +99,7 @@ class InformationCurve:
     def save(self, path: str | Path) -> None:
         """Write an .npz file (arrays, with the settings and the columns' records as JSON inside), atomically."""
         record = json.dumps({"columns": list(self.records().values()), "settings": self.settings})
-        _io.write_npz(
+        write_npz(
             path, {"tau": self.tau, "record": np.array(record), **{f"value_{k}": v for k, v in self.values.items()}}
         )
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
-from ntkinfo._arrays import FloatArray, positive
+from dualib.core.arrays import positive, whole
+from dualib.core.files import read_npz
+from dualib.core.typing import Float, FloatArray, Shaped
 from ntkinfo.labels import looks_like_classes, one_hot
 
 if TYPE_CHECKING:
@@ -24,18 +26,22 @@ class Dataset:
 
     Attributes
     ----------
-    x_train, x_test : arrays, shapes (n, ...) and (m, ...).
-    y_train, y_test : arrays, shapes (n, k) and (m, k).
-    entropy_y : H(Y) in nats where it is known, else None.
-    label_noise : variance of Y|X, per output, where it is known, else None.
-    gaussian_ib : the exact information bottleneck of (X, Y), for the Gaussian task, else None.
-    settings : what it was made from.
+    x_train, x_test : array, shapes (n, ...) and (m, ...)
+    y_train, y_test : array, shapes (n, k) and (m, k)
+    entropy_y : float or None
+        H(Y) in nats where it is known, else None.
+    label_noise : float or None
+        Variance of Y|X, per output, where it is known, else None.
+    gaussian_ib : GaussianIB or None
+        The exact information bottleneck of (X, Y), for the Gaussian task, else None.
+    settings : dict[str, Any]
+        What it was made from.
     """
 
-    x_train: FloatArray
-    y_train: FloatArray
-    x_test: FloatArray
-    y_test: FloatArray
+    x_train: Float[np.ndarray, "n ..."]
+    y_train: Float[np.ndarray, "n k"]
+    x_test: Float[np.ndarray, "m ..."]
+    y_test: Float[np.ndarray, "m k"]
     entropy_y: float | None = None
     label_noise: float | None = None
     gaussian_ib: GaussianIB | None = None
@@ -63,14 +69,19 @@ def gaussian_task(
 
     Parameters
     ----------
-    n_train, n_test : sizes of the samples.
-    x_dim, y_dim : dimensions; 30 and 1 in [shwartzziv2019]_.
-    information : I(X;Y) in nats.
-    seed : of everything; the same seed gives the same task and sample.
+    n_train, n_test : int
+        Sizes of the samples.
+    x_dim, y_dim : int
+        Dimensions; 30 and 1 in [shwartzziv2019]_.
+    information : float
+        I(X;Y) in nats.
+    seed : int
+        The same seed gives the same task and sample.
 
     Returns
     -------
-    Dataset, with entropy_y, label_noise (σ²) and gaussian_ib.
+    Dataset
+        With entropy_y, label_noise (σ²) and gaussian_ib.
 
     References
     ----------
@@ -79,7 +90,7 @@ def gaussian_task(
     from dualib.gaussian import GaussianIB, gaussian_entropy
 
     _sizes(n_train=n_train, n_test=n_test, x_dim=x_dim, y_dim=y_dim)
-    target = positive("information", information)
+    target = positive(information, "information")
     rng = np.random.default_rng(seed)
     spread = rng.standard_normal((x_dim, x_dim)) / np.sqrt(x_dim)
     mix = rng.standard_normal((y_dim, x_dim)) @ spread
@@ -121,10 +132,14 @@ def digits(
 
     Parameters
     ----------
-    n_train, n_test : at most 1797 together.
-    labels : "classes", one-hot rows of ten; "parity", +1 for even and -1 for odd; or "numbers", 0 to 9.
-    images : shape (n, 8, 8, 1) for convolutional networks, else (n, 64). Pixels lie in [0, 1].
-    seed : of the split.
+    n_train, n_test : int
+        At most 1797 together.
+    labels : {"classes", "parity", "numbers"}
+        "classes", one-hot rows of ten; "parity", +1 for even and -1 for odd; or "numbers", 0 to 9.
+    images : bool
+        Whether points have shape (n, 8, 8, 1), for convolutional networks, or (n, 64). Pixels lie in [0, 1].
+    seed : int
+        Of the split.
     """
     from sklearn.datasets import load_digits
 
@@ -154,27 +169,32 @@ def from_npz(
 
     Parameters
     ----------
-    path : of the file.
-    n_train, n_test : take that many at random; by default all.
-    labels : "classes", ±1 for two and one-hot rows for more; "parity", +1 for even and -1 for odd integers; "numbers",
-        the labels as they are; None is "numbers" where they cannot be class numbers.
-    parity : the same as labels="parity".
-    images : give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
-    seed : of the choice.
+    path : path
+    n_train, n_test : int or None
+        How many to take at random; None takes all.
+    labels : {"classes", "parity", "numbers"} or None
+        "classes", ±1 for two and one-hot rows for more; "parity", +1 for even and -1 for odd integers; "numbers", the
+        labels as they are; None is "numbers" where they cannot be class numbers.
+    parity : bool
+        The same as labels="parity".
+    images : bool
+        Whether to give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
+    seed : int
+        Of the choice.
 
     Raises
     ------
-    ValueError: a missing array (the message says which), more points asked for than there are, or labels that may be
-        numbers or classes (integers of three or more values, or text) without `labels`.
+    ValueError
+        If an array is missing (the message says which), more points are asked for than there are, or labels may be numbers or
+        classes (integers of three or more values, or text) and `labels` does not say which.
     """
     _sizes(**{name: size for name, size in (("n_train", n_train), ("n_test", n_test)) if size is not None})
     if parity and labels not in (None, "parity"):
         raise ValueError(f'parity=True means labels="parity", but labels={labels!r} was given')
-    with np.load(path, allow_pickle=False) as file:
-        missing = [name for name in ("x_train", "y_train", "x_test", "y_test") if name not in file.files]
-        if missing:
-            raise ValueError(f"{path} has no {', '.join(missing)}; it must hold x_train, y_train, x_test, y_test")
-        data = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    data = read_npz(path)
+    missing = [name for name in ("x_train", "y_train", "x_test", "y_test") if name not in data]
+    if missing:
+        raise ValueError(f"{path} has no {', '.join(missing)}; it must hold x_train, y_train, x_test, y_test")
     for part, size in (("train", n_train), ("test", n_test)):
         x, y = data[f"x_{part}"], data[f"y_{part}"]
         if len(x) != len(y):
@@ -198,12 +218,15 @@ def from_npz(
     return Dataset(data["x_train"], data["y_train"], data["x_test"], data["y_test"], settings=settings)
 
 
-def encode_labels(arrays: tuple[np.ndarray, ...], labels: Labels | None) -> tuple[tuple[FloatArray, ...], str]:
+def encode_labels(
+    arrays: tuple[Shaped[np.ndarray, ...], ...], labels: Labels | None
+) -> tuple[tuple[FloatArray, ...], str]:
     """Labels of several arrays as outputs, and what was done in words.
 
     Raises
     ------
-    ValueError: an unknown way; or labels that may be numbers or classes, where None does not say which.
+    ValueError
+        If the way is unknown, or labels may be numbers or classes and None does not say which.
     """
     if labels not in (None, "parity", "classes", "numbers"):
         raise ValueError(f'labels must be "classes", "parity" or "numbers", got {labels!r}')
@@ -229,8 +252,7 @@ def _ambiguous(y: np.ndarray) -> bool:
 
 def _sizes(**sizes: int) -> None:
     for name, size in sizes.items():
-        if int(size) != size or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {size!r}")
+        whole(size, name, 1)
 
 
 def _column(y: np.ndarray) -> FloatArray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray, as_columns
+from dualib.core.arrays import columns
+from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.laws import Law, Marginals
 
 
@@ -15,23 +15,9 @@ class ClassLabelWarning(UserWarning):
     """Class numbers are regressed as numbers."""
 
 
-def as_labels(name: str, value: ArrayLike, n_rows: int, like: str) -> FloatArray:
-    """Labels as float64, shape (n_rows, k); single precision and booleans (False is 0, True is 1) are exact in it.
-
-    Raises
-    ------
-    TypeError: labels that are no real numbers.
-    ValueError: another number of rows (both shapes are printed), or entries that are not finite.
-    """
-    array = np.asarray(value)
-    if array.dtype.kind in "fb":
-        array = array.astype(np.float64)
-    return as_columns(name, array, n_rows, like)
-
-
-def labels_of(law: Law | Marginals, y: ArrayLike) -> FloatArray:
-    """Labels at the points of a law, shape (m, k), as :func:`as_labels`; their k must be the law's."""
-    labels = as_labels("y", y, law.mean.shape[-2], f"a law of mean shape {law.mean.shape}")
+def labels_of(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "m k"]:
+    """Labels at the points of a law, of any real dtype; their k must be the law's."""
+    labels = columns(y, "y", law.mean.shape[-2], f"a law of mean shape {law.mean.shape}")
     if labels.shape[1] != law.mean.shape[-1]:
         raise ValueError(
             f"y has shape {np.shape(y)}, but the law's mean of shape {law.mean.shape} has {law.mean.shape[-1]} outputs"
@@ -77,15 +63,17 @@ def one_hot(*labels: ArrayLike) -> tuple[FloatArray, ...]:
 
     Parameters
     ----------
-    labels : arrays, shape (n,) or (n, 1), of whole numbers, booleans or strings: those of training and of test, say.
+    labels : arrays, shape (n,) or (n, 1)
+        Whole numbers, booleans or strings: those of training and of test, say.
 
     Returns
     -------
-    tuple of arrays, shapes (n, 1) or (n, K).
+    tuple of arrays, shapes (n, 1) or (n, K)
 
     Raises
     ------
-    ValueError: more than one label a point, numbers that are not whole, or fewer than two classes.
+    ValueError
+        If there is more than one label a point, a number that is not whole, or fewer than two classes.
 
     Examples
     --------

@@ -61,14 +61,15 @@ class GradientDescent:
 
     Parameters
     ----------
-    step : float > 0
-        η of the loss ½‖f - Y‖². For neural-tangents' loss (a mean over n points and k outputs) it is learning_rate / (n
-        k).
+    step : float
+        η > 0 of the loss ½‖f - Y‖². For neural-tangents' loss (a mean over n points and k outputs) it is
+        learning_rate / (n k).
 
     Raises
     ------
-    ValueError: on construction of an ensemble, if η times the largest rate is 2 or more (descent would diverge); at a
-        time that is no whole number of steps (use :meth:`round` to get admissible times).
+    ValueError
+        When an ensemble is made, if η times the largest rate is 2 or more (descent would diverge); at a time that is
+        no whole number of steps (use :meth:`round` to get admissible times).
     """
 
     step: float

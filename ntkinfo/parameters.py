@@ -28,12 +28,12 @@ def _like(value: FloatArray, tau: ArrayLike) -> FloatArray:
     return value.reshape(np.shape(tau))
 
 
-def _displacement(ensemble: Ensemble, spectrum: Spectrum) -> FloatArray:
+def displacement(ensemble: Ensemble, spectrum: Spectrum) -> FloatArray:
     """λa² of each mode, times which the mean squared initial error is the mode's part of E‖Δθ‖²."""
     return spectrum.fitted * spectrum.response * ensemble.mode_power
 
 
-def _entropy_gap(spectrum: Spectrum) -> FloatArray:
+def entropy_gap(spectrum: Spectrum) -> FloatArray:
     """-log |r| - (1 - r) of each mode, accurate where little is fitted."""
     return _log_gap(spectrum.fitted, spectrum.log_residual)
 
@@ -59,9 +59,9 @@ def parameter_kl(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     array of the shape of `tau`, in nats; +inf at τ = ∞ without ridge.
     """
     spectrum = ensemble.spectrum(tau)
-    value = 0.5 * _displacement(ensemble, spectrum).sum(axis=-1)
+    value = 0.5 * displacement(ensemble, spectrum).sum(axis=-1)
     if not ensemble.centred:
-        value = value + ensemble.n_outputs * _entropy_gap(spectrum).sum(axis=-1)
+        value = value + ensemble.n_outputs * entropy_gap(spectrum).sum(axis=-1)
     return _like(value, tau)
 
 
@@ -75,7 +75,7 @@ def parameter_kl_published(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     least :func:`parameter_kl`; for deep nonlinear networks it is no safe bound.
     """
     spectrum = ensemble.spectrum(tau)
-    value = _displacement(ensemble, spectrum).sum(axis=-1) - ensemble.n_outputs * spectrum.log_residual.sum(axis=-1)
+    value = displacement(ensemble, spectrum).sum(axis=-1) - ensemble.n_outputs * spectrum.log_residual.sum(axis=-1)
     return _like(value, tau)
 
 
@@ -148,10 +148,10 @@ def parameter_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise:
     if ensemble.centred:
         return _like(np.where(spectrum.fitted.max(axis=-1) > 0, np.inf if s2 > 0 else 0.0, 0.0), tau)
     log_noise = np.log(s2) if s2 else -np.inf
-    return _like(0.5 * ensemble.n_outputs * np.logaddexp(0.0, _log_gain(spectrum) + log_noise).sum(axis=-1), tau)
+    return _like(0.5 * ensemble.n_outputs * np.logaddexp(0.0, log_gain(spectrum) + log_noise).sum(axis=-1), tau)
 
 
-def _log_gain(spectrum: Spectrum) -> FloatArray:
+def log_gain(spectrum: Spectrum) -> FloatArray:
     """log of λa²/r² of each mode."""
     with np.errstate(divide="ignore"):
         return np.log(spectrum.fitted) + np.log(spectrum.response) - 2 * spectrum.log_residual
@@ -170,7 +170,7 @@ def parameter_label_information_correlated(ensemble: Ensemble, tau: float, label
     if ensemble.centred:
         return float("inf") if np.any(c) and spectrum.fitted.max() > 0 else 0.0
     root = ensemble.eigenvectors.T @ square_root(c)
-    return 0.5 * ensemble.n_outputs * log_det_gain(None, 0.5 * _log_gain(spectrum)[0], root)
+    return 0.5 * ensemble.n_outputs * log_det_gain(None, 0.5 * log_gain(spectrum)[0], root)
 
 
 # --- Fisher information, distances and path lengths ---
@@ -191,7 +191,7 @@ def fisher_trace_test(ensemble: Ensemble) -> float:
 @quantity("exact", "E‖θ_τ - θ_0‖²", "infinite width", "[shwartzziv2019]_ eq. 16, the distance itself")
 def parameter_distance_squared(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     r"""Mean squared distance of the parameters from their start: k Tr(KAΘA) + Tr(Y^T AΘA Y)."""
-    return _like(_displacement(ensemble, ensemble.spectrum(tau)).sum(axis=-1), tau)
+    return _like(displacement(ensemble, ensemble.spectrum(tau)).sum(axis=-1), tau)
 
 
 @quantity("exact", "E‖z_τ - z_0‖² on the training set", "infinite width", "derived here")
@@ -270,7 +270,7 @@ def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     move.
     """
     times = np.atleast_1d(as_times(tau))
-    live = (ensemble.mode_power > 0) & ~ensemble._null
+    live = (ensemble.mode_power > 0) & ~ensemble.null
     ensemble.learning_rule.time(times)
     if not live.any():
         return _like(np.zeros(times.size), tau)

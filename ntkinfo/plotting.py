@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib.measures import Units, to_units
+from dualib.core.units import Units, to_units
 from ntkinfo._arrays import FloatArray
 from ntkinfo._quantity import Relation
 from ntkinfo.columns import STANDARD_ERROR, TITLES, Column, Group
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dualib.gaussian import GaussianIB
-    from ntkinfo.bounds_table import BoundsTable
+    from ntkinfo.bounds.table import BoundsTable
     from ntkinfo.curve import InformationCurve
-    from ntkinfo.ledger import ModeLedger
+    from ntkinfo.modes import ModeTable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
@@ -211,7 +211,7 @@ def _panel(ax: Axes, curve: InformationCurve, columns: Sequence[Column], units: 
     _legend_above(ax, TITLES[columns[0].group] + (" (at 0: none proven)" if unproven else ""))
 
 
-def plot_mode_ledger(ledger: ModeLedger, figure: Figure | None = None, units: Units = "bits") -> Figure:
+def plot_mode_ledger(ledger: ModeTable, figure: Figure | None = None, units: Units = "bits") -> Figure:
     """What each eigenmode contributes at one time, one unit a panel: its eigenvalue, how much of it is fitted, its part
     of the labels and of the training error, and of the informations in the parameters.
     """

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ntkinfo._arrays import FloatArray
-from ntkinfo.curve import information_curve
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.kernels import Kernels
+from ntkinfo.tabulate import information_curve
 
 _EPS = float(np.finfo(np.float64).eps)
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
@@ -30,7 +30,7 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     Points whose rows are equal stay so: they get the same change.
     """
     rng, kernels = np.random.default_rng(seed), ensemble.kernels
-    blocks: dict[str, FloatArray] = {}
+    blocks: dict[str, Any] = {}
     for name in ("ntk", "nngp"):
         train = getattr(kernels, name)
         n, m = kernels.n_train, kernels.n_test

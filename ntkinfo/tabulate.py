@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dualib import _io
+from dualib.core.arrays import columns as as_labels
+from dualib.core.progress import progress_bar
 from ntkinfo import chaos, information_data, information_inputs, parameters, predictive
 from ntkinfo._arrays import FloatArray, positive
 from ntkinfo._quantity import Relation
-from ntkinfo.bounds_table import ParameterModel, linear_or_linearised
+from ntkinfo.bounds.table import ParameterModel, linear_or_linearised
 from ntkinfo.columns import STANDARD_ERROR, Column, Where, make_column
 from ntkinfo.curve import InformationCurve
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.labels import as_labels, check_not_classes, is_discrete
+from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals
 from ntkinfo.learning import GradientFlow
 from ntkinfo.times import as_times_or_default
@@ -68,7 +69,7 @@ def information_curve(
     x : the inputs at which the outputs Z are taken, "test" or "train"; by default "test" where the kernels have test
         points. The training points cost 2n³ operations a time.
     y_test : labels at the test points, shape (m,) or (m, k), for losses and I(Z;Y|D). Training errors need none.
-    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.chaos_kernels`, for the columns
+    omega : the third kernel on the training points, shape (n, n), of :func:`ntkinfo.kernels.dense`, for the columns
         parameter_kl_infinite_width and its rate (gradient flow of all layers without ridge only).
     entropy_y : H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels'
         covariance (the columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or
@@ -127,7 +128,7 @@ def _labels(ensemble: Ensemble, where: str, y_test: ArrayLike | None) -> FloatAr
     ensemble.need_test()
     if y_test is None:
         return None
-    labels = as_labels("y_test", y_test, ensemble.n_test, f"{ensemble.n_test} test points")
+    labels = as_labels(y_test, "y_test", ensemble.n_test, f"{ensemble.n_test} test points")
     if labels.shape[1] != ensemble.n_outputs:
         raise ValueError(
             f"y_test has shape {np.shape(y_test)}, but y_train of shape {ensemble.y_train.shape} has "
@@ -211,7 +212,7 @@ def _laws(
     kl, nll = np.empty(times.size), np.empty(times.size)
     covariance = np.zeros((m, m)) if ensemble.centred else np.asarray(ensemble.kernels.nngp_test)
     prior = Law(np.zeros((m, k)), covariance).with_output_noise(noise)
-    with _io.progress_bar(times.size, "times", progress) as done:
+    with progress_bar(times.size, "times", progress) as done:
         for batch, clean in ensemble.laws(times):
             law = clean.with_output_noise(noise) if noise else clean
             mean[batch], variance[batch] = law.mean, law.variance

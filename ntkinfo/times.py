@@ -12,9 +12,10 @@ share out the times: each interval has the same part of them and of log τ.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray, as_times
+from dualib.core.arrays import times as times_of
+from dualib.core.arrays import whole
+from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientDescent
 
@@ -24,24 +25,26 @@ _LEFT = 1e-4
 _GRID = 600
 
 
-def default_times(ensemble: Ensemble, count: int = 25) -> FloatArray:
+def default_times(ensemble: Ensemble, count: int = 25) -> Float[np.ndarray, " t"]:
     """Times at which the table of an ensemble has something new to say, ascending.
 
     Parameters
     ----------
-    ensemble : Ensemble.
-    count : how many; discrete descent may have fewer whole steps in that range.
+    ensemble : Ensemble
+    count : int
+        How many; discrete descent may have fewer whole steps in that range.
 
     Returns
     -------
-    array, shape (count,) or less; from about 0.1/λ_max to at most 10/λ_min.
+    array
+        Shape (count,) or less; from about 0.1/λ_max to at most 10/λ_min.
 
     Raises
     ------
-    ValueError: `count` below 2, or a Θ of rank zero, under which nothing moves.
+    ValueError
+        If `count` is below 2, or Θ has rank zero, under which nothing moves.
     """
-    if int(count) != count or count < 2:
-        raise ValueError(f"count must be a whole number of at least 2, got {count!r}")
+    whole(count, "count", 2)
     if ensemble.rank == 0:
         raise ValueError("Θ is zero: nothing is trained at any time, so that there are no times to choose")
     seen = slice(ensemble.n_train - ensemble.rank, None)
@@ -74,16 +77,17 @@ def _progress(ensemble: Ensemble, grid: FloatArray, seen: slice, rates: FloatArr
     return np.stack([moved @ share for share in shares])
 
 
-def as_times_or_default(ensemble: Ensemble, taus: ArrayLike | None) -> FloatArray:
+def as_times_or_default(ensemble: Ensemble, taus: ArrayLike | None) -> Float[np.ndarray, " t"]:
     """`taus` as a vector of times, shape (T,); :func:`default_times` for None.
 
     Raises
     ------
-    ValueError: a negative time or NaN, no time, or an array of more than one axis.
+    ValueError
+        If there is no time, a negative one or NaN, or more than one axis.
     """
     if taus is None:
         return default_times(ensemble)
-    times = np.atleast_1d(as_times(taus))
+    times = np.atleast_1d(times_of(taus))
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"taus must be a time or a vector of times, got shape {np.shape(taus)}")
     return times

@@ -155,7 +155,7 @@ def compare_with_infinite_width(
 
 
 def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
-    found = ntkinfo.chaos_kernels(
+    found = ntkinfo.kernels.dense(
         data.x_train,
         data.x_test,
         hidden_layers=network.hidden_layers,
@@ -165,7 +165,7 @@ def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
     )
     entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
     noise = data.label_noise if data.label_noise is not None else 1.0
-    return Setting(ntkinfo.Ensemble(found.kernels, data.y_train), found.omega, data.y_test, entropy, noise)
+    return Setting(ntkinfo.Ensemble(found, data.y_train), found.omega, data.y_test, entropy, noise)
 
 
 class _Flows:

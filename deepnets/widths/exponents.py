@@ -34,7 +34,7 @@ from deepnets.widths.formulas import hidden_width
 from deepnets.widths.start import StartSample
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray
-from ntkinfo.dense import recursion
+from ntkinfo.kernels.dense import recursion
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ def positive(value: Any, name: str, *, zero: bool = False) -> float:
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number, got {value!r}") from None
     if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {value!r}")
+        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {number:g}")
     return number
 
 
-def whole(value: Any, name: str, least: int = 0) -> int:
+def whole(value: object, name: str, least: int = 0) -> int:
     """`value` as an int of at least `least`; NumPy's integers are welcome, 1.5 and True are not."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ValueError(f"{name} must be a whole number, got {value!r}")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-from dualib.core.files import atomic_path, metadata, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +52,29 @@ def add_units(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def say(text: str = "") -> None:
-    """Print a line at once, also into a pipe; a terminal that cannot show Greek gets a substitute, not a traceback."""
+def say(text: str = "", *, go_on: bool = False) -> None:
+    """Print a line at once, also into a pipe; a terminal that cannot show Greek gets a substitute, not a traceback.
+
+    With ``go_on=True`` a reader who went away is no error: what follows is not shown, and the work goes on.
+    """
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    try:
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        if not go_on:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_table(
-    folder: Path, stem: str, frame: pd.DataFrame, *, settings: Any, units: dict[str, str], start: float, **more: Any
+    folder: Path,
+    stem: str,
+    frame: pd.DataFrame,
+    *,
+    settings: Mapping[str, object],
+    units: dict[str, str],
+    start: float,
+    **more: object,
 ) -> None:
     """Write a table as .csv, and as .json what it is made from.
 
@@ -79,6 +92,8 @@ def write_table(
     more
         Further entries of the record.
     """
+    from dualib.core.files import atomic_path, metadata, write_json
+
     with atomic_path(folder / f"{stem}.csv") as temporary:
         frame.to_csv(temporary, index=False)
     write_json(folder / f"{stem}.json", metadata(settings, units, perf_counter() - start, **more))
@@ -86,6 +101,8 @@ def write_table(
 
 def write_figure(path: Path, draw: Callable[[], Any], dpi: int = 200) -> None:
     """Write the figure that `draw` returns (or that of the axes it returns); the suffix of the path is the format."""
+    from dualib.core.files import atomic_path
+
     drawn = draw()
     with atomic_path(path) as temporary:
         getattr(drawn, "figure", drawn).savefig(temporary, dpi=dpi)

@@ -83,7 +83,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{os.fspath(path)} is not a whole .npz file ({error})") from None
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: object) -> None:
     """Write `value` as JSON, atomically; NumPy numbers and arrays become plain ones, NaN and infinities null."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
@@ -128,7 +128,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def metadata(settings: Mapping[str, Any], units: Mapping[str, str], seconds: float, **more: Any) -> dict[str, Any]:
+def metadata(
+    settings: Mapping[str, object], units: Mapping[str, str], seconds: float, **more: object
+) -> dict[str, object]:
     """What has to stand beside a result for it to be understood and made again.
 
     Parameters

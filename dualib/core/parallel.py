@@ -1,13 +1,18 @@
-"""One function over many items, on any executor, with results in the order of the items."""
+"""One function over many items, on any executor, with results in the order of the items; and linear algebra on one thread."""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from dualib.core.progress import progress_bar
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -15,13 +20,29 @@ Value = TypeVar("Value")
 AHEAD = 64  # items handed to the executor before the first result is taken, so that an iterator may be long
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one thread: many small products gain nothing by more, and have the same bits on every machine's pool."""
+    with _controller().limit(limits=1):
+        yield
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    """Made once a process: to look for the libraries takes milliseconds."""
+    import scipy.linalg  # noqa: F401  (its library is one of those that are limited)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def in_order(
     function: Callable[[Item], Value],
     items: Iterable[Item],
     *,
-    executor: Executor | None = None,
     progress: bool | None = None,
     description: str = "",
+    executor: Executor | None = None,
 ) -> Iterator[Value]:
     """The values of `function` at the items, in their order, each as soon as it and all before it are there.
 
@@ -32,13 +53,13 @@ def in_order(
     function : callable
         Of one item; with processes it has to be picklable.
     items : iterable
-    executor : concurrent.futures.Executor or None
-        Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
-        here, one item after the other.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
     description : str
         Of the bar.
+    executor : concurrent.futures.Executor or None
+        Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
+        here, one item after the other.
     """
     listed = list(items)
     with progress_bar(len(listed), description, progress) as done:

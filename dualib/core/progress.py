@@ -31,10 +31,35 @@ def progress_bar(
         yield bar.update
 
 
-def counted(items: Iterable[Item], description: str, show: bool | None = None) -> Iterator[Item]:
-    """The items one by one, with a progress bar."""
-    listed = list(items)
-    with progress_bar(len(listed), description, show) as done:
-        for item in listed:
+def counted(
+    items: Iterable[Item],
+    description: str,
+    show: bool | None = None,
+    *,
+    total: int | None = None,
+    note: Callable[[Item], str] | None = None,
+) -> Iterator[Item]:
+    """The items one by one, with a progress bar.
+
+    Parameters
+    ----------
+    items : iterable
+        Listed first where their number is not given.
+    description : str
+    show : bool or None
+        Whether to draw the bar; None draws it on a terminal only.
+    total : int or None
+        Number of items.
+    note : callable or None
+        What the bar says after the last item, of that item.
+    """
+    from tqdm import tqdm
+
+    known = items if total is not None else list(items)
+    with tqdm(
+        known, description, total, disable=None if show is None else not show, leave=False, dynamic_ncols=True
+    ) as bar:
+        for item in bar:
             yield item
-            done(1)
+            if note is not None:
+                bar.set_postfix_str(note(item), refresh=False)

@@ -8,7 +8,9 @@ import numpy as np
 
 from dualib.core.typing import ArrayLike, FloatArray
 
-SMALL, TERMS = 0.1, 20  # below SMALL a series of so many terms; above it the plain difference loses one digit at most
+EPS = float(np.finfo(float).eps)
+TINY = 1e-300  # below every probability that can matter, above what would make log or 1/r overflow
+SMALL = 0.1  # below it a series; above it the plain difference loses one digit at most
 
 
 def entropy_nats(p: FloatArray, axis: int = -1) -> Any:
@@ -42,15 +44,20 @@ def conditional_entropy_nats(p_xy: FloatArray) -> float:
 
 
 def log1p_gap(x: ArrayLike) -> Any:
-    """The gap x − log(1 + x) ≥ 0 for x > −1 (inf at −1), to relative precision also where x is small and the two cancel."""
+    """The gap x − log(1 + x) ≥ 0 for x > −1 (inf at −1), to relative precision also where x is small and the two cancel.
+
+    With s = x/(2 + x), log(1 + x) = 2 artanh s and x − 2s = xs, so the gap is s (x − 2s²/3 − 2s⁴/5 − …).
+    """
     x = np.asarray(x, dtype=np.float64)
     small = np.abs(x) < SMALL
-    s = np.where(small, x, 0.0)
-    series = np.zeros_like(s)
-    for k in range(TERMS, 1, -1):  # Σ_{k≥2} (−x)^k / k
-        series = 1.0 / k - s * series
+    y = np.where(small, x, 0.0)
+    s = y / (2.0 + y)
+    q = s * s
+    series = s * (y - 2.0 * q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q / 13))))))
+    if small.all():
+        return series
     with np.errstate(divide="ignore"):
-        return np.where(small, s * s * series, x - np.log1p(np.where(small, 0.0, x)))[()]
+        return np.where(small, series, x - np.log1p(np.where(small, 0.0, x)))[()]
 
 
 def expm1_gap(x: ArrayLike) -> Any:
@@ -58,8 +65,44 @@ def expm1_gap(x: ArrayLike) -> Any:
     x = np.asarray(x, dtype=np.float64)
     small = np.abs(x) < SMALL
     s = np.where(small, x, 0.0)
-    series = np.ones_like(s)
-    for k in range(TERMS, 2, -1):  # 1 + x/3 (1 + x/4 (1 + …)), times x²/2
-        series = 1.0 + series * s / k
     with np.errstate(over="ignore"):
-        return np.where(small, 0.5 * s * s * series, np.expm1(np.where(small, 0.0, x)) - x)[()]
+        return np.where(small, 0.5 * s * s * _expm1_series(s), np.expm1(np.where(small, 0.0, x)) - x)[()]
+
+
+def expm1_gap_ratio(x: FloatArray) -> FloatArray:
+    """The ratio φ(x) = 2 (e^x − 1 − x) / x² of that gap to its first term, increasing, φ(0) = 1; constant beyond |x| = 700."""
+    small = np.abs(x) < SMALL
+    series = _expm1_series(np.where(small, x, 0.0))
+    if small.all():
+        return series
+    safe = np.clip(np.where(small, 1.0, x), -700.0, 700.0)
+    return np.where(small, series, 2.0 * (np.expm1(safe) - safe) / safe**2)
+
+
+def _expm1_series(x: FloatArray) -> FloatArray:
+    """2 (e^x − 1 − x) / x² = 1 + x/3 (1 + x/4 (1 + …)) for |x| < SMALL."""
+    series = np.ones_like(x)
+    for n in range(10, 2, -1):
+        series = 1.0 + x / n * series
+    return series
+
+
+def log_ratio(p: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """r/p − 1 and log(r/p) for positive p and r, the logarithm accurate also where r is near p."""
+    v = (r - p) / p
+    near = v > -0.5  # below, the difference has lost digits of r
+    log = np.log1p(np.where(near, v, 0.0))
+    return v, log if near.all() else np.where(near, log, np.log(np.where(near, 1.0, r / p)))
+
+
+def log1p_gap_given(v: FloatArray, log: FloatArray) -> FloatArray:
+    """:func:`log1p_gap` of v where log = log(1 + v) is known."""
+    small = np.abs(v) < SMALL
+    return np.where(small, log1p_gap(np.where(small, v, 0.0)), v - log)
+
+
+def kl_terms(p: FloatArray, r: FloatArray) -> FloatArray:
+    """Terms p log(p/r) − p + r ≥ 0, to relative accuracy, for p ≥ 0 and r ≥ 0; an r of 0 counts as 1e-300."""
+    seen = p > TINY
+    v, log = log_ratio(np.where(seen, p, 1.0), np.maximum(r, TINY))
+    return np.where(seen, p * log1p_gap_given(v, log), r)

@@ -128,9 +128,15 @@ def difference(a: ArrayLike, b: ArrayLike, unit: Unit, level: float = LEVEL) -> 
     interval = found.confidence_interval(level)
     error = float(np.sqrt(x.var(ddof=1) / x.size + y.var(ddof=1) / y.size))
     return Estimate.within(
-        value, (interval.low, interval.high), Kind.STATISTICAL, unit, level=level, n=n, method="difference of means",
+        value,
+        (interval.low, interval.high),
+        Kind.STATISTICAL,
+        unit,
+        level=level,
+        n=n,
+        method="difference of means",
         std_error=error,
-    )  # fmt: skip
+    )
 
 
 def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
@@ -173,9 +179,14 @@ def correlation(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Estimate:
     found = stats.pearsonr(x, y)
     interval = found.confidence_interval(level)
     return Estimate.within(
-        float(found.statistic), (interval.low, interval.high), Kind.STATISTICAL, Unit.ONE, level=level, n=x.size,
+        float(found.statistic),
+        (interval.low, interval.high),
+        Kind.STATISTICAL,
+        Unit.ONE,
+        level=level,
+        n=x.size,
         method="Pearson correlation",
-    )  # fmt: skip
+    )
 
 
 def bootstrap(
@@ -213,17 +224,29 @@ def bootstrap(
         warnings.filterwarnings("ignore", category=stats.DegenerateDataWarning)
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="scipy")
         drawn = stats.bootstrap(
-            indices, of_indices, n_resamples=RESAMPLES, vectorized=False, confidence_level=level, method="BCa",
+            indices,
+            of_indices,
+            n_resamples=RESAMPLES,
+            vectorized=False,
+            confidence_level=level,
+            method="BCa",
             rng=np.random.default_rng(seed),
-        )  # fmt: skip
+        )
     low, high = drawn.confidence_interval
     if np.isnan(low) or np.isnan(high):  # all resamples on one side of the value: the bias correction has no value
         low, high = np.quantile(drawn.bootstrap_distribution, [(1 - level) / 2, (1 + level) / 2])
     text = f"the bootstrap of {n} repetitions is too narrow" if n < 8 else ""
     return Estimate(
-        value, min(float(low), value), max(float(high), value), Kind.STATISTICAL, unit, level, n, "BCa bootstrap",
+        value,
+        min(float(low), value),
+        max(float(high), value),
+        Kind.STATISTICAL,
+        unit,
+        level,
+        n,
+        "BCa bootstrap",
         std_error=float(drawn.standard_error),
-    ).with_warnings(text)  # fmt: skip
+    ).with_warnings(text)
 
 
 def standard_deviation(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dualib.core.files import plain, read_json, read_npz, versions, writable_directory, write_json, write_npz
 from dualib.core.result import Result
@@ -25,7 +25,7 @@ class Store:
         self.path, self.what = Path(path), what
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], settings: Mapping[str, Any], what: str = "results") -> Store:
+    def open(cls, path: str | os.PathLike[str], settings: Mapping[str, object], what: str = "results") -> Store:
         """Open a new or empty directory, or one that holds work with the same settings.
 
         Parameters
@@ -83,7 +83,7 @@ class Store:
         """The names under which there are files, sorted."""
         return sorted(path.stem for path in self.path.glob("*.npz") if not path.name.startswith("."))
 
-    def put_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+    def put_arrays(self, name: str, arrays: Mapping[str, ArrayLike]) -> None:
         """Keep arrays under a name."""
         write_npz(self._file(name), arrays)
 

@@ -16,7 +16,7 @@ from dualib.exponential.family import ExponentialFamily
 from dualib.exponential.fit import fit_exponential_family
 from dualib.joint import Joint
 from dualib.problems import IB, DualIB
-from dualib.solve import solve
+from dualib.solution import solve
 
 
 class Predictor(Protocol):

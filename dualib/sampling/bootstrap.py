@@ -21,10 +21,12 @@ from dualib.core.parallel import in_order
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.core.units import Units, to_units
-from dualib.curve import InformationCurve, information_curve
+from dualib.curves.betas import ascending
+from dualib.curves.build import information_curve
+from dualib.curves.curve import InformationCurve
 from dualib.joint import Joint
 from dualib.problems import IB
-from dualib.sampling.resamples import MakeProblem, ascending, counts_of, curve_of_counts
+from dualib.sampling.resamples import MakeProblem, counts_of, curve_of_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +150,7 @@ def bootstrap_curve(
     if not 0.0 < level < 1.0:
         raise ValueError(f"level = {level} is outside (0, 1)")
     grid = ascending(betas)
-    plain = information_curve(make_problem(joint), grid, certify=False)
+    plain = information_curve(make_problem(joint), grid, certify=False, progress=False)
     one = partial(_resampled, counts, make_problem, grid, seed)
     found = in_order(one, range(n_bootstrap), executor=executor, progress=progress, description="resamples")
     resampled = np.array(list(found))

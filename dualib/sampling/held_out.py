@@ -27,9 +27,10 @@ from dualib.core.parallel import in_order
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray, Int, IntArray
 from dualib.core.units import Units, to_units
+from dualib.curves.betas import ascending
 from dualib.joint import Joint
 from dualib.problems import IB
-from dualib.sampling.resamples import MakeProblem, ascending, counts_of, curve_of_counts, deal
+from dualib.sampling.resamples import MakeProblem, counts_of, curve_of_counts, deal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +208,7 @@ def learn(train: IntArray, make_problem: MakeProblem, grid: FloatArray, pseudoco
         encoder = np.tile(solution.p_t, (len(train), 1))
         encoder[seen_x] = solution.p_t_given_x
         encoders.append(encoder)
-        gains.append(encoder @ (_log_normalised(encoder.T @ train + pseudocount) - log_marginal))
+        gains.append(encoder @ (_log_normalised(np.asarray(encoder.T @ train + pseudocount, float)) - log_marginal))
     return Learned(encoders, np.array(gains), curve.relevance, curve.rate, curve.n_clusters)
 
 

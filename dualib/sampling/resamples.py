@@ -6,19 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dualib.bottleneck import Bottleneck
 from dualib.core.arrays import group_rows
-from dualib.core.typing import ArrayLike, FloatArray, IntArray
-from dualib.curve import InformationCurve, information_curve
+from dualib.core.typing import FloatArray, IntArray
+from dualib.curves.build import information_curve
+from dualib.curves.curve import InformationCurve
 from dualib.joint import Joint
-from dualib.problems import Bottleneck
-from dualib.solve import check_beta
 
 MakeProblem = Callable[[Joint], Bottleneck]
-
-
-def ascending(betas: ArrayLike) -> FloatArray:
-    """The β in ascending order, each once and checked."""
-    return np.unique([check_beta(b) for b in np.atleast_1d(np.asarray(betas, float))])
 
 
 def deal(counts: IntArray, n_folds: int, rng: np.random.Generator) -> list[IntArray]:
@@ -46,7 +41,7 @@ def curve_of_counts(table: IntArray, make_problem: MakeProblem, grid: FloatArray
         ) from error
     if len(group_rows(problem.p_y_given_x, 1e-12)[0]) == 1:  # X and Y independent: one cluster, F = 0
         return None
-    return information_curve(problem, grid, certify=False)
+    return information_curve(problem, grid, certify=False, progress=False)
 
 
 def counts_of(joint: Joint) -> IntArray:

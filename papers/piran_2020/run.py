@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 import dualib
-from dualib import blahut_arimoto
 from dualib.core.progress import counted
 from dualib.core.typing import ArrayLike, FloatArray
-from dualib.plotting import gap_at_equal_rate
-from dualib.solve import start_from
+from dualib.curves.gap import gap_at_equal_rate
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import start_from
+from dualib.solvers.iterate import evaluate
 from papers.experiments import program
 from papers.experiments.curves import curve_arrays
 from papers.experiments.program import Values
@@ -43,7 +44,7 @@ def curves(settings: Settings, seed: int, work: Path) -> Values:
     betas = np.geomspace(settings.beta_low, settings.beta_high, settings.n_betas)
     found = {name: dualib.information_curve(problem(joint), betas) for name, problem in PROBLEMS.items()}
     rate, gap = gap_at_equal_rate(found["ib"], found["dual"])
-    result: dict[str, ArrayLike] = {"gap_rate": rate, "gap": gap, "mutual_information": found["ib"].mutual_information}
+    result: dict[str, ArrayLike] = {"gap_rate": rate, "gap": gap, "mutual_information": found["ib"].mutual_information()}
     for name, curve in found.items():
         result |= curve_arrays(curve, f"{name}_curve_")
         result[f"{name}_proven_gap"] = curve.gap
@@ -85,11 +86,11 @@ def iteration(settings: Settings, seed: int, work: Path) -> Values:
                 weights = rng.dirichlet(np.ones(proven.n_clusters))
                 starts = {
                     "moving": start_from(core, beta, atoms),
-                    "fixed": blahut_arimoto.evaluate(core, beta, weights, proven.p_y_given_t),
+                    "fixed": evaluate(core, beta, weights, proven.p_y_given_t),
                 }
                 for kind, start in starts.items():
-                    before = blahut_arimoto.iterate(start, settings.n_steps, kind == "fixed")
-                    last = blahut_arimoto.iterate(before, 1, kind == "fixed")
+                    before = iterate(start, settings.n_steps, kind == "fixed")
+                    last = iterate(before, 1, kind == "fixed")
                     rows[kind].append([beta, before.value, last.value, proven.lower_bound, proven.objective])
         result |= {f"{where}_{name}_{kind}": np.array(values) for kind, values in rows.items()}
     return result
@@ -103,7 +104,7 @@ def family(settings: Settings, seed: int, work: Path) -> Values:
     clusters = np.zeros(shape, int)
     for i in counted(range(shape[0]), "families"):
         statistics, natural = rng.normal(size=(12, 2)), rng.normal(size=(2, 6))
-        rows = dualib.ExponentialFamily(statistics, natural).p_y_given_x
+        rows = dualib.exponential.ExponentialFamily(statistics, natural).p_y_given_x
         joint = dualib.Joint.from_conditional(np.full(12, 1 / 12), rows)
         for k, beta in enumerate(settings.family_betas):
             values["family"][i, k] = _singular_values(rows)
@@ -126,7 +127,7 @@ def samples(settings: Settings, seed: int, work: Path) -> Values:
     """Errors of prediction learned from N samples, (n_batches, n_arms, n_sizes); arms of one batch share the samples."""
     seeds = np.random.SeedSequence(seed).generate_state(settings.n_batches)
     runs = [
-        dualib.sample_size_experiment(list(settings.sample_sizes), settings.sample_beta, n_seeds=2, seed=int(one))
+        dualib.exponential.sample_size_experiment(list(settings.sample_sizes), settings.sample_beta, n_seeds=2, seed=int(one))
         for one in counted(seeds, "batches of samples")
     ]
     return {

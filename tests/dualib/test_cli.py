@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from dualib import __main__ as cli
-from dualib import curve as curve_module
-from dualib.curve import InformationCurve
+from dualib.commands import curve as curve_module
+from dualib.commands.parser import parser
+from dualib.commands.task import Task
+from dualib.core.units import NATS_PER_BIT
+from dualib.curves.curve import InformationCurve
 from dualib.examples import hamming, toy
-from dualib.measures import NATS_PER_BIT
 from dualib.problems import IB
-from dualib.solve import solve
+from dualib.solution import solve
 
 SHORT = ["--betas", "3", "20", "5"]
 
@@ -44,7 +46,7 @@ def test_curve_prints_and_saves_what_the_library_computes(tmp_path, capsys):
     assert max(map(len, text.split("\nsaved in")[0].splitlines())) <= 100
     assert "-0.000" not in text
     assert {p.name for p in out.iterdir()} == {
-        *("ib.npz", "ib.csv", "ib.json", "dual.npz", "dual.csv", "dual.json"),
+        *(f"{name}{end}" for name in ("ib", "dual") for end in (".npz", ".csv", ".json", "_clusters.csv", "_points")),
         *("information_plane.png", "objective.png", "bifurcation_ib.png", "bifurcation_dual.png"),
     }
     curve = InformationCurve.load(out / "ib.npz")
@@ -120,11 +122,11 @@ def test_samples_smoothing_is_printed(tmp_path, capsys):
 
 
 def test_digits_state_the_smoothing_of_their_default():
-    args = cli.parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
-    task = cli.read_task(args)
+    args = parser().parse_args(["curve", "--example", "digits", "--problem", "ib", "dual"])
+    task = Task.of(args)
     assert "pseudocount 0.1 in each cell, for all problems (default of digits: dual needs p(y|x) > 0)" in task.smoothing
     assert (task.joint.p_xy > 0).all()
-    plain = cli.read_task(cli.parser().parse_args(["curve", "--example", "digits"]))
+    plain = Task.of(parser().parse_args(["curve", "--example", "digits"]))
     assert plain.smoothing == "none"
     assert (plain.joint.p_xy == 0).any()
 
@@ -141,7 +143,14 @@ def test_interruption_keeps_what_is_finished(tmp_path, capsys, monkeypatch):
     status, _, err = run(capsys, "curve", "--example", "toy", "--problem", "ib", "dual", *SHORT, "--out", tmp_path)
     assert status == 130
     assert err.startswith("dualib: interrupted")
-    assert {p.name for p in tmp_path.iterdir()} == {"ib.npz", "ib.csv", "ib.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "ib.npz",
+        "ib.csv",
+        "ib.json",
+        "ib_clusters.csv",
+        "ib_points",
+        "dual_points",
+    }
     assert len(InformationCurve.load(tmp_path / "ib.npz").beta) == 5
 
 
@@ -289,7 +298,7 @@ def test_unwritable_directory_is_found_out_before_the_work(tmp_path, capsys, mon
 def test_garbage_npz(tmp_path, capsys):
     path = tmp_path / "joint.npz"
     path.write_bytes(b"not a zip")
-    assert "joint.npz is not an .npz file" in refused(capsys, tmp_path, "curve", path)
+    assert "joint.npz is not a whole .npz file" in refused(capsys, tmp_path, "curve", path)
     refused(capsys, tmp_path, "verify", "--example", "toy", "--points", path)
 
 
@@ -320,3 +329,54 @@ def test_help_states_the_formula_and_units(capsys):
     text = capsys.readouterr().out
     assert "I(X;T) + β E d(x, r_T)" in text
     assert "has no unit" in text
+
+
+# --- what a shell does ---
+
+
+def test_files_are_written_though_nobody_reads_on(tmp_path):
+    command = f"{sys.executable} -m dualib curve --example toy --betas 3 20 5 --out {tmp_path}/out --figure {tmp_path}/plane.pdf"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    piped = f"set -o pipefail; {command} | head -n 1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode in (0, 141)
+    assert done.stderr == ""
+    assert done.stdout.startswith("toy: 5 x, 2 y")
+    assert (tmp_path / "out" / "bifurcation_ib.png").is_file()
+    assert (tmp_path / "plane.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_parser_loads_no_numbers():
+    code = "import sys, dualib.commands.parser as p; p.parser(); print({'numpy', 'scipy', 'matplotlib'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_limits_are_checked_before_work(tmp_path, capsys):
+    command = ("curve", "--example", "toy", "--out", tmp_path / "new")
+    assert "up to 100000 points" in refused(capsys, tmp_path, *command, "--betas", 1, 5, 1000000000)
+    assert "must end in one of .png, .pdf, .svg" in refused(capsys, tmp_path, *command, "--figure", "plane.doc")
+
+
+def test_a_second_run_goes_on_and_other_settings_are_refused(tmp_path, capsys, monkeypatch):
+    command = ("curve", "--example", "toy", "--out", tmp_path, *SHORT)
+    first = run(capsys, *command)[1]
+    monkeypatch.setattr("dualib.curves.sweep.generate_columns", lambda *_: pytest.fail("solved again"))
+    status, again, _ = run(capsys, *command)
+    assert status == 0
+    np.testing.assert_array_equal(rows_of(first, "ib"), rows_of(again, "ib"))
+    assert "certify: True there, False now" in refused(capsys, tmp_path, *command, "--no-certify")
+
+
+def test_transitions_may_be_left_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("dualib.curves.curve.transitions_between", lambda *_: pytest.fail("looked for transitions"))
+    status, text, _ = run(capsys, "curve", "--example", "toy", *SHORT, "--no-transitions", "--out", tmp_path)
+    assert status == 0
+    assert "transitions were not looked for" in text
+    assert InformationCurve.load(tmp_path / "ib.npz").transitions == ()
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert re.fullmatch(r"dualib (\d+\.\d+\.\d+|\(not installed\))\n", capsys.readouterr().out)

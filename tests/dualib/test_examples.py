@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from dualib.core.units import NATS_PER_BIT
 from dualib.examples import digits, hamming, icosahedron, toy
-from dualib.measures import NATS_PER_BIT
 
 
 def test_toy():

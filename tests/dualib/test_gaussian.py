@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal, ortho_group
 
+from dualib.core.units import NATS_PER_BIT
 from dualib.gaussian import GaussianDualIB, GaussianIB, gaussian_entropy, gaussian_kl, gaussian_mutual_information
-from dualib.measures import NATS_PER_BIT
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -146,12 +146,22 @@ def test_no_linear_representation_is_better(beta):
     problem = GaussianIB(*random_blocks(3, noise=2.0))
     optimum = problem.curve(beta)
 
+    remaining = problem.cov_x - problem.cov_xy @ np.linalg.solve(problem.cov_y, problem.cov_xy.T)  # of X given Y
+
+    def half_log_det(a, covariance):
+        noisy = a @ covariance @ a.T + np.eye(2)
+        return 0.5 * np.linalg.slogdet(noisy)[1], np.linalg.solve(noisy, a @ covariance)
+
     def lagrangian(flat):
-        rate, relevance = information_plane_point(problem, flat.reshape(2, 3))
-        return rate - beta * relevance
+        """I(X;T) − β I(T;Y) and its gradient."""
+        (whole, slope), (rest, slope_rest) = (half_log_det(flat.reshape(2, 3), c) for c in (problem.cov_x, remaining))
+        return whole - beta * (whole - rest), ((1 - beta) * slope + beta * slope_rest).ravel()
 
     rng = np.random.default_rng(0)
-    found = min(minimize(lagrangian, rng.normal(size=6), method="BFGS").fun for _ in range(4))
+    starts = rng.normal(size=(4, 6))
+    rate, relevance = information_plane_point(problem, starts[0].reshape(2, 3))
+    assert lagrangian(starts[0])[0] == pytest.approx(rate - beta * relevance, abs=1e-12)
+    found = min(minimize(lagrangian, start, jac=True, method="BFGS").fun for start in starts)
     assert found == pytest.approx(optimum.rate[0] - beta * optimum.relevance[0], abs=1e-8)
 
 

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualib.core.units import NATS_PER_BIT, to_units
 from dualib.measures import (
-    NATS_PER_BIT,
     conditional_entropy,
     entropy,
     jensen_shannon_divergence,
     kl_divergence,
     mutual_information,
-    to_units,
 )
 
 seeds = st.integers(0, 2**32 - 1)

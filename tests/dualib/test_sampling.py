@@ -43,12 +43,12 @@ BETAS = (2.0, 4.0, 10.0)
 
 
 def test_correction_removes_the_bias_of_the_relevance_and_intervals_cover():
-    joint, rng, n = random_rows(), np.random.default_rng(0), 40
+    joint, rng, n = random_rows(), np.random.default_rng(0), 24
     betas = dualib.local_critical_beta(dualib.IB(joint)) * np.array([1.5, 8.0, 30.0])
     truth = dualib.information_curve(dualib.IB(joint), betas, certify=False).relevance
     plug_in, corrected, covered = np.empty((3, n, len(betas)))
     for i in range(n):
-        c = dualib.bootstrap_curve(sampled(joint, 400, rng), betas, n_bootstrap=30, seed=i, level=0.9)
+        c = dualib.bootstrap_curve(sampled(joint, 400, rng), betas, n_bootstrap=20, seed=i, level=0.9)
         plug_in[i], corrected[i] = c.plug_in["relevance"] - truth, c.corrected["relevance"] - truth
         covered[i] = (c.low["relevance"] <= truth) & (truth <= c.high["relevance"])
     # Averages over the curve, one number a sample, so that the standard error is that of independent draws.
@@ -118,8 +118,8 @@ def test_folds_deal_every_sample_once_and_fairly():
 
 
 def test_held_out_relevance_finds_the_clusters_where_plug_in_keeps_rising():
-    joint, rng, n = three_clusters(), np.random.default_rng(1), 20
-    betas = np.geomspace(1.0, 200.0, 12)
+    joint, rng, n = three_clusters(), np.random.default_rng(1), 12
+    betas = np.geomspace(1.0, 200.0, 9)
     found = [dualib.held_out_relevance(sampled(joint, 300, rng), betas, seed=i) for i in range(n)]
     assert np.mean([h.one_standard_error_clusters == 3 for h in found]) >= 0.9
     assert np.mean([h.n_clusters[h.best] == 3 for h in found]) >= 0.6
@@ -195,7 +195,7 @@ def test_bad_input():
         (lambda: dualib.held_out_relevance(thin, BETAS, dualib.DualIB), "Smooth inside make_problem"),
         (lambda: dualib.bootstrap_curve(sample, BETAS, n_bootstrap=1), "n_bootstrap = 1"),
         (lambda: dualib.bootstrap_curve(sample, BETAS, level=1.0), "level = 1.0"),
-        (lambda: dualib.bootstrap_curve(sample, [-1.0]), "must be positive"),
+        (lambda: dualib.bootstrap_curve(sample, [-1.0]), "beta must be finite and > 0"),
         (lambda: dualib.bootstrap_curve(sample, []), "betas is empty"),
         (lambda: dualib.held_out_relevance(sample, []), "betas is empty"),
         (lambda: dualib.held_out_relevance(sample, BETAS, n_folds=1), "n_folds = 1"),

@@ -6,8 +6,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import ntkinfo
-from ntkinfo import _neural_tangents, architectures
+from ntkinfo import architectures
 from ntkinfo.activations import Activation, names, register, registry
+from ntkinfo.kernels import neural_tangents
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
 SMOOTH = [name for name in names() if Activation.named(name).is_smooth]
@@ -135,7 +136,7 @@ def test_equal_points_whose_covariances_differ_by_rounding_have_correlation_one(
     slopes = Activation.named("relu").expectations(*arrays(1.0, 1.0, 1.0 - 2e-16))[1]
     assert slopes[0] == 0.5
     x = np.random.default_rng(1).standard_normal((6, 784))
-    theta = ntkinfo.dense_kernels(np.r_[x, x[::-1]], activation="relu", hidden_layers=3).ntk
+    theta = ntkinfo.kernels.dense(np.r_[x, x[::-1]], activation="relu", hidden_layers=3).ntk
     np.testing.assert_allclose(theta[:6, 6:], theta[:6, :6][:, ::-1], rtol=1e-13)
 
 
@@ -144,7 +145,8 @@ def test_kinked_activations_have_no_third_kernel_and_say_so():
         activation = Activation.named(name)
         assert not activation.has_third_kernel
         with pytest.raises(ValueError, match=f"{name} has no third kernel: .* diverges where u = v"):
-            ntkinfo.chaos_kernels(X, activation=name)
+            activation.require_third_kernel()
+        assert ntkinfo.kernels.dense(X, activation=name).omega is None
         with pytest.raises(ValueError, match=rf"{name} has a kink and no derivative of order 2.*gelu"):
             _ = activation.second
     assert all(Activation.named(name).has_third_kernel for name in SMOOTH)
@@ -174,7 +176,7 @@ def test_layers_agree_with_those_of_neural_tangents():
     """Two hidden layers of each that it has; and between convolutions and pooling, on every pair of pixels."""
     import jax
 
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     have = ["erf", "relu", "leaky_relu", "gelu", "sin", "cos", "gaussian", "linear"]
 
     def dense(layer):
@@ -206,7 +208,7 @@ def test_mlp_agrees_with_the_dense_recursion():
     networks = {name: ntkinfo.mlp(2, name, 1.2, 0.3).kernel_fn for name in names()}
     found = jax.jit(lambda: {name: kernel_fn(XT, X, ("nngp", "ntk")) for name, kernel_fn in networks.items()})()
     for name, theirs in found.items():
-        ours = ntkinfo.dense_kernels(X, XT, hidden_layers=2, activation=name, w_std=1.2, b_std=0.3)
+        ours = ntkinfo.kernels.dense(X, XT, hidden_layers=2, activation=name, w_std=1.2, b_std=0.3)
         np.testing.assert_allclose(theirs.ntk, ours.ntk_test_train, rtol=1e-10, atol=1e-10, err_msg=name)
         np.testing.assert_allclose(theirs.nngp, ours.nngp_test_train, rtol=1e-10, atol=1e-10, err_msg=name)
 
@@ -214,7 +216,7 @@ def test_mlp_agrees_with_the_dense_recursion():
 @pytest.mark.parametrize("name", ["tanh", "relu"])
 def test_both_architectures_agree_with_the_dense_recursion_in_all_blocks(name):
     """Convolutions of one pixel are dense layers."""
-    ours = ntkinfo.dense_kernels(X, XT, hidden_layers=1, activation=name, w_std=1.2, b_std=0.3)
+    ours = ntkinfo.kernels.dense(X, XT, hidden_layers=1, activation=name, w_std=1.2, b_std=0.3)
     flat = ntkinfo.Kernels.compute(ntkinfo.mlp(1, name, 1.2, 0.3).kernel_fn, X, XT)
     pixel = ntkinfo.cnn(1, name, 1.2, 0.3, filter_shape=(1, 1))
     image = ntkinfo.Kernels.compute(pixel.kernel_fn, X[:, None, None], XT[:, None, None])
@@ -233,15 +235,15 @@ def test_a_new_activation_is_one_entry(monkeypatch):
     assert "swish" in names()
     architecture = ntkinfo.mlp(1, "swish", 1.2, 0.3, width=64)
     nngp, ntk = jax.jit(lambda: architecture.kernel_fn(XT, X, ("nngp", "ntk")))()
-    chaos = ntkinfo.chaos_kernels(X, XT, hidden_layers=1, activation="swish", w_std=1.2, b_std=0.3)
-    np.testing.assert_allclose(nngp, chaos.kernels.nngp_test_train, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(ntk, chaos.kernels.ntk_test_train, rtol=1e-10, atol=1e-10)
-    assert np.linalg.eigvalsh(chaos.omega - chaos.kernels.ntk).min() >= -1e-12
+    chaos = ntkinfo.kernels.dense(X, XT, hidden_layers=1, activation="swish", w_std=1.2, b_std=0.3)
+    np.testing.assert_allclose(nngp, chaos.nngp_test_train, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(ntk, chaos.ntk_test_train, rtol=1e-10, atol=1e-10)
+    assert np.linalg.eigvalsh(chaos.omega - chaos.ntk).min() >= -1e-12
     keys = jax.random.split(jax.random.PRNGKey(0), 200)
     network = jax.jit(jax.vmap(lambda key: architecture.apply_fn(architecture.init_fn(key, (-1, 3))[1], X)[:, 0]))
     outputs = network(keys)
     products = np.einsum("si,sj->sij", outputs, outputs)
-    assert (np.abs(products.mean(axis=0) - chaos.kernels.nngp) < 4 * products.std(axis=0) / np.sqrt(200)).all()
+    assert (np.abs(products.mean(axis=0) - chaos.nngp) < 4 * products.std(axis=0) / np.sqrt(200)).all()
     with pytest.raises(ValueError, match="there is an activation 'swish' already"):
         register(Activation.polynomial((0.0, 1.0), name="swish"))
 

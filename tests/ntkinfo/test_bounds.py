@@ -1,5 +1,7 @@
 """Generalisation bounds: by their definitions, against each other, where the truth is known; risks by Monte Carlo."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -138,7 +140,7 @@ def test_table_of_bounds(linear_model):
         np.testing.assert_array_equal(table.vacuous(name), table.risk_bound(name) >= 1)
     assert table.vacuous("McAllester")[-1]
     assert not table.vacuous("Seeger-Maurer")[0]
-    columns = {"tau", "train_risk", "test_risk", "parameter_kl_nats", "seeger_maurer", "seeger_maurer_vacuous"}
+    columns = {"tau", "train_risk", "test_risk", "parameter_kl_bits", "seeger_maurer", "seeger_maurer_vacuous"}
     assert columns <= set(table.to_frame())
     assert table.assumptions()["assumption"].str.len().min() > 20
 
@@ -147,18 +149,19 @@ def test_table_of_bounds(linear_model):
 def default_task():
     """The default task of the command line at times where McAllester's bound stops to say anything."""
     data = ntkinfo.gaussian_task(100, 200, seed=0)
-    chaos = ntkinfo.chaos_kernels(data.x_train, data.x_test)
-    return ntkinfo.Ensemble(chaos.kernels, data.y_train), chaos.omega, data
+    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test)
+    without = replace(kernels, omega=None, omega_test_train=None, omega_test=None)
+    return ntkinfo.Ensemble(kernels, data.y_train), ntkinfo.Ensemble(without, data.y_train), data
 
 
 def test_pac_bayes_takes_the_third_kernel_and_names_the_linearised_kl(default_task):
     """At τ = .316 McAllester's bound reads .874 with the linearised KL, and is vacuous with that of the network."""
-    ensemble, omega, _ = default_task
+    ensemble, without, _ = default_task
     tau = 10**-0.5
-    linearised = ntkinfo.generalisation_bounds(ensemble, tau)
-    table = ntkinfo.generalisation_bounds(ensemble, tau, omega=omega)
+    linearised = ntkinfo.generalisation_bounds(without, tau)
+    table = ntkinfo.generalisation_bounds(ensemble, tau)
     risk = float(table.train_risk[0])
-    np.testing.assert_allclose(table.kl, ntkinfo.parameter_kl_infinite_width(ensemble, [tau], omega))
+    np.testing.assert_allclose(table.kl, ntkinfo.parameter_kl_infinite_width(ensemble, [tau], ensemble.kernels.omega))
     assert table.risk_bound("McAllester")[0] == bounds.mcallester(risk, float(table.kl[0]), 100).value
     assert table.risk_bound("McAllester")[0] == pytest.approx(1.004, abs=5e-4)
     assert table.vacuous("McAllester")[0]
@@ -170,16 +173,16 @@ def test_pac_bayes_takes_the_third_kernel_and_names_the_linearised_kl(default_ta
     assert pac_bayes == ["McAllester", "Seeger-Maurer", "Catoni-Alquier"]
     assert all(row[0].relation is ntkinfo.Relation.ESTIMATE for row in linearised.bounds.values())
     columns = set(linearised.to_frame())
-    assert {"parameter_kl_linearised_nats", "mcallester_linearised_kl", "mcallester_linearised_kl_vacuous"} <= columns
-    assert "parameter_kl_infinite_width_nats" in table.to_frame()
+    assert {"parameter_kl_linearised_bits", "mcallester_linearised_kl", "mcallester_linearised_kl_vacuous"} <= columns
+    assert "parameter_kl_infinite_width_bits" in table.to_frame()
     (xu,) = [name for name in table.bounds if "Xu" in name]
     assert "one data set" in xu
     assert table.bounds[xu][0].relation is ntkinfo.Relation.ESTIMATE
 
 
 def test_the_description_says_for_every_bound_what_it_is(default_task):
-    ensemble, _, _ = default_task
-    table = ntkinfo.generalisation_bounds(ensemble, [0.05, 5.0])
+    _, without, _ = default_task
+    table = ntkinfo.generalisation_bounds(without, [0.05, 5.0])
     text = table.describe(width=10**6)
     (linearised,) = [line for line in text.splitlines() if line.startswith("McAllester (linearised KL)")]
     assert "estimate of a bound on the risk" in linearised
@@ -204,8 +207,8 @@ def test_a_heuristic_is_no_bound_and_is_not_drawn_among_bounds(default_task):
     """The input-compression value lies below the test risk, which a bound on the risk may not."""
     from matplotlib.figure import Figure
 
-    ensemble, omega, data = default_task
-    table = ntkinfo.generalisation_bounds(ensemble, np.geomspace(0.1, 2, 6), omega=omega, y_test=data.y_test)
+    ensemble, _, data = default_task
+    table = ntkinfo.generalisation_bounds(ensemble, np.geomspace(0.1, 2, 6), y_test=data.y_test)
     assert set(table.heuristics) == {"input compression"}
     assert "input compression" not in table.bounds
     below = table.risk_bound("input compression") < table.test_risk
@@ -218,6 +221,29 @@ def test_a_heuristic_is_no_bound_and_is_not_drawn_among_bounds(default_task):
     assert not any("compression" in label for label in drawn)
     for name in table.bounds:
         assert (table.risk_bound(name) >= table.test_risk).all()
+
+
+def test_a_table_is_saved_and_loaded(default_task, tmp_path):
+    ensemble, without, data = default_task
+    for table in (
+        ntkinfo.generalisation_bounds(ensemble, [0.1, 1.0], y_test=data.y_test),
+        ntkinfo.generalisation_bounds(without, [0.1], loss="clipped_square"),
+    ):
+        table.save(tmp_path / "bounds.npz")
+        loaded = ntkinfo.BoundsTable.load(tmp_path / "bounds.npz")
+        assert loaded.bounds == table.bounds
+        assert loaded.heuristics == table.heuristics
+        assert loaded.kl_model is table.kl_model
+        assert loaded.describe() == table.describe()
+        assert loaded.to_frame("nats").equals(table.to_frame("nats"))
+    np.testing.assert_allclose(table.to_frame()["parameter_kl_linearised_bits"], table.kl / np.log(2))
+
+
+@pytest.mark.parametrize("settings", [{"learning_rule": ntkinfo.GradientDescent(1e-3)}, {"ridge": 0.1}])
+def test_other_rules_have_the_linearised_kl_though_there_is_a_third_kernel(default_task, settings):
+    ensemble, _, data = default_task
+    table = ntkinfo.generalisation_bounds(ntkinfo.Ensemble(ensemble.kernels, data.y_train, **settings), [0.1])
+    assert table.kl_model is ntkinfo.ParameterModel.LINEARISED
 
 
 def test_bounds_refuse_a_centred_ensemble(linear_model):

@@ -1,5 +1,7 @@
 """The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks; the information it gives."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def test_omega_counts_the_squares_of_chaos_degrees(depth):
     """A quadratic activation makes K(c) = Σ c^q K_q a polynomial: its coefficients are the kernels of each degree."""
     w2, b2 = 1.44, 0.09
     phi = (0.3, -0.7, 0.5)
-    found = ntkinfo.chaos_kernels(X, hidden_layers=depth, activation=Activation.polynomial(phi), w_std=1.2, b_std=0.3)
+    found = ntkinfo.kernels.dense(X, hidden_layers=depth, activation=Activation.polynomial(phi), w_std=1.2, b_std=0.3)
     for i, j in ((0, 0), (0, 1), (2, 3)):
         variance = np.array([w2 * X[p] @ X[p] / 3 + b2 for p in (i, j)])
         k = Polynomial([0.0, w2 * X[i] @ X[j] / 3 + b2])
@@ -35,8 +37,8 @@ def test_omega_counts_the_squares_of_chaos_degrees(depth):
 
             k, variance = Polynomial([0, 1]) * (w2 * covariance(k) + b2), w2 * own(variance) + b2
         degree = np.arange(len(k.coef))
-        assert found.kernels.nngp[i, j] == pytest.approx(k.coef.sum(), rel=1e-12)
-        assert found.kernels.ntk[i, j] == pytest.approx(degree @ k.coef, rel=1e-12)
+        assert found.nngp[i, j] == pytest.approx(k.coef.sum(), rel=1e-12)
+        assert found.ntk[i, j] == pytest.approx(degree @ k.coef, rel=1e-12)
         assert found.omega[i, j] == pytest.approx(degree**2 @ k.coef, rel=1e-12)
 
 
@@ -53,7 +55,7 @@ _COVARIANCES = {  # E φ(u)φ(v), for variances a, b and covariance q
 def test_kernels_are_derivatives_in_the_correlation_of_the_parameters(activation, depth):
     """Θ = K'(1) and Ω = K'(1) + K''(1), by numerical differentiation in 40 digits of K(c) alone."""
     covariance, w2, b2 = _COVARIANCES[activation], mpmath.mpf("1.44"), mpmath.mpf("0.09")
-    found = ntkinfo.chaos_kernels(X, hidden_layers=depth, activation=activation, w_std=1.2, b_std=0.3)
+    found = ntkinfo.kernels.dense(X, hidden_layers=depth, activation=activation, w_std=1.2, b_std=0.3)
 
     def k(i, j, c, depth=depth):
         if depth == 0:
@@ -64,8 +66,8 @@ def test_kernels_are_derivatives_in_the_correlation_of_the_parameters(activation
     with mpmath.workdps(40):
         for i, j in ((0, 0), (0, 1), (2, 3)):
             first, second = (mpmath.diff(lambda c, i=i, j=j: k(i, j, c), 1, order) for order in (1, 2))
-            assert found.kernels.nngp[i, j] == pytest.approx(float(k(i, j, mpmath.mpf(1))), rel=1e-11)
-            assert found.kernels.ntk[i, j] == pytest.approx(float(first), rel=1e-11)
+            assert found.nngp[i, j] == pytest.approx(float(k(i, j, mpmath.mpf(1))), rel=1e-11)
+            assert found.ntk[i, j] == pytest.approx(float(first), rel=1e-11)
             assert found.omega[i, j] == pytest.approx(float(first + second), rel=1e-11)
 
 
@@ -87,17 +89,17 @@ def test_omega_is_the_covariance_of_the_operator_that_counts_degrees(activation)
     inside = second(u) * squared_gradient - first(u) * u - phi(u)
     counted = 1.2 * rng.standard_normal((n, 1)) * inside - bias
     products = np.einsum("si,sj->sij", counted, counted)
-    omega = ntkinfo.chaos_kernels(X, **CASE, activation=activation).omega
+    omega = ntkinfo.kernels.dense(X, **CASE, activation=activation).omega
     assert (np.abs(products.mean(axis=0) - omega) < 4 * products.std(axis=0) / np.sqrt(n)).all()
 
 
 def test_linear_networks_and_depth_zero_have_one_kernel_where_degrees_are_one():
-    found = ntkinfo.chaos_kernels(X, hidden_layers=0)
-    np.testing.assert_array_equal(found.omega, found.kernels.ntk)
-    np.testing.assert_array_equal(found.omega, found.kernels.nngp)
-    deep = ntkinfo.chaos_kernels(X, hidden_layers=2, activation="linear", b_std=0.0)  # three factors of θ: degree 3
-    np.testing.assert_allclose(deep.kernels.ntk, 3 * deep.kernels.nngp, rtol=1e-12)
-    np.testing.assert_allclose(deep.omega, 9 * deep.kernels.nngp, rtol=1e-12)
+    found = ntkinfo.kernels.dense(X, hidden_layers=0)
+    np.testing.assert_array_equal(found.omega, found.ntk)
+    np.testing.assert_array_equal(found.omega, found.nngp)
+    deep = ntkinfo.kernels.dense(X, hidden_layers=2, activation="linear", b_std=0.0)  # three factors of θ: degree 3
+    np.testing.assert_allclose(deep.ntk, 3 * deep.nngp, rtol=1e-12)
+    np.testing.assert_allclose(deep.omega, 9 * deep.nngp, rtol=1e-12)
 
 
 def test_each_expectation_of_tanh_is_the_derivative_of_the_one_before_in_the_covariance():
@@ -116,17 +118,17 @@ def test_an_activation_of_ones_own_by_automatic_differentiation_or_by_its_deriva
     import jax.numpy as jnp
 
     settings = {"hidden_layers": 2, "w_std": 1.2, "b_std": 0.3}
-    exact = ntkinfo.chaos_kernels(X, XT, activation="sin", **settings)
-    cubic = ntkinfo.chaos_kernels(X, XT, activation=Activation.polynomial((0.1, 1.0, 0.0, -0.1)), **settings)
+    exact = ntkinfo.kernels.dense(X, XT, activation="sin", **settings)
+    cubic = ntkinfo.kernels.dense(X, XT, activation=Activation.polynomial((0.1, 1.0, 0.0, -0.1)), **settings)
     for expected, own in (
         (exact, Activation.smooth(jnp.sin)),
         (exact, Activation.smooth(_DERIVATIVES["sin"])),
         (cubic, Activation.smooth(lambda x: 0.1 + x - 0.1 * x**3)),
     ):
-        found = ntkinfo.chaos_kernels(X, XT, activation=own, **settings)
+        found = ntkinfo.kernels.dense(X, XT, activation=own, **settings)
         for name in ("omega", "omega_test_train", "omega_test"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(found.kernels.ntk, expected.kernels.ntk, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.ntk, expected.ntk, rtol=1e-9, atol=1e-9)
 
 
 def test_activations_that_are_not_smooth_or_not_their_derivatives_are_refused():
@@ -145,48 +147,49 @@ def test_activations_that_are_not_smooth_or_not_their_derivatives_are_refused():
     for kink in (0.0, 0.4):  # at 0 a symmetric grid integrates relu' without error
         relu = (lambda x, at=kink: np.maximum(x - at, 0), lambda x, at=kink: 1.0 * (x > at), np.zeros_like)
         with pytest.raises(ValueError, match="has a kink"):
-            ntkinfo.chaos_kernels(X, activation=Activation.smooth(relu))
+            ntkinfo.kernels.dense(X, activation=Activation.smooth(relu))
 
 
 @pytest.mark.parametrize("activation", ["erf", "sin", "gelu"])
 def test_omega_exceeds_theta_exceeds_k(activation):
-    found = ntkinfo.chaos_kernels(X, XT, hidden_layers=2, activation=activation)
-    for gap in (found.omega - found.kernels.ntk, found.kernels.ntk - found.kernels.nngp):
+    found = ntkinfo.kernels.dense(X, XT, hidden_layers=2, activation=activation)
+    for gap in (found.omega - found.ntk, found.ntk - found.nngp):
         assert np.linalg.eigvalsh(gap).min() >= -1e-12
     np.testing.assert_allclose(
-        ntkinfo.chaos_kernels(np.r_[X, XT], hidden_layers=2, activation=activation).omega[4:, :4],
+        ntkinfo.kernels.dense(np.r_[X, XT], hidden_layers=2, activation=activation).omega[4:, :4],
         found.omega_test_train,
         rtol=1e-12,
     )
 
 
 def test_third_kernels_that_do_not_belong_to_theta_are_refused():
-    found = ntkinfo.chaos_kernels(X, XT, **CASE)
-    kernels, blocks = found.kernels, (found.omega_test_train, found.omega_test)
+    found = ntkinfo.kernels.dense(X, XT, **CASE)
     with pytest.raises(ValueError, match=r"omega_test - ntk.*smallest eigenvalue"):
-        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0], kernels.nngp_test)
+        replace(found, omega_test=found.nngp_test)
     with pytest.raises(ValueError, match=r"omega_test_train has shape \(4, 3\).*\(3, 4\)"):
-        ntkinfo.ChaosKernels(kernels, found.omega, blocks[0].T, blocks[1])
-    with pytest.raises(ValueError, match="3 test points: give both"):
-        ntkinfo.ChaosKernels(kernels, found.omega)
+        replace(found, omega_test_train=found.omega_test_train.T)
+    with pytest.raises(
+        ValueError, match=r"3 test points: give all blocks of omega or none: omega_test_train, omega_test"
+    ):
+        replace(found, omega_test_train=None, omega_test=None)
     with pytest.raises(ValueError, match="0 test points"):
-        ntkinfo.ChaosKernels(ntkinfo.Kernels(kernels.ntk, kernels.nngp), found.omega, *blocks)
+        ntkinfo.Kernels(found.ntk, found.nngp, omega=found.omega, omega_test=found.omega_test)
     with pytest.raises(ValueError, match="not symmetric"):
-        ntkinfo.ChaosKernels(kernels, np.triu(found.omega), *blocks)
+        replace(found, omega=np.triu(found.omega))
     with pytest.raises(ValueError, match="read-only"):
         found.omega[0, 0] = 1.0
 
 
 def test_any_weight_scale_gives_kernels_of_one_network():
     for w_std in (1e-5, 1e-2, 10.0):
-        found = ntkinfo.chaos_kernels(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
+        found = ntkinfo.kernels.dense(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
         assert np.isfinite(found.omega).all()
-        assert (np.diagonal(found.omega - found.kernels.ntk) >= 0).all()
+        assert (np.diagonal(found.omega - found.ntk) >= 0).all()
 
 
 def test_the_noted_case_has_its_three_values():
-    found = ntkinfo.chaos_kernels(X, **CASE)
-    ensemble = ntkinfo.Ensemble(found.kernels, Y)
+    found = ntkinfo.kernels.dense(X, **CASE)
+    ensemble = ntkinfo.Ensemble(found, Y)
     assert ntkinfo.parameter_information(ensemble, 1.5, "infinite-width", found.omega) == pytest.approx(9.687, abs=5e-4)
     assert ntkinfo.parameter_information(ensemble, 1.5) == pytest.approx(8.093, abs=5e-4)
     assert ntkinfo.parameter_information(ensemble, 1.5, "published") == pytest.approx(11.970, abs=5e-4)
@@ -195,10 +198,10 @@ def test_the_noted_case_has_its_three_values():
 @pytest.mark.parametrize("tau", [1e-6, 1e-3, 0.1, 1.5, 40.0])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_closed_form_is_the_integral(tau, outputs):
-    found = ntkinfo.chaos_kernels(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
+    found = ntkinfo.kernels.dense(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
     y = np.random.default_rng(0).normal(size=(5, outputs))
     y[4] = y[0]
-    theta, k = found.kernels.ntk, found.kernels.nngp
+    theta, k = found.ntk, found.nngp
     values, v = np.linalg.eigh(theta)
     values = np.maximum(values, 0)
     m = v.T @ (outputs * k + y @ y.T) @ v
@@ -210,12 +213,12 @@ def test_closed_form_is_the_integral(tau, outputs):
         return outputs * (values * (1 - e)).sum() + np.einsum("ij,j,jk,k->ki", m, e, omega, a).trace()
 
     expected = quad(rate, 0, tau, epsabs=0, epsrel=1e-10, limit=200)[0]
-    ensemble = ntkinfo.Ensemble(found.kernels, y)
+    ensemble = ntkinfo.Ensemble(found, y)
     assert parameter_kl_infinite_width(ensemble, tau, found.omega) == pytest.approx(expected, rel=1e-8)
 
 
 def test_omega_equal_to_theta_gives_the_linear_formula_at_all_times():
-    ensemble = ntkinfo.Ensemble(ntkinfo.chaos_kernels(X, **CASE).kernels, np.c_[Y, Y**2])
+    ensemble = ntkinfo.Ensemble(ntkinfo.kernels.dense(X, **CASE), np.c_[Y, Y**2])
     taus = np.r_[0, np.geomspace(1e-6, 1e12, 37), np.inf]
     found = parameter_kl_infinite_width(ensemble, taus, ensemble.kernels.ntk)
     np.testing.assert_allclose(found[:-1], ntkinfo.parameter_kl(ensemble, taus[:-1]), rtol=1e-10, atol=0)
@@ -233,8 +236,8 @@ def test_terms_are_positive_smooth_and_right_where_branches_meet():
 
 @pytest.mark.parametrize("tau", [1e-4, 0.3, 5.0])
 def test_rate_is_the_derivative(tau):
-    found = ntkinfo.chaos_kernels(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
-    ensemble = ntkinfo.Ensemble(found.kernels, np.c_[np.r_[Y, Y[0]], np.r_[Y, Y[0]] ** 2])
+    found = ntkinfo.kernels.dense(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
+    ensemble = ntkinfo.Ensemble(found, np.c_[np.r_[Y, Y[0]], np.r_[Y, Y[0]] ** 2])
     step = 1e-3 * tau
     values = parameter_kl_infinite_width(ensemble, [tau - step, tau + step], found.omega)
     rate = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, found.omega)
@@ -242,12 +245,12 @@ def test_rate_is_the_derivative(tau):
     linear = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, ensemble.kernels.ntk)
     assert linear == pytest.approx(float(ntkinfo.parameter_kl_rate(ensemble, tau)), rel=1e-10)
     last = ntkinfo.parameter_kl_infinite_width_rate(ensemble, np.inf, found.omega)
-    assert last == pytest.approx(2 * np.trace(found.kernels.ntk), rel=1e-12)
+    assert last == pytest.approx(2 * np.trace(found.ntk), rel=1e-12)
 
 
 def test_information_curve_has_the_column_where_a_third_kernel_is_given():
-    found = ntkinfo.chaos_kernels(X, XT, **CASE)
-    ensemble, taus = ntkinfo.Ensemble(found.kernels, Y), np.array([0.1, 1.5])
+    found = ntkinfo.kernels.dense(X, XT, **CASE)
+    ensemble, taus = ntkinfo.Ensemble(found, Y), np.array([0.1, 1.5])
     curve = ntkinfo.information_curve(ensemble, taus, omega=found.omega)
     columns = ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate")
     for name in columns:
@@ -256,24 +259,25 @@ def test_information_curve_has_the_column_where_a_third_kernel_is_given():
     without = ntkinfo.information_curve(ensemble, taus)
     assert set(curve.values) - set(without.values) == set(columns)
     with pytest.raises(ValueError, match="ridge"):
-        ntkinfo.information_curve(ntkinfo.Ensemble(found.kernels, Y, ridge=0.1), taus, omega=found.omega)
+        ntkinfo.information_curve(ntkinfo.Ensemble(found, Y, ridge=0.1), taus, omega=found.omega)
 
 
 def test_it_rises_with_time():
-    found = ntkinfo.chaos_kernels(X, hidden_layers=2)
-    kl = parameter_kl_infinite_width(ntkinfo.Ensemble(found.kernels, Y), np.geomspace(1e-6, 1e12, 60), found.omega)
+    found = ntkinfo.kernels.dense(X, hidden_layers=2)
+    kl = parameter_kl_infinite_width(ntkinfo.Ensemble(found, Y), np.geomspace(1e-6, 1e12, 60), found.omega)
     assert (np.diff(kl) > 0).all()
     assert np.isfinite(kl).all()
 
 
 def test_quantities_without_a_formula_are_refused_with_the_reason():
-    found = ntkinfo.chaos_kernels(X, **CASE)
+    found = ntkinfo.kernels.dense(X, **CASE)
+    assert ntkinfo.kernels.dense(X, activation="relu").omega is None
     with pytest.raises(ValueError, match="diverges where u = v"):
-        ntkinfo.chaos_kernels(X, activation="relu")
+        Activation.named("relu").require_third_kernel()
     with pytest.raises(ValueError, match="unknown activation"):
-        ntkinfo.chaos_kernels(X, activation="swish")
+        ntkinfo.kernels.dense(X, activation="swish")
     with pytest.raises(ValueError, match=r"\(4, 2\).*\(4, 3\)"):
-        ntkinfo.chaos_kernels(X, X[:, :2])
+        ntkinfo.kernels.dense(X, X[:, :2])
     for settings in (
         {"ridge": 0.1},
         {"mode": "nngp"},
@@ -281,10 +285,10 @@ def test_quantities_without_a_formula_are_refused_with_the_reason():
         {"learning_rule": ntkinfo.GradientDescent(0.01)},
     ):
         with pytest.raises(ValueError, match=next(iter(settings))):
-            parameter_kl_infinite_width(ntkinfo.Ensemble(found.kernels, Y, **settings), 1.0, found.omega)
-    ensemble = ntkinfo.Ensemble(found.kernels, Y)
+            parameter_kl_infinite_width(ntkinfo.Ensemble(found, Y, **settings), 1.0, found.omega)
+    ensemble = ntkinfo.Ensemble(found, Y)
     with pytest.raises(ValueError, match="not of one network"):
-        parameter_kl_infinite_width(ensemble, 1.0, found.kernels.nngp)
+        parameter_kl_infinite_width(ensemble, 1.0, found.nngp)
     with pytest.raises(ValueError, match="needs omega"):
         ntkinfo.parameter_information(ensemble, 1.0, "infinite-width")
     with pytest.raises(ValueError, match="leave omega out"):

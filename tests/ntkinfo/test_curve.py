@@ -374,7 +374,7 @@ def test_figures_draw_the_numbers(gaussian_curve):
     assert {ax.get_ylabel() for ax in panels} == {"[bits]"}
     with pytest.raises(ValueError, match="no column mistaken"):
         ntkinfo.plot_quantities(curve, ["mistaken"], Figure())
-    ledger = ntkinfo.mode_ledger(ensemble, 1.0)
+    ledger = ntkinfo.mode_table(ensemble, 1.0)
     panels = ntkinfo.plot_mode_ledger(ledger, Figure()).axes
     np.testing.assert_array_equal(panels[0].lines[0].get_ydata(), ledger.eigenvalue)
     np.testing.assert_array_equal(panels[1].lines[0].get_ydata(), ledger.fitted)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkinfo
-from ntkinfo import _neural_tangents
+from ntkinfo.kernels import neural_tangents
 
 TAUS = (1e-3, 0.3, 2.0, 40.0)
 WIDE = np.geomspace(1e-6, 1e12, 37)
@@ -32,7 +32,7 @@ def test_law_agrees_with_parameter_space(linear_model, on, outputs, tau, setting
 
 def predictions(kernels, y, t, on, mode, ridge=0.0):
     """neural-tangents' own mean and covariance, from the same arrays."""
-    nt = _neural_tangents.load()
+    nt = neural_tangents.load()
     import jax.numpy as jnp
 
     def kernel_fn(x1, x2, get):
@@ -220,7 +220,7 @@ def test_time_conversions_are_inverse(t, n, k, rate):
 @given(tau=st.one_of(st.floats(max_value=-1e-300), st.just(float("nan"))))
 def test_bad_times_are_refused(tau):
     ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(np.eye(2), np.eye(2)), np.ones(2))
-    with pytest.raises(ValueError, match="times must be >= 0"):
+    with pytest.raises(ValueError, match="taus must be >= 0"):
         ensemble.spectrum(tau)
 
 
@@ -243,3 +243,11 @@ def test_a_test_block_that_sees_the_null_space_is_refused():
 def test_asking_for_test_points_that_are_not_there():
     with pytest.raises(ValueError, match="no test points"):
         ntkinfo.Ensemble(ntkinfo.Kernels(np.eye(2), np.eye(2)), np.ones(2)).law(1.0)
+
+
+def test_laws_are_saved_and_loaded(tmp_path, linear_model):
+    law = linear_model().ensemble().law(0.3)
+    law.save(tmp_path / "law.npz")
+    found = ntkinfo.Law.load(tmp_path / "law.npz")
+    np.testing.assert_array_equal(found.covariance, law.covariance)
+    np.testing.assert_array_equal(found.rounding.variance, law.rounding.variance)

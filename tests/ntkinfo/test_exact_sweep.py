@@ -33,7 +33,7 @@ def random_kernels(rng, kind):
     n, m = 4, 2
     if kind == "smooth":
         x = rng.uniform(-1.5, 1.5, (n + m, 1)) * 10 ** rng.uniform(-0.5, 0.5)
-        return ntkinfo.chaos_kernels(x[:n], x[n:], hidden_layers=1, b_std=0.3).kernels
+        return ntkinfo.kernels.dense(x[:n], x[n:], hidden_layers=1, b_std=0.3)
     points = n + m
     left = np.linalg.qr(rng.standard_normal((points, points)))[0]
     sizes = 10 ** (-rng.uniform(0, 7) * np.sort(rng.uniform(size=points)))

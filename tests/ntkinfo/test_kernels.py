@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkinfo
-from ntkinfo import _neural_tangents
+from ntkinfo.kernels import neural_tangents
 
 
 def erf_kernel(x):
@@ -70,11 +72,90 @@ def test_one_definition_gives_the_network_of_the_kernel():
 
 
 def test_save_and_load(tmp_path, linear_model):
-    kernels = linear_model().kernels
-    kernels.save(tmp_path / "k.npz")
-    loaded = ntkinfo.Kernels.load(tmp_path / "k.npz")
-    for name in ("ntk", "nngp", "ntk_test_train", "nngp_test_train", "ntk_test", "nngp_test"):
-        np.testing.assert_array_equal(getattr(loaded, name), getattr(kernels, name))
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    for kernels in (linear_model().kernels, ntkinfo.kernels.dense(x[:3], x[3:]), ntkinfo.kernels.dense(x)):
+        kernels.save(tmp_path / "k.npz")
+        loaded = ntkinfo.Kernels.load(tmp_path / "k.npz")
+        for field in fields(ntkinfo.Kernels):
+            np.testing.assert_equal(getattr(loaded, field.name), getattr(kernels, field.name))
+
+
+def test_kernels_are_kept_in_a_file_of_the_same_points_and_network(tmp_path):
+    x, path = np.random.default_rng(1).standard_normal((5, 3)), tmp_path / "k.npz"
+    calls = []
+
+    def kernel_fn(a, b, get):
+        calls.append(len(a))
+        ntk, nngp = (scale * a @ (a if b is None else b).T for scale in (2.0, 1.0))
+        return SimpleNamespace(ntk=ntk, nngp=nngp)
+
+    first = ntkinfo.Kernels.compute(kernel_fn, x[:4], x[4:], jit=False, cache=path)
+    calls.clear()
+    again = ntkinfo.Kernels.compute(kernel_fn, x[:4], x[4:], jit=False, cache=path)
+    assert calls == [2]  # the first points alone
+    np.testing.assert_array_equal(again.ntk_test_train, first.ntk_test_train)
+    with pytest.raises(ValueError, match="other points"):
+        ntkinfo.Kernels.compute(kernel_fn, x[1:], jit=False, cache=path)
+
+    def other(a, b, get):
+        found = kernel_fn(a, b, get)
+        return SimpleNamespace(ntk=1.01 * found.ntk, nngp=found.nngp)
+
+    with pytest.raises(ValueError, match="another network, whose ntk differs"):
+        ntkinfo.Kernels.compute(other, x[:4], x[4:], jit=False, cache=path)
+
+
+def test_a_kernel_function_is_traced_once_for_pairs_and_once_for_single_blocks():
+    traced = []
+    kernel_fn = ntkinfo.mlp(hidden_layers=1).kernel_fn
+
+    def counting(a, b, get):
+        traced.append((a.shape, None if b is None else b.shape))
+        return kernel_fn(a, b, get)
+
+    x = np.random.default_rng(1).standard_normal((9, 3))
+    for _ in range(2):
+        ntkinfo.Kernels.compute(counting, x[:7], x[7:])
+    assert traced == [((7, 3), None), ((7, 3), (7, 3))]
+
+
+def test_what_is_compiled_is_kept_unless_switched_off(tmp_path, monkeypatch):
+    from ntkinfo.kernels.cache import folder
+
+    monkeypatch.setenv("IB_NTK_CACHE", "0")
+    assert folder() is None
+    monkeypatch.setenv("IB_NTK_CACHE", str(tmp_path / "kept"))
+    assert folder() == tmp_path / "kept"
+    code = (
+        "import ntkinfo, jax; ntkinfo.Kernels.compute(ntkinfo.mlp(1).kernel_fn, [[1.0]])\n"
+        "print(jax.config.jax_compilation_cache_dir)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == str(tmp_path / "kept"), result.stderr
+
+
+def test_convolutions_in_double_precision_do_not_read_beside_their_input():
+    """A padded convolution whose input begins a page: with JAX 0.10.2 on a CPU with AVX-512 it ended the process."""
+    code = (
+        "import numpy as np, jax, ntkinfo\nfrom neural_tangents import stax\n"
+        "conv = lambda: stax.Conv(8, (3, 3), padding='SAME')\n"
+        "net = stax.serial(conv(), stax.Relu(), stax.AvgPool((2, 2), (2, 2)), conv(), stax.Relu(), stax.GlobalAvgPool(),"
+        " stax.Dense(1))[2]\n"
+        "x = np.random.default_rng(0).standard_normal((4, 8, 8, 1))\n"
+        "plain = jax.jit(lambda a, b: net(a, b, 'ntk'))(x, x)\n"
+        "found = ntkinfo.Kernels.compute(net, x, x[:3])\n"
+        "assert abs(found.ntk_test_train - plain[:3]).max() < 1e-7\n"
+        "assert abs(found.ntk - np.asarray(net(x, None, 'ntk'))).max() < 1e-7\n"
+        "from jax import lax\n"
+        "f = jax.jit(lambda a: lax.conv_general_dilated(a, np.ones((1, 1, 3)), (2,), [(2, -1)], (3,)))\n"
+        "text = f.lower(np.ones((1, 1, 5))).compile().as_text()\n"
+        "ones = lax.conv_general_dilated(np.ones((1, 1, 5), np.float32), np.ones((1, 1, 3), np.float32), (2,), [(2, -1)], (3,))\n"
+        "assert (f(np.ones((1, 1, 5))) == ones).all()\n"
+        "line = next(line for line in text.splitlines() if ' convolution(' in line or 'window=' in line)\n"
+        "assert 'pad=' not in line and 'lhs_dilate' not in line, line\nprint('done')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "done", (result.returncode, result.stderr)
 
 
 def test_arrays_are_frozen():
@@ -109,7 +190,7 @@ def test_neural_tangents_can_be_imported_by_others_in_any_order(first):
 
 def test_a_name_that_jax_moved_is_named():
     with pytest.raises(ImportError, match=r"jax\.core\.NoSuchName.*not in jax\.core, jax\.extend\.core"):
-        _neural_tangents.restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
+        neural_tangents.restore_moved_names((("jax.core", "NoSuchName", ("jax.extend.core",)),))
 
 
 def test_single_precision_is_refused_with_the_reason():
@@ -166,7 +247,7 @@ def test_inputs_with_other_features_are_refused():
 
 
 def test_a_network_without_readout_is_refused():
-    stax = _neural_tangents.load().stax
+    stax = neural_tangents.load().stax
     kernel_fn = stax.serial(stax.Conv(8, (3, 3)))[2]
     with pytest.raises(ValueError, match=r"returned shape .* must be \(2, 2\)"):
         ntkinfo.Kernels.compute(kernel_fn, np.ones((2, 6, 6, 1)), batch_size=2)

@@ -239,7 +239,7 @@ def test_evidence_identity_and_dense_gaussians(linear_model, outputs):
 def test_ledger_sums_to_its_quantities(linear_model):
     ensemble = linear_model(outputs=2).ensemble()
     for tau in (0.01, 1.0, 100.0):
-        ledger = ntkinfo.mode_ledger(ensemble, tau, label_noise=0.4)
+        ledger = ntkinfo.mode_table(ensemble, tau, label_noise=0.4)
         law = ensemble.law(tau, on="train")
         assert ledger.parameter_kl.sum() == pytest.approx(ntkinfo.parameter_kl(ensemble, tau))
         assert ledger.parameter_label_information.sum() == pytest.approx(
@@ -250,6 +250,6 @@ def test_ledger_sums_to_its_quantities(linear_model):
         assert ledger.training_error.sum() / 6 == pytest.approx(
             ntkinfo.expected_square_error(law, ensemble.y_train), abs=1e-12
         )
-        frame = ledger.to_frame()
+        frame = ledger.to_frame("nats")
         assert (np.diff(frame["eigenvalue"]) <= 0).all()
         assert frame["parameter_kl_nats"].to_numpy() == pytest.approx(ledger.parameter_kl)

@@ -54,7 +54,7 @@ def test_the_hash_covers_the_packages_below_and_none_above(tmp_path):
 
     empty, one, two = digest("import numpy"), digest("import dualib"), digest("import ntkinfo")
     assert len({empty, one, two}) == 3
-    assert digest("import dualib, numpy\nfrom dualib.solve import solve") == one
+    assert digest("import dualib, numpy\nfrom dualib.solution import solve") == one
     assert digest("import ntkinfo, dualib") == two
     assert digest("from papers.experiments.planes import train") == digest("import deepnets")
 

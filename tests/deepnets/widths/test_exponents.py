@@ -34,7 +34,7 @@ def test_what_is_subtracted_has_mean_zero_and_leaves_a_spread_of_order_one_over_
             np.testing.assert_allclose(gap, part, atol=1e-5)
         else:
             assert left[width] < 0.5 * np.sqrt(gap.var(axis=0).mean())
-    expected = ntkinfo.chaos_kernels(X[:4].astype(float), hidden_layers=depth, **SCALES).kernels.ntk
+    expected = ntkinfo.kernels.dense(X[:4].astype(float), hidden_layers=depth, **SCALES).ntk
     np.testing.assert_allclose(theta, expected, rtol=1e-12)
     if depth > 1:
         assert 3 < left[16] / left[64] < 6
@@ -99,7 +99,7 @@ def test_the_kernels_bias_is_that_of_brute_force_at_a_fraction_of_its_error():
 
 
 def test_linearised_outputs_are_those_of_theory_and_their_derivatives_differences():
-    kernels = ntkinfo.chaos_kernels(X[:4].astype(float), X[4:].astype(float), hidden_layers=2, **SCALES).kernels
+    kernels = ntkinfo.kernels.dense(X[:4].astype(float), X[4:].astype(float), hidden_layers=2, **SCALES)
     whole = np.block([[kernels.ntk, kernels.ntk_test_train.T], [kernels.ntk_test_train, kernels.ntk_test]])
     rng = np.random.default_rng(0)
     moves = rng.normal(size=(3, 6, 6))

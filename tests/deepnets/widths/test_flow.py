@@ -78,8 +78,8 @@ def test_a_network_is_a_function_of_seed_and_number():
 
 def test_one_layer_of_erf_has_the_divergence_of_the_third_kernel():
     """Four points, width 256: the third kernel's value lies within the networks' error, the linearised one far outside."""
-    found = ntkinfo.chaos_kernels(X[:4], hidden_layers=1, w_std=1.2, b_std=0.3)
-    ensemble = ntkinfo.Ensemble(found.kernels, Y.astype(float))
+    found = ntkinfo.kernels.dense(X[:4], hidden_layers=1, w_std=1.2, b_std=0.3)
+    ensemble = ntkinfo.Ensemble(found, Y.astype(float))
     sample = gradient_flow(flow_network(1, 256, "erf", 1.2, 0.3), X[:4], Y, (1.5,), 0.05, replicas=600, seed=1)
     error = sample.kl.std(ddof=1) / np.sqrt(600)
     exact = float(ntkinfo.parameter_kl_infinite_width(ensemble, 1.5, found.omega))
@@ -117,8 +117,8 @@ def test_the_noted_case_is_the_third_kernels_and_neither_of_the_others():
     """Four points, one hidden erf layer of width 512, τ = 1.5: KL of the parameters of 3000 trained networks."""
     x = np.random.default_rng(5).standard_normal((4, 3))
     y = np.array([0.8, -0.5, 0.3, -1.0])
-    found = ntkinfo.chaos_kernels(x, hidden_layers=1, activation="erf", w_std=1.2, b_std=0.3)
-    ensemble = ntkinfo.Ensemble(found.kernels, y)
+    found = ntkinfo.kernels.dense(x, hidden_layers=1, activation="erf", w_std=1.2, b_std=0.3)
+    ensemble = ntkinfo.Ensemble(found, y)
     kl = gradient_flow(flow_network(1, 512, "erf", 1.2, 0.3), x, y, (1.5,), 0.02, replicas=3000, seed=0).kl[:, -1]
     mean, error = kl.mean(), kl.std(ddof=1) / np.sqrt(len(kl))
     assert abs(mean - ntkinfo.parameter_information(ensemble, 1.5, "infinite-width", found.omega)) < 2 * error

@@ -4,7 +4,15 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from dualib.core.special import conditional_entropy_nats, entropy_nats, expm1_gap, log1p_gap, mutual_information_nats
+from dualib.core.special import (
+    conditional_entropy_nats,
+    entropy_nats,
+    expm1_gap,
+    expm1_gap_ratio,
+    kl_terms,
+    log1p_gap,
+    mutual_information_nats,
+)
 
 POINTS = [
     1e-300,
@@ -34,6 +42,25 @@ def test_gaps_keep_their_digits(x):
             (expm1_gap(x), mp.expm1(exact) - exact),
         ):
             assert float(abs(mp.mpf(float(found)) - true)) <= 4e-15 * float(true)
+
+
+@pytest.mark.parametrize("x", [-900.0, -30.0, -0.1001, -0.0999, -1e-9, 0.0, 1e-200, 1e-3, 0.0999, 0.1001, 5.0, 600.0])
+def test_ratio_of_the_gap_to_its_first_term(x):
+    with mp.workdps(500):
+        exact = mp.mpf(max(x, -700.0))
+        true = 2 * (mp.expm1(exact) - exact) / exact**2 if x else mp.mpf(1)
+        assert float(abs(mp.mpf(float(expm1_gap_ratio(np.array([x, 0.5]))[0])) - true)) <= 8e-15 * float(true)
+
+
+def test_terms_of_a_divergence_keep_their_digits():
+    p = np.array([0.3, 0.3, 0.3, 1e-200, 0.0, 0.9])
+    r = np.array([0.3, 0.3 * (1 + 1e-9), 1e-20, 1e-3, 0.2, 0.0])
+    with mp.workdps(60):
+        exact = [
+            mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b or 1e-300)) - a + b if a else b for a, b in zip(p, r, strict=True)
+        ]
+        exact[1] = mp.mpf(p[1]) * mp.log(mp.mpf(p[1]) / mp.mpf(r[1])) - mp.mpf(p[1]) + mp.mpf(r[1])
+    np.testing.assert_allclose(kl_terms(p, r), np.array(exact, dtype=float), rtol=4e-15)
 
 
 def test_gaps_of_arrays_and_their_ends():

@@ -1,0 +1,51 @@
+"""THE default grid of β, and the check of a given one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.bottleneck import Bottleneck
+from dualib.core.arrays import positive, whole
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.curves.limits import LARGEST_GRID
+from dualib.curves.transitions import first_transition, local_critical_beta
+
+
+def default_betas(problem: Bottleneck, n: int = 50) -> Float[np.ndarray, " n"]:
+    """THE default grid: 0.8 of the first transition, then n − 1 geometric β from that transition to 20 times the local one.
+
+    The first transition is the true one (:func:`dualib.first_transition`), which may lie far below the local critical β.
+
+    Parameters
+    ----------
+    problem : Bottleneck
+    n : int
+        Number of β, at least 3.
+
+    Raises
+    ------
+    ValueError
+        If n is below 3, or X and Y are independent.
+    """
+    whole(n, "n", 3)
+    local = local_critical_beta(problem)
+    if not np.isfinite(local):
+        raise ValueError("X and Y are independent: the curve is the single point (0, 0)")
+    first = first_transition(problem)
+    return np.append(0.8 * first.beta, np.geomspace(first.beta, 20.0 * local, n - 1))
+
+
+def ascending(betas: ArrayLike) -> FloatArray:
+    """The β in ascending order, each once, checked before any work.
+
+    Raises
+    ------
+    ValueError
+        If there is none, more than :data:`dualib.curves.limits.LARGEST_GRID`, or one that is not positive and finite.
+    """
+    given = np.atleast_1d(np.asarray(betas)).ravel()
+    if not given.size:
+        raise ValueError("betas is empty")
+    if given.size > LARGEST_GRID:
+        raise ValueError(f"betas has {given.size} values; a curve has up to {LARGEST_GRID}")
+    return np.unique([positive(beta, "beta") for beta in given])

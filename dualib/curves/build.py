@@ -1,0 +1,168 @@
+"""information_curve: a curve from its points, refined where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from os import PathLike
+
+import numpy as np
+
+from dualib.bottleneck import Bottleneck
+from dualib.core.arrays import whole
+from dualib.core.progress import counted, progress_bar
+from dualib.core.special import entropy_nats
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.curves.betas import ascending, default_betas
+from dualib.curves.checks import concave_majorant
+from dualib.curves.curve import InformationCurve
+from dualib.curves.limits import MAX_POINTS
+from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
+from dualib.curves.sweep import Accuracy, Point, Sweep
+from dualib.solution import Solution
+from dualib.solvers.options import Certify
+
+
+def information_curve(
+    problem: Bottleneck,
+    betas: ArrayLike | None = None,
+    *,
+    certify: bool | Certify = True,
+    tolerance: float | None = None,
+    resolution: float | None = None,
+    max_points: int = MAX_POINTS,
+    out: str | PathLike[str] | None = None,
+    progress: bool | None = None,
+    executor: Executor | None = None,
+) -> InformationCurve:
+    """The curve of a bottleneck problem, solved downwards in β and, where the dimension allows it, proven point by point.
+
+    Without `betas` it refines itself: see `resolution`. First-order transitions are then closed in on from both sides and
+    found in :attr:`InformationCurve.jumps`.
+
+    Parameters
+    ----------
+    problem : Bottleneck
+        IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
+    betas : array or None
+        The β to solve at, any order; None takes :func:`dualib.default_betas`, refined.
+    certify : bool or Certify
+        Whether to prove each point, or how far.
+    tolerance : float or None
+        If given, points are added until F is bracketed this closely at every β, nats.
+    resolution : float or None
+        If given, points are added until neighbours differ by at most this share of the largest rate, and E d between them
+        is bracketed to 0.001 of its value at one cluster (for IB: the relevance, to 0.001 I(X;Y)); 0.03 by default where
+        `betas` is not given.
+    max_points : int
+        No points are added beyond this number; the note says so where it was reached.
+    out : path or None
+        A directory in which every point is kept as soon as it is solved; the same call goes on there.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
+    executor : concurrent.futures.Executor or None
+        Where to solve: processes, or a cluster (``client.get_executor()`` of dask.distributed). The numbers do not depend
+        on it.
+
+    Returns
+    -------
+    InformationCurve
+
+    Raises
+    ------
+    ValueError
+        If some β is not positive and finite, tolerance, resolution or max_points is out of range, or `out` holds points of
+        other settings (each is named).
+    """
+    accuracy = Accuracy.of(certify, problem)
+    if resolution is None and betas is None:
+        resolution = RESOLUTION
+    _check_goal(tolerance, resolution, max_points, accuracy.options)
+    grid = default_betas(problem) if betas is None else ascending(betas)
+    sweep = Sweep.open(problem, grid, accuracy, out, executor)
+    seconds = np.zeros(2)
+    points: list[Solution] = []
+    for point in counted(sweep.points(), problem.name, progress, total=len(grid), note=Point.describe):
+        seconds += (point.seconds_solving, point.seconds_certifying)
+        points.append(point.solution_of(problem))
+    single = float(problem.p_x @ problem.distortion(problem.single_decoder)[0])
+    notes = [_note(problem)]
+    if tolerance is not None or resolution is not None:
+        goal = Goal(tolerance, resolution, BRACKET * single, max_points)
+        with progress_bar(None, f"{problem.name}: further points", progress) as done:
+
+            def between(pairs: Sequence[Between]) -> Iterator[Solution]:
+                for found in sweep.between(pairs):
+                    seconds[:] += (found.seconds_solving, found.seconds_certifying)
+                    done(1)
+                    yield found.solution_of(problem)
+
+            points, reached = refine(points, goal, between)
+        if not reached:
+            notes.append(_cap_note(goal))
+    return _assemble(problem, points, single, ". ".join(filter(None, notes)), accuracy.options.tolerance, *seconds)
+
+
+def _check_goal(tolerance: float | None, resolution: float | None, max_points: int, options: Certify) -> None:
+    if tolerance is not None and not tolerance > options.tolerance:
+        raise ValueError(
+            f"tolerance = {tolerance:g} nats must exceed the tolerance of one point, {options.tolerance:g}"
+        )
+    if resolution is not None and not 1e-4 <= resolution <= 1.0:
+        raise ValueError(f"resolution = {resolution:g} is a share of the largest rate: 0.0001 to 1")
+    whole(max_points, "max_points", 1)
+
+
+def _cap_note(goal: Goal) -> str:
+    wanted = [f"F was bracketed to {goal.tolerance:g} nats"] if goal.tolerance is not None else []
+    if goal.resolution is not None:
+        wanted.append(f"steps of rate were within {goal.resolution:g} of the largest rate")
+    return f"stopped at {goal.max_points} points before {' and '.join(wanted)}; raise max_points"
+
+
+def _note(problem: Bottleneck) -> str:
+    if problem.joint.is_deterministic and problem.name == "ib":
+        return (
+            "Y is a function of X: the IB curve is I(T;Y) = min(I(X;T), H(Y)), its slope is 1 all the way, and every "
+            "beta > 1 has the same optimum T = Y. Stochastic labels, or the deterministic IB, tell points apart"
+        )
+    return ""
+
+
+def _assemble(
+    problem: Bottleneck,
+    points: list[Solution],
+    single: float,
+    note: str,
+    tolerance: float,
+    solving: float,
+    certifying: float,
+) -> InformationCurve:
+    def column(name: str) -> FloatArray:
+        return np.array([getattr(solution, name) for solution in points])
+
+    beta, objective = column("beta"), column("objective")
+    return InformationCurve(
+        beta=beta,
+        rate=column("rate"),
+        relevance=column("relevance"),
+        decoder_information=column("decoder_information"),
+        distortion=column("distortion"),
+        objective=objective,
+        lower_bound=np.minimum(concave_majorant(beta, column("lower_bound")), objective),
+        estimated_gap=column("estimated_gap"),
+        certified=np.array([s.certified for s in points]),
+        n_clusters=np.array([s.n_clusters for s in points]),
+        decoders=tuple(s.p_y_given_t for s in points),
+        weights=tuple(s.p_t for s in points),
+        problem=problem.name,
+        information_xy=problem.joint.mutual_information(),
+        single_distortion=single,
+        entropy_x=float(entropy_nats(problem.p_x)),
+        tolerance=tolerance,
+        y_labels=tuple(map(str, problem.joint.y_labels or ())),
+        note=note,
+        seconds_solving=float(solving),
+        seconds_certifying=float(certifying),
+        solutions=tuple(points),
+    )

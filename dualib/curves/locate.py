@@ -1,0 +1,182 @@
+"""One transition between two solutions near by: where the fewer clusters stop being optimal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from dualib.bottleneck import Bottleneck
+from dualib.certificate.dual_function import DualFunction
+from dualib.certificate.search import search_maximum
+from dualib.core.result import Result
+from dualib.core.typing import FloatArray
+from dualib.solvers.atoms import start_from
+from dualib.solvers.columns import generate_columns, minimise
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.newton import instability
+from dualib.solvers.options import Certify
+from dualib.solvers.prove import prove
+
+RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
+COARSE = 1e-4  # relative distance of the two solutions between which it is then located
+COUNTED = 1e-9  # weight below which an atom is not counted as a cluster
+UNSTABLE = 1e-7  # excess of β λ_max over 1 from which a cluster splits, whatever that gains
+JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
+
+
+class TransitionKind(StrEnum):
+    """Whether rate and relevance are continuous at a transition, or jump: then the curve is straight between."""
+
+    CONTINUOUS = "continuous"
+    FIRST_ORDER = "first-order"
+
+
+@dataclass(frozen=True)
+class Transition(Result):
+    """A β at which the optimal number of clusters changes.
+
+    It is located as the β at which the solution with the fewer clusters stops being optimal: max G > 1 for it, or one of its
+    clusters is unstable (of a split, G shows the gain only further on).
+
+    Attributes
+    ----------
+    beta : float
+        The transition; an estimate, within [lower, upper] as far as that is proven.
+    lower, upper : float
+        β on both sides. Where `proven`, the fewer clusters are proven optimal to within `resolution` at one of them and an atom
+        that improves on them is known at the other; otherwise both are estimates, as good as ascents can tell.
+    kind : TransitionKind
+    birth : bool
+        Whether the new cluster appears at a distance from the others, with zero weight, rather than by a split.
+    n_before, n_after : int
+        Number of clusters below and above.
+    proven : bool
+        Whether the bracket is, up to intrinsic dimension 3. Between two solved points transitions that undo each other are not
+        seen, and clusters of a weight below 1e-9 are not counted.
+    local_beta : float
+        For the first transition, the local critical β beside it, otherwise nan.
+    resolution : float
+        What G gains on the fewer clusters is not told from 0 below that, nats.
+    """
+
+    beta: float
+    lower: float
+    upper: float
+    kind: TransitionKind
+    birth: bool
+    n_before: int
+    n_after: int
+    proven: bool = False
+    local_beta: float = float("nan")
+    resolution: float = 1e-12
+
+
+def locate(low: Iterate, high: Iterate) -> Transition:
+    """The transition between two solutions near by: the β at which the fewer clusters stop being optimal.
+
+    Of a birth or a split the first gain is the product of two small numbers, and solutions show it only where it exceeds
+    rounding; max G > 1 shows it where it begins, which may be on the other side of the solution with the fewer clusters.
+    """
+    few, many = (low, high) if clusters(low) < clusters(high) else (high, low)
+    counted = few.weights > COUNTED
+    few = evaluate(few.problem, few.beta, few.weights[counted] / few.weights[counted].sum(), few.atoms[counted])
+    small = 1 <= few.problem.dimension <= Certify().max_dimension
+    atoms, proven, slack = many.atoms, False, _resolution(few, few.dual)
+    bracket = few.beta, many.beta
+    for _ in range(4):
+        found = _bracket(few, atoms, bracket, RELATIVE_WIDTH if small else 10 * RELATIVE_WIDTH)
+        if found is None:
+            break
+        bracket = found
+        if not small:
+            break
+        followed = _follow(few, bracket[0])
+        g = followed.dual
+        slack = _resolution(followed, g)
+        ceiling = search_maximum(g, np.concatenate([followed.atoms, atoms]), slack, Certify().max_cells)
+        if ceiling.lower <= slack:
+            proven = ceiling.upper <= 2.0 * slack
+            break
+        atoms = np.concatenate([atoms, ceiling.argmax[None]])
+    lower, upper = sorted(map(float, bracket))
+    kind = kind_of(abs(high.rate - low.rate))
+    counts = clusters(low), clusters(high)
+    beta = 0.5 * (lower + upper)
+    return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
+
+
+def _bracket(few: Iterate, atoms: FloatArray, start: tuple[float, float], width: float) -> tuple[float, float] | None:
+    """β at which ascents from the atoms do not improve on the fewer clusters, and β at which they do; None if not found."""
+    inner, outer = start
+    step = COARSE * (1.0 if outer > inner else -1.0)
+    for factor in 2.0 ** np.arange(12):
+        inner_improved, outer_improved = _improved(few, atoms, inner), _improved(few, atoms, outer)
+        if outer_improved and not inner_improved:
+            break
+        if inner_improved:
+            inner, outer = inner * (1.0 - factor * step), inner
+        else:  # the two solutions differ by clusters that gain nothing yet
+            inner, outer = outer, outer * (1.0 + factor * step)
+    else:
+        return None
+    while abs(outer - inner) > width * outer:
+        middle = 0.5 * (inner + outer)
+        inner, outer = (inner, middle) if _improved(few, atoms, middle) else (middle, outer)
+    return inner, outer
+
+
+def _follow(few: Iterate, beta: float) -> Iterate:
+    """The fewer clusters, minimised over at another β without adding any."""
+    return minimise(evaluate(few.problem, beta, few.weights, few.atoms))[0]
+
+
+def _improved(few: Iterate, atoms: FloatArray, beta: float) -> bool:
+    """Whether a split of the fewer clusters, or an atom ascended to from those given or the rows, improves on them at β."""
+    it = _follow(few, beta)
+    if instability(it.problem, beta, it.atoms, it.posterior)[0].max() > 1.0 + UNSTABLE:
+        return True
+    g = it.dual
+    slack = _resolution(it, g)
+    if it.problem.dimension == 1:
+        return search_maximum(g, it.atoms, slack, Certify().max_cells).lower > slack
+    # An ascent is slow where two atoms are about to part.
+    found = np.concatenate([g.ascend(atoms, 300), g.ascend(it.problem.p_y_given_x, 30)])
+    return bool(g.log(found).max() > slack)
+
+
+def _resolution(it: Iterate, g: DualFunction) -> float:
+    """The log G, nats, up to which it counts as 0: rounding, and what is left of it at the atoms themselves."""
+    return max(slack_of(g), 2.0 * float(np.abs(g.log(it.atoms)).max()))
+
+
+def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iterate:
+    """The optimum at β, from a solved iterate near by: proven in dimension 1, elsewhere as far as ascents can tell."""
+    small = core.dimension <= Certify().max_dimension
+    options = Certify(tolerance=1e-12) if small else Certify()
+    rng = np.random.default_rng(0) if small or start is None else None
+    it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
+    it, _, residual = generate_columns(it, options, rng)
+    return prove(it, options, residual)[0] if core.dimension == 1 else it
+
+
+def kind_of(jump: float) -> TransitionKind:
+    """Whether a jump of the rate, nats, is one."""
+    return TransitionKind.FIRST_ORDER if jump > JUMP else TransitionKind.CONTINUOUS
+
+
+def _is_birth(low: Iterate, high: Iterate) -> bool:
+    """Whether some atom above the transition is far, on the scale 1/√β, from every atom below it."""
+    distance = 4.0 * high.beta * (1.0 - np.sqrt(high.atoms) @ np.sqrt(low.atoms).T)
+    return bool(distance.min(axis=1).max() > 0.05)
+
+
+def slack_of(g: DualFunction) -> float:
+    """The log G, nats, up to which it counts as 0."""
+    return max(1e-12, 4.0 * g.rounding())
+
+
+def clusters(it: Iterate) -> int:
+    """Number of atoms that carry more than 1e-9."""
+    return int((it.weights > COUNTED).sum())

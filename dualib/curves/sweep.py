@@ -1,0 +1,286 @@
+"""The points of a curve, as they come: solved in segments of the grid, on any executor, kept on disk.
+
+The tops of the segments are solved first, downwards in β, each started from the one before. Then every segment is swept
+downwards from its top, and looked at again upwards from the top of the next lower one. The segments follow from the grid
+alone, so that the numbers are the same on any executor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from dualib.bottleneck import Bottleneck
+from dualib.core.parallel import in_order, one_thread
+from dualib.core.progress import counted
+from dualib.core.result import Result
+from dualib.core.store import Store
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.curves.betas import ascending, default_betas
+from dualib.solution import Solution, complete, solve
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import merge_atoms, start_from
+from dualib.solvers.columns import generate_columns
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.options import Certify
+
+SEGMENT = 10  # β that are swept together
+Found = tuple[Iterate, float, float]  # what column generation returns
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What `certify=` says: whether points are proven, and the tolerances and limits of the search."""
+
+    prove: bool
+    options: Certify
+
+    @classmethod
+    def of(cls, certify: bool | Certify, problem: Bottleneck) -> Accuracy:
+        """True, False or a Certify, for a problem: beyond its largest dimension nothing is searched for."""
+        options = certify if isinstance(certify, Certify) else Certify()
+        return cls(certify is not False and problem.reduced.dimension <= options.max_dimension, options)
+
+
+def curve_points(
+    problem: Bottleneck,
+    betas: ArrayLike | None = None,
+    *,
+    certify: bool | Certify = True,
+    out: str | PathLike[str] | None = None,
+    progress: bool | None = None,
+    executor: Executor | None = None,
+) -> Iterator[Solution]:
+    """The solutions at ascending β, each as soon as it is there.
+
+    Parameters
+    ----------
+    problem : Bottleneck
+        IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
+    betas : array or None
+        The β to solve at, any order; None takes :func:`dualib.default_betas`.
+    certify : bool or Certify
+        Whether to prove each point, or how far.
+    out : path or None
+        A directory in which every point is kept as soon as it is solved; the same call goes on there.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
+    executor : concurrent.futures.Executor or None
+        Where to solve; the numbers do not depend on it.
+
+    Yields
+    ------
+    Solution
+
+    Raises
+    ------
+    ValueError
+        If some β is not positive and finite, or `out` holds points of other settings (each is named).
+    """
+    grid = default_betas(problem) if betas is None else ascending(betas)
+    sweep = Sweep.open(problem, grid, Accuracy.of(certify, problem), out, executor)
+    points = counted(sweep.points(), problem.name, progress, total=len(grid), note=Point.describe)
+    return (point.solution_of(problem) for point in points)
+
+
+@dataclass(frozen=True, eq=False)
+class Point(Result):
+    """All of a solution but its problem, and the seconds that it took: what is kept in files and comes back from workers."""
+
+    solution: dict[str, Any]
+    seconds_solving: float
+    seconds_certifying: float
+
+    @classmethod
+    def of(cls, solution: Solution, solving: float, certifying: float) -> Point:
+        """The point of a solution."""
+        values = {f.name: getattr(solution, f.name) for f in fields(Solution) if f.name != "problem"}
+        return cls(values, solving, certifying)
+
+    @property
+    def beta(self) -> float:
+        """The β of the solution."""
+        return float(self.solution["beta"])
+
+    def describe(self) -> str:
+        """A few words for the bar: β, clusters, gap."""
+        gap = self.solution["objective"] - self.solution["lower_bound"]
+        return f"β = {self.beta:.4g}, {len(self.solution['p_t'])} clusters, gap {gap:.1e} nats"
+
+    def solution_of(self, problem: Bottleneck) -> Solution:
+        """The solution, for its problem."""
+        return Solution(problem=problem, **self.solution)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The points of one problem on one grid: computed in segments, kept in a store where there is one."""
+
+    problem: Bottleneck
+    grid: FloatArray
+    accuracy: Accuracy
+    store: Store | None = None
+    executor: Executor | None = None
+
+    @classmethod
+    def open(
+        cls,
+        problem: Bottleneck,
+        grid: FloatArray,
+        accuracy: Accuracy,
+        out: str | PathLike[str] | None,
+        executor: Executor | None = None,
+    ) -> Sweep:
+        """The sweep, its directory opened: a ValueError if that holds points of other settings."""
+        store = None if out is None else Store.open(out, settings_of(problem, grid, accuracy), "points of a curve")
+        return cls(problem, grid, accuracy, store, executor)
+
+    def points(self) -> Iterator[Point]:
+        """The points of the grid, ascending, each kept as soon as it is there."""
+        segments = [self.grid[i : i + SEGMENT] for i in range(0, len(self.grid), SEGMENT)]
+        kept = [[self._kept(float(beta)) for beta in segment] for segment in segments]
+        missing = [i for i, points in enumerate(kept) if None in points]
+        tops = self._tops(segments) if missing else []
+        tasks = [
+            Segment(self.problem, segments[i], self.accuracy, tops[i], tops[i - 1] if i else None) for i in missing
+        ]
+        one: Callable[[Segment], Iterable[Point]] = Segment.points if self.executor is None else Segment.all_points
+        solved = in_order(one, tasks, executor=self.executor, progress=False)
+        for points in kept:
+            if None in points:
+                for point, old in zip(next(solved), points, strict=True):
+                    yield self._keep(point) if old is None else old
+            else:
+                yield from (point for point in points if point is not None)
+
+    def between(self, pairs: Sequence[tuple[Solution, Solution, float]]) -> Iterator[Point]:
+        """The point at the β between two solved ones for each (low, high, β), in order."""
+        kept = [self._kept(beta) for _, _, beta in pairs]
+        tasks = [
+            Between(self.problem, self.accuracy, np.concatenate([high.p_y_given_t, low.p_y_given_t]), beta)
+            for (low, high, beta), point in zip(pairs, kept, strict=True)
+            if point is None
+        ]
+        solved = in_order(Between.point, tasks, executor=self.executor, progress=False)
+        for point in kept:
+            yield self._keep(next(solved)) if point is None else point
+
+    def _tops(self, segments: list[FloatArray]) -> list[Found]:
+        with one_thread():
+            return swept(self.problem.reduced, np.array([s[-1] for s in segments]), self.accuracy.options)
+
+    def _keep(self, point: Point) -> Point:
+        if self.store is not None:
+            self.store.put(_name(point.beta), point)
+        return point
+
+    def _kept(self, beta: float) -> Point | None:
+        return None if self.store is None else self.store.get(_name(beta), Point)
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Neighbouring β, with the solution at the largest and the one at the next smaller β outside."""
+
+    problem: Bottleneck
+    grid: FloatArray
+    accuracy: Accuracy
+    top: Found
+    below: Found | None
+
+    def points(self) -> Iterator[Point]:
+        """The points, ascending, each as soon as it is proven."""
+        begin = time.perf_counter()
+        with one_thread():  # many small matrices; and the same bits wherever they are multiplied
+            found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
+        solving = (time.perf_counter() - begin) / len(found)
+        for one in found:
+            yield finished(self.problem, self.accuracy, one, solving)
+
+    def all_points(self) -> list[Point]:
+        """The points at once, as a worker hands them back."""
+        return list(self.points())
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """A β between two solved ones, started from the atoms of both: on either side of a jump they differ."""
+
+    problem: Bottleneck
+    accuracy: Accuracy
+    atoms: FloatArray
+    beta: float
+
+    def point(self) -> Point:
+        """The point there."""
+        begin = time.perf_counter()
+        with one_thread():
+            start = merge_atoms(start_from(self.problem.reduced, self.beta, self.atoms), 1e-2)
+            found = generate_columns(start, self.accuracy.options, None)
+        return finished(self.problem, self.accuracy, found, time.perf_counter() - begin)
+
+
+def swept(
+    core: Bottleneck, betas: FloatArray, options: Certify, top: Found | None = None, below: Found | None = None
+) -> list[Found]:
+    """Solutions at ascending β, each started from the atoms of the next higher one; from `top` where it is solved already.
+
+    On the way back each is set against the atoms of the next lower one, the lowest against those of `below`, and solved
+    again from them where it is worse there or knows a G > 1.
+    """
+    found = [] if top is None else [top]
+    it = merge_atoms(start_from(core, float(betas[-1])), 1e-2) if top is None else top[0]
+    for beta in betas[::-1][len(found) :]:
+        it = iterate(evaluate(core, float(beta), it.weights, it.atoms), 1)
+        found.append(generate_columns(it, options, None))
+        it = found[-1][0]
+    found.reverse()
+    for i, (it, estimate, _) in enumerate(found):
+        lower = found[i - 1] if i else below
+        if lower is None:
+            continue
+        other = iterate(evaluate(core, it.beta, lower[0].weights, lower[0].atoms), 1)
+        if other.value < it.value - 1e-12 or estimate > options.tolerance:
+            found[i] = min(found[i], generate_columns(other, options, None), key=lambda result: result[0].value)
+    return found
+
+
+def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
+    """The point of what column generation found, proven as far as asked for."""
+    with one_thread():
+        begin = time.perf_counter()
+        best = complete(problem, *found, accuracy.prove, accuracy.options)
+        proving = time.perf_counter() - begin
+        if best.estimated_gap > accuracy.options.tolerance:  # stuck where its neighbours are: once more, from all rows
+            begin = time.perf_counter()
+            again = solve(problem, best.beta, certify=accuracy.options if accuracy.prove else False)
+            solving += time.perf_counter() - begin
+            best = min(best, again, key=lambda s: s.gap if accuracy.prove else s.objective)
+    return Point.of(best, solving, proving)
+
+
+def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
+    """Everything that the points of a grid depend on, short enough to be read."""
+    return {
+        "problem": problem.name,
+        "alpha": getattr(problem, "alpha", None),
+        "joint": f"{problem.joint.n_x} x {problem.joint.n_y}, {_digest(problem.joint.p_xy)}",
+        "betas": f"{len(grid)} from {grid[0]:g} to {grid[-1]:g}, {_digest(grid)}",
+        "certify": accuracy.prove,
+        "limits": vars(accuracy.options),
+    }
+
+
+def _digest(array: FloatArray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:12]
+
+
+def _name(beta: float) -> str:
+    return f"beta_{beta!r}"

@@ -1,0 +1,43 @@
+"""Images of handwritten digits: the only loader of scikit-learn's, and the joint of image and class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.core.typing import Float, Int
+from dualib.joint import Joint
+
+
+def digit_images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
+    """scikit-learn's handwritten digits: images of 8×8 pixels in [0, 1], flattened, and their classes 0 to 9."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images / 16.0, labels.astype(np.int64)
+
+
+def digits(n_codes: int = 256, seed: int = 0) -> Joint:
+    """Real data: scikit-learn's 1797 images of handwritten digits, in k-means codes, against the ten classes.
+
+    Sampled (n_samples = 1797) and not smoothed: most pairs were never seen. dualIB needs p(y|x) > 0, for which
+    ``digits().smoothed(pseudocount=0.1)`` is a choice to be stated with the result.
+
+    Parameters
+    ----------
+    n_codes : int
+        Number of k-means clusters, 2 to 1797.
+    seed : int
+        Seed of k-means.
+
+    Raises
+    ------
+    ValueError
+        If n_codes is out of range.
+    """
+    if not 2 <= n_codes <= 1797:
+        raise ValueError(f"n_codes = {n_codes} is outside 2 to 1797, the number of images")
+    from sklearn.cluster import KMeans
+
+    images, labels = digit_images()
+    codes = KMeans(n_codes, n_init=1, random_state=seed).fit_predict(16.0 * images)
+    return Joint.from_samples(codes, labels)

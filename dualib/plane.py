@@ -1,0 +1,50 @@
+"""The information plane: what a line in it consists of, and what can be drawn there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from dualib.core.typing import Bool, Float
+
+
+@dataclass(frozen=True, eq=False)
+class PlanePath:
+    """A line in the plane of rate I(X;T) and relevance I(T;Y), nats.
+
+    Attributes
+    ----------
+    name : str
+        For the legend. Paths of one name are told apart by their colours and a number.
+    rate, relevance : array, shape (n,)
+        The points in the order in which they are joined.
+    resolved : array of bool, shape (n - 1,)
+        Whether the line between neighbours is as good as known; elsewhere it is drawn as interpolated.
+    proven : array of bool, shape (n,)
+        Points that are not are drawn hollow.
+    information_xy : float
+        I(X;Y), the ceiling of the relevance.
+    marks : array, shape (k, 2)
+        Rate and relevance of what is marked on the line: transitions.
+    ceiling : array, shape (m, 2), or None
+        Rates, and a relevance that is proven to be out of reach there.
+    """
+
+    name: str
+    rate: Float[np.ndarray, " n"]
+    relevance: Float[np.ndarray, " n"]
+    resolved: Bool[np.ndarray, " n-1"]
+    proven: Bool[np.ndarray, " n"]
+    information_xy: float
+    marks: Float[np.ndarray, "k 2"] = field(default_factory=lambda: np.zeros((0, 2)))
+    ceiling: Float[np.ndarray, "m 2"] | None = None
+
+
+class InPlane(Protocol):
+    """What can be drawn in the information plane: bottleneck curves, ensembles in time, layers of networks."""
+
+    def plane_paths(self) -> Sequence[PlanePath]:
+        """The lines, in the order in which they are drawn."""

@@ -1,0 +1,247 @@
+"""solve(problem, beta): one point of a bottleneck curve, with the proof of how good it is.
+
+Column generation: alternating minimisation from many atoms → Newton → the maximum of G over the simplex either proves the
+optimum or is the atom to add. The search for that maximum is first a cheap ascent, then, up to dimension `max_dimension`,
+the rigorous one of :mod:`dualib.certificate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from dualib.bottleneck import Atoms, Bottleneck
+from dualib.certificate.search import Method
+from dualib.core.arrays import distribution, positive
+from dualib.core.result import Result
+from dualib.core.special import entropy_nats, kl_nats
+from dualib.core.typing import ArrayLike, Float
+from dualib.core.units import Units, to_units
+from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from
+from dualib.solvers.columns import best_start
+from dualib.solvers.iterate import Iterate
+from dualib.solvers.options import Certify
+from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
+
+
+@dataclass(frozen=True, eq=False)
+class Solution(Result):
+    r"""The optimum of a bottleneck problem at one β, with a proven interval: lower_bound ≤ F(β) ≤ objective. Nats.
+
+    Attributes
+    ----------
+    problem : Bottleneck
+    beta : float
+    p_t : array, shape (n_t,)
+        p(t), descending.
+    p_t_given_x : array, shape (n_x, n_t)
+        The encoder, for every x of the problem's joint.
+    p_y_given_t : array, shape (n_t, n_y)
+        The decoder r_t; for the dual it is not the Markov decoder, see `markov_decoder`.
+    objective : float
+        Φ = −Σ p(x) log z_x = I(X;T) + β E d at the optimal encoder for these p(t) and r_t, with an allowance for rounding, and
+        at most H(X) and β E d of one cluster: an upper bound of F(β).
+    lower_bound : float
+        Proven lower bound of F(β), with its own allowance: from the rigorous maximum of G where that was done, from pairs of x
+        where that is better, at least 0.
+    estimated_gap : float
+        Log of the largest G that was met, at every row p(y|x) and by ascents from many starts; not a proof. 0 means none
+        above 1.
+    status : Status
+        What came of the proof and, where it fell short, which knob to turn.
+    method : Method
+        Where the lower bound comes from.
+    cells : int
+        Cells examined for the proof.
+    residual : float
+        Norm of the gradient at which the minimisation stopped.
+    """
+
+    problem: Bottleneck
+    beta: float
+    p_t: Float[np.ndarray, " n_t"]
+    p_t_given_x: Float[np.ndarray, "n_x n_t"]
+    p_y_given_t: Atoms
+    objective: float
+    lower_bound: float
+    estimated_gap: float
+    status: Status
+    method: Method
+    cells: int = 0
+    residual: float = field(default=0.0, repr=False)
+
+    @property
+    def certified(self) -> bool:
+        """Whether objective − lower_bound is proven to be within the tolerance asked for."""
+        return self.status is Status.CERTIFIED
+
+    @property
+    def gap(self) -> float:
+        """The width objective − lower_bound: a proven bound of how far the objective is above F(β), nats."""
+        return self.objective - self.lower_bound
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters t."""
+        return len(self.p_t)
+
+    @cached_property
+    def rate(self) -> float:
+        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ p(t)), nats."""
+        marginal = self.problem.p_x @ self.p_t_given_x
+        return float(self.problem.p_x @ kl_nats(self.p_t_given_x, marginal))
+
+    @cached_property
+    def markov_decoder(self) -> Atoms:
+        """p(y|t) = Σ_x p(y|x) p(x|t), the Bayes decoder of the encoder."""
+        joint = self.p_t_given_x.T * self.problem.p_x
+        return np.asarray(joint @ self.problem.p_y_given_x / joint.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def relevance(self) -> float:
+        """I(T;Y) of the Markov decoder, nats."""
+        return float(self.p_t @ kl_nats(self.markov_decoder, self.problem.joint.p_y))
+
+    @cached_property
+    def decoder_information(self) -> float:
+        """Σ_t p(t) D(r_t ‖ Σ_t p(t) r_t), the information in the problem's own decoder (for IB: the relevance), nats."""
+        return max(0.0, float(entropy_nats(self.p_t @ self.p_y_given_t) - self.p_t @ entropy_nats(self.p_y_given_t)))
+
+    @cached_property
+    def distortion(self) -> float:
+        """E d(x, r_T) = F'(β), nats."""
+        joint = self.p_t_given_x.T * self.problem.p_x
+        return float((joint * self.problem.distortion(self.p_y_given_t)).sum())
+
+    def encode(self, p_y_given_x: ArrayLike) -> Float[np.ndarray, "*n n_t"]:
+        """q(t|x) ∝ p(t) e^{−βd(x, r_t)} for new x given by their p(y|x).
+
+        Parameters
+        ----------
+        p_y_given_x : array, shape (n_y,) or (n, n_y)
+
+        Returns
+        -------
+        array, shape (n_t,) or (n, n_t)
+
+        Raises
+        ------
+        ValueError
+            If the rows are no distributions over the y of the problem.
+        """
+        rows = np.atleast_2d(distribution(p_y_given_x, "p_y_given_x"))
+        n_y = self.p_y_given_t.shape[1]
+        if rows.shape[1] != n_y:
+            raise ValueError(f"p_y_given_x has {rows.shape[1]} symbols y, the solution {n_y}")
+        exponent = np.log(self.p_t) - self.beta * self.problem.distortion_of_rows(rows, self.p_y_given_t).T
+        encoder = np.exp(exponent - exponent.max(axis=1, keepdims=True))
+        encoder /= encoder.sum(axis=1, keepdims=True)
+        return np.asarray(encoder[0] if np.ndim(p_y_given_x) == 1 else encoder)
+
+    def describe(self, units: Units = "bits") -> str:
+        """What was found, how much of it is proven and how, and where something fell short which knob to turn."""
+        rate, relevance, low, high, gap = (
+            float(to_units(value, units))
+            for value in (self.rate, self.relevance, self.lower_bound, self.objective, self.estimated_gap)
+        )
+        return (
+            f"{self.problem.name} at beta = {self.beta:g}: {self.n_clusters} clusters, I(X;T) = {rate:.6g} {units}, "
+            f"I(T;Y) = {relevance:.6g} {units}\n"
+            f"F in [{low:.12g}, {high:.12g}] {units}, from below by: {self.method} (dimension "
+            f"{self.problem.reduced.dimension}, {self.cells} cells)\n"
+            f"{self.status}; ascents from many starts estimate the gap at {gap:.1e} {units}"
+        )
+
+
+def solve(
+    problem: Bottleneck,
+    beta: float,
+    *,
+    certify: bool | Certify = True,
+    start: ArrayLike | None = None,
+    seed: int = 0,
+) -> Solution:
+    r"""Solve a bottleneck problem at one β to a proven optimum.
+
+    .. math:: F(\beta) = \min I(X;T) + \beta\, E\, d(x, r_T)
+
+    Parameters
+    ----------
+    problem : Bottleneck
+        IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
+    beta : float
+        Trade-off, positive.
+    certify : bool or Certify
+        The tolerance and limits of the proof, True for the default ones. False skips every lower bound but 0; the solution is
+        then as good as many ascents can tell.
+    start : array, shape (n, n_y), or None
+        Atoms to start from, for example another solution's p_y_given_t; None takes the rows p(y|x).
+    seed : int
+        Seed of the random mixtures among the starts of the ascents.
+
+    Returns
+    -------
+    Solution
+        Nothing is raised when the proof falls short: see `certified` and `status`.
+
+    Raises
+    ------
+    ValueError
+        If beta is not positive and finite, or a row of `start` is no distribution.
+    TypeError
+        If certify is neither a bool nor a Certify.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, solve
+    >>> solution = solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta=4.0)
+    >>> solution.certified
+    True
+    """
+    beta, options = positive(beta, "beta"), Certify.of(certify)
+    core = problem.reduced
+    it = start_from(core, beta, start)
+    it, estimate, residual = best_start(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
+    return complete(problem, it, estimate, residual, certify is not False, options)
+
+
+def complete(
+    problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
+) -> Solution:
+    """The solution from what column generation found on merged rows, proven as far as asked for and possible.
+
+    The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
+
+    Raises
+    ------
+    ArithmeticError
+        If the lower bound exceeds the objective: an error of this library.
+    """
+    ceiling = None
+    if certify:
+        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options)
+    core = problem.reduced
+    of_one = it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
+    objective = min(it.upper_value, float(entropy_nats(core.p_x)), of_one)
+    proof = proof_of(it, objective, ceiling, options) if certify else Proof(0.0, Method.SIGN, Status.NOT_ASKED, 0)
+    if proof.lower_bound > objective:
+        raise ArithmeticError(
+            f"the proven lower bound {proof.lower_bound} exceeds the objective {objective} at beta = {it.beta}"
+        )
+    order = np.argsort(-it.weights, kind="stable")
+    return Solution(
+        problem=problem,
+        beta=it.beta,
+        p_t=it.weights[order],
+        p_t_given_x=problem.merged.expand(it.encoder[order].T),
+        p_y_given_t=it.atoms[order],
+        objective=objective,
+        lower_bound=proof.lower_bound,
+        estimated_gap=estimate,
+        status=proof.status,
+        method=proof.method,
+        cells=proof.cells,
+        residual=residual,
+    )

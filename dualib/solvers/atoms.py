@@ -1,0 +1,111 @@
+"""The atoms of a solution: where it starts, and how atoms are added, merged and dropped."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.bottleneck import Bottleneck, Rows
+from dualib.core.arrays import distribution
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
+from dualib.solvers.alternating import iterate
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.newton import newton_weights
+
+START_ATOMS = 512  # up to as many atoms, Newton's method on the weights; up to as many rows, an ascent from each
+LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
+SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
+
+
+def start_from(core: Bottleneck, beta: float, atoms: ArrayLike | None = None) -> Iterate:
+    """Uniform weights on given atoms, or T = X (a spread-out sample of the rows where there are very many)."""
+    if atoms is not None:
+        atoms = np.maximum(distribution(atoms, "start"), 1e-200)
+        return iterate(_uniform(core, beta, atoms), 5)
+    rows = core.p_y_given_x
+    if (rows.shape[1] == 2 and len(rows) > START_ATOMS) or len(rows) > LARGEST_START:
+        keep = _spread(rows, 64 if rows.shape[1] == 2 else START_ATOMS)
+        it = iterate(_uniform(core, beta, rows[keep]), 20, fixed_atoms=True)
+    else:
+        it = evaluate(core, beta, core.p_x, rows)
+    return iterate(it, 40 if it.atoms.size * len(rows) < 1e5 else 10)
+
+
+def _uniform(core: Bottleneck, beta: float, atoms: FloatArray) -> Iterate:
+    return evaluate(core, beta, np.full(len(atoms), 1.0 / len(atoms)), atoms)
+
+
+def trivial(core: Bottleneck, beta: float) -> list[Iterate]:
+    """T = X, whose rate is H(X) and distortion 0 (unless there are too many x for it), and the single cluster."""
+    single = evaluate(core, beta, np.ones(1), core.single_decoder)
+    return [single] if len(core.p_x) > LARGEST_START else [evaluate(core, beta, core.p_x, core.p_y_given_x), single]
+
+
+def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float) -> Iterate:
+    """The iterate with the separate atoms at which log G exceeds the threshold, each at a small weight."""
+    floor = max(threshold, 0.1 * float(log_g.max()))
+    order = np.flatnonzero(log_g >= floor)
+    order = order[np.argsort(-log_g[order], kind="stable")]
+    new = found[order[_separate(found[order], it.beta)]]
+    share = min(1e-3, 0.1 / len(new))
+    weights = np.concatenate([it.weights * (1 - share * len(new)), np.full(len(new), share)])
+    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]))
+    return newton_weights(start) if len(weights) <= START_ATOMS else iterate(start, 4, fixed_atoms=True)
+
+
+def merge_atoms(it: Iterate, distance: float) -> Iterate:
+    """Atoms nearer than `distance` (β times a squared Fisher distance) replaced by their weighted mean."""
+    order = np.argsort(-it.weights, kind="stable")
+    weights, atoms = it.weights[order].copy(), it.atoms[order].copy()
+    near = separations(atoms, atoms, it.beta) < distance
+    np.fill_diagonal(near, True)
+    if near.sum() == len(weights):
+        return it
+    alive = np.ones(len(weights), bool)
+    for i in range(len(weights)):
+        if alive[i]:
+            group = np.flatnonzero(near[i] & alive)
+            alive[group] = False
+            alive[i] = True
+            atoms[i] = weights[group] @ atoms[group] / weights[group].sum()
+            weights[i] = weights[group].sum()
+    return evaluate(it.problem, it.beta, weights[alive], atoms[alive])
+
+
+def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Float[np.ndarray, "n m"]:
+    """2β Σ_y (√r − √r')², β times a squared Fisher distance, of every atom from every other one."""
+    root, other_root = np.sqrt(r), np.sqrt(other)
+    if beta > 1e9:  # the product of the roots has lost the digits that count
+        return np.stack([2.0 * beta * ((root - one) ** 2).sum(axis=1) for one in other_root], axis=1)
+    centre = other_root[0]
+    root, other_root = root - centre, other_root - centre
+    square = (root**2).sum(axis=1)[:, None] + (other_root**2).sum(axis=1) - 2.0 * root @ other_root.T
+    return np.asarray(2.0 * beta * np.maximum(square, 0.0))
+
+
+def _separate(atoms: FloatArray, beta: float) -> IntArray:
+    """Indices of atoms more than SEPARATE from each other, the earlier ones first."""
+    left, chosen = np.arange(len(atoms)), []
+    while len(left):
+        chosen.append(left[0])
+        left = left[separations(atoms[left], atoms[left[:1]], beta)[:, 0] > SEPARATE]
+    return np.array(chosen, dtype=np.int64)
+
+
+def prune(it: Iterate) -> Iterate:
+    """Without the clusters that carry nothing: weights below rounding, and atoms that coincide."""
+    used = it.weights > 1e-12
+    if not used.all():
+        weights = it.weights[used]
+        it = evaluate(it.problem, it.beta, weights / weights.sum(), it.atoms[used])
+    return merge_atoms(it, 1e-10)
+
+
+def _spread(rows: FloatArray, n: int) -> IntArray:
+    """Indices of n rows that are spread out: each next one farthest from those taken, in Hellinger distance."""
+    root = np.sqrt(rows)
+    taken = [int(np.argmax(((root - root.mean(axis=0)) ** 2).sum(axis=1)))]
+    distance = ((root - root[taken[0]]) ** 2).sum(axis=1)
+    for _ in range(min(n, len(rows)) - 1):
+        taken.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((root - root[taken[-1]]) ** 2).sum(axis=1))
+    return np.array(taken)

@@ -1,0 +1,124 @@
+"""Column generation: which atoms a solution needs, found by ascents of G and minimised over together.
+
+Alternating minimisation from many atoms → Newton → where an ascent finds G > 1, an atom is missing: it is added, and so on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.bottleneck import Rows
+from dualib.certificate.dual_function import DualFunction
+from dualib.core.special import TINY
+from dualib.core.typing import FloatArray
+from dualib.solvers.alternating import accelerate
+from dualib.solvers.atoms import START_ATOMS, add_atoms, merge_atoms, prune, separations, trivial
+from dualib.solvers.iterate import Iterate
+from dualib.solvers.newton import MAX_UNKNOWNS, newton, newton_weights, splits
+from dualib.solvers.options import Certify
+
+MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
+PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
+ACCURACY = 1e-7  # residual of the accelerated alternation; the error of F is about its square over the least curvature
+
+
+def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
+    """:func:`generate_columns`, and again from T = X or one cluster where it ends above these or knows a G > 1."""
+    best = generate_columns(it, options, rng)
+    for other in trivial(it.problem, it.beta):
+        if other.value < best[0].value - 1e-12 or best[1] > options.tolerance:
+            found = generate_columns(other, options, rng)
+            best = min(best, found, (other, np.inf, np.inf), key=lambda result: result[0].value)
+    return best
+
+
+def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
+    """Alternate between minimising over the atoms and adding where an ascent finds G > 1.
+
+    Returns the iterate, log of the largest G met (at least 0), and the residual of the minimisation.
+    """
+    it, residual = minimise(it)
+    estimate = 0.0
+    for _ in range(options.max_rounds):
+        g = it.dual
+        found = ascend(g, it, rng)
+        log_g = g.log(found)
+        if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
+            found = g.ascend(split, 2)
+            log_g = g.log(found)
+        estimate = max(0.0, float(log_g.max()))
+        if estimate <= 0.1 * options.tolerance:
+            break
+        better, better_residual = minimise(add_atoms(it, found, log_g, 0.1 * options.tolerance))
+        if not better.value < it.value - 1e-15:
+            break
+        it, residual = better, better_residual
+    return prune(it), estimate, residual
+
+
+def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
+    """To a local minimum over weights and atoms: Newton up to `largest` unknowns, accelerated alternation above."""
+    residual = np.inf
+    for _ in range(30):
+        if it.atoms.size > largest:
+            it, residual = accelerate(it, ACCURACY, 25)
+            done = residual < ACCURACY
+            if len(it.weights) <= START_ATOMS:  # small weights with G ≠ 1 hardly move by plain steps
+                it = newton_weights(it, 3)
+        else:
+            it, residual = newton(it, max_steps=12)
+            done = residual < 1e-11
+        merged = merge_atoms(it, 3e-2)
+        # Atoms on their way into each other get there slowly: take them there, where that does not raise Φ.
+        if len(merged.weights) < len(it.weights) and merged.value <= it.value + 1e-13:
+            it = merged
+        elif done:
+            break
+    return it, residual
+
+
+def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Rows:
+    """Atoms where G is large: ascents from the rows, from pairs of atoms and (given rng) from random mixtures of rows.
+
+    The largest G that they reach is at least that of every row.
+    """
+    core = it.problem
+    rows = core.p_y_given_x
+    if rows.shape[1] == 2:  # a segment: a grid in the angle of √r finds every peak, each about 1/√β wide
+        low, high = np.arcsin(np.sqrt(np.array([rows[:, 0].min(), rows[:, 0].max()])))
+        angles = np.linspace(low, high, int(np.clip(25 * (high - low) * np.sqrt(it.beta), 64, 4000)))
+        grid = np.stack([np.sin(angles) ** 2, np.cos(angles) ** 2], axis=1)
+        log_g = _log_at(g, grid)
+        peak = np.flatnonzero(np.r_[True, log_g[1:] >= log_g[:-1]] & np.r_[log_g[:-1] >= log_g[1:], True])
+        peak = peak[log_g[peak] > -0.05]
+        at_rows = _log_at(g, rows)
+        starts = np.concatenate([grid[peak], rows[[at_rows.argmax()]]])
+        return g.ascend(starts, 6)
+    starts = rows
+    if len(rows) > MOST_STARTS:
+        at_rows = _log_at(g, rows)
+        away = np.flatnonzero(separations(rows, it.atoms, it.beta).min(axis=1) > 0.1)
+        away = away[np.argsort(-at_rows[away], kind="stable")[:MOST_STARTS]]
+        starts = rows[np.append(away, at_rows.argmax())]
+    elif rng is not None and len(rows) * rows.shape[1] < 2000:
+        n = min(4 * len(rows), 200)
+        mixing = np.zeros((n, len(rows)))
+        np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
+        starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
+    found = g.ascend(starts, 4)
+    log_g = g.log(found)
+    # Those near an atom end there, where G = 1 already.
+    elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
+    elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
+    return np.concatenate([found[[log_g.argmax()]], g.ascend(found[elsewhere], 20)])
+
+
+def largest_at_rows(g: DualFunction) -> float:
+    """The largest log G at the rows p(y|x), all of them."""
+    return float(_log_at(g, g.problem.p_y_given_x).max())
+
+
+def _log_at(g: DualFunction, atoms: FloatArray) -> FloatArray:
+    """The values log G at any number of atoms, in pieces that fit in memory."""
+    size = max(1, PAIRS // len(g.log_weights))
+    return np.concatenate([g.log(atoms[i : i + size]) for i in range(0, len(atoms), size)])

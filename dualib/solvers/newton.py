@@ -1,0 +1,166 @@
+r"""Newton's method on weights and atoms together.
+
+In the coordinates √ν_t · δν_t/ν_t and √(β ν_t) · δr_t/√r_t (orthogonal to √r_t), a plain alternating step is a gradient step
+of unit length, and the Hessian of Φ is that of the EM algorithm: identity less the information the missing T carries.
+With a_tx = √β √r_t ∘ ∂(−d)/∂r in an orthonormal basis of the tangent space, S = e^{−βd}/z:
+
+* weights-weights  Σ_x p S_t S_t' √(ν_t ν_t')
+* atoms-atoms      Σ_x p S_t S_t' √(ν_t ν_t') a_t a_t'ᵀ + δ_tt' Σ_x p S_t (curvature − a_t a_tᵀ)
+* weights-atoms    Σ_x p S_t S_t' √(ν_t ν_t') a_t'   − δ_tt' Σ_x p S_t a_t
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from dualib.bottleneck import Atoms, Bottleneck, Table
+from dualib.core.special import TINY
+from dualib.core.typing import Float, FloatArray
+from dualib.solvers.alternating import step
+from dualib.solvers.iterate import Iterate, evaluate
+
+MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
+MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents
+SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+
+
+def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60) -> tuple[Iterate, float]:
+    """Minimise Φ over weights and atoms from a start; Φ never rises.
+
+    Returns the iterate and the norm of the gradient there (in the coordinates above).
+    """
+    level, size = 0, np.inf
+    for _ in range(max_steps):
+        if not size < 1e-4:  # far off, a plain step first: it is robust and drops dead clusters
+            it = evaluate(it.problem, it.beta, *step(it))
+        gradient, hessian, basis = _system(it)
+        size = float(np.linalg.norm(gradient))
+        if size < tolerance:
+            break
+        trial, level = _descend(it, gradient, hessian, basis, max(level - 1, 0))
+        if trial is None:
+            break
+        it = trial
+    return it, size
+
+
+def newton_weights(it: Iterate, max_steps: int = 8) -> Iterate:
+    """Minimise Φ over the weights with the atoms held fixed, a convex problem; Φ never rises."""
+    for _ in range(max_steps):
+        root = np.sqrt(it.weights)
+        share = it.ratio * np.sqrt(it.problem.p_x) * root[:, None]
+        gradient = root * (1.0 - it.ratio @ it.problem.p_x)
+        new, _ = _descend(it, gradient[:, None], share @ share.T, None, 0)
+        if new is None:
+            break
+        done, it = it.value - new.value < 1e-13, new
+        if done:
+            break
+    return it
+
+
+def _system(it: Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
+    problem, p_x, atoms = it.problem, it.problem.p_x, it.atoms
+    n_t, n_y = atoms.shape
+    basis = tangent_basis(atoms)  # (n_t, n_y, k)
+    a = np.sqrt(it.beta) * (problem.slope(atoms) @ basis)  # (n_t, n_x, k)
+    root = np.sqrt(it.weights)
+    p_ratio = it.ratio * p_x
+    share = it.ratio * np.sqrt(p_x) * root[:, None]
+    jacobian = np.concatenate([share[:, None, :], (share[:, :, None] * a).transpose(0, 2, 1)], axis=1)
+    flat = jacobian.reshape(n_t * n_y, -1)
+    hessian = flat @ flat.T
+    mean = np.einsum("tx,txk->tk", p_ratio, a)
+    curvature = _curvature(problem, atoms, p_ratio)
+    blocks = hessian.reshape(n_t, n_y, n_t, n_y)
+    t = np.arange(n_t)
+    blocks[t, 0, t, 1:] -= mean
+    blocks[t, 1:, t, 0] -= mean
+    second = (a * p_ratio[:, :, None]).transpose(0, 2, 1) @ a
+    blocks[t, 1:, t, 1:] += (basis * curvature[:, :, None]).transpose(0, 2, 1) @ basis - second
+    gradient = -np.concatenate([(root * (p_ratio.sum(axis=1) - 1.0))[:, None], root[:, None] * mean], axis=1)
+    return gradient, hessian, basis
+
+
+def _descend(
+    it: Iterate, gradient: FloatArray, hessian: FloatArray, basis: FloatArray | None, level: int
+) -> tuple[Iterate | None, int]:
+    """A Newton step with the least shift of the Hessian that makes it positive definite and lowers Φ.
+
+    Without a `basis` only the weights move.
+    """
+    root = np.sqrt(it.weights)
+    scale = np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
+    diagonal = np.arange(len(hessian))
+    for trial in range(level, len(SHIFTS)):
+        shifted = hessian.copy()
+        shifted[diagonal, diagonal] += SHIFTS[trial]
+        factor, failed = dpotrf(shifted, lower=1, overwrite_a=1)
+        if failed:
+            continue
+        move = -dpotrs(factor, gradient.ravel(), lower=1)[0].reshape(gradient.shape)
+        log_weights = move[:, 0] / root
+        log_atoms = np.zeros(1) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
+        largest = max(np.abs(log_weights).max(), np.abs(log_atoms).max())
+        if not np.isfinite(largest):
+            continue
+        damping = min(1.0, 2.0 / max(largest, TINY))
+        weights = it.weights * np.exp(damping * log_weights)
+        atoms = it.atoms * np.exp(damping * log_atoms)
+        new = evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True))
+        if new.value <= it.value + 4e-16 * abs(it.value):
+            return new, trial
+    return None, 0
+
+
+def _curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
+    """Σ_x weights_tx (−∂²(−d)/∂r²) r, (n_t, n_y); 1 where r is 0 because no x of the cluster has that y."""
+    curvature = (weights @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    return np.where(atoms > 1e-200, curvature, 1.0)
+
+
+def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
+    """Orthonormal basis of the complement of √r_t by a Householder reflection."""
+    root = np.sqrt(atoms)
+    n_t, n_y = root.shape
+    if n_y == 2:
+        return np.stack([-root[:, 1], root[:, 0]], axis=1)[:, :, None]
+    pivot = root.argmax(axis=1)
+    v = root.copy()
+    v[np.arange(n_t), pivot] += 1.0
+    reflection = np.eye(n_y) - 2.0 * v[:, :, None] * v[:, None, :] / (v**2).sum(axis=1)[:, None, None]
+    columns = np.argsort(np.arange(n_y) == pivot[:, None], axis=1, kind="stable")[:, :-1]
+    return np.take_along_axis(reflection, columns[:, None, :], axis=2)
+
+
+def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
+    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: a step each way along the unstable direction."""
+    posterior = it.posterior
+    mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
+    n_y = it.atoms.shape[1]
+    if not mixed.any() or mixed.sum() * n_y**2 * max(n_y, len(it.problem.p_x)) > MAX_SPLIT_WORK:
+        return it.atoms[:0]
+    atoms = it.atoms[mixed]
+    largest, direction = instability(it.problem, it.beta, atoms, posterior[mixed])
+    atoms, direction = atoms[largest > 1.0 + 1e-7], direction[largest > 1.0 + 1e-7]
+    log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
+    log_step *= 0.3 / np.maximum(np.abs(log_step).max(axis=1, keepdims=True), 0.3)
+    both = np.concatenate([atoms * np.exp(log_step), atoms * np.exp(-log_step)])
+    return np.asarray(both / both.sum(axis=1, keepdims=True))
+
+
+def instability(
+    problem: Bottleneck, beta: float, atoms: Atoms, posterior: Table
+) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """β λ_max(C(t)) of each atom and its direction δr_t/√r_t, from the posterior p(x|t)."""
+    basis = tangent_basis(atoms)
+    a = problem.slope(atoms) @ basis
+    a = a - posterior[:, None, :] @ a
+    covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
+    diagonal = _curvature(problem, atoms, posterior)
+    factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
+    inverse = np.linalg.inv(factor)
+    values, vectors = np.linalg.eigh(inverse @ covariance @ inverse.transpose(0, 2, 1))
+    top = inverse.transpose(0, 2, 1) @ vectors[:, :, -1:]
+    return beta * values[:, -1], (basis @ top)[:, :, 0]

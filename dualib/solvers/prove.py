@@ -1,0 +1,102 @@
+"""How good an iterate is: the search for an atom that it lacks, and the lower bound of F(β) where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from dualib.certificate.dual_function import Ceiling, pairwise_log_ceiling
+from dualib.certificate.search import Method, search_for, search_maximum
+from dualib.core.special import EPS
+from dualib.solvers.atoms import add_atoms
+from dualib.solvers.columns import generate_columns, largest_at_rows, minimise
+from dualib.solvers.iterate import Iterate
+from dualib.solvers.newton import MAX_UNKNOWNS
+from dualib.solvers.options import Certify
+
+QUICK_PAIRS = 1e6  # pairs of x times |Y| up to which the pairwise bound is tried before the search
+PAIR_WORK = 2e8  # the same work up to which the pairwise lower bound is computed: some five seconds
+
+
+class Status(StrEnum):
+    """What came of a proof and, where it fell short, which knob to turn."""
+
+    CERTIFIED = "certified: the interval is proven"
+    NOT_ASKED = "not certified: certify=False"
+    ROUNDING = "not certified: rounding alone may exceed the tolerance; raise tolerance, or lower beta"
+    DIMENSION = "not certified: the search for the maximum of G has a dimension above max_dimension"
+    CELLS = "not certified: the proof stopped at its number of cells; raise max_cells"
+    ROUNDS = "not certified: an atom is known at which G exceeds 1; raise max_rounds"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proven lower bound of F(β), nats, where it comes from, what came of it, and the cells examined for it."""
+
+    lower_bound: float
+    method: Method
+    status: Status
+    cells: int
+
+
+def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling, float]:
+    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on."""
+    if it.atoms.size > MAX_UNKNOWNS:
+        it, residual = minimise(it, 3 * MAX_UNKNOWNS)
+    for left in range(options.max_rounds, -1, -1):
+        g = it.dual
+        # What rounding hides is not searched for.
+        tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
+        ceiling = search_maximum(g, it.atoms, tolerance, options.max_cells)
+        if ceiling.lower <= 0.5 * options.tolerance or left == 0:
+            break
+        better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
+        if not better.value < it.value:
+            break
+        it, _, residual = generate_columns(better, options, None)
+    return it, ceiling, residual
+
+
+def prove_where_needed(
+    it: Iterate, estimate: float, residual: float, options: Certify
+) -> tuple[Iterate, float, float, Ceiling | None]:
+    """:func:`prove`, up to the largest dimension, and the new estimate of max log G; no ceiling where pairs do as well."""
+    core = it.problem
+    if not 1 <= core.dimension <= options.max_dimension:
+        return it, estimate, residual, None
+    # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
+    few = _pair_work(it) <= QUICK_PAIRS
+    if few and max(0.0, pairwise_log_ceiling(it.dual)) <= 0.3 * options.tolerance:
+        return it, estimate, residual, None
+    it, ceiling, residual = prove(it, options, residual)
+    return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling
+
+
+def proof_of(it: Iterate, objective: float, ceiling: Ceiling | None, options: Certify) -> Proof:
+    """The best lower bound of F(β) from the ceiling of log G, if there is one, and from pairs of x, rounding subtracted."""
+    g, base = it.dual, it.value - EPS * (16.0 + 8.0 * abs(it.value))
+    bounds = {Method.SIGN: 0.0}
+    if ceiling is not None:
+        bounds[search_for(it.problem)] = base - max(ceiling.upper, 0.0) - g.rounding()
+    if objective - max(bounds.values()) > options.tolerance and _pair_work(it) <= PAIR_WORK:
+        bounds[Method.PAIRS] = base - max(pairwise_log_ceiling(g), 0.0)
+    method = max(bounds, key=bounds.__getitem__)
+    lower = bounds[method]
+    status = Status.CERTIFIED if objective - lower <= options.tolerance else _shortfall(it, ceiling, options)
+    return Proof(lower, method, status, 0 if ceiling is None else ceiling.cells)
+
+
+def _pair_work(it: Iterate) -> int:
+    return it.problem.p_y_given_x.size * len(it.problem.p_x)
+
+
+def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status:
+    if ceiling is None:
+        return Status.DIMENSION if it.problem.dimension > options.max_dimension else Status.ROUNDING
+    if it.dual.rounding() > options.tolerance:
+        return Status.ROUNDING
+    if not ceiling.complete:
+        return Status.CELLS
+    return Status.ROUNDS if ceiling.lower > options.tolerance else Status.ROUNDING

@@ -1,0 +1,262 @@
+r"""The eigenmodes of Θ, once: what an ensemble's laws at all times are made of.
+
+With loss ½‖f - Y‖², learning rule and ridge ρ, mode j of Θ = V Λ Vᵀ has rate s_j = λ_j + ρ, response a_j(τ) = (1 - e_j(τ))/s_j and
+residual r_j = 1 - λ_j a_j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from dualib.core.arrays import columns, positive
+from dualib.core.arrays import times as times_of
+from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
+from ntkinfo.kernels import Kernels
+from ntkinfo.laws import Spectrum
+from ntkinfo.learning import GradientFlow, LearningRule
+
+EPS = float(np.finfo(np.float64).eps)
+SAME = 8 * EPS  # of the largest variance: rows of kernels that differ by less are of one point
+
+
+@dataclass(frozen=True, eq=False)
+class Eigenmodes:
+    """Kernels, labels and a way to learn, in the eigenvectors of Θ; :class:`ntkinfo.Ensemble` has the parameters' meaning."""
+
+    kernels: Kernels
+    y_train: Float[np.ndarray, "n k"]
+    ridge: float = 0.0
+    learning_rule: LearningRule = field(default_factory=GradientFlow)
+    mode: Literal["ntk", "nngp"] = "ntk"
+    centred: bool = False
+    rank_tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("ntk", "nngp"):
+            raise ValueError(f'mode must be "ntk" or "nngp", got {self.mode!r}')
+        n = self.kernels.n_train
+        object.__setattr__(
+            self, "y_train", columns(self.y_train, "y_train", n, f"a training kernel of shape ({n}, {n})")
+        )
+        object.__setattr__(self, "ridge", positive(self.ridge, "ridge", zero=True))
+        if self.rank_tolerance is not None:
+            positive(self.rank_tolerance, "rank_tolerance", zero=True)
+        largest = float(np.abs(self.theta).sum(axis=0).max()) + self.ridge
+        try:
+            self.learning_rule.check(largest)
+        except ValueError:  # the cheap bound on the largest eigenvalue does not clear the step: ask the spectrum
+            self.learning_rule.check(float(self.eigenvalues[-1]) + self.ridge)
+
+    # --- sizes and kernels ---
+
+    @property
+    def n_train(self) -> int:
+        """The number n of training points."""
+        return self.kernels.n_train
+
+    @property
+    def n_test(self) -> int:
+        """The number m of test points."""
+        return self.kernels.n_test
+
+    @property
+    def n_outputs(self) -> int:
+        """The number k of outputs."""
+        return int(self.y_train.shape[1])
+
+    @property
+    def theta(self) -> Float[np.ndarray, "n n"]:
+        """Θ between training points: the NTK, or K where the last layer alone is trained."""
+        return self.kernels.ntk if self.mode == "ntk" else self.kernels.nngp
+
+    @property
+    def theta_test(self) -> Float[np.ndarray, "m m"]:
+        """Θ between test points, shape (m, m)."""
+        return self.test_block("ntk_test" if self.mode == "ntk" else "nngp_test")
+
+    def test_block(self, name: str) -> FloatArray:
+        """The kernels' block of that name; refused without test points."""
+        self.need_test()
+        block: FloatArray = getattr(self.kernels, name)
+        return block
+
+    def need_test(self) -> None:
+        """Refuse kernels without test points."""
+        if self.n_test == 0:
+            raise ValueError(
+                "these kernels have no test points: give all four test blocks to Kernels, or use on='train'"
+            )
+
+    # --- the eigenmodes, once ---
+
+    @cached_property
+    def _eigen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        values, vectors = np.linalg.eigh(self.theta)
+        return np.maximum(values, 0.0), vectors, values[values < 0]
+
+    @cached_property
+    def null(self) -> Bool[np.ndarray, " n"]:
+        """Which modes count as the null space of Θ."""
+        values = self.eigenvalues
+        relative = self.n_train * EPS if self.rank_tolerance is None else self.rank_tolerance
+        threshold = relative * values[-1]
+        if self.rank_tolerance is None and self.n_clipped:
+            threshold = max(threshold, -float(self._eigen[2].min()))
+        null: BoolArray = values <= threshold
+        return null
+
+    @property
+    def eigenvalues(self) -> Float[np.ndarray, " n"]:
+        """Eigenvalues of Θ, ascending, negative ones (rounding) set to 0, shape (n,)."""
+        return self._eigen[0]
+
+    @property
+    def eigenvectors(self) -> Float[np.ndarray, "n n"]:
+        """Eigenvectors of Θ in columns, shape (n, n)."""
+        return self._eigen[1]
+
+    @property
+    def n_clipped(self) -> int:
+        """How many eigenvalues of Θ came out negative by rounding and were set to 0."""
+        return self._eigen[2].size
+
+    @property
+    def rank(self) -> int:
+        """The numerical rank of Θ: modes outside it are never fitted."""
+        return self.n_train - int(self.null.sum())
+
+    @cached_property
+    def y_modes(self) -> Float[np.ndarray, "n k"]:
+        """The labels in the eigenbasis, V^T Y, shape (n, k)."""
+        modes: FloatArray = self.eigenvectors.T @ self.y_train
+        return modes
+
+    @cached_property
+    def nngp_modes(self) -> Float[np.ndarray, "n n"]:
+        """K in the eigenbasis of Θ, V^T K V, shape (n, n)."""
+        if self.mode == "nngp":
+            return np.diag(self.eigenvalues)
+        v = self.eigenvectors
+        half = blas.dtrmm(1.0, self.kernels.nngp.T, v.T, side=1, lower=1).T  # the upper triangle of K times V
+        half -= 0.5 * np.diagonal(self.kernels.nngp)[:, None] * v
+        product: FloatArray = v.T @ half
+        half[:] = product.T
+        product += half
+        return product
+
+    @cached_property
+    def moving(self) -> Bool[np.ndarray, " n"]:
+        """The modes that the outputs have: all but the null space of Θ where K vanishes too; boolean, shape (n,)."""
+        seen, diagonal = ~self.null, np.diagonal(self.nngp_modes)
+        if not seen.all() and diagonal[~seen].max() > 1e3 * self.n_train * EPS * diagonal.max():
+            return np.ones_like(seen)
+        return seen
+
+    def inverse_nngp_triangle(self) -> Float[np.ndarray, "n n"] | None:
+        """A triangle T (n, n) with T + T^T = (V^T K V)^{-1}, zero on the null space of Θ where K vanishes too.
+
+        None where K is singular on the rest.
+        """
+        modes, seen = self.nngp_modes, self.moving
+        if not seen.any():
+            return np.zeros_like(modes)
+        block = modes if seen.all() else modes[np.ix_(seen, seen)]
+        factor, info = lapack.dpotrf(block.T, lower=0, clean=1)
+        if info != 0:
+            return None
+        inverse: FloatArray = lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
+        inverse[np.diag_indices_from(inverse)] *= 0.5
+        if seen.all():
+            return inverse
+        whole = np.zeros_like(modes)
+        whole[np.ix_(seen, seen)] = inverse
+        return whole
+
+    @cached_property
+    def kappa(self) -> Float[np.ndarray, " n"]:
+        """The initial output variance in each mode, v_j^T K v_j, shape (n,); 0 for a centred ensemble."""
+        return np.zeros(self.n_train) if self.centred else np.maximum(np.diagonal(self.nngp_modes), 0.0)
+
+    @cached_property
+    def mode_power(self) -> Float[np.ndarray, " n"]:
+        """E‖r_j‖², the mean squared initial error of each mode summed over outputs: k κ_j + ‖y_j‖², shape (n,)."""
+        power: FloatArray = self.n_outputs * self.kappa + (self.y_modes**2).sum(axis=1)
+        return power
+
+    @cached_property
+    def test_modes(self) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, "m n"]]:
+        """Θ_x V (zero on the null space) and K_x V, shape (m, n) each."""
+        initial = self.test_block("nngp_test_train") @ self.eigenvectors
+        seen = initial if self.mode == "nngp" else self.test_block("ntk_test_train") @ self.eigenvectors
+        scale = float(np.diagonal(self.theta_test).max()) * float(self.eigenvalues[-1])
+        if self.null.any() and float(np.abs(seen[:, self.null]).max()) > 1e-3 * np.sqrt(scale):
+            raise ValueError(
+                "the test-train kernel has a component in the null space of the training kernel, which no kernel "
+                "function has: check that the blocks come from one kernel on the same training points in the same order "
+                "(or lower rank_tolerance)"
+            )
+        return np.where(self.null, 0.0, seen), initial
+
+    @cached_property
+    def twins(self) -> Int[np.ndarray, " m"]:
+        """The training point that each test point is, to the rounding of both kernels' rows, or -1."""
+        found = np.full(self.n_test, -1)
+        blocks = []
+        for name in ("ntk", "nngp"):
+            cross, own = self.test_block(name + "_test_train"), np.diagonal(self.test_block(name + "_test"))
+            train: FloatArray = getattr(self.kernels, name)
+            size = SAME * max(float(np.diagonal(train).max()), float(own.max()))
+            blocks.append((train, cross, own, size))
+        train, cross, own, _ = blocks[1]
+        for x in range(self.n_test):
+            i = int(np.abs(np.diagonal(train) + own[x] - 2 * cross[x]).argmin())
+            if all(
+                abs(variance[x] - whole[i, i]) <= size and np.abs(rows[x] - whole[i]).max() <= size
+                for whole, rows, variance, size in blocks
+            ):
+                found[x] = i
+        return found
+
+    # --- functions of the spectrum ---
+
+    def spectrum(self, taus: ArrayLike) -> Spectrum:
+        """The mode functions at `taus` (scalar or shape (T,)); each of shape (T, n), T = 1 for a scalar."""
+        times = self.learning_rule.time(np.atleast_1d(times_of(taus)))
+        values, seen = self.eigenvalues, ~self.null
+        rates = np.where(seen, values + self.ridge, 0.0)
+        safe = np.where(seen, rates, 1.0)
+        log_decay = self.learning_rule.log_decay(rates, times)
+        sign = self.learning_rule.decay_sign(rates, times)
+        decay = sign * np.exp(log_decay)
+        moved = np.where(sign > 0, -np.expm1(log_decay), 1.0 - decay)
+        response = moved / safe
+        if self.ridge == 0:
+            return Spectrum(decay, response, moved, decay, log_decay)
+        fitted = values / safe * moved
+        residual = np.where(seen, (self.ridge + values * decay) / safe, 1.0)
+        with np.errstate(divide="ignore"):
+            log_residual = np.where(fitted < 0.5, np.log1p(-np.minimum(fitted, 0.5)), np.log(np.abs(residual)))
+        return Spectrum(decay, response, fitted, residual, log_residual)
+
+    def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
+        r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
+        log_residual, kept = self.spectrum(taus).log_residual[:, self.moving], self.moving
+        factor, info = lapack.dpotrf(self.nngp_modes[np.ix_(kept, kept)], lower=1, clean=1)
+        rows = self.eigenvectors[np.ix_(points, kept)]
+        found = np.empty((log_residual.shape[0], len(points)))
+        with np.errstate(divide="ignore"):
+            log_rows = np.log(np.abs(rows))
+        for out, log_r in zip(found, log_residual, strict=True):
+            logs = log_rows + log_r
+            top = logs.max(axis=1, keepdims=True)
+            flat = np.isneginf(top[:, 0])
+            scaled = np.sign(rows) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
+            squares = ((scaled @ factor) ** 2) if info == 0 else (scaled @ self.nngp_modes[np.ix_(kept, kept)]) * scaled
+            with np.errstate(divide="ignore"):
+                out[:] = np.where(flat, -np.inf, 2 * top[:, 0] + np.log(np.maximum(squares.sum(axis=1), 0.0)))
+        return found

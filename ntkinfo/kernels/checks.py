@@ -1,0 +1,117 @@
+"""What kernels have to be: double precision, symmetric, positive semi-definite together, and of one network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.core.arrays import (
+    PSD_TOLERANCE,
+    check_positive_semidefinite,
+    finite_array,
+    of_shape,
+    symmetric,
+)
+from dualib.core.typing import ArrayLike, Float, FloatArray
+
+ROUNDING = 1e-12
+"""Part of a matrix's 1-norm that the difference of two kernels may lose."""
+
+
+def double(value: ArrayLike, name: str) -> FloatArray:
+    """`value` as a finite array that was computed in double precision.
+
+    Raises
+    ------
+    TypeError
+        If it is of single precision or no array of real numbers: spectra of kernels span ten and more orders of magnitude, and
+        single precision keeps seven.
+    ValueError
+        If it has entries that are not finite (the message says how many).
+    """
+    array = np.asarray(value)
+    if array.dtype in (np.float32, np.float16) or array.dtype.name == "bfloat16":
+        raise TypeError(
+            f"{name} is {array.dtype}: its eigenvalues below 1e-7 of the largest would be rounding noise. Compute it in "
+            "float64 (importing ntkinfo turns JAX's 64-bit mode on, unless IB_NTK_X64=0), or convert it with "
+            ".astype(float) if you accept that."
+        )
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return finite_array(array, name)
+
+
+def kernel_matrix(value: ArrayLike, name: str, size: int | None = None, like: str = "") -> FloatArray:
+    """`value` as a symmetric matrix of double precision, (size, size) where `like` asks for it."""
+    array = double(value, name)
+    return symmetric(array if size is None else of_shape(array, name, (size, size), like), name)
+
+
+def check_above(larger: Float[np.ndarray, "n n"], smaller: Float[np.ndarray, "n n"], names: str, why: str) -> None:
+    """Refuse two kernels whose difference is not positive semi-definite, within rounding; `why` says what they are not."""
+    rounding = ROUNDING * float(np.abs(larger).sum(axis=0).max())
+    try:
+        check_positive_semidefinite(larger - smaller + rounding * np.eye(len(larger)), names)
+    except ValueError as error:
+        raise ValueError(f"{why}: {error}") from None
+
+
+def third_kernel(value: ArrayLike, ntk: Float[np.ndarray, "n n"], name: str) -> FloatArray:
+    """Ω as a symmetric matrix of Θ's shape.
+
+    Raises
+    ------
+    ValueError
+        If it is not that, or not Ω ⪰ Θ up to rounding, which the kernels of one network have: Ω - Θ = Σ q(q-1) K_q.
+    """
+    omega = kernel_matrix(value, name, len(ntk), f"ntk of shape {ntk.shape}")
+    why = f"{name} and ntk are not of one network, where Ω - Θ = Σ q(q-1) K_q is positive semi-definite"
+    check_above(omega, ntk, f"{name} - ntk", why)
+    return omega
+
+
+def check_joint(
+    train: Float[np.ndarray, "n n"], cross: Float[np.ndarray, "m n"], test: Float[np.ndarray, "m m"], name: str
+) -> None:
+    """Refuse blocks that do not belong together.
+
+    [[train, crossᵀ], [cross, test]] is positive semi-definite within :data:`dualib.core.arrays.PSD_TOLERANCE` of its 1-norm t: one
+    block Cholesky factorisation of the whole plus t.
+
+    Raises
+    ------
+    ValueError
+        As of :func:`dualib.core.arrays.check_positive_semidefinite` for the diagonal blocks; else with the smallest eigenvalue of
+        the whole, and the points that have most of it.
+    """
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+    check_positive_semidefinite(test, f"{name}_test")
+    sums = [np.abs(block).sum(axis=0) for block in (train, cross, cross.T, test)]
+    norm = max(float((sums[0] + sums[1]).max()), float((sums[2] + sums[3]).max()))
+    tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
+    shifted = train.copy()
+    shifted[np.diag_indices_from(shifted)] += tolerance
+    try:
+        factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return check_positive_semidefinite(train, name)
+    white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
+    complement = test - white.T @ white
+    complement[np.diag_indices_from(complement)] += tolerance
+    try:
+        cholesky(complement, lower=True, check_finite=False)
+    except LinAlgError:
+        raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name)) from None
+
+
+def _where(joint: FloatArray, n: int, tolerance: float, name: str) -> str:
+    from scipy.linalg import eigh
+
+    value, vector = eigh(joint, subset_by_index=[0, 0], check_finite=False)
+    i, x = int(np.abs(vector[:n]).argmax()), int(np.abs(vector[n:]).argmax())
+    return (
+        f"{name}_test_train does not belong to {name} and {name}_test: together they have the eigenvalue {value[0]:.3e} "
+        f"(rounding would explain {-tolerance:.1e}), mostly of training point {i} and test point {x}. Check that the "
+        f"columns of {name}_test_train are the training points in the order of {name}, that its rows are the test points "
+        "in theirs, and that all blocks come from one kernel function."
+    )

@@ -1,0 +1,43 @@
+"""Brackets of transitions against the definition of G on a grid: nothing improves below, something does above."""
+
+import numpy as np
+
+from dualib import IB, DualIB, Joint, examples, find_transitions, solve
+from dualib.solvers.columns import minimise
+from dualib.solvers.iterate import evaluate
+
+
+def near_continuous():
+    """A birth close to a split: between its β and 3 ulp of F later lie 4e-5 of β."""
+    rows = np.array([[0.69689, 0.14666, 0.15645], [0.14658, 0.01053, 0.84288], [0.52486, 0.44597, 0.02917]])
+    return Joint.from_conditional([0.41264, 0.22394, 0.36342], rows / rows.sum(axis=1, keepdims=True))
+
+
+def log_g_on_a_grid(problem, it, beta, n=400):
+    """Largest log G over mixtures of the rows, from its definition, for the weights and atoms of `it`."""
+    rows = problem.p_y_given_x
+    corner = np.linspace(0, 1, n)
+    mixing = np.array([(a, b, 1 - a - b) for a in corner for b in corner if a + b <= 1])
+    log_z = np.log(np.exp(-beta * problem.accurate_distortion(it.atoms)).T @ it.weights)
+    terms = np.log(problem.p_x) - log_z - beta * problem.distortion(mixing @ rows)
+    return float(np.log(np.exp(terms).sum(axis=1)).max())
+
+
+def test_a_birth_close_to_a_split_is_bracketed():
+    problem = IB(near_continuous())
+    second = find_transitions(problem, 10.0)[1]
+    assert (second.n_before, second.n_after) == (2, 3)
+    assert second.proven
+    assert second.lower < second.upper <= second.lower * (1 + 1e-5)
+    assert second.upper < 7.6082723  # three clusters are better there already
+    two = solve(problem, 7.5)
+    for beta, improves in ((second.lower, False), (second.upper * (1 + 1e-4), True)):
+        it, _ = minimise(evaluate(problem, beta, two.p_t, two.p_y_given_t))
+        assert len(it.weights) == 2
+        assert (log_g_on_a_grid(problem, it, beta) > 2 * second.resolution) == improves
+
+
+def test_later_transitions_of_the_toy_are_proven():
+    later = find_transitions(DualIB(examples.toy()), 30.0, n_grid=20)[1:]
+    np.testing.assert_allclose([t.beta for t in later], [11.810, 26.684], rtol=5e-5)
+    assert all(t.proven and t.lower < t.upper <= t.lower * (1 + 2e-6) for t in later)

@@ -1,0 +1,193 @@
+"""Solutions: identities, the self-consistent equations, invariances, limits, and the cases where annealing fails."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joints import PROBLEMS, random_joint
+
+import dualib
+from dualib.certificate.search import Method
+from dualib.hull import HullKind
+from dualib.solvers.prove import Status
+
+KINDS = sorted(PROBLEMS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [1.3, 4.0, 12.0])
+def test_identities_and_equations(kind, factor):
+    joint = random_joint(1, 10, 4)
+    problem = PROBLEMS[kind](joint)
+    s = dualib.solve(problem, factor * dualib.local_critical_beta(problem))
+    assert s.rate + s.beta * s.distortion == pytest.approx(s.objective, abs=1e-10)
+    assert 0 <= s.relevance <= min(s.rate, joint.mutual_information()) + 1e-12
+    np.testing.assert_allclose(s.p_t_given_x.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(joint.p_x @ s.p_t_given_x, s.p_t, atol=1e-7)
+    np.testing.assert_allclose(problem.decode(s.p_t_given_x.T * joint.p_x), s.p_y_given_t, atol=1e-6)
+    encoder = s.p_t * np.exp(-s.beta * problem.distortion(s.p_y_given_t).T)
+    np.testing.assert_allclose(encoder / encoder.sum(axis=1, keepdims=True), s.p_t_given_x, atol=1e-10)
+    np.testing.assert_allclose(s.encode(joint.p_y_given_x), s.p_t_given_x, atol=1e-9)
+    np.testing.assert_allclose(s.encode(joint.p_y_given_x[3]), s.p_t_given_x[3], atol=1e-9)
+    if kind == "ib":
+        assert s.distortion == pytest.approx(joint.mutual_information() - s.relevance, abs=1e-10)
+        assert s.decoder_information == pytest.approx(s.relevance, abs=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_relabelling_and_splitting_change_nothing(kind):
+    joint, rng = random_joint(2, 8, 3), np.random.default_rng(0)
+    beta = 3 * dualib.local_critical_beta(PROBLEMS[kind](joint))
+    base = dualib.solve(PROBLEMS[kind](joint), beta)
+    x, y = rng.permutation(8), rng.permutation(3)
+    moved = dualib.solve(PROBLEMS[kind](dualib.Joint(joint.p_xy[np.ix_(x, y)])), beta)
+    assert moved.objective == pytest.approx(base.objective, abs=1e-10)
+    split = dualib.Joint(np.concatenate([joint.p_xy * 0.25, joint.p_xy * 0.75]))
+    twice = dualib.solve(PROBLEMS[kind](split), beta)
+    assert twice.objective == pytest.approx(base.objective, abs=1e-10)
+    assert twice.p_t_given_x.shape[0] == 16
+    np.testing.assert_allclose(twice.p_t_given_x[:8], twice.p_t_given_x[8:], atol=1e-12)
+    assert twice.rate == pytest.approx(base.rate, abs=1e-6)
+
+
+def test_merging_symbols_loses_information():
+    joint = random_joint(3, 8, 4)
+    merged = dualib.Joint(np.stack([joint.p_xy[:, 0] + joint.p_xy[:, 1], joint.p_xy[:, 2], joint.p_xy[:, 3]], axis=1))
+    for beta in (2.0, 5.0, 15.0):
+        full, less = (dualib.solve(dualib.IB(j), beta) for j in (joint, merged))
+        # D over fewer symbols is smaller for every encoder, so F is too.
+        assert less.lower_bound <= full.objective
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_limits(kind):
+    joint = random_joint(4, 6, 3)
+    problem = PROBLEMS[kind](joint)
+    first = dualib.first_transition(problem)
+    low = dualib.solve(problem, 0.5 * first.beta)
+    assert low.n_clusters == 1
+    assert low.rate == pytest.approx(0, abs=1e-12)
+    assert low.certified
+    if kind == "ib":
+        assert low.objective == pytest.approx(low.beta * joint.mutual_information(), abs=1e-12)
+    if kind == "dual":
+        z = np.exp(joint.p_x @ np.log(joint.p_y_given_x)).sum()
+        assert low.objective == pytest.approx(-low.beta * np.log(z), abs=1e-12)
+    high = dualib.solve(problem, 5e4 * first.beta)
+    assert high.n_clusters == 6
+    assert high.objective == pytest.approx(dualib.entropy(joint.p_x), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("problem", "epsilon", "beta", "objective"),
+    [
+        (dualib.DualIB, 0.3, 2.847963, 1.224091991),
+        (dualib.DualIB, 0.3, 4.075460, 1.358722172),
+        (dualib.IB, 0.5, 8.145, 1.171585240),
+        (dualib.IB, 0.5, 8.955, 1.242194296),
+    ],
+)
+def test_where_annealing_fails(problem, epsilon, beta, objective):
+    s = dualib.solve(problem(dualib.examples.hamming(epsilon)), beta)
+    assert s.certified
+    # β is given to 7 digits: F may differ by E d times its rounding
+    assert s.objective == pytest.approx(objective, abs=2e-9 + 5e-7 * s.distortion * (beta != round(beta, 3)))
+
+
+def test_zeros_are_fine_for_ib_and_alpha():
+    joint = dualib.Joint([[0.3, 0.0, 0.1], [0.0, 0.2, 0.0], [0.1, 0.1, 0.2]])
+    for problem in (dualib.IB(joint), dualib.AlphaIB(joint, 0.3)):
+        for factor in (0.9, 2.0, 8.0):
+            s = dualib.solve(problem, factor * dualib.local_critical_beta(problem))
+            assert s.certified, s.status
+            assert s.gap <= 1e-9
+
+
+def test_deterministic_labels():
+    joint = dualib.Joint.from_conditional([0.25] * 4, np.eye(3)[[0, 1, 1, 2]])
+    h = dualib.entropy(joint.p_y)
+    above, below = dualib.solve(dualib.IB(joint), 3.0), dualib.solve(dualib.IB(joint), 0.7)
+    assert above.certified
+    assert above.rate == pytest.approx(h, abs=1e-9)
+    assert above.relevance == pytest.approx(h, abs=1e-9)
+    assert below.objective == pytest.approx(0.7 * h, abs=1e-9)
+
+
+def test_a_start_far_off_ends_at_the_same_optimum():
+    problem = dualib.DualIB(random_joint(5, 12, 3))
+    base = dualib.solve(problem, 10.0)
+    for seed in range(3):
+        start = np.random.default_rng(seed).dirichlet(np.ones(3), 4)
+        assert dualib.solve(problem, 10.0, start=start).objective == pytest.approx(base.objective, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.one_of(st.floats(max_value=0.0), st.just(float("nan")), st.just(float("inf")), st.text(max_size=3)))
+def test_bad_beta(beta):
+    problem = dualib.IB(random_joint(6, 3, 2))
+    try:
+        float(beta)
+        message = "must be finite and > 0"
+    except ValueError:
+        message = "must be a number"
+    if message == "must be a number" or not 0 < float(beta) < np.inf:
+        with pytest.raises(ValueError, match=message):
+            dualib.solve(problem, beta)
+
+
+def test_bad_options_and_new_rows():
+    with pytest.raises(ValueError, match="tolerance = 0"):
+        dualib.Certify(tolerance=0.0)
+    with pytest.raises(ValueError, match="max_cells must be at least 0, got -1"):
+        dualib.Certify(max_cells=-1)
+    s = dualib.solve(dualib.DualIB(random_joint(7, 4, 3)), 5.0)
+    with pytest.raises(ValueError, match="2 symbols y, the solution 3"):
+        s.encode([0.5, 0.5])
+    with pytest.raises(ValueError, match="p\\(y\\|x\\) is 0"):
+        s.encode([0.5, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_solution_survives_its_file(kind, tmp_path):
+    problem = PROBLEMS[kind](random_joint(8, 6, 3))
+    verification = dualib.verify(problem, 6.0, np.full((6, 2), 0.5))
+    verification.save(tmp_path / "v.npz")
+    again = dualib.Verification.load(tmp_path / "v.npz")
+    one, two = verification.solution, again.solution
+    assert (again.verdict, again.refuted, again.excess_lower) == ("not optimal", True, verification.excess_lower)
+    assert type(two.problem) is type(problem)
+    assert two.describe() == one.describe()
+    assert two.certified
+    for name in ("p_t", "p_t_given_x", "p_y_given_t"):
+        np.testing.assert_array_equal(getattr(two, name), getattr(one, name))
+    np.testing.assert_allclose(two.encode(problem.p_y_given_x), one.encode(problem.p_y_given_x), rtol=1e-12)
+
+
+def test_the_method_that_proved_it_is_named():
+    """Pairs where every x is its own cluster; few x by their posteriors; otherwise the decoders; without a proof 0."""
+    few = dualib.DualIB(random_joint(4, 3, 5))
+    assert (few.hull.kind, few.dimension) == (HullKind.LOG_MIXTURES, 2)
+    for problem, factor, method in (
+        (few, 2.0, Method.POSTERIORS),
+        (dualib.IB(random_joint(4, 6, 3)), 2.0, Method.DECODERS),
+        (dualib.IB(random_joint(4, 6, 3)), 1e4, Method.PAIRS),
+    ):
+        s = dualib.solve(problem, factor * dualib.local_critical_beta(problem))
+        assert (s.method, s.status) == (method, Status.CERTIFIED)
+        assert method.value in s.describe()
+    unproven = dualib.solve(few, 5.0, certify=False)
+    assert (unproven.method, unproven.status, unproven.lower_bound) == (Method.SIGN, Status.NOT_ASKED, 0.0)
+
+
+def test_the_knob_that_would_help_is_named():
+    problem = dualib.IB(random_joint(6, 16, 4))
+    for certify, status in (
+        (dualib.Certify(max_cells=200), Status.CELLS),
+        (dualib.Certify(max_dimension=2), Status.DIMENSION),
+        (dualib.Certify(tolerance=1e-14), Status.ROUNDING),
+    ):
+        s = dualib.solve(problem, 8.0, certify=certify)
+        assert not s.certified
+        assert s.status is status
+    with pytest.raises(TypeError, match="certify must be True, False"):
+        dualib.solve(problem, 8.0, certify=1e-6)

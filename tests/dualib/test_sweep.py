@@ -1,0 +1,125 @@
+"""Points as they come: the same bits on any executor, kept as soon as they are solved, gone on with."""
+
+import itertools
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from joints import PROBLEMS, random_joint
+
+import dualib
+from dualib.curves import sweep
+from dualib.curves.sweep import SEGMENT
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return dualib.IB(random_joint(5, 6, 3))
+
+
+@pytest.fixture(scope="module")
+def grid(problem):
+    """Two whole segments and a part of one."""
+    return dualib.default_betas(problem, 2 * SEGMENT + 3)
+
+
+@pytest.fixture(scope="module")
+def whole(problem, grid):
+    return dualib.information_curve(problem, grid, resolution=0.1)
+
+
+def assert_same_bits(curve, other):
+    for f in fields(curve):
+        if not f.name.startswith("seconds") and f.name not in ("solutions", "stored_transitions"):
+            a, b = getattr(curve, f.name), getattr(other, f.name)
+            for one, two in zip(a, b, strict=True) if isinstance(a, tuple) else ((a, b),):
+                np.testing.assert_array_equal(one, two)
+    for one, two in zip(curve.solutions, other.solutions, strict=True):
+        np.testing.assert_array_equal(one.p_t_given_x, two.p_t_given_x)
+
+
+@pytest.mark.parametrize("pool", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_the_numbers_do_not_depend_on_the_executor(problem, grid, whole, pool):
+    with pool(2) as executor:
+        assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, executor=executor))
+
+
+@pytest.mark.parametrize("kind", sorted(PROBLEMS))
+def test_every_point_is_the_solution_at_its_beta(kind):
+    """Whichever segment it is in, also at its ends; F of neighbours is concave across the cuts."""
+    problem = PROBLEMS[kind](random_joint(6, 5, 3))
+    betas = dualib.default_betas(problem, 2 * SEGMENT)
+    points = list(dualib.curve_points(problem, betas, progress=False))
+    np.testing.assert_array_equal([p.beta for p in points], betas)
+    for point in points[SEGMENT - 2 : SEGMENT + 2]:
+        alone = dualib.solve(problem, point.beta)
+        assert point.certified
+        assert point.objective == pytest.approx(alone.objective, abs=2e-9)
+        assert alone.lower_bound <= point.objective
+    slopes = np.diff([p.objective for p in points]) / np.diff(betas)
+    assert (np.diff(slopes) <= 1e-8).all()
+
+
+def test_what_was_interrupted_is_gone_on_with_to_the_same_bits(problem, grid, whole, tmp_path, monkeypatch):
+    for n, _ in enumerate(itertools.islice(dualib.curve_points(problem, grid, out=tmp_path), SEGMENT + 4), 1):
+        assert len(list(tmp_path.glob("beta_*.npz"))) == n  # on disk as soon as it is there
+    again = dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path)
+    assert_same_bits(whole, again)
+    assert len(list(tmp_path.glob("beta_*.npz"))) == len(whole.beta)
+
+    def refuse(*_, **__):
+        pytest.fail("solved again")
+
+    monkeypatch.setattr(sweep, "generate_columns", refuse)
+    monkeypatch.setattr(sweep, "complete", refuse)
+    assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path))
+
+
+def test_points_of_other_settings_are_refused_and_named(problem, grid, tmp_path):
+    next(dualib.curve_points(problem, grid, certify=False, out=tmp_path))
+    other = random_joint(7, 6, 3)
+    for call, words in (
+        (lambda: dualib.curve_points(problem, grid, out=tmp_path), "certify: False there, True now"),
+        (lambda: dualib.curve_points(problem, grid[1:], certify=False, out=tmp_path), "betas: '23 from"),
+        (lambda: dualib.curve_points(dualib.DualIB(problem.joint), grid, certify=False, out=tmp_path), "problem: 'ib'"),
+        (lambda: dualib.curve_points(dualib.IB(other), grid, certify=False, out=tmp_path), "joint: '6 x 3, "),
+    ):
+        with pytest.raises(ValueError, match=f"was begun with other settings .*{words}"):
+            call()
+
+
+def test_a_grid_is_checked_before_any_work(problem):
+    for bad, words in (
+        (np.ones(10**6), "betas has 1000000 values"),
+        ([], "betas is empty"),
+        ([1.0, np.inf], "finite"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            dualib.curve_points(problem, bad)
+
+
+def test_a_curve_begins_at_rate_zero():
+    """Sharing time with one cluster, whose distortion for IB is I(X;Y) at no relevance."""
+    problem = dualib.IB(random_joint(5, 6, 3))
+    curve = dualib.information_curve(problem, [30.0, 60.0], certify=False)
+    nothing, half = curve.at_rate(0.0), curve.at_rate(0.5 * curve.rate[0])
+    assert (nothing.relevance, nothing.distortion) == (0.0, pytest.approx(problem.joint.mutual_information()))
+    assert half.relevance == pytest.approx(0.5 * curve.relevance[0])
+    assert half.distortion == pytest.approx(0.5 * (nothing.distortion + curve.distortion[0]))
+    assert half.relevance <= half.relevance_bound
+    assert curve.at_relevance(0.5 * curve.relevance[0]).rate == pytest.approx(0.5 * curve.rate[0])
+    with pytest.raises(ValueError, match="outside the curve, 0 to"):
+        curve.at_rate(-0.1)
+
+
+def test_clusters_are_listed_under_the_names_of_their_symbols(tmp_path):
+    joint = dualib.Joint.from_counts([[8, 1], [2, 7], [5, 4]], y_labels=["sun", "rain"])
+    curve = dualib.information_curve(dualib.IB(joint), [2.0, 40.0], certify=False)
+    curve.save(tmp_path / "c.npz")
+    table = dualib.InformationCurve.load(tmp_path / "c.npz").clusters_to_frame()
+    assert list(table.columns) == ["beta", "t", "p(t)", "p(y = sun | t)", "p(y = rain | t)"]
+    for _, rows in table.groupby("beta"):
+        mean = rows["p(t)"].to_numpy() @ rows[["p(y = sun | t)", "p(y = rain | t)"]].to_numpy()
+        np.testing.assert_allclose(mean, joint.p_y, atol=1e-9)
+    np.testing.assert_array_equal(table.groupby("beta").size(), curve.n_clusters)

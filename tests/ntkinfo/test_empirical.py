@@ -1,0 +1,112 @@
+"""Finite networks of several libraries: kernels by Monte Carlo against the analytic ones and against hand-made derivatives."""
+
+import numpy as np
+import pytest
+
+import ntkinfo
+from ntkinfo import adapters
+from ntkinfo.kernels import neural_tangents
+
+X = np.random.default_rng(0).standard_normal((5, 3))
+
+
+def linear(outputs=2):
+    """The network z = Wᵀx with W ~ N(0, I): Θ̂ = X Xᵀ for every draw."""
+    import jax
+
+    return adapters.functions(
+        lambda key, x: jax.random.normal(key, (x.shape[1], outputs), "float32"), lambda w, x: x @ w
+    )
+
+
+def test_networks_of_one_hidden_layer_have_the_analytic_kernels_as_their_means():
+    """Their expectation is exact at every width: within five standard errors, entry by entry."""
+    network = ntkinfo.mlp(1, width=64, n_outputs=2)
+    exact = ntkinfo.kernels.dense(X[:3], X[3:], hidden_layers=1)
+    found = ntkinfo.kernels.empirical(network, X[:3], X[3:], replicas=24)
+    for name, error in found.errors.items():
+        assert (np.abs(getattr(found.kernels, name) - getattr(exact, name)) < 5 * error).all(), name
+    assert found.kernels.ntk.dtype == np.float64
+    assert all(value < 0.5 for value in found.distance(exact).values())
+
+
+def test_a_linear_network_has_the_same_ntk_in_every_draw(tmp_path):
+    found = ntkinfo.kernels.empirical(linear(), X[:3], X[3:], replicas=3)
+    np.testing.assert_allclose(found.kernels.ntk, X[:3] @ X[:3].T, rtol=1e-12)
+    assert found.errors["ntk"].max() < 1e-12
+    again = ntkinfo.kernels.empirical(linear(), X[:3], X[3:], replicas=3, batch_size=2)
+    np.testing.assert_allclose(again.kernels.nngp_test_train, found.kernels.nngp_test_train, rtol=1e-12)
+    found.save(tmp_path / "e.npz")
+    loaded = ntkinfo.kernels.EmpiricalKernels.load(tmp_path / "e.npz")
+    np.testing.assert_array_equal(loaded.errors["nngp_test"], found.errors["nngp_test"])
+
+
+def test_an_ensemble_of_empirical_kernels_has_its_law():
+    found = ntkinfo.kernels.empirical(linear(50), X[:2], X[2:], replicas=4)
+    law = ntkinfo.Ensemble(found.kernels, np.ones(2)).law(np.inf)
+    expected = X[2:] @ np.linalg.pinv(X[:2]) @ np.ones((2, 1))
+    np.testing.assert_allclose(law.mean, expected, atol=1e-9)
+
+
+def test_convolutions_with_pooling_of_stax():
+    stax = neural_tangents.load().stax
+    layers = [stax.Conv(16, (3, 3), padding="SAME"), stax.Relu(), stax.AvgPool((2, 2), (2, 2)), stax.GlobalAvgPool()]
+    network = adapters.stax(stax.serial(*layers, stax.Dense(1)))
+    x = np.random.default_rng(1).standard_normal((3, 4, 4, 1))
+    exact = ntkinfo.Kernels.compute(network.kernel_fn, x)
+    found = ntkinfo.kernels.empirical(network, x, replicas=24)
+    assert (np.abs(found.kernels.ntk - exact.ntk) < 5 * found.errors["ntk"]).all()
+
+
+def test_a_network_without_analytic_kernels_says_so_and_bad_networks_are_refused():
+    with pytest.raises(ValueError, match=r"no analytic kernels.*kernels\.empirical"):
+        ntkinfo.Kernels.compute(linear().kernel_fn, X)
+    with pytest.raises(ValueError, match="a stax network is"):
+        adapters.stax([np.sin])
+    with pytest.raises(ValueError, match="replicas must be at least 2"):
+        ntkinfo.kernels.empirical(linear(), X, replicas=1)
+    flat = adapters.functions(lambda key, x: np.ones(3), lambda w, x: x @ w)
+    with pytest.raises(ValueError, match=r"gives shape \(5,\) for 5 points"):
+        ntkinfo.kernels.empirical(flat, X, replicas=2)
+
+
+def hand_made(weights, x):
+    """Θ̂ of tanh(x W) v: the derivatives by v and by W."""
+    w, v = weights
+    h = np.tanh(x @ w)
+    slope = (1 - h**2) * v
+    return h @ h.T + (slope @ slope.T) * (x @ x.T)
+
+
+def test_flax_networks():
+    nn = pytest.importorskip("flax.linen")
+
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(1, use_bias=False)(nn.tanh(nn.Dense(8, use_bias=False)(x)))
+
+    import jax
+
+    network = adapters.flax(Network())
+    found = ntkinfo.kernels.empirical(network, X, replicas=2, seed=3)
+    truth = []
+    for key in jax.random.split(jax.random.PRNGKey(3), 2):
+        p = network.init_fn(key, (-1, 3))[1]["params"]
+        truth.append(hand_made((np.float64(p["Dense_1"]["kernel"]), np.float64(p["Dense_0"]["kernel"][:, 0])), X))
+    np.testing.assert_allclose(found.kernels.ntk, np.mean(truth, axis=0), rtol=1e-12)
+
+
+def test_equinox_networks():
+    eqx = pytest.importorskip("equinox")
+    import jax
+
+    def build(key):
+        return eqx.nn.MLP(3, 1, 8, 1, activation=jax.numpy.tanh, use_bias=False, use_final_bias=False, key=key)
+
+    found = ntkinfo.kernels.empirical(adapters.equinox(build), X, replicas=2, seed=3)
+    truth = []
+    for key in jax.random.split(jax.random.PRNGKey(3), 2):
+        first, last = build(key).layers
+        truth.append(hand_made((np.float64(first.weight).T, np.float64(last.weight[0])), X))
+    np.testing.assert_allclose(found.kernels.ntk, np.mean(truth, axis=0), rtol=1e-6)
