@@ -55,7 +55,7 @@ def predict_per_time(kernels, y, taus, count):
     x_test = jnp.ones((kernels.n_test, 1))
 
     def law(tau):
-        t = float(ntkinfo.neural_tangents_from_tau(tau, len(y)))
+        t = float(ntkinfo.learning.neural_tangents_from_tau(tau, len(y)))
         return predict(t=t, x_test=x_test, get=("ntk",), compute_cov=True).ntk.covariance.block_until_ready()
 
     law(taus[0])  # its own eigendecomposition and compilation are not counted
@@ -85,7 +85,7 @@ def main():
     for _ in range(a.repetitions):
         eigh, _ = timed(lambda: np.linalg.eigh(kernels.ntk))
         fresh = ntkinfo.Ensemble(kernels, data.y_train)
-        table, curve = timed(lambda e=fresh: ntkinfo.information_curve(e, taus, y_test=data.y_test, progress=False))
+        table, curve = timed(lambda e=fresh: ntkinfo.timeline(e, taus, y_test=data.y_test, progress=False))
         if not rows:
             memory = (peak_gib() - before) * 2**30 / (8 * a.n**2)
         law, _ = timed(lambda e=fresh: e.marginals(taus))

@@ -12,7 +12,7 @@ from dualib.core.result import Result
 from dualib.core.typing import Float
 from dualib.core.units import Units, to_units
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.parameters import displacement, entropy_gap, log_gain
+from ntkinfo.quantities.spectra import displacement, entropy_gap, log_gain
 
 if TYPE_CHECKING:
     import pandas as pd

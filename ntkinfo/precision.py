@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray
+from dualib.core.arrays import whole
+from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.kernels import Kernels
-from ntkinfo.tabulate import information_curve
+from ntkinfo.timelines import timeline
 
 _EPS = float(np.finfo(np.float64).eps)
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
@@ -30,19 +29,17 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     Points whose rows are equal stay so: they get the same change.
     """
     rng, kernels = np.random.default_rng(seed), ensemble.kernels
+    names = ["ntk", "nngp"] if kernels.omega is None else ["ntk", "nngp", "omega"]
     blocks: dict[str, Any] = {}
-    for name in ("ntk", "nngp"):
-        train = getattr(kernels, name)
-        n, m = kernels.n_train, kernels.n_test
-        joint = train
-        if m:
-            cross = getattr(kernels, f"{name}_test_train")
-            joint = np.block([[train, cross.T], [cross, getattr(kernels, f"{name}_test")]])
-        joint = _changed(joint, rng)
-        blocks[name] = joint[:n, :n]
-        if m:
-            blocks |= {f"{name}_test_train": joint[n:, :n], f"{name}_test": joint[n:, n:]}
-    return replace(ensemble, kernels=Kernels(**blocks))
+    n = kernels.n_train
+    for name in names:
+        parts = [getattr(kernels, name + suffix) for suffix in ("", "_test_train", "_test")]
+        if parts[1] is None:
+            blocks[name] = _changed(parts[0], rng)
+            continue
+        joint = _changed(np.block([[parts[0], parts[1].T], parts[1:]]), rng)
+        blocks |= {name: joint[:n, :n], f"{name}_test_train": joint[n:, :n], f"{name}_test": joint[n:, n:]}
+    return replace(ensemble, kernels=replace(kernels, **blocks))
 
 
 def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
@@ -57,29 +54,31 @@ def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
 def rounding_loss(
     ensemble: Ensemble, taus: ArrayLike, *, samples: int = 3, seed: int = 0, **settings: Any
 ) -> dict[str, FloatArray]:
-    """The relative error of each column of :func:`ntkinfo.information_curve` that the kernels' rounding explains.
+    """The relative error of each column of a timeline that the kernels' rounding explains.
 
     Parameters
     ----------
-    ensemble, taus, settings : as of :func:`ntkinfo.information_curve`.
-    samples : how many changed kernels are compared; each costs a table.
-    seed : of the changes.
+    ensemble : Ensemble
+    taus : array_like, shape (T,)
+    samples : int
+        How many changed kernels are compared; each costs a timeline.
+    seed : int
+        Seed of the changes.
+    settings
+        As of :func:`ntkinfo.timeline`.
 
     Returns
     -------
-    name → array of the shape of the column: ten times the largest relative difference, at least 1e-15; inf where no
-    digit is left or the column itself says that it cannot be had (NaN, or inf in some of the tables).
+    dict
+        Name → array of the shape of the column: ten times the largest relative difference, at least 1e-15; inf where no
+        digit is left or the column itself says that it cannot be had (NaN, or inf in some of the tables).
     """
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, got {samples}")
-    given = settings.get("omega")
-    curve = information_curve(ensemble, taus, progress=False, **settings)
-    found = {name: np.full(value.shape, 1e-15) for name, value in curve.values.items()}
+    whole(samples, "samples", 1)
+    table = timeline(ensemble, taus, progress=False, **settings)
+    found = {name: np.full(value.shape, 1e-15) for name, value in table.values.items()}
     for draw in range(samples):
-        if given is not None:
-            settings["omega"] = _changed(given, np.random.default_rng([seed + draw, 1]))
-        other = information_curve(perturbed(ensemble, seed + draw), taus, progress=False, **settings)
-        for name, value in curve.values.items():
+        other = timeline(perturbed(ensemble, seed + draw), taus, progress=False, **settings)
+        for name, value in table.values.items():
             with np.errstate(invalid="ignore", divide="ignore"):
                 change = np.where(value == other[name], 0.0, np.abs(value - other[name]) / np.abs(value))
             found[name] = np.maximum(found[name], np.where(np.isnan(change), np.inf, _SAFETY * change))

@@ -1,5 +1,4 @@
-r"""The formulas for one and two modes in sympy: readable derivations, limits, LaTeX, and an oracle that shares no code
-with the rest.
+r"""The formulas for one and two modes in sympy: readable derivations, limits, LaTeX, and an oracle that shares no code with the rest.
 
 Everything is built from matrices (or, for the parameters, from the KL of Gaussians in parameter space), not from the
 formulas that the numerical modules use. Gradient flow, one output. Symbols: ``lam`` eigenvalues of Θ, ``kappa`` entries
@@ -9,11 +8,14 @@ kernels.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sympy
+    from sympy import Expr, Matrix
 
 
 @dataclass(frozen=True)
@@ -22,43 +24,49 @@ class Modes:
 
     Attributes
     ----------
-    symbols : name → symbol (``lam1``, ``kappa11``, ``y1``, ``theta_x1``, ``k_x1``, ..., ``tau``, ``s2``, ``k_xx``).
-    formulas : name of the package's function → expression, in nats where it is an information.
+    symbols : dict
+        Name → symbol (``lam1``, ``kappa11``, ``y1``, ``theta_x1``, ``k_x1``, ..., ``tau``, ``s2``, ``k_xx``).
+    formulas : dict
+        Name of the package's function → expression, in nats where it is an information.
     """
 
     symbols: dict[str, sympy.Symbol]
-    formulas: dict[str, sympy.Expr]
+    formulas: dict[str, Expr]
 
-    def limit(self, name: str, tau: str) -> sympy.Expr:
+    def limit(self, name: str, tau: str) -> Expr:
         """The limit of formula `name` as τ → 0 (``tau="0"``) or τ → ∞ (``tau="oo"``)."""
-        import sympy
-
+        sympy = sympy_module()
         if tau not in ("0", "oo"):
             raise ValueError(f'tau must be "0" or "oo", got {tau!r}')
         point = sympy.oo if tau == "oo" else sympy.Integer(0)
         return sympy.limit(sympy.expand(self._formula(name)), self.symbols["tau"], point, "+" if tau == "0" else "-")
 
-    def leading(self, name: str) -> sympy.Expr:
+    def leading(self, name: str) -> Expr:
         """The leading term of formula `name` as τ → 0."""
         return self._formula(name).series(self.symbols["tau"], 0, 4).removeO().as_leading_term(self.symbols["tau"])
 
     def latex(self, name: str) -> str:
         """Formula `name` as LaTeX."""
-        import sympy
-
-        return sympy.latex(self._formula(name))
+        return str(sympy_module().latex(self._formula(name)))
 
     def value(self, name: str, digits: int = 30, **values: float) -> float:
         """Formula `name` at numbers for all of its symbols, evaluated with `digits` digits."""
-        import sympy
-
+        sympy = sympy_module()
         substitutions = {self.symbols[key]: sympy.Float(value, digits) for key, value in values.items()}
         return float(self._formula(name).evalf(digits, subs=substitutions))
 
-    def _formula(self, name: str) -> sympy.Expr:
+    def _formula(self, name: str) -> Expr:
         if name not in self.formulas:
             raise ValueError(f"no formula {name!r}; there are {', '.join(sorted(self.formulas))}")
         return self.formulas[name]
+
+
+def sympy_module() -> ModuleType:
+    """Sympy, or an ImportError that says how to install it."""
+    try:
+        return importlib.import_module("sympy")
+    except ImportError:
+        raise ImportError('the symbolic formulas need sympy: pip install "ntk-dualib[networks]"') from None
 
 
 def one_mode() -> Modes:
@@ -72,8 +80,7 @@ def two_modes() -> Modes:
 
 
 def _modes(n: int) -> Modes:
-    import sympy as sp
-
+    sp = sympy_module()
     tau, s2, k_xx = sp.symbols("tau s2 k_xx", positive=True)
     lam = sp.symbols(f"lam1:{n + 1}", positive=True)
     y = sp.symbols(f"y1:{n + 1}", real=True)
@@ -86,20 +93,19 @@ def _modes(n: int) -> Modes:
     theta, e = sp.diag(*lam), sp.diag(*(sp.exp(-tau * value) for value in lam))
     a = sp.diag(*((1 - sp.exp(-tau * value)) / value for value in lam))
     labels, row, cross = sp.Matrix(y), sp.Matrix([theta_x]), sp.Matrix([k_x])
-    formulas = _predictive(k, e, a, theta, labels, row, cross, k_xx) | _parameters(lam, k, e, a, theta, labels, tau, s2)
+    formulas = _predictive(k, e, a, labels, row, cross, k_xx) | _parameters(lam, k, e, a, theta, labels, tau, s2)
     symbols = [tau, s2, k_xx, *lam, *y, *theta_x, *k_x, *kappa.values()]
     return Modes({str(symbol): symbol for symbol in symbols}, formulas)
 
 
-def _predictive(k, e, a, theta, y, row, cross, k_xx) -> dict[str, sympy.Expr]:
-    import sympy as sp
-
+def _predictive(k: Matrix, e: Matrix, a: Matrix, y: Matrix, row: Matrix, cross: Matrix, k_xx: Expr) -> dict[str, Expr]:
+    sp = sympy_module()
     n = y.shape[0]
     eye = sp.eye(n)
     mean = (row * a * y)[0]
     variance = (sp.Matrix([[k_xx]]) + row * a * k * a * row.T - row * a * cross.T - cross * a * row.T)[0]
     mu, sigma = (eye - e) * y, e * k * e
-    train_kl = (k.inv() * sigma).trace() - n + sp.log(k.det()) - _log_det(sigma, k, e) + (mu.T * k.inv() * mu)[0]
+    train_kl = (k.inv() * sigma).trace() - n + sp.log(k.det()) - _log_det(k, e) + (mu.T * k.inv() * mu)[0]
     return {
         "mean": mean,
         "variance": variance,
@@ -110,16 +116,16 @@ def _predictive(k, e, a, theta, y, row, cross, k_xx) -> dict[str, sympy.Expr]:
     }
 
 
-def _log_det(sigma, k, e):
-    """log det(E K E), expanded so that it does not underflow."""
-    import sympy as sp
-
+def _log_det(k: Matrix, e: Matrix) -> Expr:
+    """The log det(E K E), expanded so that it does not underflow."""
+    sp = sympy_module()
     return sp.log(k.det()) + 2 * sum(sp.log(e[i, i]).expand(force=True) for i in range(e.shape[0]))
 
 
-def _parameters(lam, k, e, a, theta, y, tau, s2) -> dict[str, sympy.Expr]:
-    import sympy as sp
-
+def _parameters(
+    lam: tuple[Expr, ...], k: Matrix, e: Matrix, a: Matrix, theta: Matrix, y: Matrix, tau: Expr, s2: Expr
+) -> dict[str, Expr]:
+    sp = sympy_module()
     n = len(lam)
     moment = k + y * y.T
     action = sp.integrate(sum(moment[i, i] * lam[i] ** 2 * sp.exp(-2 * lam[i] * tau) for i in range(n)), (tau, 0, tau))

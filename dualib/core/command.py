@@ -48,7 +48,7 @@ def add_units(parser: argparse.ArgumentParser) -> None:
         "--units",
         choices=("bits", "nats"),
         default="bits",
-        help="of informations in tables and figures (default: bits)",
+        help="of informations in tables and figures (default: %(default)s)",
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 from dualib.core.result import Result
@@ -46,6 +48,14 @@ class Quantity(Result):
         The observable of finite networks that it predicts or bounds.
     only : frozenset of StrEnum
         Conditions on the setting without which it has no value.
+    provided : frozenset of StrEnum
+        Conditions without which the value is no more than an estimate.
+    group : StrEnum or None
+        What it belongs with in a table or a figure.
+    holds_for : StrEnum or None
+        Of which draws of the data it is the value or the bound.
+    main : bool
+        Whether a table of few columns has it.
     """
 
     name: str
@@ -57,6 +67,10 @@ class Quantity(Result):
     source: str
     shows: tuple[str, Relation] | None = None
     only: frozenset[StrEnum] = frozenset()
+    provided: frozenset[StrEnum] = frozenset()
+    group: StrEnum | None = None
+    holds_for: StrEnum | None = None
+    main: bool = False
 
 
 class Registry:
@@ -76,7 +90,11 @@ class Registry:
         source: str,
         assumption: str = "",
         shows: tuple[str, Relation] | None = None,
-        only: frozenset[StrEnum] = frozenset(),
+        only: Iterable[StrEnum] = (),
+        provided: Iterable[StrEnum] = (),
+        group: StrEnum | None = None,
+        holds_for: StrEnum | None = None,
+        main: bool = False,
     ) -> Callable[[Function], Function]:
         """Register a function under its own name; the record is in :attr:`quantities` and in ``registry[name]``.
 
@@ -91,7 +109,10 @@ class Registry:
             if name in self._functions:
                 raise ValueError(f"two quantities have the name {name!r}")
             self._functions[name] = function
-            self._quantities[name] = Quantity(name, symbol, unit, relation, of, assumption, source, shows, only)
+            conditions = frozenset(only), frozenset(provided)
+            self._quantities[name] = Quantity(
+                name, symbol, unit, relation, of, assumption, source, shows, *conditions, group, holds_for, main
+            )
             return function
 
         return record
@@ -119,3 +140,16 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self._quantities)
+
+
+@cache
+def takes(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's parameters."""
+    return tuple(inspect.signature(function).parameters)
+
+
+@cache
+def needs(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters without a default: what the function cannot do without."""
+    parameters = inspect.signature(function).parameters.items()
+    return tuple(name for name, parameter in parameters if parameter.default is inspect.Parameter.empty)

@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Result:
-    """Base of frozen dataclasses whose fields are arrays, numbers, texts, enums, None, other results, or tuples and dicts of them.
+    """Base of frozen dataclasses whose fields are arrays, numbers, texts, enums, None, other results, or tuples, frozensets and dicts of them.
 
     What a file holds is what :meth:`to_arrays` gives: every array under the path of its field (``"plane.rate"``), and all
     else as JSON in the entry ``"record"``. Loading calls the constructor, so that whatever it checks is checked again.
@@ -98,6 +98,8 @@ def _take_apart(value: Any, path: str, arrays: Arrays) -> Any:
         return {"enum": f"{type(value).__module__}:{type(value).__qualname__}", "value": value.value}
     if isinstance(value, Mapping):
         return {"dict": [[key, _take_apart(item, f"{path}.{key}", arrays)] for key, item in value.items()]}
+    if isinstance(value, frozenset):
+        return {"frozenset": [_take_apart(item, f"{path}.{i}", arrays) for i, item in enumerate(sorted(value))]}
     if isinstance(value, tuple | list):
         return {"tuple": [_take_apart(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]}
     if isinstance(value, np.generic):
@@ -129,6 +131,8 @@ def _put_together(record: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return _enum(record["enum"])(record["value"])
     if "dict" in record:
         return {key: _put_together(item, arrays) for key, item in record["dict"]}
+    if "frozenset" in record:
+        return frozenset(_put_together(item, arrays) for item in record["frozenset"])
     return tuple(_put_together(item, arrays) for item in record["tuple"])
 
 

@@ -106,3 +106,10 @@ def kl_terms(p: FloatArray, r: FloatArray) -> FloatArray:
     seen = p > TINY
     v, log = log_ratio(np.where(seen, p, 1.0), np.maximum(r, TINY))
     return np.where(seen, p * log1p_gap_given(v, log), r)
+
+
+def ratio_gap(ratio: ArrayLike) -> Any:
+    """The gap r − 1 − log r ≥ 0 for r ≥ 0 (inf at 0), to relative precision near 1, and for an r of any smallness."""
+    r = np.asarray(ratio, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(r - 1) < SMALL, log1p_gap(np.clip(r - 1, -SMALL, SMALL)), r - 1 - np.log(r))[()]

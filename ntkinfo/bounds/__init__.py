@@ -13,8 +13,8 @@ from ntkinfo.bounds.inequalities import (
     seeger,
     xu_raginsky,
 )
-from ntkinfo.bounds.risks import clipped_square_risk, zero_one_risk
 from ntkinfo.bounds.table import BoundsTable, ParameterModel, generalisation_bounds, linear_or_linearised
+from ntkinfo.quantities.risks import clipped_square_risk, zero_one_risk
 
 __all__ = [
     "Bound",

@@ -1,7 +1,7 @@
 r"""Generalisation bounds. Each result says what it bounds, what it assumes, and whether it is vacuous.
 
 Squared error is unbounded, so the bounds for losses in [0, 1] are applied to the clipped squared error or to the 0-1
-error, whose means under the Gaussian law of an ensemble :mod:`ntkinfo.bounds.risks` has. Informations are in nats.
+error, whose means under the Gaussian law of an ensemble :mod:`ntkinfo.quantities.risks` has. Informations are in nats.
 """
 
 from __future__ import annotations

@@ -14,15 +14,16 @@ from dualib.core.quantity import Relation
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, Bool, Float, FloatArray
 from dualib.core.units import Units, to_units
-from ntkinfo.bounds import inequalities, risks
+from ntkinfo.bounds import inequalities
 from ntkinfo.bounds.inequalities import Bound, Subject
-from ntkinfo.chaos import parameter_kl_infinite_width
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.information_inputs import input_information, input_information_kolchinsky_tracey_upper
 from ntkinfo.labels import check_not_classes
 from ntkinfo.laws import Marginals
-from ntkinfo.learning import GradientFlow
-from ntkinfo.parameters import parameter_kl
+from ntkinfo.quantities import risks
+from ntkinfo.quantities.inputs import input_information, input_information_kolchinsky_tracey_upper
+from ntkinfo.quantities.parameters import parameter_kl
+from ntkinfo.quantities.spectra import is_linear
+from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
 from ntkinfo.text import text_table
 from ntkinfo.times import as_times_or_default
 
@@ -234,17 +235,14 @@ def generalisation_bounds(
 
 
 def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, ParameterModel]:
-    flow = isinstance(ensemble.learning_rule, GradientFlow) and ensemble.ridge == 0 and ensemble.mode == "ntk"
-    if flow and ensemble.kernels.omega is not None:
-        found = parameter_kl_infinite_width(ensemble, times, ensemble.kernels.omega)
-        return found, ParameterModel.INFINITE_WIDTH
+    if all(conditions_of(ensemble).values()):
+        return parameter_kl_infinite_width(ensemble, times), ParameterModel.INFINITE_WIDTH
     return parameter_kl(ensemble, times), linear_or_linearised(ensemble)
 
 
 def linear_or_linearised(ensemble: Ensemble) -> ParameterModel:
     """Whether the network is linear in what it trains: the last layer only, or K = Θ."""
-    linear = ensemble.mode == "nngp" or np.array_equal(ensemble.kernels.nngp, ensemble.kernels.ntk)
-    return ParameterModel.LINEAR if linear else ParameterModel.LINEARISED
+    return ParameterModel.LINEAR if is_linear(ensemble) else ParameterModel.LINEARISED
 
 
 def _of_one_data_set(bound: Bound) -> Bound:

@@ -1,7 +1,5 @@
-"""Kernels of infinitely wide networks: computed, checked, kept."""
+"""Kernels of infinitely wide networks: computed, checked, kept; each name is loaded when it is first used."""
 
-from ntkinfo.kernels.dense import dense
-from ntkinfo.kernels.empirical import EmpiricalKernels, empirical
-from ntkinfo.kernels.kernels import Kernels
+import lazy_loader
 
-__all__ = ["EmpiricalKernels", "Kernels", "dense", "empirical"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

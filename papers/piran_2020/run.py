@@ -44,7 +44,11 @@ def curves(settings: Settings, seed: int, work: Path) -> Values:
     betas = np.geomspace(settings.beta_low, settings.beta_high, settings.n_betas)
     found = {name: dualib.information_curve(problem(joint), betas) for name, problem in PROBLEMS.items()}
     rate, gap = gap_at_equal_rate(found["ib"], found["dual"])
-    result: dict[str, ArrayLike] = {"gap_rate": rate, "gap": gap, "mutual_information": found["ib"].mutual_information()}
+    result: dict[str, ArrayLike] = {
+        "gap_rate": rate,
+        "gap": gap,
+        "mutual_information": found["ib"].mutual_information(),
+    }
     for name, curve in found.items():
         result |= curve_arrays(curve, f"{name}_curve_")
         result[f"{name}_proven_gap"] = curve.gap
@@ -127,7 +131,9 @@ def samples(settings: Settings, seed: int, work: Path) -> Values:
     """Errors of prediction learned from N samples, (n_batches, n_arms, n_sizes); arms of one batch share the samples."""
     seeds = np.random.SeedSequence(seed).generate_state(settings.n_batches)
     runs = [
-        dualib.exponential.sample_size_experiment(list(settings.sample_sizes), settings.sample_beta, n_seeds=2, seed=int(one))
+        dualib.exponential.sample_size_experiment(
+            list(settings.sample_sizes), settings.sample_beta, n_seeds=2, seed=int(one)
+        )
         for one in counted(seeds, "batches of samples")
     ]
     return {

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMES = {
-    "i_zx_exact": "I(Z;X|D), Monte Carlo",
-    "i_zy_affine_lower": "I(Z;Y|D), lower bound",
-    "i_zd_upper": "I(Z;D), upper bound",
-    "i_zy_given_x_exact": "I(Z;Y|X), exact",
+    "input_information": "I(Z;X|D), Monte Carlo",
+    "label_information_affine": "I(Z;Y|D), lower bound",
+    "data_information": "I(Z;D), upper bound",
+    "gaussian_label_information": "I(Z;Y|X), exact",
     "parameter_kl": "KL of the parameters, linearised",
-    "i_theta_y_exact": "I(θ;Y|X), exact",
+    "parameter_label_information": "I(θ;Y|X), exact",
     "parameter_kl_weight_noise": "KL, noise on the weights",
 }
 TIME = "training time τ (no unit)"

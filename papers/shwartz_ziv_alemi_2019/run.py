@@ -18,12 +18,12 @@ from papers.experiments.program import Values
 
 ACTIVATIONS = ("erf", "relu")
 QUANTITIES = (
-    "i_zx_exact",
-    "i_zy_affine_lower",
-    "i_zd_upper",
-    "i_zy_given_x_exact",
+    "input_information",
+    "label_information_affine",
+    "data_information",
+    "gaussian_label_information",
     "parameter_kl",
-    "i_theta_y_exact",
+    "parameter_label_information",
     "parameter_kl_weight_noise",
 )
 
@@ -70,18 +70,18 @@ def _against_time(data: ntkinfo.Dataset, ensemble: ntkinfo.Ensemble, taus: Float
     """
     law = ensemble.marginals(taus)
     part = ntkinfo.Marginals(law.mean[:, :n_rate], law.variance[:, :n_rate])
-    error = ntkinfo.expected_square_error(law, data.y_test)
+    error = ntkinfo.quantities.expected_square_error(law, data.y_test)
     best = int(error.argmin())
     assert data.entropy_y is not None
     assert data.gaussian_ib is not None
-    upper = ntkinfo.input_information_leave_one_out(ntkinfo.Marginals(part.mean[best], part.variance[best]))
+    upper = ntkinfo.quantities.input_information_leave_one_out(ntkinfo.Marginals(part.mean[best], part.variance[best]))
     return {
         "error": error,
-        "ensemble_error": ntkinfo.ensemble_square_error(law, data.y_test),
-        "relevance": ntkinfo.label_information_affine(law, data.y_test, data.entropy_y),
-        "rate": ntkinfo.input_information(part),
+        "ensemble_error": ntkinfo.quantities.ensemble_square_error(law, data.y_test),
+        "relevance": ntkinfo.quantities.label_information_affine(law, data.y_test, data.entropy_y),
+        "rate": ntkinfo.quantities.input_information(part),
         "frontier_at_best": data.gaussian_ib.relevance_at(max(0.0, float(upper))),
-        "parameter_kl": ntkinfo.parameter_kl(ensemble, taus),
+        "parameter_kl": ntkinfo.quantities.parameter_kl(ensemble, taus),
     }
 
 
@@ -130,7 +130,7 @@ def quantities(settings: Settings, seed: int, work: Path) -> Values:
     """The quantities of one low-σ_w erf ensemble against time, nats: on n_rate test points, the relevance on all."""
     data = ntkinfo.gaussian_task(settings.n_train, settings.n_test, seed=_data_seeds(settings, seed)[0])
     part = replace(data, x_test=data.x_test[: settings.n_rate], y_test=data.y_test[: settings.n_rate])
-    curve = ntkinfo.information_curve(
+    curve = ntkinfo.timeline(
         _ensemble(part, "erf", 0.25),
         _times(settings),
         y_test=part.y_test,
@@ -139,14 +139,14 @@ def quantities(settings: Settings, seed: int, work: Path) -> Values:
     )
     assert data.entropy_y is not None
     law = _ensemble(data, "erf", 0.25).marginals(curve.tau)
-    relevance = ntkinfo.label_information_affine(law, data.y_test, data.entropy_y)
-    return {"tau": curve.tau, **{name: curve[name] for name in QUANTITIES}, "i_zy_affine_lower": relevance}
+    relevance = ntkinfo.quantities.label_information_affine(law, data.y_test, data.entropy_y)
+    return {"tau": curve.tau, **{name: curve[name] for name in QUANTITIES}, "label_information_affine": relevance}
 
 
 def _images(file: str, n: int, seed: int) -> ntkinfo.Dataset:
     """Training and test images, n each, with their parity: scikit-learn's digits, or those of a file such as MNIST's."""
     if file:
-        return ntkinfo.from_npz(file, n, n, parity=True, images=True, seed=seed)
+        return ntkinfo.from_npz(file, n, n, labels="parity", images=True, seed=seed)
     return ntkinfo.digits_parity(n, n, images=True, seed=seed)
 
 
@@ -162,8 +162,8 @@ def digits(settings: Settings, seed: int, work: Path) -> Values:
             data = _images(settings.digits_file, n, one)
             kernels = ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test)
             law = ntkinfo.Ensemble(kernels, data.y_train).marginals(taus)
-            error[i, k] = ntkinfo.expected_square_error(law, data.y_test)
-            rate[i, k] = ntkinfo.input_information(law)
+            error[i, k] = ntkinfo.quantities.expected_square_error(law, data.y_test)
+            rate[i, k] = ntkinfo.quantities.input_information(law)
     return {"tau": taus, "w_std": np.array(settings.digits_w_std), "error": error, "rate": rate}
 
 

@@ -10,6 +10,18 @@ from scipy.linalg import expm
 
 import ntkinfo
 
+WIDE = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 19)])
+
+
+@pytest.fixture(scope="session")
+def gaussian_timeline():
+    """A timeline over 18 decades, its ensemble, and its data."""
+    data = ntkinfo.gaussian_task(20, 30, x_dim=6, seed=1)
+    kernels = ntkinfo.Kernels.compute(ntkinfo.mlp().kernel_fn, data.x_train, data.x_test)
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train)
+    options = {"y_test": data.y_test, "entropy_y": data.entropy_y, "label_noise": data.label_noise}
+    return ntkinfo.timeline(ensemble, WIDE, **options), ensemble, data
+
 
 @dataclass(frozen=True)
 class LinearModel:

@@ -125,10 +125,10 @@ class Exact:
                     + lam[i] * (a[i] * self.y_modes[i, 0]) ** 2 / (2 * (1 + w2))
                     for i in n
                 ),
-                "i_theta_y_exact": mp.fsum(mp.log1p(s2 * lam[i] * (a[i] / e[i]) ** 2) for i in n) / 2,
+                "parameter_label_information": mp.fsum(mp.log1p(s2 * lam[i] * (a[i] / e[i]) ** 2) for i in n) / 2,
                 "fisher_trace": mp.fsum(lam),
             }
-            out["i_zd_train_upper"] = self.train_kl(tau)
+            out["data_information_train"] = self.train_kl(tau)
             return out
 
     def third_kernel_columns(self, tau, omega):
@@ -203,21 +203,21 @@ class Exact:
             noisy = covariance + mp.eye(m)
             out = {
                 "output_variance": mp.fsum(var) / m,
-                "square_error": square,
+                "expected_square_error": square,
                 "ensemble_square_error": mp.fsum(bias) / m,
                 "gibbs_nll": square / 2 + mp.log(2 * mp.pi) / 2,
                 "bayes_nll": mp.fsum(bias[x] / (1 + var[x]) + mp.log(2 * mp.pi * (1 + var[x])) for x in points)
                 / (2 * m),
                 "bayes_nll_joint": ((residual.T * noisy**-1 * residual)[0, 0] + log_det(noisy) + m * mp.log(2 * mp.pi))
                 / (2 * m),
-                "i_zd_upper": mp.fsum(single) / m,
-                "i_zy_given_x_exact": mp.fsum(mp.log1p(signal[x] / var[x]) for x in points) / (2 * m),
-                "i_zy_unit_noise_lower": mp.log(mp.e * mp.fsum((v - mp.fsum(y) / m) ** 2 for v in y) / m) / 2
+                "data_information": mp.fsum(single) / m,
+                "gaussian_label_information": mp.fsum(mp.log1p(signal[x] / var[x]) for x in points) / (2 * m),
+                "label_information_unit_noise": mp.log(mp.e * mp.fsum((v - mp.fsum(y) / m) ** 2 for v in y) / m) / 2
                 - square / 2,
                 "fisher_trace_test": mp.fsum(mp.mpf(float(x)) for x in np.diagonal(self.kernels.ntk_test)),
             }
             for name, sign in (("lower", 0), ("upper", 1)):
-                out[f"i_zx_kolchinsky_tracey_{name}"] = self.pairwise(mean, var, sign)
+                out[f"input_information_kolchinsky_tracey_{name}"] = self.pairwise(mean, var, sign)
             return out
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks; the information it gives."""
+"""The third kernel: chaos degrees by polynomials in c, by derivatives in c, by sampled networks."""
 
 from dataclasses import replace
 
@@ -6,14 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
-from scipy.integrate import quad
 
 import ntkinfo
 from ntkinfo.activations import Activation
-from ntkinfo.chaos import infinite_width_terms, parameter_kl_infinite_width
 
 X, XT = np.random.default_rng(5).standard_normal((4, 3)), np.random.default_rng(6).standard_normal((3, 3))
-Y = np.array([0.8, -0.5, 0.3, -1.0])
 CASE = {"hidden_layers": 1, "w_std": 1.2, "b_std": 0.3}
 
 
@@ -185,113 +182,3 @@ def test_any_weight_scale_gives_kernels_of_one_network():
         found = ntkinfo.kernels.dense(X, XT, hidden_layers=3, activation="erf", w_std=w_std, b_std=0.3)
         assert np.isfinite(found.omega).all()
         assert (np.diagonal(found.omega - found.ntk) >= 0).all()
-
-
-def test_the_noted_case_has_its_three_values():
-    found = ntkinfo.kernels.dense(X, **CASE)
-    ensemble = ntkinfo.Ensemble(found, Y)
-    assert ntkinfo.parameter_information(ensemble, 1.5, "infinite-width", found.omega) == pytest.approx(9.687, abs=5e-4)
-    assert ntkinfo.parameter_information(ensemble, 1.5) == pytest.approx(8.093, abs=5e-4)
-    assert ntkinfo.parameter_information(ensemble, 1.5, "published") == pytest.approx(11.970, abs=5e-4)
-
-
-@pytest.mark.parametrize("tau", [1e-6, 1e-3, 0.1, 1.5, 40.0])
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_closed_form_is_the_integral(tau, outputs):
-    found = ntkinfo.kernels.dense(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
-    y = np.random.default_rng(0).normal(size=(5, outputs))
-    y[4] = y[0]
-    theta, k = found.ntk, found.nngp
-    values, v = np.linalg.eigh(theta)
-    values = np.maximum(values, 0)
-    m = v.T @ (outputs * k + y @ y.T) @ v
-    omega = v.T @ found.omega @ v
-
-    def rate(s):
-        e = np.exp(-s * values)
-        a = np.where(values > 1e-12, -np.expm1(-s * values) / np.where(values > 1e-12, values, 1), s)
-        return outputs * (values * (1 - e)).sum() + np.einsum("ij,j,jk,k->ki", m, e, omega, a).trace()
-
-    expected = quad(rate, 0, tau, epsabs=0, epsrel=1e-10, limit=200)[0]
-    ensemble = ntkinfo.Ensemble(found, y)
-    assert parameter_kl_infinite_width(ensemble, tau, found.omega) == pytest.approx(expected, rel=1e-8)
-
-
-def test_omega_equal_to_theta_gives_the_linear_formula_at_all_times():
-    ensemble = ntkinfo.Ensemble(ntkinfo.kernels.dense(X, **CASE), np.c_[Y, Y**2])
-    taus = np.r_[0, np.geomspace(1e-6, 1e12, 37), np.inf]
-    found = parameter_kl_infinite_width(ensemble, taus, ensemble.kernels.ntk)
-    np.testing.assert_allclose(found[:-1], ntkinfo.parameter_kl(ensemble, taus[:-1]), rtol=1e-10, atol=0)
-    assert found[-1] == np.inf
-
-
-def test_terms_are_positive_smooth_and_right_where_branches_meet():
-    for x, y in ((0.0, 0.0), (0.3, 0.69), (0.3, 0.71), (1e-9, 5.0), (5.0, 1e-9), (700.0, 800.0), (0.0, 3.0)):
-        integrals, _ = infinite_width_terms(np.array([x, y]), 1.0)
-        expected = quad(
-            lambda s, x=x, y=y: np.exp(-s * x) * (-np.expm1(-s * y) / y if y else s), 0, 1, points=[0.01, 0.1]
-        )[0]
-        assert integrals[0, 1] == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("tau", [1e-4, 0.3, 5.0])
-def test_rate_is_the_derivative(tau):
-    found = ntkinfo.kernels.dense(np.r_[X, X[:1]], **CASE)  # a duplicate input: Θ is singular
-    ensemble = ntkinfo.Ensemble(found, np.c_[np.r_[Y, Y[0]], np.r_[Y, Y[0]] ** 2])
-    step = 1e-3 * tau
-    values = parameter_kl_infinite_width(ensemble, [tau - step, tau + step], found.omega)
-    rate = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, found.omega)
-    assert rate == pytest.approx(np.diff(values)[0] / (2 * step), rel=1e-5)
-    linear = ntkinfo.parameter_kl_infinite_width_rate(ensemble, tau, ensemble.kernels.ntk)
-    assert linear == pytest.approx(float(ntkinfo.parameter_kl_rate(ensemble, tau)), rel=1e-10)
-    last = ntkinfo.parameter_kl_infinite_width_rate(ensemble, np.inf, found.omega)
-    assert last == pytest.approx(2 * np.trace(found.ntk), rel=1e-12)
-
-
-def test_information_curve_has_the_column_where_a_third_kernel_is_given():
-    found = ntkinfo.kernels.dense(X, XT, **CASE)
-    ensemble, taus = ntkinfo.Ensemble(found, Y), np.array([0.1, 1.5])
-    curve = ntkinfo.information_curve(ensemble, taus, omega=found.omega)
-    columns = ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate")
-    for name in columns:
-        np.testing.assert_array_equal(curve[name], getattr(ntkinfo, name)(ensemble, taus, found.omega))
-    assert "parameter_kl_infinite_width_bits" in curve.to_frame(units="bits")
-    without = ntkinfo.information_curve(ensemble, taus)
-    assert set(curve.values) - set(without.values) == set(columns)
-    with pytest.raises(ValueError, match="ridge"):
-        ntkinfo.information_curve(ntkinfo.Ensemble(found, Y, ridge=0.1), taus, omega=found.omega)
-
-
-def test_it_rises_with_time():
-    found = ntkinfo.kernels.dense(X, hidden_layers=2)
-    kl = parameter_kl_infinite_width(ntkinfo.Ensemble(found, Y), np.geomspace(1e-6, 1e12, 60), found.omega)
-    assert (np.diff(kl) > 0).all()
-    assert np.isfinite(kl).all()
-
-
-def test_quantities_without_a_formula_are_refused_with_the_reason():
-    found = ntkinfo.kernels.dense(X, **CASE)
-    assert ntkinfo.kernels.dense(X, activation="relu").omega is None
-    with pytest.raises(ValueError, match="diverges where u = v"):
-        Activation.named("relu").require_third_kernel()
-    with pytest.raises(ValueError, match="unknown activation"):
-        ntkinfo.kernels.dense(X, activation="swish")
-    with pytest.raises(ValueError, match=r"\(4, 2\).*\(4, 3\)"):
-        ntkinfo.kernels.dense(X, X[:, :2])
-    for settings in (
-        {"ridge": 0.1},
-        {"mode": "nngp"},
-        {"centred": True},
-        {"learning_rule": ntkinfo.GradientDescent(0.01)},
-    ):
-        with pytest.raises(ValueError, match=next(iter(settings))):
-            parameter_kl_infinite_width(ntkinfo.Ensemble(found, Y, **settings), 1.0, found.omega)
-    ensemble = ntkinfo.Ensemble(found, Y)
-    with pytest.raises(ValueError, match="not of one network"):
-        parameter_kl_infinite_width(ensemble, 1.0, found.nngp)
-    with pytest.raises(ValueError, match="needs omega"):
-        ntkinfo.parameter_information(ensemble, 1.0, "infinite-width")
-    with pytest.raises(ValueError, match="leave omega out"):
-        ntkinfo.parameter_information(ensemble, 1.0, omega=found.omega)
-    with pytest.raises(ValueError, match="model must be"):
-        ntkinfo.parameter_information(ensemble, 1.0, "exact")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkinfo
+from ntkinfo import quantities
 from ntkinfo.kernels import neural_tangents
 
 TAUS = (1e-3, 0.3, 2.0, 40.0)
@@ -76,7 +77,7 @@ def erf_kernels():
 def test_law_agrees_with_neural_tangents(erf_kernels, mode, on, ridge, t):
     kernels, y = erf_kernels
     mean, covariance = predictions(kernels, y, t, on, mode, ridge)
-    tau = ntkinfo.tau_from_neural_tangents(t, n_train=12, n_outputs=2)
+    tau = ntkinfo.learning.tau_from_neural_tangents(t, n_train=12, n_outputs=2)
     law = ntkinfo.Ensemble(kernels, y, mode=mode, ridge=ridge).law(tau, on=on)
     np.testing.assert_allclose(law.mean, mean, atol=1e-10)
     if mode == "ntk" or ridge == 0:  # neural-tangents' last-layer covariance is written for no ridge
@@ -189,7 +190,7 @@ def test_duplicate_inputs_are_stable_at_all_times(linear_model):
             assert np.isfinite(law.mean).all()
             assert np.isfinite(law.covariance).all()
             assert np.linalg.eigvalsh(law.covariance).min() > -1e-11
-        error.append(float(ntkinfo.ensemble_square_error(ensemble.law(tau, on="train"), labels)))
+        error.append(float(quantities.ensemble_square_error(ensemble.law(tau, on="train"), labels)))
     assert (np.diff(error) < 1e-12).all()
     mean = 0.5 * (labels[:5] + labels[5:])
     np.testing.assert_allclose(ensemble.law(1e12, on="train").mean[:5], mean, atol=1e-7)
@@ -212,9 +213,11 @@ def test_descent_refuses_steps_that_diverge_and_times_between_steps(linear_model
 
 @given(t=st.floats(1e-6, 1e12), n=st.integers(1, 1000), k=st.integers(1, 10), rate=st.floats(1e-6, 1e3))
 def test_time_conversions_are_inverse(t, n, k, rate):
-    tau = ntkinfo.tau_from_neural_tangents(t, n, k, rate)
-    assert ntkinfo.neural_tangents_from_tau(tau, n, k, rate) == pytest.approx(t, rel=1e-12)
-    assert ntkinfo.steps_from_tau(ntkinfo.tau_from_steps(t, rate), rate) == pytest.approx(t, rel=1e-12)
+    tau = ntkinfo.learning.tau_from_neural_tangents(t, n, k, rate)
+    assert ntkinfo.learning.neural_tangents_from_tau(tau, n, k, rate) == pytest.approx(t, rel=1e-12)
+    assert ntkinfo.learning.steps_from_tau(ntkinfo.learning.tau_from_steps(t, rate), rate) == pytest.approx(
+        t, rel=1e-12
+    )
 
 
 @given(tau=st.one_of(st.floats(max_value=-1e-300), st.just(float("nan"))))

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 import ntkinfo
+from ntkinfo import quantities
 
 
 def test_eq_6_needs_both_cross_terms(linear_model):
@@ -25,8 +26,8 @@ def test_eq_10_signs(random_marginals):
     """A negative log likelihood rises with the error and with the variance, and is never below its minimum."""
     law, y = random_marginals(), np.zeros((7, 1))
     wide = ntkinfo.Marginals(law.mean, law.variance + 1)
-    assert ntkinfo.gibbs_nll(wide, y) - ntkinfo.gibbs_nll(law, y) == pytest.approx(0.5)
-    assert ntkinfo.gibbs_nll(law, y) >= 0.5 * np.log(2 * np.pi)
+    assert quantities.gibbs_nll(wide, y) - quantities.gibbs_nll(law, y) == pytest.approx(0.5)
+    assert quantities.gibbs_nll(law, y) >= 0.5 * np.log(2 * np.pi)
 
 
 def test_eq_11_is_a_lower_bound():
@@ -36,7 +37,7 @@ def test_eq_11_is_a_lower_bound():
     y = z + np.sqrt(noise) * rng.standard_normal(z.shape)
     information = 0.5 * np.log((1 + noise) / noise)
     entropy = 0.5 * np.log(2 * np.pi * np.e * (1 + noise))
-    value = ntkinfo.label_information_unit_noise(ntkinfo.Marginals(z, np.zeros(len(z))), y, entropy)
+    value = quantities.label_information_unit_noise(ntkinfo.Marginals(z, np.zeros(len(z))), y, entropy)
     assert value == pytest.approx(entropy - 0.5 * noise - 0.5 * np.log(2 * np.pi), abs=0.01)
     assert information - value > 0.6
 
@@ -47,11 +48,11 @@ def test_eqs_16_to_18_the_action_is_no_bound_on_the_length():
     ensemble = ntkinfo.Ensemble(kernels, np.array([1.0]))
     length = quad(lambda s: 0.1 * np.exp(-0.1 * s), 0, 20)[0]
     action = quad(lambda s: (0.1 * np.exp(-0.1 * s)) ** 2, 0, 20)[0]
-    assert ntkinfo.fisher_action(ensemble, 20.0) == pytest.approx(action)
+    assert quantities.fisher_action(ensemble, 20.0) == pytest.approx(action)
     assert length > 10 * action
-    assert ntkinfo.path_length_upper(ensemble, 20.0) == pytest.approx(length)
-    assert ntkinfo.path_length_upper_modes(ensemble, 20.0) == pytest.approx(length)
-    assert ntkinfo.path_length_lower(ensemble, 20.0) == pytest.approx(length)
+    assert quantities.path_length_upper(ensemble, 20.0) == pytest.approx(length)
+    assert quantities.path_length_upper_modes(ensemble, 20.0) == pytest.approx(length)
+    assert quantities.path_length_lower(ensemble, 20.0) == pytest.approx(length)
     assert length**2 <= 20 * action
 
 
@@ -64,17 +65,17 @@ def noted_case():
 
 def test_eq_27_is_loose_for_linear_models_and_differs_by_a_factor_and_a_term():
     ensemble, tau = noted_case(), 1.5
-    assert ntkinfo.parameter_kl(ensemble, tau) == pytest.approx(8.093, abs=2e-3)
-    assert ntkinfo.parameter_kl_published(ensemble, tau) == pytest.approx(11.970, abs=2e-3)
+    assert quantities.parameter_kl(ensemble, tau) == pytest.approx(8.093, abs=2e-3)
+    assert quantities.parameter_kl_published(ensemble, tau) == pytest.approx(11.970, abs=2e-3)
 
 
 def test_eq_27_on_a_linear_model(linear_model):
     """The KL of the Gaussians in parameter space against the published value."""
     model = linear_model(n=4, m=2, parameters=6, frozen=0)
     ensemble = model.ensemble()
-    gap = ntkinfo.parameter_kl_published(ensemble, 0.5) - ntkinfo.parameter_kl(ensemble, 0.5)
-    half = 0.5 * ntkinfo.parameter_distance_squared(ensemble, 0.5)
-    assert gap == pytest.approx(half + ntkinfo.degrees_of_freedom(ensemble, 0.5))
+    gap = quantities.parameter_kl_published(ensemble, 0.5) - quantities.parameter_kl(ensemble, 0.5)
+    half = 0.5 * quantities.parameter_distance_squared(ensemble, 0.5)
+    assert gap == pytest.approx(half + quantities.degrees_of_freedom(ensemble, 0.5))
     assert gap > 0.5
 
 
@@ -82,5 +83,5 @@ def test_fisher_trace_of_the_test_points_is_not_that_of_the_test_train_block():
     """With as many test points as training points the wrong block has a trace too: here of the wrong sign."""
     theta = np.array([[1.0, -0.9], [-0.9, 1.0]])
     kernels = ntkinfo.Kernels(theta[:1, :1], theta[:1, :1], theta[1:, :1], theta[1:, :1], theta[1:, 1:], theta[1:, 1:])
-    assert ntkinfo.fisher_trace_test(ntkinfo.Ensemble(kernels, np.ones(1))) == 1.0
+    assert quantities.fisher_trace_test(ntkinfo.Ensemble(kernels, np.ones(1))) == 1.0
     assert np.trace(kernels.ntk_test_train) == -0.9

@@ -7,7 +7,8 @@ from exact import Exact, leave_one_out
 
 import ntkinfo
 from dualib.gaussian import gaussian_mutual_information
-from ntkinfo.log_determinants import log_det_gain
+from ntkinfo import quantities
+from ntkinfo.quantities.log_determinants import log_det_gain
 
 
 def smooth_kernels(x, x_test=None, b_std=0.3):
@@ -31,19 +32,19 @@ def test_information_about_the_labels_on_the_training_set(normal_task, tau, labe
     used = {"unit": np.eye(8), "correlated": root, "one direction": root[:, :1], "two directions": root[:, :2]}[labels]
     covariance = used @ used.T
     outputs, parameters = exact.label_information(tau, used)
-    found = ntkinfo.gaussian_label_information_joint(ensemble, tau, covariance, on="train")
+    found = quantities.gaussian_label_information_joint(ensemble, tau, covariance, on="train")
     assert found == pytest.approx(float(outputs), rel=1e-9)
-    found = ntkinfo.parameter_label_information_correlated(ensemble, tau, covariance)
+    found = quantities.parameter_label_information_correlated(ensemble, tau, covariance)
     assert found == pytest.approx(float(parameters), rel=1e-9)
 
 
 def test_information_about_the_labels_is_finite_at_all_finite_times(normal_task):
     ensemble, _ = normal_task
     rate = ensemble.eigenvalues.sum()
-    late = [ntkinfo.gaussian_label_information_joint(ensemble, t, np.eye(8), on="train") for t in (1e5, 2e5, np.inf)]
+    late = [quantities.gaussian_label_information_joint(ensemble, t, np.eye(8), on="train") for t in (1e5, 2e5, np.inf)]
     assert late[1] - late[0] == pytest.approx(1e5 * rate, rel=1e-9)
     assert late[2] == np.inf
-    assert ntkinfo.gaussian_label_information_joint(ensemble, 0.0, np.eye(8), on="train") == 0
+    assert quantities.gaussian_label_information_joint(ensemble, 0.0, np.eye(8), on="train") == 0
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e5])
@@ -80,7 +81,7 @@ def test_joint_bound_is_above_the_truth(points, tau):
         x, x_test = np.linspace(-2, 2, 8), np.linspace(-1.9, 1.8, points)
         kernels = smooth_kernels(x, x_test)
         ensemble = ntkinfo.Ensemble(kernels, np.sin(2 * x))
-        bound = float(ntkinfo.data_information_joint(ensemble.law(tau), ensemble.law(0.0)))
+        bound = float(quantities.data_information_joint(ensemble.law(tau), ensemble.law(0.0)))
         if points == 30:
             assert bound == (0 if tau == 0 else np.inf)
             return
@@ -106,7 +107,7 @@ def test_duplicate_test_points_add_nothing_to_the_joint_bound(linear_model, tau)
     values = []
     for blocks in (kernels, double):
         ensemble = ntkinfo.Ensemble(blocks, y)
-        values.append(float(ntkinfo.data_information_joint(ensemble.law(tau), ensemble.law(0.0))))
+        values.append(float(quantities.data_information_joint(ensemble.law(tau), ensemble.law(0.0))))
     assert values[1] == pytest.approx(values[0], rel=1e-9, abs=1e-11)
     assert (values[1] == 0) == (tau == 0)
 
@@ -135,7 +136,7 @@ def test_a_test_point_that_is_a_training_point_keeps_its_information(tau):
         kernels.nngp_test[:1, :1],
     )
     assert ensemble.twins.tolist() == [2, -1]
-    alone = ntkinfo.gaussian_label_information(ntkinfo.Ensemble(single, np.sin(x)), tau, 1.0)
+    alone = quantities.gaussian_label_information(ntkinfo.Ensemble(single, np.sin(x)), tau, 1.0)
     assert alone == pytest.approx(truth, rel=1e-9)
     assert ensemble.marginals(tau).variance[0, 0] == pytest.approx(float(variance), rel=1e-9)
 
@@ -144,9 +145,9 @@ def test_a_variance_lost_in_rounding_is_not_called_infinite_information():
     """A test point close to the training points has a variance of 1e-20: no value can be had from float64 kernels."""
     x = np.linspace(-0.3, 0.3, 16)
     ensemble = ntkinfo.Ensemble(smooth_kernels(x, np.linspace(-0.25, 0.23, 7)), x)
-    assert np.isnan(ntkinfo.gaussian_label_information(ensemble, 1e12, 1.0))
+    assert np.isnan(quantities.gaussian_label_information(ensemble, 1e12, 1.0))
     centred = ntkinfo.Ensemble(ensemble.kernels, x, centred=True)
-    assert ntkinfo.gaussian_label_information(centred, 1.0, 1.0) == np.inf
+    assert quantities.gaussian_label_information(centred, 1.0, 1.0) == np.inf
 
 
 # --- blocks that do not belong together ---
@@ -186,7 +187,7 @@ def test_kernels_of_a_network_in_each_others_place_are_refused():
 )
 def test_leave_one_out_where_the_nearest_neighbour_changes(mean, sigma):
     law = ntkinfo.Marginals(np.array(mean)[:, None], np.array(sigma) ** 2)
-    assert ntkinfo.input_information_leave_one_out(law) == pytest.approx(leave_one_out(mean, sigma), rel=1e-10)
+    assert quantities.input_information_leave_one_out(law) == pytest.approx(leave_one_out(mean, sigma), rel=1e-10)
 
 
 # --- units, zeros and labels ---
@@ -204,15 +205,15 @@ def test_units_of_the_kernels_do_not_matter(linear_model, scale):
     )
     late = taus / scale
     for name in ("degrees_of_freedom", "path_length_upper", "path_length_lower", "path_length_upper_modes"):
-        function = getattr(ntkinfo, name)
+        function = getattr(quantities, name)
         np.testing.assert_allclose(function(scaled, late), function(plain, taus), rtol=1e-12)
-    for function in (ntkinfo.fisher_distance_squared, ntkinfo.data_information_train):
+    for function in (quantities.fisher_distance_squared, quantities.data_information_train):
         np.testing.assert_allclose(function(scaled, late), function(plain, taus), rtol=1e-12)
-    found = ntkinfo.gaussian_label_information(scaled, late, 1.0)
-    np.testing.assert_allclose(found, ntkinfo.gaussian_label_information(plain, taus, 1.0), rtol=1e-12)
+    found = quantities.gaussian_label_information(scaled, late, 1.0)
+    np.testing.assert_allclose(found, quantities.gaussian_label_information(plain, taus, 1.0), rtol=1e-12)
     for tau in taus:
         values = [
-            ntkinfo.data_information_joint(e.law(t), e.law(0.0)) for e, t in ((scaled, tau / scale), (plain, tau))
+            quantities.data_information_joint(e.law(t), e.law(0.0)) for e, t in ((scaled, tau / scale), (plain, tau))
         ]
         assert values[0] == pytest.approx(values[1], rel=1e-9)
 
@@ -220,15 +221,21 @@ def test_units_of_the_kernels_do_not_matter(linear_model, scale):
 def test_a_path_is_never_longer_than_its_bound_however_small_the_kernel():
     kernel = 1e-200 * np.array([[2.0, 1.0], [1.0, 3.0]])
     ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(kernel, kernel), [1.0, -2.0])
-    low, high = ntkinfo.path_length_lower(ensemble, 1e200), ntkinfo.path_length_upper(ensemble, 1e200)
+    low, high = quantities.path_length_lower(ensemble, 1e200), quantities.path_length_upper(ensemble, 1e200)
     assert 0 < low <= high < np.inf
 
 
 def test_a_kernel_of_zero_trains_nothing_and_is_quiet(capfd):
     zero = np.zeros((3, 3))
     kernels = ntkinfo.Kernels(zero, zero, np.zeros((2, 3)), np.zeros((2, 3)), np.eye(2), np.eye(2))
-    curve = ntkinfo.information_curve(ntkinfo.Ensemble(kernels, np.ones(3)), [0.0, 1.0, 1e6], y_test=[1.0, 2.0])
-    for name in ("degrees_of_freedom", "parameter_kl", "i_zd_train_upper", "i_zd_joint_upper", "i_zy_given_x_exact"):
+    curve = ntkinfo.timeline(ntkinfo.Ensemble(kernels, np.ones(3)), [0.0, 1.0, 1e6], y_test=[1.0, 2.0])
+    for name in (
+        "degrees_of_freedom",
+        "parameter_kl",
+        "data_information_train",
+        "data_information_joint",
+        "gaussian_label_information",
+    ):
         np.testing.assert_array_equal(curve[name], 0.0)
     assert capfd.readouterr().err == ""
 
@@ -236,7 +243,7 @@ def test_a_kernel_of_zero_trains_nothing_and_is_quiet(capfd):
 @pytest.mark.parametrize("tau", [0.5, [0.0, 0.5, 3.0], [2.0]])
 def test_labels_without_noise_carry_no_information(linear_model, tau):
     ensemble = linear_model().ensemble()
-    for function in (ntkinfo.parameter_label_information, ntkinfo.gaussian_label_information):
+    for function in (quantities.parameter_label_information, quantities.gaussian_label_information):
         np.testing.assert_array_equal(function(ensemble, tau, 0.0), np.zeros(np.shape(tau)))
 
 
@@ -256,4 +263,4 @@ def test_information_of_the_test_points_is_that_of_the_joint_gaussian_with_dupli
     weights = (ensemble.test_modes[0] * ensemble.spectrum(tau).response[0]) @ ensemble.eigenvectors.T
     noise = ensemble.law(tau).covariance
     truth = gaussian_mutual_information(noise + weights @ weights.T, np.eye(5), weights)
-    assert ntkinfo.gaussian_label_information_joint(ensemble, tau, np.eye(5)) == pytest.approx(truth, rel=1e-9)
+    assert quantities.gaussian_label_information_joint(ensemble, tau, np.eye(5)) == pytest.approx(truth, rel=1e-9)

@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
+from ntkinfo import quantities
 
-BOUNDS = (ntkinfo.input_information_kolchinsky_tracey_lower, ntkinfo.input_information_kolchinsky_tracey_upper)
+BOUNDS = (quantities.input_information_kolchinsky_tracey_lower, quantities.input_information_kolchinsky_tracey_upper)
 
 
 def adaptive(law, leave_one_out):
@@ -28,17 +29,17 @@ def adaptive(law, leave_one_out):
 def test_input_information_agrees_with_adaptive_quadrature(random_marginals, widths):
     law = random_marginals(1, n=6, smallest=widths[0] ** 2, largest=widths[1] ** 2)
     accuracy = 1e-9 if widths[0] > 0.1 else 1e-6
-    assert ntkinfo.input_information(law) == pytest.approx(adaptive(law, False), abs=accuracy)
-    assert ntkinfo.input_information_leave_one_out(law) == pytest.approx(adaptive(law, True), rel=1e-6, abs=accuracy)
+    assert quantities.input_information(law) == pytest.approx(adaptive(law, False), abs=accuracy)
+    assert quantities.input_information_leave_one_out(law) == pytest.approx(adaptive(law, True), rel=1e-6, abs=accuracy)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_bounds_on_the_input_information_are_in_order(random_marginals, seed):
     law = random_marginals(seed, n=9, smallest=0.01, largest=0.5)
     lower, upper = (bound(law) for bound in BOUNDS)
-    exact = ntkinfo.input_information(law)
+    exact = quantities.input_information(law)
     assert 0 <= lower <= exact <= upper <= np.log(9) + 1e-12
-    assert exact <= ntkinfo.input_information_leave_one_out(law)
+    assert exact <= quantities.input_information_leave_one_out(law)
 
 
 def test_kolchinsky_tracey_distances_are_those_of_gaussians():
@@ -59,23 +60,23 @@ def test_kolchinsky_tracey_distances_are_those_of_gaussians():
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_infonce_averages_to_the_information_between_the_bounds(random_marginals, outputs):
     law = random_marginals(7, n=8, outputs=outputs, smallest=0.05)
-    value, error = ntkinfo.input_information_infonce(law, seed=0, samples=400)
+    found = quantities.input_information_infonce(law, seed=0, samples=400)[()]
+    value, error = found.value, 0.5 * found.width / 1.96
     lower, upper = (bound(law) for bound in BOUNDS)
     assert lower - 4 * error <= value <= upper + 4 * error
-    loo, loo_error = ntkinfo.input_information_leave_one_out_sampled(law, seed=0, samples=400)
-    assert loo > value
+    loo = quantities.input_information_leave_one_out_sampled(law, seed=0, samples=400)[()]
+    assert loo.value > value
     if outputs == 1:
-        assert abs(value - ntkinfo.input_information(law)) < 4 * error
-        assert abs(loo - ntkinfo.input_information_leave_one_out(law)) < 4 * loo_error
-    again, _ = ntkinfo.input_information_infonce(law, seed=0, samples=400)
-    assert again == value
+        assert abs(value - quantities.input_information(law)) < 4 * error
+        assert abs(loo.value - quantities.input_information_leave_one_out(law)) < 2 * loo.width / 1.96
+    assert quantities.input_information_infonce(law, seed=0, samples=400)[()] == found
 
 
 def test_population_information_lies_between_the_two_estimates_in_expectation():
     """X uniform on the line, z|x ~ N(x, 1) with X ~ N(0, 4): I = ½ log 5; averages over 300 samples of 8 points."""
     rng = np.random.default_rng(0)
     law = ntkinfo.Marginals(2 * rng.standard_normal((300, 8, 1)), np.ones((300, 8)))
-    lower, upper = ntkinfo.input_information(law), ntkinfo.input_information_leave_one_out(law)
+    lower, upper = quantities.input_information(law), quantities.input_information_leave_one_out(law)
     truth = 0.5 * np.log(5)
     assert lower.mean() + 4 * lower.std() / np.sqrt(300) < truth + 8 * lower.std() / np.sqrt(300)
     assert lower.mean() - 4 * lower.std() / np.sqrt(300) < truth < upper.mean() + 4 * upper.std() / np.sqrt(300)
@@ -84,36 +85,36 @@ def test_population_information_lies_between_the_two_estimates_in_expectation():
 def test_deterministic_outputs_are_counted():
     law = ntkinfo.Marginals(np.array([[0.0], [1.0], [1.0], [2.0]]), np.zeros(4))
     expected = np.log(4) - 0.5 * np.log(2)
-    assert ntkinfo.input_information(law) == pytest.approx(expected)
+    assert quantities.input_information(law) == pytest.approx(expected)
     assert BOUNDS[0](law) == pytest.approx(expected)
     assert BOUNDS[1](law) == pytest.approx(expected)
-    assert ntkinfo.input_information_leave_one_out(law) == np.inf
-    assert ntkinfo.input_information_infonce(law, seed=0)[0] == pytest.approx(expected)
+    assert quantities.input_information_leave_one_out(law) == np.inf
+    assert quantities.input_information_infonce(law, seed=0).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("sigma", [1e-5, 1e-9, 1e-13, 1e-20, 1e-150, 0.0])
 def test_distinct_points_keep_all_their_information_however_narrow(sigma):
     law = ntkinfo.Marginals(np.array([[-1.3], [0.2], [0.7], [0.9], [0.9]]), np.full(5, sigma**2))
-    assert ntkinfo.input_information(law) == pytest.approx(np.log(5) - 0.4 * np.log(2), abs=1e-9)
+    assert quantities.input_information(law) == pytest.approx(np.log(5) - 0.4 * np.log(2), abs=1e-9)
 
 
 def test_an_atom_among_densities_is_the_limit_of_a_narrow_density():
     mean = np.array([[0.0], [0.3], [1.0]])
-    values = [ntkinfo.input_information(ntkinfo.Marginals(mean, np.array([v, 0.5, 0.5]))) for v in (1e-14, 0.0)]
+    values = [quantities.input_information(ntkinfo.Marginals(mean, np.array([v, 0.5, 0.5]))) for v in (1e-14, 0.0)]
     assert values[0] == pytest.approx(values[1], abs=1e-5)
 
 
 def test_identical_points_carry_nothing_and_invertible_maps_change_nothing(random_marginals):
     same = ntkinfo.Marginals(np.ones((5, 1)), np.full(5, 0.3))
-    assert ntkinfo.input_information(same) == pytest.approx(0, abs=1e-12)
+    assert quantities.input_information(same) == pytest.approx(0, abs=1e-12)
     law = random_marginals(2)
     moved = ntkinfo.Marginals(3 - 100 * law.mean, 1e4 * law.variance)
-    assert ntkinfo.input_information(moved) == pytest.approx(float(ntkinfo.input_information(law)), abs=1e-11)
+    assert quantities.input_information(moved) == pytest.approx(float(quantities.input_information(law)), abs=1e-11)
 
 
 def test_several_outputs_have_no_quadrature():
     with pytest.raises(ValueError, match="needs one output, got 2"):
-        ntkinfo.input_information(ntkinfo.Marginals(np.zeros((3, 2)), np.ones(3)))
+        quantities.input_information(ntkinfo.Marginals(np.zeros((3, 2)), np.ones(3)))
 
 
 # --- I(Z;D|X) ---
@@ -125,14 +126,14 @@ def test_data_information_is_the_gaussian_kl(linear_model, outputs, tau):
     ensemble = linear_model(outputs=outputs).ensemble()
     law, prior = ensemble.law(tau), ensemble.law(0.0)
     joint = sum(gaussian_kl(law.mean[:, j], law.covariance, prior.mean[:, j], prior.covariance) for j in range(outputs))
-    assert ntkinfo.data_information_joint(law, prior) == pytest.approx(joint, abs=1e-10)
+    assert quantities.data_information_joint(law, prior) == pytest.approx(joint, abs=1e-10)
     single = np.mean(
         [
             sum(gaussian_kl([m], [[v]], [0.0], [[w]]) for m in row)
             for row, v, w in zip(law.mean, law.variance, prior.variance, strict=True)
         ]
     )
-    assert ntkinfo.data_information(law, prior) == pytest.approx(single, abs=1e-10)
+    assert quantities.data_information(law, prior) == pytest.approx(single, abs=1e-10)
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -141,15 +142,15 @@ def test_data_information_on_the_training_set(linear_model, outputs, settings):
     ensemble = linear_model(outputs=outputs).ensemble(**settings)
     law, prior = ensemble.law(0.7, on="train"), ensemble.law(0.0, on="train")
     joint = sum(gaussian_kl(law.mean[:, j], law.covariance, np.zeros(6), prior.covariance) for j in range(outputs))
-    assert ntkinfo.data_information_train(ensemble, 0.7) == pytest.approx(joint, rel=1e-9)
+    assert quantities.data_information_train(ensemble, 0.7) == pytest.approx(joint, rel=1e-9)
 
 
 def test_data_information_diverges_as_tau_trace(linear_model):
     ensemble = linear_model().ensemble()
-    values = ntkinfo.data_information_train(ensemble, np.array([1e6, 2e6]))
+    values = quantities.data_information_train(ensemble, np.array([1e6, 2e6]))
     assert np.diff(values)[0] == pytest.approx(1e6 * np.trace(ensemble.kernels.ntk), rel=1e-9)
-    assert ntkinfo.data_information_train(ensemble, np.inf) == np.inf
-    assert ntkinfo.data_information_train(ensemble, 0.0) == 0
+    assert quantities.data_information_train(ensemble, np.inf) == np.inf
+    assert quantities.data_information_train(ensemble, 0.0) == 0
 
 
 def labels_and_outputs(model, tau, covariance, where):
@@ -171,7 +172,7 @@ def test_label_information_is_that_of_the_joint_gaussian(linear_model, on):
     where = slice(None, 5) if on == "train" else slice(5, None)
     cov_z, cov_zy = labels_and_outputs(model, tau, covariance, where)
     exact = gaussian_mutual_information(cov_z, covariance, cov_zy)
-    value = ntkinfo.gaussian_label_information_joint(model.ensemble(), tau, covariance, on=on)
+    value = quantities.gaussian_label_information_joint(model.ensemble(), tau, covariance, on=on)
     assert value == pytest.approx(exact, abs=1e-8)
 
 
@@ -185,7 +186,7 @@ def test_label_information_of_single_points(linear_model):
             for i in range(4)
         ]
         expected.append(np.mean(points))
-    np.testing.assert_allclose(ntkinfo.gaussian_label_information(model.ensemble(), tau, s2), expected, atol=1e-9)
+    np.testing.assert_allclose(quantities.gaussian_label_information(model.ensemble(), tau, s2), expected, atol=1e-9)
 
 
 def test_mean_kl_over_labels_is_information_plus_kl_of_the_mixture(linear_model):
@@ -196,6 +197,6 @@ def test_mean_kl_over_labels_is_information_plus_kl_of_the_mixture(linear_model)
     cov_z, _ = labels_and_outputs(model, tau, s2 * np.eye(5), slice(5, None))
     signal = np.diag(cov_z) - law.variance
     centred = ntkinfo.Marginals(np.zeros((4, 1)), law.variance)
-    mean_kl = ntkinfo.data_information(centred, prior) + np.mean(signal / (2 * prior.variance))
-    mixture = ntkinfo.data_information(ntkinfo.Marginals(np.zeros((4, 1)), np.diag(cov_z)), prior)
-    assert mean_kl == pytest.approx(mixture + ntkinfo.gaussian_label_information(ensemble, tau, s2), abs=1e-9)
+    mean_kl = quantities.data_information(centred, prior) + np.mean(signal / (2 * prior.variance))
+    mixture = quantities.data_information(ntkinfo.Marginals(np.zeros((4, 1)), np.diag(cov_z)), prior)
+    assert mean_kl == pytest.approx(mixture + quantities.gaussian_label_information(ensemble, tau, s2), abs=1e-9)

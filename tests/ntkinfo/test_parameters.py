@@ -6,6 +6,7 @@ from scipy.integrate import quad
 
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
+from ntkinfo import quantities
 
 WIDE = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 37)])
 
@@ -31,20 +32,20 @@ def test_parameter_kl_is_the_gaussian_kl(trained, tau, settings):
     ensemble = trained.ensemble(learning_rule=rule, ridge=settings.get("ridge", 0.0))
     mean, covariance = parameter_law(trained, tau, **settings)
     dense = sum(gaussian_kl(column, covariance, np.zeros(6), np.eye(6)) for column in mean.T)
-    assert ntkinfo.parameter_kl(ensemble, tau) == pytest.approx(dense, rel=1e-8, abs=1e-10)
+    assert quantities.parameter_kl(ensemble, tau) == pytest.approx(dense, rel=1e-8, abs=1e-10)
 
 
 def test_parameter_kl_of_a_centred_ensemble(trained):
     shift, _ = parameter_law(trained, 0.8)
     dense = sum(gaussian_kl(column, np.eye(6), np.zeros(6), np.eye(6)) for column in shift.T)
-    assert ntkinfo.parameter_kl(trained.ensemble(centred=True), 0.8) == pytest.approx(dense)
+    assert quantities.parameter_kl(trained.ensemble(centred=True), 0.8) == pytest.approx(dense)
 
 
 def test_parameter_kl_at_the_ridge_fixed_point(trained):
     mean, covariance = parameter_law(trained, 400.0, ridge=0.3)
     dense = sum(gaussian_kl(column, covariance, np.zeros(6), np.eye(6)) for column in mean.T)
-    assert ntkinfo.parameter_kl_ridge(trained.ensemble(), 0.3) == pytest.approx(dense, rel=1e-8)
-    assert ntkinfo.parameter_kl(trained.ensemble(ridge=0.3), np.inf) == pytest.approx(dense, rel=1e-8)
+    assert quantities.parameter_kl_ridge(trained.ensemble(), 0.3) == pytest.approx(dense, rel=1e-8)
+    assert quantities.parameter_kl(trained.ensemble(ridge=0.3), np.inf) == pytest.approx(dense, rel=1e-8)
 
 
 @pytest.mark.parametrize("tau", [0.1, 2.0])
@@ -52,7 +53,7 @@ def test_parameter_kl_with_weight_noise(trained, tau):
     mean, covariance = parameter_law(trained, tau)
     noise = 0.05 * np.eye(6)
     dense = sum(gaussian_kl(column, covariance + noise, np.zeros(6), np.eye(6) + noise) for column in mean.T)
-    assert ntkinfo.parameter_kl_weight_noise(trained.ensemble(), tau, 0.05) == pytest.approx(dense, rel=1e-8)
+    assert quantities.parameter_kl_weight_noise(trained.ensemble(), tau, 0.05) == pytest.approx(dense, rel=1e-8)
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0])
@@ -63,10 +64,10 @@ def test_parameter_information_is_that_of_the_joint_gaussian(trained, tau):
         gain, weights = unit.parameters(tau)
         cov_theta = gain @ gain.T + weights @ covariance @ weights.T
         dense = 2 * gaussian_mutual_information(cov_theta, covariance, weights @ covariance)
-        value = ntkinfo.parameter_label_information_correlated(trained.ensemble(), tau, covariance)
+        value = quantities.parameter_label_information_correlated(trained.ensemble(), tau, covariance)
         assert value == pytest.approx(dense, rel=1e-8)
-    isotropic = ntkinfo.parameter_label_information_correlated(trained.ensemble(), tau, 0.7 * np.eye(4))
-    assert ntkinfo.parameter_label_information(trained.ensemble(), tau, 0.7) == pytest.approx(isotropic, rel=1e-12)
+    isotropic = quantities.parameter_label_information_correlated(trained.ensemble(), tau, 0.7 * np.eye(4))
+    assert quantities.parameter_label_information(trained.ensemble(), tau, 0.7) == pytest.approx(isotropic, rel=1e-12)
 
 
 def test_information_is_below_the_mean_kl(trained):
@@ -75,33 +76,33 @@ def test_information_is_below_the_mean_kl(trained):
     taus = np.geomspace(1e-3, 30, 12)
     spectrum = ensemble.spectrum(taus)
     zero = ntkinfo.Ensemble(ensemble.kernels, np.zeros((4, 2)))
-    mean_kl = ntkinfo.parameter_kl(zero, taus) + s2 * (spectrum.fitted * spectrum.response).sum(axis=-1)
-    assert (ntkinfo.parameter_label_information(ensemble, taus, s2) <= mean_kl).all()
+    mean_kl = quantities.parameter_kl(zero, taus) + s2 * (spectrum.fitted * spectrum.response).sum(axis=-1)
+    assert (quantities.parameter_label_information(ensemble, taus, s2) <= mean_kl).all()
 
 
 def test_divergence_is_that_of_the_trace(trained):
     ensemble = trained.ensemble()
     rate = 2 * np.trace(ensemble.kernels.ntk)
     for values in (
-        ntkinfo.parameter_kl(ensemble, np.array([1e5, 2e5])),
-        ntkinfo.parameter_label_information(ensemble, np.array([1e5, 2e5]), 0.3),
+        quantities.parameter_kl(ensemble, np.array([1e5, 2e5])),
+        quantities.parameter_label_information(ensemble, np.array([1e5, 2e5]), 0.3),
         np.array(
-            [ntkinfo.parameter_label_information_correlated(ensemble, tau, 0.3 * np.eye(4)) for tau in (1e5, 2e5)]
+            [quantities.parameter_label_information_correlated(ensemble, tau, 0.3 * np.eye(4)) for tau in (1e5, 2e5)]
         ),
     ):
         assert np.diff(values)[0] == pytest.approx(1e5 * rate, rel=1e-9)
-    assert ntkinfo.parameter_kl(ensemble, np.inf) == np.inf
-    assert ntkinfo.parameter_label_information(ensemble, np.inf, 0.3) == np.inf
+    assert quantities.parameter_kl(ensemble, np.inf) == np.inf
+    assert quantities.parameter_label_information(ensemble, np.inf, 0.3) == np.inf
 
 
 def test_rate_is_the_derivative(linear_model):
     for ridge in (0.0, 0.3):
         ensemble = linear_model(outputs=2).ensemble(ridge=ridge)
         step = 1e-5
-        values = ntkinfo.parameter_kl(ensemble, np.array([0.5 - step, 0.5 + step]))
-        assert ntkinfo.parameter_kl_rate(ensemble, 0.5) == pytest.approx(np.diff(values)[0] / (2 * step), rel=1e-7)
+        values = quantities.parameter_kl(ensemble, np.array([0.5 - step, 0.5 + step]))
+        assert quantities.parameter_kl_rate(ensemble, 0.5) == pytest.approx(np.diff(values)[0] / (2 * step), rel=1e-7)
     with pytest.raises(ValueError, match="GradientFlow"):
-        ntkinfo.parameter_kl_rate(linear_model().ensemble(learning_rule=ntkinfo.GradientDescent(0.1)), 0.5)
+        quantities.parameter_kl_rate(linear_model().ensemble(learning_rule=ntkinfo.GradientDescent(0.1)), 0.5)
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -121,24 +122,24 @@ def test_stable_and_monotone_over_eighteen_decades(linear_model, outputs):
         "path_length_upper_modes",
         "data_information_train",
     ):
-        values = getattr(ntkinfo, name)(ensemble, WIDE)
+        values = getattr(quantities, name)(ensemble, WIDE)
         assert not np.isnan(values).any(), name
         assert values[0] == 0, name
         assert (np.diff(values) >= -1e-9 * np.abs(values[1:])).all(), name
     for values in (
-        ntkinfo.parameter_label_information(ensemble, WIDE, 0.5),
-        ntkinfo.parameter_kl_weight_noise(ensemble, WIDE, 0.01),
+        quantities.parameter_label_information(ensemble, WIDE, 0.5),
+        quantities.parameter_kl_weight_noise(ensemble, WIDE, 0.01),
     ):
         assert not np.isnan(values).any()
         assert (np.diff(values) >= -1e-9 * np.abs(values[1:])).all()
-    assert np.isfinite(ntkinfo.parameter_kl_weight_noise(ensemble, np.inf, 0.01))
+    assert np.isfinite(quantities.parameter_kl_weight_noise(ensemble, np.inf, 0.01))
 
 
 def test_small_times_keep_their_relative_accuracy(trained):
     """With K = Θ and Y = 0, KL = Σ (λτ)² + O(τ³) for one output."""
     ensemble = ntkinfo.Ensemble(trained.kernels, np.zeros(4))
     leading = (ensemble.eigenvalues**2).sum() * 1e-16
-    assert ntkinfo.parameter_kl(ensemble, 1e-8) == pytest.approx(leading, rel=1e-6)
+    assert quantities.parameter_kl(ensemble, 1e-8) == pytest.approx(leading, rel=1e-6)
 
 
 def test_distances_are_those_in_parameter_space(trained):
@@ -146,17 +147,17 @@ def test_distances_are_those_in_parameter_space(trained):
     gain, shift = trained.parameters(tau)
     moved = gain - np.eye(6)
     dense = 2 * np.trace(moved @ moved.T) + (shift**2).sum()
-    assert ntkinfo.parameter_distance_squared(ensemble, tau) == pytest.approx(dense, rel=1e-9)
+    assert quantities.parameter_distance_squared(ensemble, tau) == pytest.approx(dense, rel=1e-9)
     phi = trained.phi[:4]
     dense = 2 * np.trace(phi @ moved @ moved.T @ phi.T) + ((phi @ shift) ** 2).sum()
-    assert ntkinfo.fisher_distance_squared(ensemble, tau) == pytest.approx(dense, rel=1e-9)
+    assert quantities.fisher_distance_squared(ensemble, tau) == pytest.approx(dense, rel=1e-9)
 
 
 def test_fisher_traces(linear_model):
     model = linear_model(outputs=3)
     gram = model.phi @ model.phi.T
-    assert ntkinfo.fisher_trace(model.ensemble()) == pytest.approx(3 * np.trace(gram[:6, :6]))
-    assert ntkinfo.fisher_trace_test(model.ensemble()) == pytest.approx(3 * np.trace(gram[6:, 6:]))
+    assert quantities.fisher_trace(model.ensemble()) == pytest.approx(3 * np.trace(gram[:6, :6]))
+    assert quantities.fisher_trace_test(model.ensemble()) == pytest.approx(3 * np.trace(gram[6:, 6:]))
 
 
 def sampled_paths(ensemble, tau, count, step=None):
@@ -185,10 +186,10 @@ def test_path_lengths_lie_between_their_bounds(linear_model, outputs, step, tau)
     ensemble = linear_model(outputs=outputs).ensemble(learning_rule=rule)
     lengths, actions = sampled_paths(ensemble, tau, 20_000, step)
     error = 4 * lengths.std() / np.sqrt(len(lengths))
-    assert ntkinfo.path_length_lower(ensemble, tau) <= lengths.mean() + error
-    assert lengths.mean() - error <= ntkinfo.path_length_upper(ensemble, tau)
-    assert lengths.mean() - error <= ntkinfo.path_length_upper_modes(ensemble, tau)
-    action = ntkinfo.fisher_action(ensemble, tau)
+    assert quantities.path_length_lower(ensemble, tau) <= lengths.mean() + error
+    assert lengths.mean() - error <= quantities.path_length_upper(ensemble, tau)
+    assert lengths.mean() - error <= quantities.path_length_upper_modes(ensemble, tau)
+    action = quantities.fisher_action(ensemble, tau)
     assert abs(action - actions.mean()) < 4 * actions.std() / np.sqrt(len(actions))
     assert (lengths**2 <= tau * actions * (1 + 1e-12)).all()
 
@@ -198,27 +199,27 @@ def test_path_length_bound_is_its_integral(linear_model):
     weight = ensemble.mode_power * ensemble.eigenvalues**2
     for tau in (0.3, 5.0):
         exact = quad(lambda s: np.sqrt((weight * np.exp(-2 * s * ensemble.eigenvalues)).sum()), 0, tau, epsabs=1e-12)[0]
-        assert ntkinfo.path_length_upper(ensemble, tau) == pytest.approx(exact, rel=1e-9)
+        assert quantities.path_length_upper(ensemble, tau) == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 5])
 @pytest.mark.parametrize(("scale", "variance"), [(0.0, 1.0), (1.0, 0.5), (30.0, 0.5), (1.0, 0.0)])
 def test_mean_norm_of_a_gaussian_vector(outputs, scale, variance):
-    from ntkinfo.parameters import _mean_norm
+    from ntkinfo.quantities.paths import mean_norm
 
     mean = scale * np.ones((1, outputs)) / np.sqrt(outputs)
     draws = mean + np.sqrt(variance) * np.random.default_rng(0).standard_normal((200_000, outputs))
     norms = np.linalg.norm(draws, axis=1)
-    value = _mean_norm(mean, np.array([variance]))[0]
+    value = mean_norm(mean, np.array([variance]))[0]
     assert abs(value - norms.mean()) <= 4 * norms.std() / np.sqrt(len(norms)) + 1e-12
 
 
 def test_mean_norm_is_continuous_where_its_asymptotic_form_takes_over():
-    from ntkinfo.parameters import _mean_norm
+    from ntkinfo.quantities.paths import mean_norm
 
     for outputs in (1, 2, 7):
         mean = np.ones((1, outputs)) / np.sqrt(outputs)
-        below, above = (_mean_norm(mean, np.array([1 / (2 * x)]))[0] for x in (200 - 1e-6, 200 + 1e-6))
+        below, above = (mean_norm(mean, np.array([1 / (2 * x)]))[0] for x in (200 - 1e-6, 200 + 1e-6))
         assert below == pytest.approx(above, rel=1e-6)
 
 
@@ -226,7 +227,7 @@ def test_mean_norm_is_continuous_where_its_asymptotic_form_takes_over():
 def test_evidence_identity_and_dense_gaussians(linear_model, outputs):
     model = linear_model(outputs=outputs)
     kernel, s2 = model.kernels.nngp, 0.3
-    result = ntkinfo.nngp_evidence(model.kernels, model.y, s2)
+    result = quantities.nngp_evidence(model.kernels, model.y, s2)
     assert result.log_evidence == pytest.approx(result.expected_log_likelihood - result.posterior_kl, rel=1e-10)
     solve = np.linalg.solve(kernel + s2 * np.eye(6), kernel)
     mean, covariance = solve.T @ model.y, kernel - kernel @ solve
@@ -241,14 +242,14 @@ def test_ledger_sums_to_its_quantities(linear_model):
     for tau in (0.01, 1.0, 100.0):
         ledger = ntkinfo.mode_table(ensemble, tau, label_noise=0.4)
         law = ensemble.law(tau, on="train")
-        assert ledger.parameter_kl.sum() == pytest.approx(ntkinfo.parameter_kl(ensemble, tau))
+        assert ledger.parameter_kl.sum() == pytest.approx(quantities.parameter_kl(ensemble, tau))
         assert ledger.parameter_label_information.sum() == pytest.approx(
-            ntkinfo.parameter_label_information(ensemble, tau, 0.4)
+            quantities.parameter_label_information(ensemble, tau, 0.4)
         )
-        assert ledger.fitted.sum() == pytest.approx(ntkinfo.degrees_of_freedom(ensemble, tau))
-        assert ledger.distance_squared.sum() == pytest.approx(ntkinfo.parameter_distance_squared(ensemble, tau))
+        assert ledger.fitted.sum() == pytest.approx(quantities.degrees_of_freedom(ensemble, tau))
+        assert ledger.distance_squared.sum() == pytest.approx(quantities.parameter_distance_squared(ensemble, tau))
         assert ledger.training_error.sum() / 6 == pytest.approx(
-            ntkinfo.expected_square_error(law, ensemble.y_train), abs=1e-12
+            quantities.expected_square_error(law, ensemble.y_train), abs=1e-12
         )
         frame = ledger.to_frame("nats")
         assert (np.diff(frame["eigenvalue"]) <= 0).all()

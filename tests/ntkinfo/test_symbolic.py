@@ -5,7 +5,7 @@ import pytest
 import sympy
 
 import ntkinfo
-from ntkinfo import symbolic
+from ntkinfo import quantities, symbolic
 
 VALUES = {
     1: {"lam1": 0.8, "kappa11": 0.5, "y1": -1.3, "theta_x1": 0.4, "k_x1": 0.2, "k_xx": 0.9},
@@ -44,17 +44,17 @@ def test_numbers_agree_with_sympy(n, tau):
     numbers = {
         "mean": law.mean[0, 0],
         "variance": law.covariance[0, 0],
-        "train_square_error": ntkinfo.expected_square_error(train, ensemble.y_train),
-        "data_information": ntkinfo.data_information(law, ensemble.law(0.0)),
-        "data_information_train": ntkinfo.data_information_train(ensemble, tau),
-        "degrees_of_freedom": ntkinfo.degrees_of_freedom(ensemble, tau),
-        "parameter_kl": ntkinfo.parameter_kl(ensemble, tau),
-        "parameter_kl_published": ntkinfo.parameter_kl_published(ensemble, tau),
-        "parameter_label_information": ntkinfo.parameter_label_information(ensemble, tau, 0.6),
-        "parameter_distance_squared": ntkinfo.parameter_distance_squared(ensemble, tau),
-        "fisher_distance_squared": ntkinfo.fisher_distance_squared(ensemble, tau),
-        "fisher_action": ntkinfo.fisher_action(ensemble, tau),
-        "parameter_kl_linear_model": ntkinfo.parameter_kl(build(n, linear=True), tau),
+        "train_square_error": quantities.expected_square_error(train, ensemble.y_train),
+        "data_information": quantities.data_information(law, ensemble.law(0.0)),
+        "data_information_train": quantities.data_information_train(ensemble, tau),
+        "degrees_of_freedom": quantities.degrees_of_freedom(ensemble, tau),
+        "parameter_kl": quantities.parameter_kl(ensemble, tau),
+        "parameter_kl_published": quantities.parameter_kl_published(ensemble, tau),
+        "parameter_label_information": quantities.parameter_label_information(ensemble, tau, 0.6),
+        "parameter_distance_squared": quantities.parameter_distance_squared(ensemble, tau),
+        "fisher_distance_squared": quantities.fisher_distance_squared(ensemble, tau),
+        "fisher_action": quantities.fisher_action(ensemble, tau),
+        "parameter_kl_linear_model": quantities.parameter_kl(build(n, linear=True), tau),
     }
     assert set(numbers) == set(modes.formulas)
     for name, number in numbers.items():

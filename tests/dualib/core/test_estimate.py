@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dualib.core.estimate import Estimate, Estimates, Kind
-from dualib.core.quantity import Registry, Relation
+from dualib.core.quantity import Quantity, Registry, Relation, needs, takes
 from dualib.core.result import Result
 from dualib.core.units import NATS_PER_BIT, Unit, conversion, to_units
 
@@ -138,3 +138,20 @@ def test_a_quantity_has_one_name():
         registry.register("", Unit.ONE, Relation.EXACT, of="", source="")(input_information)
     with pytest.raises(ValueError, match="no quantity 'other'"):
         registry["other"]
+
+
+def test_a_quantity_is_saved_with_its_conditions_and_its_function_says_what_it_needs(tmp_path):
+    registry = Registry()
+
+    @registry.register(
+        "q", Unit.ONE, Relation.UPPER, of="", source="", only=[Kind.EXACT, Kind.PROVEN], group=Kind.PROVEN
+    )
+    def quantity(law, y, noise=1.0):
+        return law, y, noise
+
+    record = registry["quantity"]
+    record.save(tmp_path / "q.npz")
+    assert Quantity.load(tmp_path / "q.npz") == record
+    assert record.only == {Kind.EXACT, Kind.PROVEN}
+    assert needs(quantity) == ("law", "y")
+    assert takes(quantity) == ("law", "y", "noise")

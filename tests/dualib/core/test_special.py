@@ -12,6 +12,7 @@ from dualib.core.special import (
     kl_terms,
     log1p_gap,
     mutual_information_nats,
+    ratio_gap,
 )
 
 POINTS = [
@@ -77,3 +78,13 @@ def test_information_is_the_sum_of_entropies():
     h_x, h_y, h_xy = entropy_nats(p.sum(axis=1)), entropy_nats(p.sum(axis=0)), entropy_nats(p.ravel())
     assert mutual_information_nats(p) == pytest.approx(h_x + h_y - h_xy, abs=1e-14)
     assert conditional_entropy_nats(p) == pytest.approx(h_xy - h_x, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    "ratio", [1e-300, 1e-20, 0.3, 0.9, 0.899999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.0999, 1.1001, 5.0, 1e300]
+)
+def test_gap_of_a_ratio_keeps_its_digits_near_one_and_near_zero(ratio):
+    with mp.workdps(60):
+        exact = mp.mpf(ratio) - 1 - mp.log(mp.mpf(ratio))
+    assert ratio_gap(ratio) == pytest.approx(float(exact), rel=1e-13, abs=0)
+    assert ratio_gap(0.0) == np.inf

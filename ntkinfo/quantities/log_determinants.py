@@ -5,21 +5,33 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import lapack
 
-from ntkinfo._arrays import FloatArray
+from dualib.core.arrays import check_positive_semidefinite, of_shape, symmetric
+from dualib.core.typing import ArrayLike, Float, FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 _LARGE = 600.0  # e^600 and its square root's products still fit
 
 
-def square_root(covariance: FloatArray) -> FloatArray:
-    """G (n, p) with G G^T the positive semi-definite `covariance`, its eigenvalues below rounding left out."""
+def covariance_root(label_covariance: ArrayLike, n: int) -> Float[np.ndarray, "n p"]:
+    """G with G G^T a covariance of n labels, its eigenvalues below rounding left out.
+
+    Raises
+    ------
+    ValueError
+        If `label_covariance` is not symmetric positive semi-definite of shape (n, n).
+    """
+    name = "label_covariance"
+    covariance = symmetric(of_shape(label_covariance, name, (n, n), f"{n} training points"), name)
+    check_positive_semidefinite(covariance, name)
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > covariance.shape[0] * _EPS * max(float(values[-1]), 0.0)
-    return vectors[:, kept] * np.sqrt(values[kept])
+    kept = values > n * _EPS * max(float(values[-1]), 0.0)
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
-def log_det_gain(noise: FloatArray | None, log_gain: FloatArray, root: FloatArray) -> float:
-    r"""log det(I + N^{-1} W G G^T W) with W = diag(e^{log_gain}): twice what Gaussian noise N leaves of a signal W G g.
+def log_det_gain(
+    noise: Float[np.ndarray, "n n"] | None, log_gain: Float[np.ndarray, " n"], root: Float[np.ndarray, "n p"]
+) -> float:
+    r"""The log det(I + N^{-1} W G G^T W) with W = diag(e^{log_gain}): twice what Gaussian noise N leaves of a signal W G g.
 
     Small gains by singular values of N^{-1/2} W G, which keep relative accuracy. Large ones by a QR factorisation of
     [N^{1/2} D^{-1}; G^T W D^{-1}], D² being the diagonal of N + W G G^T W: its rows are kept with logarithmic scales, so
@@ -27,13 +39,17 @@ def log_det_gain(noise: FloatArray | None, log_gain: FloatArray, root: FloatArra
 
     Parameters
     ----------
-    noise : N, shape (n, n), positive definite; None for the identity.
-    log_gain : shape (n,); -inf for what is not passed on, +inf where nothing but the signal is left.
-    root : G, shape (n, p).
+    noise : array, shape (n, n), or None
+        N, positive definite; None for the identity.
+    log_gain : array, shape (n,)
+        -inf for what is not passed on, +inf where nothing but the signal is left.
+    root : array, shape (n, p)
+        G.
 
     Returns
     -------
-    float; +inf where a gain is, NaN where N is not positive definite in floating point.
+    float
+        +inf where a gain is, NaN where N is not positive definite in floating point.
     """
     if root.size == 0 or np.isneginf(log_gain).all():
         return 0.0

@@ -2,33 +2,64 @@ r"""Information that outputs have about the training data, I(Z;D|X), and the exa
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 
-from ntkinfo._arrays import FloatArray, IntArray, as_shape, as_symmetric, check_positive_semidefinite, positive
-from ntkinfo._quantity import quantity
+from dualib.core.arrays import positive
+from dualib.core.quantity import Relation
+from dualib.core.special import ratio_gap
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
+from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.laws import Law, Marginals, Spectrum, kl_gap
-from ntkinfo.log_determinants import log_det_gain, square_root
+from ntkinfo.laws import Law, Marginals, Spectrum
+from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import like
 
 _EPS = float(np.finfo(np.float64).eps)
 
+_upper_bound = partial(
+    REGISTRY.register,
+    unit=Unit.NATS,
+    relation=Relation.UPPER_IN_EXPECTATION,
+    assumption="on averaging over data sets D",
+    group=Group.DATA,
+    holds_for=DataSets.MEAN,
+)
+_exact = partial(
+    REGISTRY.register,
+    unit=Unit.NATS,
+    relation=Relation.EXACT,
+    source="derived here",
+    group=Group.DATA,
+    holds_for=DataSets.LABELS,
+)
 
-@quantity("upper bound", "I(z;D|x) per point", "on averaging over data sets D", "[shwartzziv2019]_ eq. 14")
-def data_information(law: Law | Marginals, prior: Law | Marginals) -> FloatArray:
+
+@_upper_bound(
+    "I(z;D|x) per point",
+    of="I(z;D|x) of single points, mean over the points",
+    source="[shwartzziv2019]_ eq. 14",
+    main=True,
+)
+def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""KL divergence from the initial law of each point's output to its law now, averaged over points, in nats.
 
     .. math:: \frac k2\left[\frac{\Sigma}{K} - 1 - \log\frac{\Sigma}{K}\right] + \frac{\|\mu - \mu_0\|^2}{2K}
 
     Parameters
     ----------
-    law : the law now.
-    prior : the law at initialisation, ``ensemble.law(0, on)``.
+    law : Law or Marginals
+        The law now.
+    prior : Law or Marginals
+        The law at initialisation, ``ensemble.law(0, on)``.
 
     Returns
     -------
-    array of the law's leading shape, with the rounding of the law added; +inf where an output has lost its variance.
+    array of the law's leading shape
+        With the rounding of the law added; +inf where an output has lost its variance.
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
@@ -40,9 +71,9 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> FloatArray
             error = np.maximum(error, law.rounding.variance)
             square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
-        gap = np.maximum(kl_gap(low / prior.variance), kl_gap(high / prior.variance))  # convex: largest at an end
+        gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
         value = 0.5 * k * gap + square / (2 * prior.variance)
-    return np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1)
+    return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))
 
 
 def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
@@ -52,13 +83,12 @@ def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
         )
 
 
-@quantity(
-    "upper bound",
-    "I(z;D|X) of all points jointly",
-    "on averaging over data sets D",
-    "[shwartzziv2019]_ eq. 14, all points jointly",
+@_upper_bound(
+    "I(z;D|X), joint",
+    of="I(z;D|X) of the outputs at the points jointly",
+    source="[shwartzziv2019]_ eq. 14, all points jointly",
 )
-def data_information_joint(law: Law, prior: Law) -> FloatArray:
+def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray, "*t"]:
     r"""KL divergence between the laws of all outputs together, in nats; at least the largest of the single points.
 
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1}\Sigma - m - \log\det K^{-1}\Sigma\right]
@@ -68,12 +98,21 @@ def data_information_joint(law: Law, prior: Law) -> FloatArray:
     rounding of the law (or of a sum of its size), the largest value is at most that with K - η under the trace, Σ ± η
     and K + η in the determinants. Points whose prior covariances agree to rounding count once.
 
+    Parameters
+    ----------
+    joint_law : Law
+        The law now.
+    joint_prior : Law
+        The law at initialisation, at one time.
+
     Returns
     -------
-    array of the law's leading shape; 0 where the law is the prior; +inf where K or Σ could be singular within its
-    rounding, so that no bound can be had (as of many points of a smooth kernel, or on the training set after a long
-    time, for which :func:`data_information_train` does not go through the collapsed covariance).
+    array of the law's leading shape
+        0 where the law is the prior; +inf where K or Σ could be singular within its rounding, so that no bound can be
+        had (as of many points of a smooth kernel, or on the training set after a long time, for which
+        :func:`data_information_train` does not go through the collapsed covariance).
     """
+    law, prior = joint_law, joint_prior
     _same_points(law, prior)
     if prior.covariance.ndim != 2:
         raise ValueError(f"the prior is one law, got leading shape {prior.covariance.shape[:-2]}")
@@ -125,13 +164,13 @@ def _distinct(prior: Law) -> IntArray:
     return np.array(kept, dtype=np.intp)
 
 
-@quantity(
-    "upper bound",
-    "I(z;D|X) on the training set, jointly",
-    "on averaging over data sets D",
-    "[shwartzziv2019]_ eq. 14 on the training set",
+@_upper_bound(
+    "I(z;D|X), training",
+    of="I(z;D|X) of the outputs at all training points jointly",
+    source="[shwartzziv2019]_ eq. 14 on the training set",
+    shows=("train_data_information", Relation.EXACT),
 )
-def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
+def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""The joint version on the training set, in nats: it diverges as k τ Tr Θ.
 
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1} R K R - n - 2 \log\det R\right] + \tfrac12 \mathrm{Tr}\,\mu^\top K^{-1}\mu
@@ -141,14 +180,14 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
 
     Returns
     -------
-    array of the shape of `tau`; +inf for τ > 0 where K is singular on a direction that is trained, or for a centred
-    ensemble.
+    array of the shape of `tau`
+        +inf for τ > 0 where K is singular on a direction that is trained, or for a centred ensemble.
     """
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
-        return np.where(still, 0.0, np.inf).reshape(np.shape(tau))
+        return like(np.where(still, 0.0, np.inf), tau)
     fitted = spectrum.fitted
     moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
@@ -156,50 +195,63 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> FloatArray:
     spread = -2 * spectrum.log_residual.sum(axis=-1)
     value = 0.5 * k * (trace + spread) + 0.5 * moved
     rounding = 4 * ensemble.n_train * _EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
-    return np.where(still, 0.0, np.maximum(value, 0.0) + rounding).reshape(np.shape(tau))
+    return like(np.where(still, 0.0, np.maximum(value, 0.0) + rounding), tau)
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:
-    return np.einsum("ti,ti->t", rows @ matrix, rows)
+    return np.asarray(np.einsum("ti,ti->t", rows @ matrix, rows))
 
 
-@quantity("exact", "I(z;Y|X,x) per point", "Y|X ~ N(m, s² I), whatever m", "derived here")
-def gaussian_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise: float) -> FloatArray:
+@_exact(
+    "I(z;Y|X,x) per point",
+    of="I(z;Y|X,x) of single points and the training labels Y, mean over the points",
+    assumption="Y|X ~ N(m, s² I), whatever m",
+    only=[Condition.FRESH_POINTS, Condition.CLEAN_OUTPUTS],
+)
+def gaussian_label_information(
+    ensemble: Ensemble, tau: ArrayLike, label_noise: float, law: Marginals | None = None
+) -> Float[np.ndarray, "*t"]:
     r"""Information that one test output has about the training labels' noise, averaged over test points, in nats.
 
     .. math:: I(z;Y|X,x) = \frac k2 \log\left(1 + \frac{s^2 \|A \Theta_x^\top\|^2}{\Sigma_{xx}}\right)
 
     Parameters
     ----------
-    label_noise : s², the variance of each label about its mean.
+    ensemble : Ensemble
+    tau : array_like
+    label_noise : float
+        s², the variance of each label about its mean.
+    law : Marginals or None
+        The law at `tau` on the test points, where it is known already.
 
     Returns
     -------
-    array of the shape of `tau`; NaN where the variance of a point is lost in the rounding of the kernels, so that no
-    value can be had. Test points that are training points keep theirs, in logarithms; +inf for a centred ensemble.
+    array of the shape of `tau`
+        NaN where the variance of a point is lost in the rounding of the kernels, so that no value can be had. Test
+        points that are training points keep theirs, in logarithms; +inf for a centred ensemble.
     """
-    positive("label_noise", label_noise, zero=True)
-    value = _gaussian_label_information(ensemble, tau, label_noise, ensemble.marginals(tau).variance)
-    return value.reshape(np.shape(tau))
-
-
-def _gaussian_label_information(ensemble: Ensemble, taus: ArrayLike, s2: float, variance: FloatArray) -> FloatArray:
+    s2 = positive(label_noise, "label_noise", zero=True)
+    variance = (ensemble.marginals(tau) if law is None else law).variance.reshape(-1, ensemble.n_test)
     values = ensemble.eigenvalues
     weights = np.where(values > 0, ensemble.test_modes[0] / np.where(values > 0, values, 1.0), 0.0)
-    signal = s2 * (ensemble.spectrum(taus).fitted ** 2 @ (weights**2).T)
+    signal = s2 * (ensemble.spectrum(tau).fitted ** 2 @ (weights**2).T)
     with np.errstate(divide="ignore"):
         log_signal, log_variance = np.log(signal), np.log(variance)
     if not ensemble.centred:
         log_variance = np.where(variance > 0, log_variance, np.nan)
         (twins,) = np.nonzero(ensemble.twins >= 0)
         if twins.size:
-            log_variance[:, twins] = ensemble.log_train_variance(taus, ensemble.twins[twins])
+            log_variance[:, twins] = ensemble.log_train_variance(tau, ensemble.twins[twins])
     with np.errstate(invalid="ignore"):
         gain = np.where(signal > 0, np.logaddexp(0.0, log_signal - log_variance), 0.0)
-    return 0.5 * ensemble.n_outputs * gain.mean(axis=-1)
+    return like(0.5 * ensemble.n_outputs * gain.mean(axis=-1), tau)
 
 
-@quantity("exact", "I(z;Y|X,x) of all points jointly", "Y|X ~ N(m, C), whatever m", "derived here")
+@_exact(
+    "I(z;Y|X,X), joint",
+    of="I(z;Y|X,x) of the outputs at the points jointly and the training labels Y",
+    assumption="Y|X ~ N(m, C), whatever m",
+)
 def gaussian_label_information_joint(
     ensemble: Ensemble, tau: float, label_covariance: ArrayLike, on: Points = "test"
 ) -> float:
@@ -212,17 +264,20 @@ def gaussian_label_information_joint(
 
     Parameters
     ----------
-    label_covariance : C, shape (n, n): the covariance of each output's labels.
+    ensemble : Ensemble
+    tau : float
+    label_covariance : array_like, shape (n, n)
+        C, the covariance of each output's labels.
+    on : {"test", "train"}
 
     Returns
     -------
-    float; +inf where an output has no variance in a direction that the labels move (a centred ensemble, infinite
-    time); NaN where K, or Σ at the test points, is singular within its rounding, so that no value can be had.
+    float
+        +inf where an output has no variance in a direction that the labels move (a centred ensemble, infinite time);
+        NaN where K, or Σ at the test points, is singular within its rounding, so that no value can be had.
     """
-    n = ensemble.n_train
-    c = as_symmetric("label_covariance", as_shape("label_covariance", label_covariance, (n, n), f"{n} training points"))
-    check_positive_semidefinite("label_covariance", c)
-    spectrum, root = ensemble.spectrum(float(tau)), ensemble.eigenvectors.T @ square_root(c)
+    c = covariance_root(label_covariance, ensemble.n_train)
+    spectrum, root = ensemble.spectrum(float(tau)), ensemble.eigenvectors.T @ c
     if on == "train":
         return 0.5 * ensemble.n_outputs * _train_label_information(ensemble, spectrum, root)
     signal = (ensemble.test_modes[0] * spectrum.response[0]) @ root
@@ -240,7 +295,7 @@ def gaussian_label_information_joint(
 
 
 def _train_label_information(ensemble: Ensemble, spectrum: Spectrum, root: FloatArray) -> float:
-    """log det(I + K^{-1} W C W) of one output, C = root root^T in the eigenbasis of Θ."""
+    """The log det(I + K^{-1} W C W) of one output, C = root root^T in the eigenbasis of Θ."""
     modes = ensemble.moving
     with np.errstate(divide="ignore"):
         log_fitted = np.log(spectrum.fitted[0, modes])

@@ -5,28 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ntkinfo._arrays import FloatArray, as_columns, positive
-from ntkinfo._quantity import quantity
+from dualib.core.arrays import columns, positive
+from dualib.core.quantity import Relation
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, FloatArray
+from dualib.core.units import Unit
 from ntkinfo.kernels import Kernels
-
-_SOURCE = "[rasmussen2006]_ ch. 2 and 5"
+from ntkinfo.quantities.registry import REGISTRY
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Result):
     """Exact quantities of Gaussian process regression, in nats, summed over outputs.
 
     The identity log_evidence = expected_log_likelihood - posterior_kl holds.
 
     Attributes
     ----------
-    log_evidence : log p(Y) = -½ Tr Y^T K_σ^{-1} Y - (k/2) log det K_σ - (nk/2) log 2π.
-    posterior_kl : KL(posterior ‖ prior) = (k/2) log det(K_σ/σ²) - (k/2) Tr K_σ^{-1}K + ½ Tr Y^T K_σ^{-1} K K_σ^{-1} Y.
-    expected_log_likelihood : E log N(Y; f, σ²) under the posterior.
-    information_gain : I(f;Y) = (k/2) log det(I + K/σ²).
-    noise : σ².
+    log_evidence : float
+        log p(Y) = -½ Tr Y^T K_σ^{-1} Y - (k/2) log det K_σ - (nk/2) log 2π.
+    posterior_kl : float
+        KL(posterior ‖ prior) = (k/2) log det(K_σ/σ²) - (k/2) Tr K_σ^{-1}K + ½ Tr Y^T K_σ^{-1} K K_σ^{-1} Y.
+    expected_log_likelihood : float
+        E log N(Y; f, σ²) under the posterior.
+    information_gain : float
+        I(f;Y) = (k/2) log det(I + K/σ²).
+    noise : float
+        σ².
     """
 
     log_evidence: float
@@ -36,15 +42,25 @@ class Evidence:
     noise: float
 
 
-@quantity("exact", "log p(Y), KL(posterior ‖ prior), I(f;Y)", "Gaussian process prior with Gaussian noise", _SOURCE)
+@REGISTRY.register(
+    "log p(Y)",
+    Unit.NATS,
+    Relation.EXACT,
+    of="log p(Y), KL(posterior ‖ prior), I(f;Y)",
+    assumption="Gaussian process prior with Gaussian noise",
+    source="[rasmussen2006]_ ch. 2 and 5",
+    shows=("log_evidence", Relation.EXACT),
+)
 def nngp_evidence(kernels: Kernels, y_train: ArrayLike, noise: float) -> Evidence:
     """Evidence, posterior KL and information gain of the NNGP with observation noise of variance `noise`.
 
     Parameters
     ----------
-    kernels : Kernels; only ``nngp`` is used.
-    y_train : array, shape (n,) or (n, k).
-    noise : σ² > 0.
+    kernels : Kernels
+        Only ``nngp`` is used.
+    y_train : array_like, shape (n,) or (n, k)
+    noise : float
+        σ² > 0.
 
     Returns
     -------
@@ -52,18 +68,17 @@ def nngp_evidence(kernels: Kernels, y_train: ArrayLike, noise: float) -> Evidenc
 
     Raises
     ------
-    ValueError: labels that do not match the kernel (both shapes are printed), or noise that is not positive.
+    ValueError
+        If labels do not match the kernel (both shapes are printed), or the noise is not positive.
 
     References
     ----------
     [rasmussen2006]_
     """
-    n = kernels.n_train
-    labels = as_columns("y_train", y_train, n, f"a training kernel of shape ({n}, {n})")
+    n, s2 = kernels.n_train, positive(noise, "noise")
+    labels = columns(y_train, "y_train", n, f"a training kernel of shape ({n}, {n})")
     values, vectors = np.linalg.eigh(kernels.nngp)
-    return _evidence(
-        np.maximum(values, 0.0), ((vectors.T @ labels) ** 2).sum(axis=1), labels.shape[1], positive("noise", noise)
-    )
+    return _evidence(np.maximum(values, 0.0), ((vectors.T @ labels) ** 2).sum(axis=1), labels.shape[1], s2)
 
 
 def _evidence(values: FloatArray, power: FloatArray, k: int, s2: float) -> Evidence:

@@ -6,43 +6,55 @@ import numpy as np
 from scipy.special import ndtr
 
 from dualib.core.arrays import positive
-from dualib.core.typing import ArrayLike, FloatArray
-from ntkinfo._quantity import quantity
+from dualib.core.quantity import Relation
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.units import Unit
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 
 _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
 
 
-@quantity("exact", "P(sign z ≠ y), or P(argmax z ≠ class)", "labels ±1, or one-hot rows", "derived here")
-def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
-    r"""Expected 0-1 error of one network, averaged over points; for several outputs by quadrature over the true class's
-    output.
+@REGISTRY.register(
+    "0-1 risk, one network",
+    Unit.ONE,
+    Relation.EXACT,
+    of="P(sign z ≠ y), or P(argmax z ≠ class), mean over the points",
+    assumption="labels ±1, or one-hot rows",
+    source="derived here",
+    only=[Condition.CLASS_LABELS],
+    group=Group.ERRORS,
+    holds_for=DataSets.ONE,
+)
+def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
+    r"""Expected 0-1 error of one network, averaged over points.
+
+    For several outputs it is taken by quadrature over the true class's output.
 
     Parameters
     ----------
     law : Law or Marginals
         Of the outputs, on the points of y.
-    y : array
+    y : array_like, shape (m, k)
         Labels ±1 for one output, one-hot rows for more.
 
     Returns
     -------
-    array
-        Of the law's leading shape, in [0, 1]; a tie counts as half an error.
+    array of the law's leading shape
+        In [0, 1]; a tie counts as half an error.
 
     Raises
     ------
     ValueError
-        If the labels are others.
+        If labels are outside that assumption.
     """
     labels = labels_of(law, y)
     sigma = np.sqrt(law.variance)
     if labels.shape[1] == 1:
         if not np.isin(labels, (-1.0, 1.0)).all():
             raise ValueError("the 0-1 risk of one output needs labels -1 or +1")
-        wrong: FloatArray = ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1)
-        return wrong
+        return np.asarray(ndtr(-_standardised(labels[:, 0] * law.mean[..., 0], sigma)).mean(axis=-1))
     if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
         raise ValueError("the 0-1 risk of several outputs needs one-hot labels")
     true = labels.argmax(axis=1)
@@ -55,20 +67,27 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> FloatArray:
     correct = np.zeros(law.variance.shape)
     for node, weight in zip(_HERMITE, _HERMITE_WEIGHTS / np.sqrt(2 * np.pi), strict=True):
         correct += weight * np.where(others, ndtr(scaled + node), 1.0).prod(axis=-1)
-    error: FloatArray = np.clip(1 - correct, 0.0, 1.0).mean(axis=-1)
-    return error
+    return np.asarray(np.clip(1 - correct, 0.0, 1.0).mean(axis=-1))
 
 
 def _standardised(value: FloatArray, sigma: FloatArray) -> FloatArray:
-    """The quotient value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
+    """Value / sigma; a variable without variance is on one side or the other (or at 0: a tie)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(value == 0, 0.0, value / sigma)
+        return np.asarray(np.where(value == 0, 0.0, value / sigma))
 
 
-@quantity("exact", "E min((y - z)²/scale, 1)", "none", "derived here")
-def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> FloatArray:
-    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed
-    form.
+@REGISTRY.register(
+    "clipped risk, one network",
+    Unit.ONE,
+    Relation.EXACT,
+    of="E min((y - z)², 1), mean over the points and outputs",
+    assumption="none",
+    source="derived here",
+    group=Group.ERRORS,
+    holds_for=DataSets.ONE,
+)
+def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) -> Float[np.ndarray, "*t"]:
+    r"""Expected clipped squared error of one network, averaged over points and outputs: a loss in [0, 1], in closed form.
 
     With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b²,
     plus P(|u| > b).
@@ -83,5 +102,4 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
         second = (d**2 + sigma**2) * inside + sigma * (phi_low * (d - b) - phi_high * (d + b))
         value = second / b**2 + 1 - inside
     exact = np.minimum((d / b) ** 2, 1.0)
-    risk: FloatArray = np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1))
-    return risk
+    return np.asarray(np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1)))

@@ -1,0 +1,253 @@
+"""What the commands do: data, network and training from options; tables printed; tables and figures written."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from dualib.core.command import add_units, say, write_figure, write_table
+from dualib.core.files import atomic_path, writable_directory
+from dualib.core.typing import FloatArray
+from ntkinfo.bounds.table import Loss, generalisation_bounds
+from ntkinfo.datasets import Dataset, Labels, digits, from_npz, gaussian_task
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.labels import ClassLabelWarning
+from ntkinfo.learning import GradientDescent, GradientFlow
+from ntkinfo.modes import mode_table
+from ntkinfo.timelines import timeline
+from ntkinfo.times import default_times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ntkinfo.kernels import Kernels
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of all commands."""
+    whole = argparse.ArgumentParser(
+        prog="ntkinfo", description="Information in infinite ensembles of infinitely wide networks."
+    )
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        one.set_defaults(run=function)
+        _add_common(one)
+        return one
+
+    over_time = command("timeline", _timeline, "every quantity against training time: a table, files, figures")
+    modes = command("modes", _modes, "what each eigenmode of the kernel contributes at one time")
+    bounds = command("bounds", _bounds, "generalisation bounds against training time, with assumptions")
+    for one in (over_time, modes):
+        add_units(one)
+        one.add_argument("--label-noise", type=float, help="variance of Y given X; None: the task's, else 1")
+    over_time.add_argument("--output-noise", type=float, default=0.0, help="variance of noise added to every output")
+    modes.add_argument("--tau", type=float, help="the time; None: that of the least test error")
+    bounds.add_argument("--loss", choices=get_args(Loss), default="clipped_square", help="in [0, 1]")
+    bounds.add_argument("--delta", type=float, default=0.05, help="probability of failure")
+    bounds.add_argument("--scale", type=float, default=1.0, help="squared error at which the clipped loss reaches 1")
+    return whole
+
+
+def run(a: argparse.Namespace) -> None:
+    """Run the command that was asked for."""
+    with warnings.catch_warnings():
+        if a.labels == "numbers":
+            warnings.simplefilter("ignore", ClassLabelWarning)  # that is what was asked for
+        a.run(a)
+
+
+def _add_common(one: argparse.ArgumentParser) -> None:
+    data = one.add_argument_group("data")
+    files = "gaussian, digits, or the path of an .npz file (x_train, y_train, x_test, y_test)"
+    data.add_argument("--task", default="gaussian", help=files)
+    data.add_argument("--n-train", type=int, default=100, help="training points")
+    data.add_argument("--n-test", type=int, default=200, help="test points")
+    meaning = "classes: one output each; parity: +1 for even, -1 for odd; numbers: as they are; None: parity of digits"
+    data.add_argument("--labels", choices=get_args(Labels), help=meaning)
+    data.add_argument("--seed", type=int, default=0, help="of the data and of samples")
+    network = one.add_argument_group("network")
+    network.add_argument("--architecture", choices=("mlp", "cnn"), default="mlp", help="fully connected, convolutional")
+    network.add_argument("--layers", type=int, default=2, help="hidden (or convolutional) layers")
+    network.add_argument("--activation", default="erf", help="a name of ntkinfo.activations.names()")
+    network.add_argument("--w-std", type=float, default=1.5, help="σ_w")
+    network.add_argument("--b-std", type=float, default=0.1, help="σ_b")
+    training = one.add_argument_group("training")
+    text = "geometric times; None: 25 from the eigenvalues, dense where something moves"
+    training.add_argument("--taus", nargs=3, type=float, metavar=("FROM", "TO", "COUNT"), help=text)
+    training.add_argument("--ridge", type=float, default=0.0, help="towards the initialisation")
+    training.add_argument("--step", type=float, help="of discrete gradient descent; None: gradient flow")
+    training.add_argument("--last-layer", action="store_true", help="train the last layer only")
+    training.add_argument("--centred", action="store_true", help="train f(θ) - f(θ₀)")
+    one.add_argument("--out", type=Path, metavar="DIR", help="write tables and figures there")
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Data, ensemble and times; whatever can be wrong with the options is found out when it is made."""
+
+    data: Dataset
+    ensemble: Ensemble
+    times: FloatArray
+    start: float
+    options: argparse.Namespace
+
+    @property
+    def label_noise(self) -> float:
+        """As asked for, else the task's, else 1."""
+        for given in (self.options.label_noise, self.data.label_noise):
+            if given is not None:
+                return float(given)
+        return 1.0
+
+    def write(self, stem: str, frame: pd.DataFrame, units: dict[str, str], **more: Any) -> None:
+        """The table and its record, with the command."""
+        settings = {name: value for name, value in vars(self.options).items() if name != "run"}
+        write_table(self.options.out, stem, frame, settings=settings, units=units, start=self.start, **more)
+
+
+def _prepared(a: argparse.Namespace) -> _Work:
+    from ntkinfo.architectures import cnn, mlp
+
+    start, times = perf_counter(), _times(a)
+    if a.out is not None:
+        writable_directory(a.out)
+    rule = GradientFlow() if a.step is None else GradientDescent(a.step)
+    if isinstance(rule, GradientDescent) and times is not None:
+        times = np.unique(rule.round(times))
+    network = (mlp if a.architecture == "mlp" else cnn)(a.layers, a.activation, a.w_std, a.b_std)
+    data = _dataset(a)
+    kernels = _kernels(a, network.kernel_fn, data)
+    mode: Literal["ntk", "nngp"] = "nngp" if a.last_layer else "ntk"
+    ensemble = Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
+    return _Work(data, ensemble, default_times(ensemble) if times is None else times, start, a)
+
+
+def _kernels(a: argparse.Namespace, kernel_fn: Any, data: Dataset) -> Kernels:
+    """With Ω, where the network has a third kernel."""
+    from ntkinfo.kernels import Kernels, dense
+
+    if a.architecture != "mlp":
+        return Kernels.compute(kernel_fn, data.x_train, data.x_test)
+    return dense(
+        data.x_train, data.x_test, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
+    )
+
+
+def _dataset(a: argparse.Namespace) -> Dataset:
+    images = a.architecture == "cnn"
+    if a.task == "gaussian":
+        if images:
+            raise ValueError("the Gaussian task has no images: use --architecture mlp")
+        if a.labels is not None:
+            raise ValueError("the Gaussian task has labels of its own: leave --labels out")
+        return gaussian_task(a.n_train, a.n_test, seed=a.seed)
+    if a.task == "digits":
+        return digits(a.n_train, a.n_test, labels=a.labels or "parity", images=images, seed=a.seed)
+    if not a.task.endswith(".npz"):
+        raise ValueError(f"unknown task {a.task!r}: use gaussian, digits, or the path of an .npz file")
+    return from_npz(a.task, a.n_train, a.n_test, labels=a.labels, images=images, seed=a.seed)
+
+
+def _times(a: argparse.Namespace) -> FloatArray | None:
+    """The times that were asked for, None for the default."""
+    if a.taus is None:
+        return None
+    low, high, count = a.taus
+    if not (0 < low <= high < np.inf and 1 <= count < 1e9 and count == np.rint(count)):
+        raise ValueError(f"--taus needs 0 < FROM <= TO and a whole COUNT >= 1, got {low:g} {high:g} {count:g}")
+    return np.geomspace(low, high, int(count))
+
+
+def _timeline(a: argparse.Namespace) -> None:
+    work = _prepared(a)
+    data, ensemble = work.data, work.ensemble
+    found = timeline(
+        ensemble,
+        work.times,
+        y_test=data.y_test,
+        entropy_y=data.entropy_y,
+        information_xy=None if data.gaussian_ib is None else data.gaussian_ib.mutual_information(),
+        label_noise=work.label_noise,
+        output_noise=a.output_noise,
+        seed=a.seed,
+    )
+    say(found.table(units=a.units))
+    _say_labels(data)
+    if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
+        say(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
+    if a.out is None:
+        return
+    from ntkinfo import plotting
+
+    found.save(a.out / "timeline.npz")
+    shown = {c.name: c.unit.shown_in(a.units).value for c in found.columns}
+    work.write("timeline", found.to_frame(a.units), shown, columns=found.records(), ensemble=found.settings)
+    with atomic_path(a.out / "columns.txt") as temporary:
+        temporary.write_text(found.describe() + "\n", encoding="utf-8")
+    write_figure(a.out / "loss.png", lambda: plotting.plot_loss(found))
+    plane = a.out / "plane.png"
+    write_figure(plane, lambda: plotting.plot_information_plane(found, data.gaussian_ib, units=a.units))
+    write_figure(a.out / "quantities.png", lambda: plotting.plot_quantities(found, units=a.units))
+    say(
+        f"written: {a.out}/timeline.npz .csv .json, columns.txt (what each column is), loss.png, plane.png, quantities.png"
+    )
+
+
+def _modes(a: argparse.Namespace) -> None:
+    from ntkinfo.quantities import expected_square_error
+    from ntkinfo.text import text_table
+
+    work = _prepared(a)
+    if a.tau is None:
+        errors = expected_square_error(work.ensemble.marginals(work.times), work.data.y_test)
+        a.tau = float(work.times[int(np.argmin(errors))])
+    found = mode_table(work.ensemble, a.tau, label_noise=work.label_noise or 1.0)
+    frame = found.to_frame().reset_index()
+    say(f"τ = {found.tau:.6g}")
+    say(text_table(frame))
+    _say_labels(work.data)
+    if a.out is None:
+        return
+    from ntkinfo.plotting import plot_mode_table
+
+    work.write("modes", frame, {name: "nats" for name in frame.columns if str(name).endswith("_nats")})
+    write_figure(a.out / "modes.png", lambda: plot_mode_table(found, units=a.units))
+    say(f"written: {a.out}/modes.csv .json .png")
+
+
+def _bounds(a: argparse.Namespace) -> None:
+    work = _prepared(a)
+    options = {"loss": a.loss, "delta": a.delta, "scale": a.scale}
+    table = generalisation_bounds(work.ensemble, work.times, y_test=work.data.y_test, **options)
+    say(str(table))
+    _say_labels(work.data)
+    say(f"\n{table.describe()}")
+    if a.out is None:
+        return
+    from ntkinfo.plotting import plot_bounds
+
+    work.write(
+        "bounds",
+        table.to_frame(),
+        {"kl": "nats"},
+        assumptions=table.assumptions().to_dict(orient="index"),
+        heuristics=list(table.heuristics),
+        parameter_kl=str(table.kl_model),
+    )
+    write_figure(a.out / "bounds.png", lambda: plot_bounds(table))
+    say(f"written: {a.out}/bounds.csv .json .png")
+
+
+def _say_labels(data: Dataset) -> None:
+    if "labels" in data.settings:
+        say(f"labels: {data.settings['labels']}")

@@ -1,0 +1,242 @@
+r"""Information that outputs keep about inputs, I(Z;X|D), for the input that is uniform on the N points of a law.
+
+Two different things are bounded here, and each function says which: the information about that N-point input (at most
+log N), and the information about the population the points were drawn from, on averaging over the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from scipy.special import logsumexp, ndtri
+
+from dualib.core.arrays import whole
+from dualib.core.estimate import Estimates, Kind
+from dualib.core.quantity import Relation
+from dualib.core.special import ratio_gap
+from dualib.core.statistics import LEVEL
+from dualib.core.typing import Float, FloatArray
+from dualib.core.units import Unit
+from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.scalar_quadrature import scalar_informations
+
+_register = partial(REGISTRY.register, unit=Unit.NATS, group=Group.INPUTS, holds_for=DataSets.ONE)
+
+_ON_POINTS = "I(Z;X|D) of X uniform on the points"
+_POPULATION = "I(Z;X|D) of the population of x that the points are drawn from"
+_BY_QUADRATURE = "[shwartzziv2019]_ eq. 13, its average over z done by quadrature (derived here)"
+_SAMPLED = "[shwartzziv2019]_ eq. 13; [oord2018]_"
+
+
+@_register(
+    "N points",
+    relation=Relation.EXACT,
+    of=_ON_POINTS,
+    assumption="one output; as a statement on the population: a lower bound in expectation",
+    source=_BY_QUADRATURE,
+    only=[Condition.ONE_OUTPUT],
+    main=True,
+)
+def input_information(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+    r"""Mutual information of a scalar output and the uniform N-point input, in nats.
+
+    .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
+
+    The integral is a trapezoid sum, which converges spectrally for Gaussian mixtures (panels of Gauss-Legendre nodes,
+    halved until they agree, where the widths are too different for one grid or the nearest neighbours change); points
+    without variance, or too little to resolve, are atoms and counted exactly, so that distinct deterministic outputs
+    give log N.
+
+    Returns
+    -------
+    array of the law's leading shape
+        Between 0 and log N.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one output (use the bounds of :func:`input_information_kolchinsky_tracey_lower` or the
+        sampled :func:`input_information_infonce`).
+    """
+    return scalar_informations(law, leave_one_out=False)[0]
+
+
+@_register(
+    "population",
+    relation=Relation.UPPER_IN_EXPECTATION,
+    of=_POPULATION,
+    assumption="one output; the points are independent draws",
+    source=_BY_QUADRATURE,
+    only=[Condition.ONE_OUTPUT],
+    provided=[Condition.FRESH_POINTS],
+)
+def input_information_leave_one_out(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+    r"""Leave-one-out upper bound, in nats: as :func:`input_information`, but a point is left out of its own mixture.
+
+    .. math:: \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1{N-1} \sum_{j \ne i} p(z|x_j)}\,dz
+
+    Returns
+    -------
+    array of the law's leading shape
+        +inf where a point's output has no variance and no twin.
+    """
+    return scalar_informations(law, leave_one_out=True)[1]
+
+
+@_register(
+    "N points, pairwise",
+    relation=Relation.LOWER,
+    of=_ON_POINTS,
+    assumption="none",
+    source="[kolchinsky2017]_ with the Bhattacharyya distance",
+)
+def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+    r"""Closed-form lower bound from pairwise Bhattacharyya distances, in nats, for any number of outputs.
+
+    .. math:: -\frac1N \sum_i \log \frac1N \sum_j e^{-B_{ij}}, \qquad
+              B_{ij} = \frac{\|\mu_i-\mu_j\|^2}{4(v_i+v_j)} + \frac k2 \log\frac{v_i+v_j}{2\sqrt{v_i v_j}}
+    """
+    return _pairwise(law, _bhattacharyya)
+
+
+@_register(
+    "N points only, pairwise",
+    relation=Relation.UPPER,
+    of=_ON_POINTS + " only; it bounds nothing of their population",
+    assumption="none",
+    source="[kolchinsky2017]_ with the Kullback-Leibler divergence",
+)
+def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+    r"""Closed-form upper bound from pairwise KL divergences, in nats, for any number of outputs; at most log N.
+
+    .. math:: -\frac1N \sum_i \log \frac1N \sum_j e^{-D_{ij}}, \qquad
+              D_{ij} = \frac{\|\mu_i-\mu_j\|^2}{2v_j} + \frac k2\left[\frac{v_i}{v_j} - 1 - \log\frac{v_i}{v_j}\right]
+    """
+    return _pairwise(law, _kullback_leibler)
+
+
+def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray]) -> FloatArray:
+    n, k = law.mean.shape[-2:]
+    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
+    values = [
+        -np.log1p(np.expm1(-distance(_square_distances(mean), variance, k)).mean(axis=1)).mean()
+        for mean, variance in zip(means, variances, strict=True)
+    ]
+    return np.array(values).reshape(law.mean.shape[:-2])
+
+
+def _square_distances(mean: FloatArray) -> FloatArray:
+    return sum((np.subtract.outer(column, column) ** 2 for column in mean.T), start=np.zeros((mean.shape[0],) * 2))
+
+
+def _bhattacharyya(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
+    total = variance[:, None] + variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = np.subtract.outer(variance, variance) / total  # total² - gap² total² is 4 v_i v_j
+        far = np.log(total) - np.log(2) - 0.5 * np.add.outer(np.log(variance), np.log(variance))
+        value = squares / (4 * total) + 0.5 * k * np.where(np.abs(gap) < 0.5, -0.5 * np.log1p(-(gap**2)), far)
+    return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
+
+
+def _kullback_leibler(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = variance[:, None] / variance
+        value = squares / (2 * variance) + 0.5 * k * ratio_gap(ratio)
+    both_atoms = (variance == 0)[:, None] & (variance == 0)
+    return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
+
+
+@_register(
+    "population, InfoNCE",
+    relation=Relation.LOWER,
+    of=_POPULATION,
+    assumption="in expectation over the points; at most log N",
+    source=_SAMPLED,
+    only=[Condition.SEVERAL_OUTPUTS],
+    provided=[Condition.FRESH_POINTS],
+    main=True,
+)
+def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1) -> Estimates:
+    r"""InfoNCE from sampled outputs, in nats: its mean over samples is the information of the N-point input.
+
+    .. math:: \frac1N \sum_i \log \frac{p(z_i|x_i)}{\frac1N \sum_j p(z_i|x_j)}, \qquad z_i \sim p(z|x_i)
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    seed : int
+        Seed of the samples.
+    samples : int
+        Outputs drawn for each point.
+
+    Returns
+    -------
+    Estimates
+        Of the law's leading shape; the interval is that of the samples of z.
+    """
+    return _sampled(law, seed, samples, leave_one_out=False)
+
+
+@_register(
+    "population, sampled",
+    relation=Relation.UPPER_IN_EXPECTATION,
+    of=_POPULATION,
+    assumption="the points are independent draws",
+    source=_SAMPLED,
+    only=[Condition.SEVERAL_OUTPUTS],
+    provided=[Condition.FRESH_POINTS],
+)
+def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, samples: int = 1) -> Estimates:
+    """As :func:`input_information_infonce`, but a point is left out of its own mixture: an upper bound in expectation."""
+    return _sampled(law, seed, samples, leave_one_out=True)
+
+
+def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> Estimates:
+    whole(samples, "samples", 1)
+    n, k = law.mean.shape[-2:]
+    noise = np.random.default_rng(seed).standard_normal((samples, n, k))
+    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
+    values, errors = np.empty(len(means)), np.empty(len(means))
+    for t, (mean, variance) in enumerate(zip(means, variances, strict=True)):
+        ratios = np.stack(
+            [_log_ratios(mean, variance, mean + np.sqrt(variance)[:, None] * eps, leave_one_out) for eps in noise]
+        )
+        values[t] = ratios.mean()
+        errors[t] = _standard_error(ratios)
+    half = float(ndtri(0.5 + LEVEL / 2)) * errors
+    value, low, high = (array.reshape(law.mean.shape[:-2]) for array in (values, values - half, values + half))
+    return Estimates(value, low, high, Kind.STATISTICAL, Unit.NATS, LEVEL, samples, "samples of z")
+
+
+def _standard_error(ratios: FloatArray) -> float:
+    """The standard error over z at fixed points (over points as well, hence larger, with a single sample each)."""
+    if not np.isfinite(ratios).all():
+        return 0.0
+    samples, n = ratios.shape
+    if samples == 1:
+        return float(ratios.std() / np.sqrt(max(n - 1, 1)))
+    return float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
+
+
+def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:
+    """The log ratio p(z_i|x_i) / mixture(z_i) of each point.
+
+    Among atoms, densities are compared as the limit of small equal variances.
+    """
+    n, k = mean.shape
+    squares = ((z[:, None, :] - mean) ** 2).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_p = np.where(variance > 0, -squares / (2 * variance) - 0.5 * k * np.log(2 * np.pi * variance), -np.inf)
+    atoms = variance == 0
+    if atoms.any():  # an atom's mixture is that of the atoms at its place
+        log_p[atoms] = np.where(atoms & (squares[atoms] == 0), 0.0, -np.inf)
+    own = np.diagonal(log_p).copy()
+    if leave_one_out:
+        np.fill_diagonal(log_p, -np.inf)
+    count = n - 1 if leave_one_out else n
+    if count == 0:
+        return np.zeros(n)
+    return np.asarray(own - (logsumexp(log_p, axis=1) - np.log(count)))

@@ -1,0 +1,234 @@
+r"""The information that outputs have about labels, I(Z;Y|D): lower bounds by decoders.
+
+For every normalised decoder q, I(Z;Y|D) >= H(Y) + E log q(y|z). Labels y have shape (m, k) or (m,); values are in nats.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from scipy.special import log_expit, logsumexp, ndtr
+
+from dualib.core.arrays import positive
+from dualib.core.quantity import Relation
+from dualib.core.special import entropy_nats
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.units import Unit
+from ntkinfo.labels import labels_of
+from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.predictive import LOG_2PI, gibbs_nll, square_errors
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+
+Fit = Literal["same", "halves"]
+
+_lower_bound = partial(
+    REGISTRY.register,
+    unit=Unit.NATS,
+    relation=Relation.LOWER,
+    of="I(Z;Y|D) of the population of (x, y), in expectation over the points",
+    group=Group.LABELS,
+    holds_for=DataSets.ONE,
+)
+_PROVIDED = (Condition.KNOWN_ENTROPY, Condition.FRESH_POINTS)
+
+
+def gaussian_plug_in_entropy(y: ArrayLike) -> float:
+    """Entropy of the Gaussian with the sample covariance of y, in nats.
+
+    It is H(Y) itself where Y is Gaussian, and too large elsewhere.
+    """
+    from dualib.gaussian import gaussian_entropy
+
+    labels = np.asarray(y, dtype=np.float64).reshape(len(np.asarray(y)), -1)
+    return float(gaussian_entropy(np.atleast_2d(np.cov(labels, rowvar=False, bias=True))))
+
+
+def class_entropy(y: ArrayLike) -> float:
+    """Entropy of the empirical distribution of discrete labels (rows of y), in nats."""
+    labels = np.asarray(y).reshape(len(np.asarray(y)), -1)
+    counts = np.unique(labels, axis=0, return_counts=True)[1]
+    return float(entropy_nats(counts / counts.sum()))
+
+
+@_lower_bound(
+    "decoder N(z, 1)",
+    assumption="entropy_y is H(Y); exact only for the decoder N(z, 1)",
+    source="[shwartzziv2019]_ eq. 11, sign corrected",
+    only=[Condition.REAL_LABELS],
+    provided=_PROVIDED,
+)
+def label_information_unit_noise(law: Law | Marginals, y: ArrayLike, entropy_y: float) -> Float[np.ndarray, "*t"]:
+    r"""Lower bound with the decoder N(z, I), in nats.
+
+    .. math:: I(Z;Y|D) \ge H(Y) - \tfrac12 \mathrm{mse} - \tfrac k2 \log 2\pi, \qquad \mathrm{mse} = E\|y - z\|^2
+    """
+    return np.asarray(entropy_y - gibbs_nll(law, y))
+
+
+@_lower_bound(
+    "decoder N(z, s²)",
+    assumption="entropy_y is H(Y); fit='same' is optimistic by the fit of one parameter",
+    source="derived here",
+    only=[Condition.REAL_LABELS, Condition.HALVES],
+    provided=_PROVIDED,
+)
+def label_information_best_noise(
+    law: Law | Marginals, y: ArrayLike, entropy_y: float, fit: Fit = "halves"
+) -> Float[np.ndarray, "*t"]:
+    r"""Lower bound with the best decoder N(z, s² I), in nats.
+
+    .. math:: I(Z;Y|D) \ge H(Y) - \tfrac k2 \log\left(2\pi e\,\mathrm{mse}/k\right)
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    y : array_like, shape (m, k)
+    entropy_y : float
+        H(Y) in nats.
+    fit : {"halves", "same"}
+        "halves" finds s² on the even points and evaluates on the odd ones; "same" uses all points for both.
+    """
+    errors, k = square_errors(law, y), law.mean.shape[-1]
+    train, test = _fit_and_evaluation(errors.shape[-1], fit)
+    value = _cross_entropy(errors[..., train].mean(axis=-1) / k, errors[..., test].mean(axis=-1) / k)
+    return np.asarray(entropy_y - k * value)
+
+
+@_lower_bound(
+    "affine decoder",
+    assumption="entropy_y is H(Y); exact iff (y, z) is jointly Gaussian; fit='same' is optimistic",
+    source="derived here",
+    only=[Condition.REAL_LABELS, Condition.HALVES],
+    provided=_PROVIDED,
+    main=True,
+)
+def label_information_affine(
+    law: Law | Marginals, y: ArrayLike, entropy_y: float, fit: Fit = "halves"
+) -> Float[np.ndarray, "*t"]:
+    r"""Lower bound with the best affine Gaussian decoder, in nats.
+
+    .. math:: I(Z;Y|D) \ge H(Y) - \tfrac12 \log\det\left[2\pi e\,(C_{yy} - C_{yz} C_{zz}^{-1} C_{zy})\right],
+              \qquad C_{zz} = E[v] I + \mathrm{Cov}(\mu)
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    y : array_like, shape (m, k)
+    entropy_y : float
+        H(Y) in nats.
+    fit : {"halves", "same"}
+        "halves" fits the decoder on the even points and evaluates on the odd ones; "same" uses all points for both.
+    """
+    labels = labels_of(law, y)
+    train, test = _fit_and_evaluation(labels.shape[0], fit)
+    mean, y_fit = law.mean[..., train, :], labels[train]
+    centre_z, centre_y = mean.mean(axis=-2, keepdims=True), y_fit.mean(axis=0)
+    dz, dy, k = mean - centre_z, y_fit - centre_y, labels.shape[1]
+    c_zz = np.swapaxes(dz, -1, -2) @ dz / len(y_fit) + law.variance[..., train].mean(axis=-1)[..., None, None] * np.eye(
+        k
+    )
+    c_zy = np.swapaxes(dz, -1, -2) @ dy / len(y_fit)
+    slope = np.linalg.pinv(c_zz, rcond=1e-13, hermitian=True) @ c_zy
+    noise = dy.T @ dy / len(y_fit) - np.swapaxes(c_zy, -1, -2) @ slope
+    error = labels[test] - centre_y - (law.mean[..., test, :] - centre_z) @ slope
+    spread = law.variance[..., test].mean(axis=-1)[..., None, None] * (np.swapaxes(slope, -1, -2) @ slope)
+    residual = np.swapaxes(error, -1, -2) @ error / error.shape[-2] + spread
+    return np.asarray(entropy_y - _gaussian_cross_entropy(noise, residual))
+
+
+def _gaussian_cross_entropy(noise: FloatArray, second_moment: FloatArray) -> FloatArray:
+    """E[-log N(e; 0, noise)] of errors e with that second moment, both (..., k, k)."""
+    values, vectors = np.linalg.eigh(0.5 * (noise + np.swapaxes(noise, -1, -2)))
+    along = (vectors * (second_moment @ vectors)).sum(axis=-2)
+    return np.asarray(_cross_entropy(np.maximum(values, 0.0), along).sum(axis=-1))
+
+
+def _cross_entropy(noise: FloatArray, square: FloatArray) -> FloatArray:
+    """½ log(2π noise) + square/(2 noise); without noise, -inf for a perfect fit and +inf otherwise."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 0.5 * (LOG_2PI + np.log(noise)) + square / (2 * noise)
+    return np.where(noise > 0, value, np.where(square > 0, np.inf, -np.inf))
+
+
+@_lower_bound(
+    "decoder over the classes",
+    assumption="labels ±1, or one-hot rows; the decoder is normalised over the labels",
+    source="derived here",
+    only=[Condition.CLASS_LABELS],
+    provided=[Condition.FRESH_POINTS],
+    main=True,
+)
+def label_information_discrete(
+    law: Law | Marginals, y: ArrayLike, noise: float = 1.0, entropy_y: float | None = None
+) -> Float[np.ndarray, "*t"]:
+    r"""Lower bound for discrete labels, in nats; at most H(Y).
+
+    One output, labels ±1: decoder q(y|z) = σ(2yz/s²), the average over z by quadrature (to 1e-9). k outputs, one-hot
+    labels: decoder softmax(z/s²), with the average of log Σ exp bounded by Jensen's inequality, so that it stays a
+    lower bound.
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    y : array_like, shape (m, k)
+    noise : float
+        s² of the decoder. A density N(z, s²) in place of q would be no bound for discrete labels.
+    entropy_y : float or None
+        H(Y) in nats; by default that of the labels given.
+
+    Raises
+    ------
+    ValueError
+        If labels are other than ±1 (one output) or one-hot rows (more).
+    """
+    labels, s2 = labels_of(law, y), positive(noise, "noise")
+    entropy = class_entropy(labels) if entropy_y is None else entropy_y
+    if labels.shape[1] == 1:
+        if not np.isin(labels, (-1.0, 1.0)).all():
+            raise ValueError("one output: labels must be -1 or +1 for the discrete bound")
+        margin = 2 / s2 * labels[:, 0] * law.mean[..., 0]
+        return np.asarray(entropy - _expected_softplus(-margin, 2 / s2 * np.sqrt(law.variance)).mean(axis=-1))
+    if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
+        raise ValueError("several outputs: labels must be one-hot rows for the discrete bound")
+    logits = law.mean / s2 + (law.variance / (2 * s2**2))[..., None]
+    chosen = (labels * law.mean).sum(axis=-1) / s2
+    return np.asarray(entropy + (chosen - logsumexp(logits, axis=-1)).mean(axis=-1))
+
+
+_HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
+_LEGENDRE, _LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(48)
+
+
+def _expected_softplus(mean: FloatArray, scale: FloatArray) -> FloatArray:
+    """E log(1 + e^x) for x ~ N(mean, scale²).
+
+    Narrow laws: Gauss-Hermite. Wide ones: log(1 + e^x) = max(x, 0) + log(1 + e^{-|x|}); the first part in closed form,
+    the second, which is negligible beyond |x| = 38, by Gauss-Legendre on each half-line.
+    """
+    narrow = -(
+        log_expit(-(mean[..., None] + np.minimum(scale, 1.5)[..., None] * _HERMITE)) @ _HERMITE_WEIGHTS
+    ) / np.sqrt(2 * np.pi)
+    wide_scale = np.maximum(scale, 1.5)
+    t = mean / wide_scale
+    ramp = mean * ndtr(t) + wide_scale * np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi)
+    x = np.concatenate([a + (b - a) * (_LEGENDRE + 1) / 2 for a, b in ((0.0, 6.0), (6.0, 38.0))])
+    weights = np.concatenate([_LEGENDRE_WEIGHTS * (b - a) / 2 for a, b in ((0.0, 6.0), (6.0, 38.0))]) * np.log1p(
+        np.exp(-x)
+    )
+    bump = np.zeros(np.shape(mean))
+    for sign in (-1.0, 1.0):
+        z = (sign * x - mean[..., None]) / wide_scale[..., None]
+        bump += np.exp(-0.5 * z**2) @ weights / (wide_scale * np.sqrt(2 * np.pi))
+    return np.asarray(np.where(scale <= 1.5, narrow, ramp + bump))
+
+
+def _fit_and_evaluation(n_points: int, fit: Fit) -> tuple[slice, slice]:
+    if fit == "same":
+        return slice(None), slice(None)
+    if fit != "halves":
+        raise ValueError(f'fit must be "same" or "halves", got {fit!r}')
+    if n_points < 4:
+        raise ValueError(f"fit='halves' needs at least 4 points, got {n_points}")
+    return slice(0, None, 2), slice(1, None, 2)

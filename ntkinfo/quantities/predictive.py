@@ -1,0 +1,179 @@
+r"""Losses of the predictive law, and what training does to errors.
+
+Laws come from :meth:`ntkinfo.Ensemble.law` or :meth:`~ntkinfo.Ensemble.marginals`; leading axes are times and are kept.
+Labels y have shape (m, k) or (m,). All logarithms are natural: losses in nats are negative log densities.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from dualib.core.arrays import positive
+from dualib.core.quantity import Relation
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.units import Unit
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.labels import labels_of
+from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.registry import REGISTRY, DataSets, Group
+from ntkinfo.quantities.spectra import like
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+_exact = partial(REGISTRY.register, relation=Relation.EXACT, holds_for=DataSets.ONE)
+_pure = partial(_exact, unit=Unit.ONE, group=Group.ERRORS)
+_error = partial(_pure, assumption="the law is exact (infinite width)", source="[shwartzziv2019]_ eq. 8")
+_likelihood = partial(
+    _exact, unit=Unit.NATS, group=Group.LIKELIHOODS, assumption="Gaussian observation noise of variance 1"
+)
+
+
+def square_errors(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t m"]:
+    """E‖y - z‖² of each point."""
+    return np.asarray(_square_bias(law, y) + law.mean.shape[-1] * law.variance)
+
+
+def _square_bias(law: Law | Marginals, y: ArrayLike) -> FloatArray:
+    return np.asarray(((labels_of(law, y) - law.mean) ** 2).sum(axis=-1))
+
+
+@_error("one network", of="E‖y - z‖² per point, mean over the points, of one network", main=True)
+def expected_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
+    r"""Squared error of one network of the ensemble, averaged over networks and points, summed over outputs.
+
+    .. math:: \frac1m \sum_i \left(\|y_i - \mu_i\|^2 + k\,\Sigma_{ii}\right)
+
+    Returns
+    -------
+    array of the law's leading shape
+        In squared units of y.
+    """
+    return np.asarray(square_errors(law, y).mean(axis=-1))
+
+
+@_error("ensemble mean", of="‖y - E z‖² per point, mean over the points, of the ensemble's mean")
+def ensemble_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
+    """Squared error of the ensemble's mean, averaged over points, summed over outputs, in squared units of y."""
+    return np.asarray(_square_bias(law, y).mean(axis=-1))
+
+
+@_error("Σ_xx", of="variance of an output, mean over the points", holds_for=DataSets.ANY)
+def output_variance(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+    """Variance of an output over the networks, averaged over points, in squared units of y."""
+    return np.asarray(law.variance.mean(axis=-1))
+
+
+@_error(
+    "training, one network",
+    of="E‖y - z‖² per training point, of one network",
+    shows=("train_square_error", Relation.EXACT),
+    main=True,
+)
+def train_square_error(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
+    r"""As :func:`expected_square_error` on the training points, from the spectrum.
+
+    .. math:: \frac1n \sum_j r_j^2 \left(k\,\kappa_j + \|y_j\|^2\right)
+    """
+    squares = ensemble.spectrum(tau).residual ** 2 * ensemble.mode_power
+    return like(squares.sum(axis=-1) / ensemble.n_train, tau)
+
+
+@_likelihood(
+    "training, one network",
+    of="-E log N(y; z, 1) per training point",
+    source="[shwartzziv2019]_ eq. 10, signs corrected",
+)
+def train_gibbs_nll(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
+    """As :func:`gibbs_nll` on the training points, from the spectrum, in nats."""
+    return np.asarray(0.5 * train_square_error(ensemble, tau) + 0.5 * ensemble.n_outputs * LOG_2PI)
+
+
+@_likelihood(
+    "one network",
+    of="-E log N(y; z, 1) per point, mean over the points",
+    source="[shwartzziv2019]_ eq. 10, signs corrected",
+)
+def gibbs_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
+    r"""Negative log likelihood of one network, averaged over networks and points, in nats.
+
+    .. math:: \frac{1}{2 s^2}\left(\|y - \mu\|^2 + k \Sigma_{xx}\right) + \frac k2 \log 2\pi s^2
+    """
+    k = law.mean.shape[-1]
+    return np.asarray(
+        expected_square_error(law, y) / (2 * positive(noise, "noise")) + 0.5 * k * (LOG_2PI + np.log(noise))
+    )
+
+
+@_likelihood("ensemble", of="-log N(y; μ, 1 + Σ_xx) per point, mean over the points", source="[shwartzziv2019]_ eq. 9")
+def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
+    r"""Negative log likelihood of the ensemble's mixture, averaged over points, in nats.
+
+    .. math:: \frac{\|y - \mu\|^2}{2 (s^2 + \Sigma_{xx})} + \frac k2 \log 2\pi (s^2 + \Sigma_{xx})
+
+    It is at most :func:`gibbs_nll` (Jensen).
+    """
+    total = positive(noise, "noise") + law.variance
+    value = _square_bias(law, y) / (2 * total) + 0.5 * law.mean.shape[-1] * (LOG_2PI + np.log(total))
+    return np.asarray(value.mean(axis=-1))
+
+
+@_likelihood(
+    "ensemble, joint",
+    of="-log N(Y; μ, I + Σ) of the points jointly, per point",
+    source="[shwartzziv2019]_ eq. 9, all points jointly",
+)
+def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
+    """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats."""
+    labels = labels_of(joint_law, y)
+    m, k = labels.shape
+    factor = np.linalg.cholesky(joint_law.covariance + positive(noise, "noise") * np.eye(m))
+    white = np.linalg.solve(factor, labels - joint_law.mean)
+    log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+    return np.asarray((0.5 * (white**2).sum(axis=(-2, -1)) + 0.5 * k * (log_det + m * LOG_2PI)) / m)
+
+
+@_pure(
+    "Tr ΘA",
+    of="effective degrees of freedom Tr ΘA",
+    assumption="none",
+    source="derived here",
+    shows=("label_response", Relation.EXACT),
+    holds_for=DataSets.ANY,
+)
+def degrees_of_freedom(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
+    """Effective degrees of freedom of one output, Tr ΘA: between 0 and the rank of Θ.
+
+    For gradient flow it is Tr(I - e^{-τΘ}).
+    """
+    return like(ensemble.spectrum(tau).fitted.sum(axis=-1), tau)
+
+
+@_pure(
+    "optimism",
+    of="E[error on fresh labels - training error] per training point",
+    assumption="fixed inputs, labels with independent noise",
+    source="derived here",
+    shows=("optimism", Relation.EXACT),
+    holds_for=DataSets.LABELS,
+)
+def expected_optimism(ensemble: Ensemble, tau: ArrayLike, label_noise: float) -> Float[np.ndarray, "*t"]:
+    r"""By how much the training error is too good: fresh labels at the training inputs against the labels trained on.
+
+    .. math:: \frac{2 s^2 k}{n}\,\mathrm{Tr}\,\Theta A
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    tau : array_like
+    label_noise : float
+        s², the variance of each label about its mean.
+
+    Returns
+    -------
+    array of the shape of `tau`
+        In squared units of y per point, summed over outputs.
+    """
+    scale = 2 * positive(label_noise, "label_noise", zero=True) * ensemble.n_outputs / ensemble.n_train
+    return np.asarray(scale * degrees_of_freedom(ensemble, tau))

@@ -1,0 +1,68 @@
+"""The list of all quantities, and the words that their records are made of.
+
+A quantity is one function with its record over it. Its needs are its parameters without default, under the names of
+:mod:`ntkinfo.setting`; ``only`` says where it has a value, ``provided`` where that is more than an estimate. Tables, axis
+labels and comparisons with finite networks read the record; no other place names a quantity.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from dualib.core.quantity import Registry
+
+REGISTRY = Registry()
+
+
+class Group(StrEnum):
+    """Quantities that belong together in a table or a panel; each group's informations have one unit."""
+
+    ERRORS = "errors"
+    LIKELIHOODS = "likelihoods"
+    INPUTS = "inputs"
+    LABELS = "labels"
+    DATA = "data"
+    PARAMETERS = "parameters"
+    RATES = "rates"
+    PATHS = "paths"
+
+
+TITLES = {
+    Group.ERRORS: "errors",
+    Group.LIKELIHOODS: "negative log likelihood per point",
+    Group.INPUTS: "about the inputs: I(Z;X|D)",
+    Group.LABELS: "about the labels: I(Z;Y|D)",
+    Group.DATA: "about the training data: I(z;D|x), I(z;Y|X,x)",
+    Group.PARAMETERS: "in the parameters: I(θ;D), I(θ;Y|X)",
+    Group.RATES: "rates in time",
+    Group.PATHS: "distances and paths",
+}
+
+
+class DataSets(StrEnum):
+    """For which data sets D a value holds."""
+
+    ONE = "of this data set"
+    MEAN = "of this data set; a bound once averaged over data sets"
+    LABELS = "averaged over the training labels, given the training inputs"
+    ANY = "of every data set with these training inputs"
+
+
+class Condition(StrEnum):
+    """What a setting may meet; the value is what is said of an estimate for which it is not met."""
+
+    GRADIENT_FLOW = "the learning rule is not gradient flow"
+    NO_RIDGE = "there is a ridge"
+    ALL_LAYERS = "the last layer alone is trained"
+    RANDOM_START = "the ensemble is centred"
+    LINEAR = "this network is not linear in its parameters (K ≠ Θ): no bound for the network itself"
+    THIRD_KERNEL = "the kernels come without Ω"
+    ONE_OUTPUT = "there are several outputs"
+    SEVERAL_OUTPUTS = "there is one output, for which the quadrature is exact"
+    TEST_POINTS = "the kernels have no test points"
+    FRESH_POINTS = "D was drawn with these points, which are no fresh draws given D: no bound for the population"
+    CLEAN_OUTPUTS = "noise is added to the outputs"
+    REAL_LABELS = "the labels are classes"
+    CLASS_LABELS = "the labels are real numbers"
+    HALVES = "there are fewer than four points to fit a decoder on one half and evaluate it on the other"
+    KNOWN_ENTROPY = "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"

@@ -1,0 +1,147 @@
+r"""The information in the parameters of infinitely wide networks, by their third kernel Ω."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from dualib.core.arrays import times
+from dualib.core.quantity import Relation
+from dualib.core.special import expm1_gap
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.units import Unit
+from ntkinfo.ensemble import Ensemble
+from ntkinfo.learning import GradientFlow
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.spectra import like, seen_modes
+
+_KNOWN_FOR = (
+    Condition.GRADIENT_FLOW,
+    Condition.NO_RIDGE,
+    Condition.ALL_LAYERS,
+    Condition.RANDOM_START,
+    Condition.THIRD_KERNEL,
+)
+_register = partial(REGISTRY.register, source="derived here", only=_KNOWN_FOR)
+
+
+def infinite_width_terms(
+    values: Float[np.ndarray, " n"], tau: float
+) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, " n"]]:
+    r"""∫_0^τ e^{-sλ_i} (1 - e^{-sλ_j})/λ_j ds of all pairs, and τλ - (1 - e^{-τλ}) of each eigenvalue.
+
+    With x = τλ_i, y = τλ_j and h(x) = (1 - e^{-x})/x the first is τ² [h(x) - e^{-x} h(y)]/(x + y), which loses digits only
+    where x + y is small; there it is τ² ∫_0^1 e^{-xs} s h(ys) ds, by Gauss-Legendre quadrature.
+    """
+    x = tau * values
+    h = np.where(x > 0, -np.expm1(-x) / np.where(x > 0, x, 1.0), 1.0)
+    total = x[:, None] + x
+    wide = (h[:, None] - np.exp(-x)[:, None] * h) / np.where(total > 0, total, 1.0)
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    s, weights = (nodes + 1) / 2, weights / 2
+    small = np.minimum(x, 1.0)
+    sx = small[:, None] * s
+    inner = s * np.where(sx > 0, -np.expm1(-sx) / np.where(sx > 0, sx, 1.0), 1.0)
+    narrow = (np.exp(-sx) * weights) @ inner.T
+    return tau**2 * np.where(total < 1.0, narrow, wide), expm1_gap(-x)
+
+
+@_register(
+    "KL, infinite width",
+    Unit.NATS,
+    Relation.UPPER_IN_EXPECTATION,
+    of="I(θ;D), by KL(p(θ|D) ‖ p(θ at the start)) at infinite width",
+    assumption="infinite width, smooth activation; a bound on averaging over D",
+    shows=("kl", Relation.EXACT),
+    group=Group.PARAMETERS,
+    holds_for=DataSets.MEAN,
+    main=True,
+)
+def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
+    r"""KL divergence of the trained parameters from the initial ones of an infinitely wide network, in nats.
+
+    .. math:: k\left[\tau\,\mathrm{Tr}\,\Theta - \mathrm{Tr}(I - E)\right]
+              + \int_0^\tau \mathrm{Tr}\left[(kK + YY^\top)\, e^{-s\Theta}\, \Omega\, A(s)\right] ds
+
+    in closed form in the eigenbasis of Θ. The flow v = -J^T r carries the parameters' law, so that
+
+    .. math:: \frac{d}{ds} KL = E[-\nabla\cdot v + \theta\cdot v] = k\,\mathrm{Tr}\,\Theta + E\, r_s \cdot \ell_s,
+              \qquad \ell = (\Delta_\theta - \theta\cdot\nabla)\, z .
+
+    Of the chaos of degree q of z, ℓ is -q times: E ℓ z^T = -Θ at the start, and E ∇ℓ ∇z^T = -Ω, so that at infinite width
+    r_s = e^{-sΘ} r_0 and ℓ_s = ℓ_0 + Ω A(s) r_0. With Ω = Θ it is
+    :func:`~ntkinfo.quantities.parameter_kl`, the linearised form.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Under gradient flow of all layers, without ridge, not centred, with kernels that have their Ω on the training points.
+    tau : array_like
+        Times >= 0.
+
+    Returns
+    -------
+    array of the shape of `tau`
+        +inf at τ = ∞.
+
+    Raises
+    ------
+    ValueError
+        If the learning rule, ridge, mode or start is another, or the kernels have no Ω.
+    """
+    values, weight = _modes(ensemble)
+    at = np.atleast_1d(times(tau, "tau"))
+    found = np.where(np.isinf(at), np.inf if values.size else 0.0, 0.0)
+    for i in np.flatnonzero(np.isfinite(at)):
+        integrals, gap = infinite_width_terms(values, float(at[i]))
+        found[i] = ensemble.n_outputs * gap.sum() + (weight * integrals).sum()
+    return like(found, tau)
+
+
+@_register(
+    "dKL/dτ, infinite width",
+    Unit.NATS_PER_TAU,
+    Relation.EXACT,
+    of="time derivative of parameter_kl_infinite_width",
+    assumption="infinite width, smooth activation",
+    shows=("kl_rate", Relation.EXACT),
+    group=Group.RATES,
+    holds_for=DataSets.ONE,
+)
+def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
+    r"""Time derivative of :func:`parameter_kl_infinite_width`, in nats per unit of τ; k Tr Θ at τ = ∞.
+
+    .. math:: k\,\mathrm{Tr}\,\Theta(I - E) + \mathrm{Tr}\left[(kK + YY^\top)\, E\, \Omega\, A\right]
+    """
+    values, weight = _modes(ensemble)
+    at = np.atleast_1d(times(tau, "tau"))[:, None]
+    left, moved = np.exp(-at * values), -np.expm1(-at * values)
+    rate: FloatArray = ensemble.n_outputs * moved @ values + np.einsum("ti,ij,tj->t", left, weight, moved / values)
+    return like(rate, tau)
+
+
+def conditions_of(ensemble: Ensemble) -> dict[Condition, bool]:
+    """The conditions on an ensemble, and which of them it meets."""
+    return {
+        Condition.GRADIENT_FLOW: isinstance(ensemble.learning_rule, GradientFlow),
+        Condition.NO_RIDGE: ensemble.ridge == 0,
+        Condition.ALL_LAYERS: ensemble.mode == "ntk",
+        Condition.RANDOM_START: not ensemble.centred,
+        Condition.THIRD_KERNEL: ensemble.kernels.omega is not None,
+    }
+
+
+def _modes(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:
+    """The eigenvalues of Θ above zero, and M_ji Ω_ij in their eigenvectors; on the null space of Θ Ω vanishes too."""
+    missing = [condition for condition, met in conditions_of(ensemble).items() if not met]
+    omega = ensemble.kernels.omega
+    if missing or omega is None:
+        raise ValueError(
+            "the infinite-width information in the parameters is known for gradient flow of all layers from a random start, "
+            f"without ridge, of kernels with their Ω; here {', '.join(missing)}"
+        )
+    seen = seen_modes(ensemble)
+    v, y = ensemble.eigenvectors[:, seen], ensemble.y_modes[seen]
+    power = ensemble.n_outputs * ensemble.nngp_modes[np.ix_(seen, seen)] + y @ y.T
+    return ensemble.eigenvalues[seen], power * (v.T @ omega @ v)

@@ -1,0 +1,281 @@
+"""What quantities may ask for, under one name each, and what of it an ensemble has on one set of points.
+
+A quantity's needs are its parameters without default; what it takes beyond them is handed over where it is known. One name
+has one meaning in all quantities: that of :data:`GLOSSARY`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dualib.core.arrays import columns, positive
+from dualib.core.estimate import Estimates
+from dualib.core.files import versions
+from dualib.core.progress import progress_bar
+from dualib.core.quantity import Quantity, Relation, needs, takes
+from dualib.core.typing import ArrayLike, Float, FloatArray
+from ntkinfo.ensemble import Ensemble, Points
+from ntkinfo.labels import check_not_classes, is_discrete
+from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.quantities import REGISTRY, Condition, DataSets
+from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
+from ntkinfo.quantities.spectra import is_linear
+from ntkinfo.quantities.third_kernel import conditions_of
+from ntkinfo.times import as_times_or_default
+
+GLOSSARY = {
+    "ensemble": "the ensemble",
+    "tau": "times of the loss ½‖f - Y‖², a scalar or (T,)",
+    "law": "the law of the outputs at each point by itself, output noise included",
+    "prior": "that law at the start",
+    "joint_law": "the law of the outputs at all points together, output noise included",
+    "joint_prior": "that law at the start",
+    "y": "the labels at the points, (m, k)",
+    "entropy_y": "H(Y) in nats",
+    "label_noise": "s², the variance of each training label about its mean",
+    "weight_noise": "σ², the variance of the noise added to each parameter",
+    "seed": "the seed of the random draws",
+    "kernels": "the kernels of a network",
+    "y_train": "the labels at the training points, (n, k)",
+    "noise": "the variance of the observation noise",
+    "ridge": "the ridge of a training without end",
+    "label_covariance": "the covariance of each output's training labels, (n, n)",
+}
+"""What each name means that quantities ask for. A :class:`Setting` offers the first eleven; the others are given by hand."""
+
+
+@dataclass(frozen=True)
+class Column(Quantity):
+    """A quantity as one setting has it: its points and numbers filled in, its rank as a bound what it is there.
+
+    Attributes
+    ----------
+    output_noise : float or None
+        Variance of the noise added to each output; None for what is no function of noisy outputs.
+    """
+
+    output_noise: float | None = None
+
+    @property
+    def legend(self) -> str:
+        """The symbol, which sort of bound it is, and the output noise where there is some."""
+        noise = f", output noise {self.output_noise:g}" if self.output_noise else ""
+        return f"{self.symbol} ({self.relation}{noise})"
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """An ensemble at given times, its outputs taken at one set of points.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    tau : array, shape (T,), or None
+        Times; None for :func:`ntkinfo.times.default_times`.
+    on : {"test", "train"} or None
+        The points; None for the test points where there are some.
+    y : array, shape (m, k), or None
+        Labels at the test points. The training points have theirs.
+    entropy_y : float or None
+        H(Y) in nats, if it is known.
+    label_noise, output_noise, weight_noise : float
+        Variances of the labels about their means, of noise added to each output, and to each parameter.
+    seed : int
+        Seed of the random draws.
+
+    Raises
+    ------
+    ValueError
+        If labels do not match (both shapes are printed) or have no entropy, or a time or a variance is out of range.
+    """
+
+    ensemble: Ensemble
+    tau: ArrayLike | None = None
+    on: Points | None = None
+    y: ArrayLike | None = None
+    entropy_y: float | None = None
+    label_noise: float = 1.0
+    output_noise: float = 0.0
+    weight_noise: float = 1e-2
+    seed: int = 0
+    entropy: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.on not in ("test", "train", None):
+            raise ValueError(f'on must be "test" or "train", got {self.on!r}')
+        check_not_classes(self.ensemble.y_train)
+        for name in ("label_noise", "output_noise", "weight_noise"):
+            positive(getattr(self, name), name, zero=name != "weight_noise")
+        on: Points = self.on or ("test" if self.ensemble.n_test else "train")
+        y = _labels(self.ensemble, on, self.y)
+        checked = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
+        checked["tau"] = as_times_or_default(self.ensemble, self.tau)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def times(self) -> Float[np.ndarray, " t"]:
+        """The times."""
+        return np.asarray(self.tau, dtype=np.float64)
+
+    @property
+    def labels(self) -> Float[np.ndarray, "m k"] | None:
+        """The labels at the points."""
+        return None if self.y is None else np.asarray(self.y, dtype=np.float64)
+
+    @cached_property
+    def conditions(self) -> frozenset[Condition]:
+        """What is met here."""
+        e, classes = self.ensemble, self.labels is not None and is_discrete(self.labels)
+        met = conditions_of(e) | {
+            Condition.LINEAR: is_linear(e),
+            Condition.ONE_OUTPUT: e.n_outputs == 1,
+            Condition.SEVERAL_OUTPUTS: e.n_outputs > 1,
+            Condition.TEST_POINTS: e.n_test > 0,
+            Condition.FRESH_POINTS: self.on == "test",
+            Condition.CLEAN_OUTPUTS: self.output_noise == 0,
+            Condition.REAL_LABELS: not classes,
+            Condition.CLASS_LABELS: classes,
+            Condition.HALVES: self._n_points >= 4,
+            Condition.KNOWN_ENTROPY: self.entropy_y is not None or classes,
+        }
+        return frozenset(condition for condition, yes in met.items() if yes)
+
+    @property
+    def _n_points(self) -> int:
+        return self.ensemble.n_test if self.on == "test" else self.ensemble.n_train
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        """What is offered at all times."""
+        given = {
+            "ensemble": self.ensemble,
+            "tau": self.times,
+            "label_noise": self.label_noise,
+            "weight_noise": self.weight_noise,
+            "seed": self.seed,
+            "prior": self._joint_prior().marginals(),
+            "y": self.labels,
+            "entropy_y": self.entropy,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def meets(self, quantity: Quantity) -> bool:
+        """Whether a quantity of the registry has a value here, and all it needs."""
+        laws = {"law", "joint_law", "joint_prior"} if self.on == "test" else {"law"}
+        return quantity.only <= self.conditions and laws.union(self._given).issuperset(
+            needs(REGISTRY.function(quantity.name))
+        )
+
+    def column(self, quantity: Quantity) -> Column:
+        """The record of a quantity as it is here."""
+        taken = takes(REGISTRY.function(quantity.name))
+        unmet = [condition for condition in Condition if condition in quantity.provided - self.conditions]
+        numbers = [f"{name} = {getattr(self, name):g}" for name in ("label_noise", "weight_noise") if name in taken]
+        record = {f.name: getattr(quantity, f.name) for f in fields(Quantity)}
+        record["of"] = quantity.of.replace("the points", f"the {self._n_points} {_NAMES[str(self.on)]} points")
+        record["assumption"] = "; ".join(filter(None, (quantity.assumption, *numbers, *unmet)))
+        if unmet:
+            record["relation"] = Relation.ESTIMATE
+            record["holds_for"] = DataSets.ONE if quantity.holds_for is DataSets.MEAN else quantity.holds_for
+        noisy = {"law", "joint_law"} & set(needs(REGISTRY.function(quantity.name)))
+        return Column(**record, output_noise=self.output_noise if noisy else None)
+
+    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, Any]]]:
+        """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
+        if self.on == "train":
+            law = self.ensemble.marginals(self.times, on="train")
+            yield slice(None), self._given | {"law": law.with_output_noise(self.output_noise)}
+            return
+        joint_prior, found = self._joint_prior(), []
+        with progress_bar(self.times.size, "times", progress) as done:
+            for batch, clean in self.ensemble.laws(self.times):
+                joint = clean.with_output_noise(self.output_noise) if self.output_noise else clean
+                yield batch, self._given | {"joint_law": joint, "joint_prior": joint_prior}
+                found.append(joint.marginals())
+                done(len(joint.mean))
+        yield slice(None), self._given | {"law": _joined(found)}
+
+    def value(self, quantity: Quantity, offered: Mapping[str, Any]) -> FloatArray | Estimates | None:
+        """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
+        function = REGISTRY.function(quantity.name)
+        if ("joint_law" in needs(function)) != ("joint_law" in offered):
+            return None
+        found = function(**{name: offered[name] for name in takes(function) if name in offered})
+        return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
+
+    def settings(self) -> dict[str, Any]:
+        """All that the values depend on, in words and numbers."""
+        e = self.ensemble
+        return {
+            **{
+                name: getattr(e, name)
+                for name in ("n_train", "n_test", "n_outputs", "mode", "centred", "ridge", "rank")
+            },
+            "learning_rule": repr(e.learning_rule),
+            "clipped_eigenvalues": e.n_clipped,
+            "smallest_eigenvalue": float(e.eigenvalues[0]),
+            "largest_eigenvalue": float(e.eigenvalues[-1]),
+            "on": str(self.on),
+            "n_times": int(self.times.size),
+            **{name: float(getattr(self, name)) for name in ("label_noise", "output_noise", "weight_noise")},
+            "entropy_y": None if self.entropy_y is None else float(self.entropy_y),
+            "seed": int(self.seed),
+            "units": "nats",
+            "versions": versions(),
+        }
+
+    def _joint_prior(self) -> Law:
+        e = self.ensemble
+        kernel = np.asarray(e.kernels.nngp if self.on == "train" else e.kernels.nngp_test)
+        covariance = np.zeros_like(kernel) if e.centred else kernel
+        return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
+
+
+_NAMES = {"test": "test", "train": "training"}
+
+
+def _labels(ensemble: Ensemble, on: Points, y: ArrayLike | None) -> FloatArray | None:
+    if on == "train":
+        return ensemble.y_train
+    ensemble.need_test()
+    if y is None:
+        return None
+    labels = columns(y, "y_test", ensemble.n_test, f"{ensemble.n_test} test points")
+    if labels.shape[1] != ensemble.n_outputs:
+        raise ValueError(
+            f"y_test has shape {np.shape(y)}, but y_train of shape {ensemble.y_train.shape} has {ensemble.n_outputs} outputs"
+        )
+    return labels
+
+
+def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | None:
+    """H(Y): as given, else of the classes or of a Gaussian with the labels' covariance; None without labels."""
+    if y is None or given is not None:
+        return given
+    if is_discrete(y):
+        return class_entropy(y)
+    spread = y - y.mean(axis=0)
+    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(y))) < y.shape[1]:
+        raise ValueError(
+            f"the {on} labels of shape {y.shape} are constant or linearly dependent, so that no Gaussian entropy H(Y) can be "
+            "had from them: give entropy_y, or more labels"
+        )
+    return gaussian_plug_in_entropy(y)
+
+
+def _joined(laws: list[Marginals]) -> Marginals:
+    """The laws of batches of times as one, with the rounding where all have it."""
+    known = [law.rounding for law in laws if law.rounding is not None]
+    rounding = Rounding(*_stacked(known)) if len(known) == len(laws) else None
+    mean, variance = _stacked(laws)
+    return Marginals(mean, variance, rounding)
+
+
+def _stacked(parts: Sequence[Marginals | Rounding]) -> tuple[FloatArray, FloatArray]:
+    return np.concatenate([part.mean for part in parts]), np.concatenate([part.variance for part in parts])

@@ -1,0 +1,258 @@
+"""Every quantity of an ensemble against training time: the registry in a loop over what a setting meets."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualib.core.estimate import Estimates
+from dualib.core.quantity import Relation
+from dualib.core.result import Result
+from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
+from dualib.core.units import Units, conversion
+from dualib.plane import PlanePath
+from ntkinfo.ensemble import Ensemble, Points
+from ntkinfo.quantities import REGISTRY, Condition, Group
+from ntkinfo.setting import Column, Setting
+from ntkinfo.text import text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline(Result):
+    """All quantities of one ensemble against training time.
+
+    Attributes
+    ----------
+    tau : array, shape (T,)
+    columns : tuple of Column
+        What each quantity is, group by group.
+    values : dict
+        Name → array of shape (T,); informations in nats.
+    intervals : dict
+        Name → Estimates of shape (T,), of those columns that are sampled.
+    settings : dict
+        Of the computation: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
+    """
+
+    tau: Float[np.ndarray, " t"]
+    columns: tuple[Column, ...]
+    values: dict[str, FloatArray]
+    intervals: dict[str, Estimates]
+    settings: dict[str, Any]
+
+    def __getitem__(self, name: str) -> FloatArray:
+        self.column(name)  # refuses an unknown name
+        return self.values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def column(self, name: str) -> Column:
+        """The record of one column; a ValueError if there is none of that name."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise ValueError(f"the timeline has no column {name!r}; it has {', '.join(self.values)}")
+
+    def shown(self, name: str, units: Units = "bits") -> FloatArray:
+        """A column in the units a person asked for."""
+        unit = self.column(name).unit
+        return self.values[name] * conversion(unit, unit.shown_in(units))
+
+    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
+        """One row a time; the names of columns with a unit end in it, and sampled columns are followed by their intervals."""
+        return self._frame(self.columns, units)
+
+    def table(self, group: str | None = None, units: Units = "bits") -> str:
+        """A table to print, of few columns: of the main ones by default.
+
+        Parameters
+        ----------
+        group : {"errors", "likelihoods", "inputs", "labels", "data", "parameters", "rates", "paths"} or None
+        units : {"bits", "nats"}
+
+        Raises
+        ------
+        ValueError
+            If there is no such group (the message lists them).
+        """
+        return text_table(self._frame(self._main() if group is None else self._of_group(group), units))
+
+    def describe(self, group: str | None = None, width: int = 100) -> str:
+        """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
+
+        Parameters
+        ----------
+        group : str or None
+            As of :meth:`table`; None describes all.
+        width : int
+            Of the lines.
+        """
+        return "\n".join(_paragraph(c, width) for c in (self.columns if group is None else self._of_group(group)))
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The columns' records by name, as plain values."""
+        return {
+            c.name: {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(c).items()}
+            for c in self.columns
+        }
+
+    def plane(self) -> tuple[Column, Column, BoolArray]:
+        """The columns of rate and relevance in the information plane, and the times at which both are finite and τ > 0.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels at the points, or no point of the plane is finite.
+        """
+        mains = [c for c in self.columns if c.main]
+        rates, relevances = ([c for c in mains if c.group is group] for group in (Group.INPUTS, Group.LABELS))
+        if not rates or not relevances:
+            raise ValueError("the timeline has no information about the labels: give y_test to ntkinfo.timeline")
+        finite = np.isfinite(self.values[rates[0].name]) & np.isfinite(self.values[relevances[0].name])
+        kept = finite & np.isfinite(self.tau) & (self.tau > 0)
+        if not kept.any():
+            raise ValueError("no point of the plane is finite")
+        return rates[0], relevances[0], kept
+
+    def plane_paths(self) -> list[PlanePath]:
+        """The line of the ensemble in the information plane, in the order of time; see :meth:`plane`.
+
+        A relevance below zero, of a lower bound, proves no information: the point is not proven, and lies at zero. Where
+        I(X;Y) was not given, its place has H(Y) of classes, and infinity for real labels.
+        """
+        rate, relevance, kept = self.plane()
+        x, y = self.values[rate.name][kept], self.values[relevance.name][kept]
+        resolved = np.ones(len(x) - 1, dtype=bool)
+        top = self.settings["information_xy"]
+        return [
+            PlanePath(f"{self.settings['on']} points", np.maximum(x, 0.0), np.maximum(y, 0.0), resolved, y > 0, top)
+        ]
+
+    def _main(self) -> list[Column]:
+        """The main columns; an estimate gives way to a column that shows the same and is none."""
+        mains = [c for c in self.columns if c.main]
+        better = {c.shows for c in mains if c.relation is not Relation.ESTIMATE and c.shows is not None}
+        return [c for c in mains if c.relation is not Relation.ESTIMATE or c.shows not in better]
+
+    def _of_group(self, group: str) -> list[Column]:
+        if group not in tuple(Group):
+            raise ValueError(f"group must be one of {', '.join(Group)}, got {group!r}")
+        return [column for column in self.columns if column.group == group]
+
+    def _frame(self, columns: Iterable[Column], units: Units) -> pd.DataFrame:
+        import pandas as pd
+
+        data: dict[str, FloatArray] = {"tau": self.tau}
+        for column in columns:
+            unit = column.unit.shown_in(units)
+            end = unit.suffix.replace(" ", "_").replace("/", "_per_")
+            data[f"{column.name}{end}"] = self.shown(column.name, units)
+            if column.name in self.intervals:
+                found = self.intervals[column.name].shown_in(units)
+                data |= {f"{column.name}_low{end}": found.low, f"{column.name}_high{end}": found.high}
+        return pd.DataFrame(data)
+
+
+def timeline(
+    ensemble: Ensemble,
+    taus: ArrayLike | None = None,
+    *,
+    on: Points | None = None,
+    y_test: ArrayLike | None = None,
+    entropy_y: float | None = None,
+    information_xy: float | None = None,
+    label_noise: float = 1.0,
+    output_noise: float = 0.0,
+    weight_noise: float = 1e-2,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Timeline:
+    """Every quantity of an infinite ensemble against training time.
+
+    A quantity stands in the table where its conditions are met and what it needs is known: those of the third kernel, for
+    example, where the kernels have Ω and all layers are trained by gradient flow without ridge.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    taus : array_like, shape (T,), or None
+        Times of the loss ½‖f - Y‖²; None for :func:`ntkinfo.times.default_times`.
+    on : {"test", "train"} or None
+        The points at which the outputs Z are taken; by default the test points where the kernels have some. The training
+        points cost 2n³ operations a time.
+    y_test : array_like, shape (m,) or (m, k), or None
+        Labels at the test points, for losses and I(Z;Y|D). Training errors need none.
+    entropy_y : float or None
+        H(Y) in nats, for the lower bounds on I(Z;Y|D). By default that of a Gaussian with the labels' covariance (the
+        columns are then estimates, exact for Gaussian Y), or the classes' entropy for labels ±1 or one-hot.
+    information_xy : float or None
+        I(X;Y) in nats, if it is known: the ceiling of the relevance in the plane.
+    label_noise : float
+        s² of Y|X, for the optimism and for I(z;Y|X,x), I(θ;Y|X).
+    output_noise : float
+        Variance of Gaussian noise added to every output before its information is taken. Without it informations diverge
+        as outputs become deterministic (a centred ensemble, training points after a long time), and are reported as
+        infinite.
+    weight_noise : float
+        Variance of the noise added to the parameters in their finite KL.
+    seed : int
+        Seed of the samples that more than one output need (InfoNCE).
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
+
+    Returns
+    -------
+    Timeline
+
+    Warns
+    -----
+    ClassLabelWarning
+        If the labels are the numbers of three or more classes, 0, 1, 2, …: they are regressed as numbers.
+
+    Raises
+    ------
+    ValueError
+        If labels do not match (both shapes are printed), or a time or a variance is out of range; before the work.
+    """
+    noises = {"label_noise": label_noise, "output_noise": output_noise, "weight_noise": weight_noise}
+    setting = Setting(ensemble, taus, on, y_test, entropy_y, **noises, seed=seed)
+    met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
+    met = [quantity for quantity in met if setting.meets(quantity)]
+    values = {quantity.name: np.empty(setting.times.size) for quantity in met}
+    intervals: dict[str, Estimates] = {}
+    for where, offered in setting.parts(progress=progress):
+        for quantity in met:
+            found = setting.value(quantity, offered)
+            if isinstance(found, Estimates):
+                intervals[quantity.name], found = found, found.value
+            if found is not None:
+                values[quantity.name][where] = found
+    columns = tuple(map(setting.column, met))
+    classes = Condition.CLASS_LABELS in setting.conditions
+    known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
+    settings = setting.settings() | {"information_xy": float(known[0])}
+    return Timeline(setting.times, columns, values, intervals, settings)
+
+
+def _paragraph(column: Column, width: int) -> str:
+    noise = "no output noise applies" if column.output_noise is None else f"output noise {column.output_noise:g}"
+    unit = f" [{column.unit}]" if column.unit.is_information else ""
+    lines = (
+        f"{column.relation}: {column.of}",
+        f"assumes: {column.assumption}",
+        f"{column.holds_for}; {noise}",
+        f"ntkinfo.quantities.{column.name}, {column.source}",
+    )
+    body = (textwrap.fill(line, width, initial_indent="    ", subsequent_indent="      ") for line in lines)
+    return "\n".join((f"{column.name}{unit}", *body))
