@@ -21,7 +21,7 @@ import ntkinfo
 from deepnets.networks import Network, Parameterisation
 from deepnets.widths.agreement import Comparison
 from deepnets.widths.exponents import Deviations, deviations_of, width_exponents
-from deepnets.widths.finite import Row, Setting, rows_of
+from deepnets.widths.finite import Row, rows_of
 from deepnets.widths.flow import FlowSample, gradient_flow, steps_of
 from deepnets.widths.formulas import hidden_width
 from deepnets.widths.start import start_law_sample, start_sample
@@ -29,6 +29,7 @@ from dualib.core.arrays import whole
 from dualib.core.progress import progress_bar
 from dualib.core.store import Store
 from dualib.core.typing import FloatArray
+from ntkinfo.setting import Setting
 
 _KEPT = 100  # networks in a file
 _KERNELS = 50  # kernels at the start for each network that is trained
@@ -60,7 +61,7 @@ def compare_with_infinite_width(
         By default the Gaussian task of 4 training and 12 test points in 3 dimensions. Small sets leave a quantity few
         dimensions, in which a thousand networks say much.
     hidden_layers, activation, w_std, b_std : int, str, float, float
-        Of the networks; the activation has to have a second derivative.
+        Of the networks. An activation with a kink, as relu, has no divergence of the parameters to compare.
     widths : sequence of int
         At least 2 different ones, for verdicts at least 3.
     replicas : int
@@ -106,7 +107,7 @@ def compare_with_infinite_width(
         for width in chosen
     ]
     hidden_width(nets[0])
-    setting = _setting(data, nets[0])
+    setting = _setting(data, nets[0], times)
     h = step if step is not None else 0.1 / float(setting.ensemble.eigenvalues[-1])
     steps_of(times, h)
     settings = {
@@ -154,18 +155,14 @@ def compare_with_infinite_width(
     return Comparison(tuple(rows), exponents, settings)
 
 
-def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
-    found = ntkinfo.kernels.dense(
-        data.x_train,
-        data.x_test,
-        hidden_layers=network.hidden_layers,
-        activation=network.activation,
-        w_std=network.w_std,
-        b_std=network.b_std,
-    )
-    entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
+def _setting(data: ntkinfo.Dataset, network: Network, taus: tuple[float, ...]) -> Setting:
+    """The ensemble at infinite width, its test labels and their law."""
+    scales = {"w_std": network.w_std, "b_std": network.b_std}
+    layers, activation = network.hidden_layers, network.activation
+    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=layers, activation=activation, **scales)
     noise = data.label_noise if data.label_noise is not None else 1.0
-    return Setting(ntkinfo.Ensemble(found, data.y_train), found.omega, data.y_test, entropy, noise)
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train)
+    return Setting(ensemble, taus, y=data.y_test, entropy_y=data.entropy_y, label_noise=noise)
 
 
 class _Flows:
@@ -243,7 +240,7 @@ class _Flows:
 
     def perturbed(self, net: Network, sample: FlowSample, done: Done) -> tuple[FloatArray, FloatArray]:
         """Random changes of the labels, and the changes of the training outputs they make, for some of the networks."""
-        count, n = self.some, self.setting.n
+        count, n = self.some, self.setting.ensemble.n_train
         signs = np.random.default_rng([self.seed, hidden_width(net)]).choice([-1.0, 1.0], size=(count, n))
         v = 0.1 * signs
         changed = self.sample(net, count, done, y=self.y + v, name="labels").outputs
@@ -268,7 +265,7 @@ def _step_errors(setting: Setting, flows: _Flows, net: Network, done: Done) -> d
     coarse = flows.sample(net, flows.some, lambda _: None, name="coarse")
     fine = flows.sample(net, flows.some, done, step=flows.step / 2, name="half")
     times = np.array(flows.taus)
-    no_response = (np.ones((2, setting.n)), np.zeros((2, len(times), setting.n)))
+    no_response = (np.ones((2, setting.ensemble.n_train)), np.zeros((2, len(times), setting.ensemble.n_train)))
     pair = [rows_of(setting, sample, no_response, times, hidden_width(net)) for sample in (coarse, fine)]
     return {
         (a.quantity, a.tau): abs(a.finite - b.finite) * 4 / 3

@@ -34,7 +34,7 @@ from deepnets.widths.formulas import hidden_width
 from deepnets.widths.start import StartSample
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray
-from ntkinfo.kernels.dense import recursion
+from ntkinfo.kernels.recursion import recursion
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def infinite_kernel(network: Network, x: FloatArray) -> Float[np.ndarray, "n_poi
     """Θ on the points x, in the precision in which the networks see them."""
     points = np.asarray(x, network.dtype).astype(np.float64)
     scales = {"w_std": network.w_std, "b_std": network.b_std}
-    return recursion(points, hidden_layers=network.hidden_layers, activation=network.activation, **scales).ntk
+    found = recursion(points, hidden_layers=network.hidden_layers, activation=network.activation, **scales)
+    return found.ntk
 
 
 def kernel_fluctuation(
