@@ -36,6 +36,8 @@ _KERNELS = 50  # kernels at the start for each network that is trained
 _PAIRS = 400  # networks trained with their mirror images, at most, for the exponent of the bias
 
 Done = Callable[[int], None]
+Compared = tuple[list[Row], Deviations]
+"""The rows of one width, and how its networks deviate from infinite width."""
 
 
 def compare_with_infinite_width(
@@ -95,64 +97,44 @@ def compare_with_infinite_width(
         raise ValueError(f"replicas must be at least 100 for the jackknife's groups, got {replicas}")
     if data.y_train.ndim != 2 or data.y_train.shape[1] != 1:
         raise ValueError(f"the finite networks have one output, but the labels have shape {data.y_train.shape}")
-    d = data.x_train.shape[1]
+    ntk, d = Parameterisation.NTK, data.x_train.shape[1]
     nets = [
-        Network(
-            (d, *[width] * hidden_layers, 1),
-            activation,
-            parameterisation=Parameterisation.NTK,
-            w_std=w_std,
-            b_std=b_std,
-        )
-        for width in chosen
+        Network((d, *[n] * hidden_layers, 1), activation, parameterisation=ntk, w_std=w_std, b_std=b_std)
+        for n in chosen
     ]
     hidden_width(nets[0])
     setting = _setting(data, nets[0], times)
     h = step if step is not None else 0.1 / float(setting.ensemble.eigenvalues[-1])
     steps_of(times, h)
-    settings = {
-        "hidden_layers": hidden_layers,
-        "activation": activation,
-        "w_std": w_std,
-        "b_std": b_std,
-        "widths": list(chosen),
-        "replicas": replicas,
-        "taus": list(times),
-        "step": h,
-        "seed": seed,
-        "dataset": data.settings,
-        "networks_in_a_file": _KEPT,
-    }
+    of_networks = {"hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std}
+    of_samples = {"replicas": replicas, "taus": list(times), "step": h, "seed": seed, "networks_in_a_file": _KEPT}
+    settings = {**of_networks, "widths": list(chosen), **of_samples, "dataset": data.settings}
     flows = _Flows(setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], settings, out)
     counts = {net: replicas * min(8, chosen[-1] // hidden_width(net)) for net in nets}
     with progress_bar(flows.work(list(counts.values())), "finite networks", progress) as update:
         done, stop = _stoppable(update)
-
-        def one_width(net: Network) -> tuple[list[Row], Deviations]:
-            sample = flows.sample(net, counts[net], done)
-            perturbed = flows.perturbed(net, sample, done)
-            rows = rows_of(setting, sample, perturbed, np.array(times), hidden_width(net))
-            pairs = min(replicas, _PAIRS)
-            mirrored = flows.sample(net, pairs, done, mirrored=True, name="mirrored")
-            start = start_sample(net, flows.x, replicas=pairs, seed=seed)
-            kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
-            return rows, deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels)
-
-        # Compilation and training leave Python's lock; a thread a core, and the widest networks, which take longest, first.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            futures = [pool.submit(one_width, net) for net in reversed(nets)]
-            try:
-                for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    ended.result()
-            except BaseException:  # Ctrl-C included: the other widths end after the networks under way
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-            found = [future.result() for future in reversed(futures)]
+        found = _side_by_side(lambda net: flows.compared(net, counts[net], done), nets, stop)
         errors = _step_errors(setting, flows, nets[0], done)
     rows = [replace(r, step_error=errors.get((r.quantity, r.tau), 0.0)) for part, _ in found for r in part]
     exponents = width_exponents([deviations for _, deviations in found], hidden_layers, seed)
     return Comparison(tuple(rows), exponents, settings)
+
+
+def _side_by_side(work: Callable[[Network], Compared], nets: Sequence[Network], stop: Event) -> list[Compared]:
+    """The results of all widths, in their order, with a thread a core; one error, or Ctrl-C, ends all.
+
+    Compilation and training leave Python's lock. The widest networks, which take longest, come first.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = [pool.submit(work, net) for net in reversed(nets)]
+        try:
+            for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+                ended.result()
+        except BaseException:  # Ctrl-C included: the other widths end after the networks under way
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in reversed(futures)]
 
 
 def _setting(data: ntkinfo.Dataset, network: Network, taus: tuple[float, ...]) -> Setting:
@@ -193,6 +175,17 @@ class _Flows:
     def work(self, counts: Sequence[int]) -> int:
         """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
         return sum(counts) + len(counts) * min(self.replicas, _PAIRS) + (len(counts) + 1) * self.some
+
+    def compared(self, net: Network, count: int, done: Done) -> Compared:
+        """Everything of one width, of which `count` networks are trained."""
+        sample = self.sample(net, count, done)
+        perturbed = self.perturbed(net, sample, done)
+        rows = rows_of(self.setting, sample, perturbed, np.array(self.taus), hidden_width(net))
+        pairs, n = min(self.replicas, _PAIRS), len(self.y)
+        mirrored = self.sample(net, pairs, done, mirrored=True, name="mirrored")
+        start = start_sample(net, self.x, replicas=pairs, seed=self.seed)
+        kernels = start_law_sample(net, self.x[:n], replicas=_KERNELS * self.replicas, seed=self.seed)
+        return rows, deviations_of(net, self.x, self.y, self.taus, self.step, sample, mirrored, start, kernels)
 
     def sample(
         self,
