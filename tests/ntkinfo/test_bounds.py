@@ -244,7 +244,7 @@ def test_a_table_is_saved_and_loaded(default_task, tmp_path):
 def test_other_rules_have_the_linearised_kl_though_there_is_a_third_kernel(default_task, settings):
     ensemble, _, data = default_task
     table = ntkinfo.generalisation_bounds(ntkinfo.Ensemble(ensemble.kernels, data.y_train, **settings), [0.1])
-    assert table.kl_model is ntkinfo.ParameterModel.LINEARISED
+    assert table.kl_model is bounds.ParameterModel.LINEARISED
 
 
 def test_bounds_refuse_a_centred_ensemble(linear_model):

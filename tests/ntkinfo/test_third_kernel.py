@@ -95,7 +95,9 @@ def test_the_timeline_has_its_columns_where_a_third_kernel_is_given_and_the_form
     for name in columns:
         np.testing.assert_array_equal(found[name], getattr(quantities, name)(ensemble, taus))
     assert "parameter_kl_infinite_width_bits" in found.to_frame()
-    without = ntkinfo.timeline(ntkinfo.Ensemble(replace(kernels, omega=None), Y), taus)
+    without = ntkinfo.timeline(
+        ntkinfo.Ensemble(replace(kernels, omega=None, omega_test_train=None, omega_test=None), Y), taus
+    )
     assert set(found.values) - set(without.values) == set(columns)
     for settings in SETTINGS_WITHOUT_A_FORMULA:
         assert not set(columns) & set(ntkinfo.timeline(ntkinfo.Ensemble(kernels, Y, **settings), [0.0, 1.0]).values)
@@ -115,4 +117,6 @@ def test_it_is_refused_where_it_is_not_known_with_the_reason():
         with pytest.raises(ValueError, match=reason):
             parameter_kl_infinite_width(ntkinfo.Ensemble(kernels, Y, **settings), 1.0)
     with pytest.raises(ValueError, match="without Ω"):
-        parameter_kl_infinite_width(ntkinfo.Ensemble(replace(kernels, omega=None), Y), 1.0)
+        parameter_kl_infinite_width(
+            ntkinfo.Ensemble(replace(kernels, omega=None, omega_test_train=None, omega_test=None), Y), 1.0
+        )

@@ -1,0 +1,244 @@
+r"""Upper bounds of log G over boxes of decoders, in any dimension: the information bottleneck without its decoder.
+
+With H(q) + ⟨q, t⟩ ≤ log Σ e^t and Σ_x q_x D(p_x‖r) = H(p_q) − Σ_x q_x H(p_x) + D(p_q‖r), p_q = Σ_x q_x p_x,
+
+.. math:: \max_r \log G(r) = \max_q f(q), \qquad f(q) = H(q) + ⟨q, \log a⟩ - \beta H(p_q), \quad \log a_x = \log w_x + \beta H(p_x).
+
+−H is a sum of one-dimensional convex functions s_y log s_y, so that on a box l ≤ p_q ≤ u a chord for every y leaves a concave
+maximisation, whose dual has one multiplier μ_y a symbol and no decoder. The part γ of β for which H(q) − γ H(p_q) is concave
+in q anyway, γ = 1/η with the contraction coefficient η of the rows ([ordentlich2021]_), needs no chord.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from dualib.core.special import entropy_nats
+from dualib.core.typing import Float, FloatArray, IntArray
+
+EPS = float(np.finfo(float).eps)
+SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
+NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
+LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
+SPARED = (
+    0.01  # of the largest γ, where the relaxation may be flat and Newton's steps singular; room for γ's rounding, too
+)
+PAIRS_AT_A_TIME, PAIRS_REFINED = 1 << 20, 512  # entries of the table of pairs of rows; pairs bounded exactly at a time
+MOST_ROWS = 4096  # up to which all pairs are looked at: a second
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """G's rows and weights at one β, with the share γ of β that needs no chords.
+
+    Attributes
+    ----------
+    rows : p(y|x), shape (n, K), every symbol with a positive entry.
+    log_a : log w_x + β H(p_x), shape (n,), nats.
+    beta, gamma : β, and γ in [0, β] with H(q) − γ H(p_q) concave.
+    products : p_x(y) p_x(y') for y ≤ y', shape (n, K(K + 1)/2); `unpack` (K, K) are the places of (y, y') in it.
+    """
+
+    rows: FloatArray
+    log_a: FloatArray
+    beta: float
+    gamma: float
+    products: FloatArray
+    unpack: IntArray
+
+    @classmethod
+    def of(cls, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float) -> Self:
+        """The relaxation of G(r) = Σ_x w_x e^{−βD(p_x‖r)}."""
+        k = rows.shape[1]
+        upper = np.triu_indices(k)
+        unpack = np.empty((k, k), dtype=np.int64)
+        unpack[upper] = unpack[upper[::-1]] = np.arange(len(upper[0]))
+        return cls(
+            rows=rows,
+            log_a=log_weights + beta * entropy_nats(rows),
+            beta=beta,
+            gamma=_usable_share(beta, concave_share(rows)),
+            products=rows[:, upper[0]] * rows[:, upper[1]],
+            unpack=unpack,
+        )
+
+    @property
+    def rest(self) -> float:
+        """β − γ, the share that needs chords."""
+        return self.beta - self.gamma
+
+    def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """The values of log G at decoders r > 0 (shape (m, K)), nats."""
+        log_g: FloatArray = _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
+        return log_g
+
+    @property
+    def unit(self) -> float:
+        """The rounding error of sums over x and y relative to the size of their terms."""
+        n, k = self.rows.shape
+        return float(EPS * (n + 4 * k + 16))
+
+    def rounding(self, low: Float[np.ndarray, "m k"]) -> float:
+        """Allowance for floating-point error in log G and in bounds over boxes with lower ends `low`, nats.
+
+        What large multipliers add is in their bounds already.
+        """
+        depth = np.abs(np.log(low[low > SMALLEST])).max(initial=0.0)
+        return float(self.unit * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)))
+
+
+def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
+    r"""A γ for which H(q) − γ H(p_q) is concave in q: one over the KL contraction coefficient of the rows.
+
+    .. math:: 1/\gamma = \max_{x,x'} \max_{0<\alpha<1} c(\alpha), \qquad
+              c(\alpha) = \alpha(1-\alpha) \sum_y \frac{(p_x - p_{x'})^2}{\alpha p_x + (1-\alpha) p_{x'}} \le h^2 - h^4/4
+
+    with h² = Σ_y (√p_x − √p_x')². The coefficient is reached on two rows: [ordentlich2021]_. c is concave in α, so that its
+    tangent at any α bounds it. Above 4096 rows, 1, which always holds.
+    """
+    if len(rows) > MOST_ROWS:
+        return 1.0
+    root = np.sqrt(rows)
+    size, largest = max(1, PAIRS_AT_A_TIME // rows.size), 1e-15
+    for i in range(0, len(rows), size):
+        # By differences: 1 − Σ√(pp') loses the digits where the rows are nearly equal.
+        squared = ((root[i : i + size, None, :] - root) ** 2).sum(axis=2)
+        bound = squared - 0.25 * squared**2
+        first, second = np.nonzero(bound > largest)
+        order = np.argsort(-bound[first, second])
+        for k in range(0, len(order), PAIRS_REFINED):
+            worst = order[k : k + PAIRS_REFINED]
+            here, other = first[worst], second[worst]
+            if bound[here[0], other[0]] <= largest:
+                break
+            refined = np.minimum(bound[here, other], _two_row_contraction(rows[i + here], rows[other]))
+            largest = max(largest, float(refined.max()))
+    return float((1.0 - 1e-12) / largest)
+
+
+def _usable_share(beta: float, largest: float) -> float:
+    """γ ≤ min(β, largest): all of β where that may be, a little less than the largest where chords are needed anyway."""
+    return beta if beta <= largest else largest * (1.0 - min(SPARED, 0.1 * (beta / largest - 1.0)))
+
+
+def _two_row_contraction(p: FloatArray, other: FloatArray) -> FloatArray:
+    """Upper bounds of max_α c(α) of pairs of rows (N, K), by bisection for the maximum and the tangent there."""
+    squared, low, high = (p - other) ** 2, np.zeros((len(p), 1)), np.ones((len(p), 1))
+    for _ in range(16):
+        middle = 0.5 * (low + high)
+        mixture = np.maximum(middle * p + (1.0 - middle) * other, 1e-300)
+        share = squared / mixture
+        slope = ((1.0 - 2.0 * middle) * share - middle * (1.0 - middle) * share * (p - other) / mixture).sum(axis=1)
+        low, high = np.where(slope[:, None] > 0, middle, low), np.where(slope[:, None] > 0, high, middle)
+    value = (middle * (1.0 - middle) * share).sum(axis=1)
+    return np.asarray(value + np.abs(slope) * (high - low)[:, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class Chords:
+    """Boxes l ≤ s ≤ u (N, K) with s log s ≤ slope · s + offset on them, every y."""
+
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def of(cls, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
+        """Chords of s log s over boxes; the offset is the larger of what the two ends ask for, so that rounding cannot hurt."""
+        at_low, at_high = _x_log_x(low), _x_log_x(high)
+        width = high - low
+        narrow = width < NARROW
+        slope = np.where(
+            narrow, 1.0 + np.log(np.maximum(high, 1e-300)), (at_high - at_low) / np.where(narrow, 1.0, width)
+        )
+        return cls(low, high, slope, np.maximum(at_low - slope * low, at_high - slope * high))
+
+    def take(self, index: IntArray | np.ndarray) -> Self:
+        """The chords of some of the boxes."""
+        return type(self)(self.low[index], self.high[index], self.slope[index], self.offset[index])
+
+    def gaps(self, s: FloatArray) -> FloatArray:
+        """How far the chords are above s log s at s (N, K), every y."""
+        return self.slope * s + self.offset - _x_log_x(s)
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """What multipliers μ (N, K) give: bounds of f over boxes and the mixtures q ∝ a e^{μ·p} behind them.
+
+    Attributes
+    ----------
+    bound : (N,), upper bounds of f(q), over every q with p_q in the box.
+    value : (N,), f at q itself, a lower bound of max log G (p_q need not be in the box).
+    mean : E = p_q, (N, K); `excess` : e_y, whose sign says at which end of [l, u] the bound is taken.
+    posterior : q, (N, n).
+    """
+
+    mu: FloatArray
+    bound: FloatArray
+    value: FloatArray
+    mean: FloatArray
+    excess: FloatArray
+    posterior: FloatArray
+
+    def covariance(self, relaxation: Relaxation) -> FloatArray:
+        """Cov_q(p), the derivative of E by μ, shape (N, K, K)."""
+        second = (self.posterior @ relaxation.products)[:, relaxation.unpack]
+        return np.asarray(second - self.mean[:, :, None] * self.mean[:, None, :])
+
+    def replaced(self, index: np.ndarray, other: Point, chosen: np.ndarray) -> None:
+        """Overwrite the places `index[chosen]` with the places `chosen` of `other`."""
+        at = index[chosen]
+        for name in ("mu", "bound", "value", "mean", "excess", "posterior"):
+            getattr(self, name)[at] = getattr(other, name)[chosen]
+
+    def take(self, index: np.ndarray) -> Point:
+        """The points at some places."""
+        return Point(*(getattr(self, name)[index] for name in ("mu", "bound", "value", "mean", "excess", "posterior")))
+
+
+def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"]) -> Point:
+    r"""The bound of f over boxes that multipliers μ give; it holds for every μ.
+
+    .. math:: f \le A(\mu) + \sum_y \Big[(\beta-\gamma) c_y + \max_{s \in \{l_y, u_y\}} e_y s\Big], \qquad
+              A = \log \sum_x a_x e^{\mu \cdot p_x}, \quad e_y = (\beta-\gamma) g_y - \mu_y + \gamma \log E_y
+
+    For q' with s' = p_{q'} in the box, H(q') + ⟨q', log a⟩ + μ·s' = A − D(q'‖q) and γ D(s'‖E) ≤ D(q'‖q): what is left is
+    linear in s' but for the chords. E may be replaced by anything larger, which is what its floor does.
+    """
+    r = relaxation
+    mu = np.clip(mu, -LARGEST_MULTIPLIER * r.beta, LARGEST_MULTIPLIER * r.beta)
+    log_sum, posterior = _log_sum_exp(r.log_a + mu @ r.rows.T)
+    mean = np.maximum(posterior @ r.rows, 1e-300)
+    log_mean = np.log(mean)
+    excess = r.rest * chords.slope - mu + r.gamma * log_mean
+    relaxed = r.rest * chords.offset + np.maximum(excess * chords.low, excess * chords.high)
+    bound = log_sum + relaxed.sum(axis=1) + r.unit * np.abs(mu).max(axis=1)
+    value = log_sum + (mean * (r.beta * log_mean - mu)).sum(axis=1)
+    return Point(mu, bound, value, mean, excess, posterior)
+
+
+def tighten(low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> tuple[FloatArray, FloatArray]:
+    """Boxes cut down to what Σ s = 1 leaves of them, with 1e-12 for rounding; high < low − 1e-12 where that is nothing."""
+    slack = 1.0 + 1e-12
+    high = np.minimum(high, slack - (low.sum(axis=1, keepdims=True) - low))
+    low = np.maximum(low, 2.0 - slack - (high.sum(axis=1, keepdims=True) - high))
+    return low, high
+
+
+def _log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The sum log Σ e^terms over the last axis, (N,), and the shares of the terms; overwrites `terms`."""
+    top = terms.max(axis=1)
+    terms -= top[:, None]
+    np.exp(terms, out=terms)
+    total = terms.sum(axis=1)
+    terms /= total[:, None]
+    return top + np.log(total), terms
+
+
+def _x_log_x(s: FloatArray) -> FloatArray:
+    return s * np.log(np.maximum(s, 1e-300))
