@@ -100,7 +100,7 @@ class Network:
 
         Parameters
         ----------
-        network : ntkinfo.Network
+        network : ntkinfo.Architecture
             What :func:`ntkinfo.mlp` returned; its width is the hidden layers'.
         d_in : int
             Size of the input.
