@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 
-from deepnets.commands import compare, gradients, layers, plane, planes, train
 from dualib.core.command import exit_status
 
 COMMANDS = {
-    "train": (
-        train,
-        "train the replicas of an experiment: szt2017 (12-10-7-5-4-3-2, tanh), saxe2018 (the same with ReLU) or goldfeld2019 "
-        "(noise 0.01 at every hidden layer), on the icosahedral task; every option overrides the preset's; resumable",
-    ),
-    "plane": (plane, "information plane of a run: table, files, figures"),
-    "planes": (
-        planes,
-        "information planes of several runs beside one another: table, figures, generalisation, noisy twins",
-    ),
-    "gradients": (gradients, "gradient phases of a run, layer by layer: table, files, figure"),
-    "layers": (layers, "the last layers of a run against the exact bottleneck, and by label: table, figures"),
-    "compare": (compare, "finite networks against every quantity of infinite width: verdicts and a report; resumable"),
+    "train": "train the replicas of an experiment: szt2017 (12-10-7-5-4-3-2, tanh), saxe2018 (the same with ReLU) or "
+    "goldfeld2019 (noise 0.01 at every hidden layer), on the icosahedral task; every option overrides the preset's; resumable",
+    "plane": "information plane of a run: table, files, figures",
+    "planes": "information planes of several runs beside one another: table, figures, generalisation, noisy twins",
+    "gradients": "gradient phases of a run, layer by layer: table, files, figure",
+    "layers": "the last layers of a run against the exact bottleneck, and by label: table, figures",
+    "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status: 0, 2 for bad input, 130 when interrupted, 141 when the reader went away."""
+    return exit_status("deepnets", lambda: _run(argv), "the same command goes on where it was left")
+
+
+def _run(argv: Sequence[str] | None) -> int | None:
     parser = argparse.ArgumentParser(prog="deepnets", description="Finite networks and their information flow.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (module, text) in COMMANDS.items():
+    for name, text in COMMANDS.items():
+        module = import_module(f"deepnets.commands.{name}")
         command = commands.add_parser(name, help=text, description=text)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
-    return exit_status("deepnets", lambda: arguments.run(arguments), "the same command goes on where it was left")
+    status: int | None = arguments.run(arguments)
+    return status
 
 
 if __name__ == "__main__":

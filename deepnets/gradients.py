@@ -13,13 +13,15 @@ denominator): analysis of variance under a random partition.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.networks import Network
+from deepnets.backend import jax, jnp
+from deepnets.networks import Network, Params
 from deepnets.recordings.run import EPOCH_GRADIENTS, Run
 from deepnets.training.losses import LOSSES, trained_on
 from dualib.core import statistics
@@ -207,16 +209,17 @@ def _as_trained(run: Run, size: int, names: tuple[str, ...]) -> GradientPhases:
 
 
 @lru_cache(maxsize=8)
-def _batch_gradients(network: Network, loss_name: str) -> Any:
+def _batch_gradients(network: Network, loss_name: str) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """‖ḡ‖² of all patterns, and tr Cov of the minibatch gradients, of each layer's weights: shape (R, L) each."""
-    import jax
-    import jax.numpy as jnp
+    losses = LOSSES[loss_name]
 
-    def loss(params: Any, x: Any, y: Any, key: Any) -> Any:
-        return LOSSES[loss_name](network.columns(params, x.T, key)[-1], y).mean()
+    def loss(params: Params, x: jax.Array, y: jax.Array, key: jax.Array | None) -> jax.Array:
+        return losses(network.columns(params, x.T, key)[-1], y).mean()
 
-    def of_replica(params: Any, x: Any, y: Any, patterns: Any, batches: Any, key: Any) -> Any:
-        def one(chosen: Any, noise: Any) -> Any:
+    def of_replica(
+        params: Params, x: jax.Array, y: jax.Array, patterns: jax.Array, batches: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        def one(chosen: jax.Array, noise: jax.Array) -> list[jax.Array]:
             found = jax.grad(loss)(params, x[chosen], y[chosen], noise if network.noise_std else None)
             return [layer["w"] for layer in found]
 
@@ -226,9 +229,12 @@ def _batch_gradients(network: Network, loss_name: str) -> Any:
         traces = jnp.stack([((g - g.mean(axis=0)) ** 2).sum() / (len(batches) - 1) for g in each])
         return squares, traces
 
-    def run(params: Any, x: Any, y: Any, patterns: Any, batches: Any, seed: Any) -> Any:
+    def run(
+        params: Params, x: jax.Array, y: jax.Array, patterns: jax.Array, batches: jax.Array, seed: int
+    ) -> tuple[jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.key(seed), len(batches))
         x = jnp.asarray(x, network.dtype)
         return jax.vmap(of_replica, (0, None, None, 0, 0, 0))(params, x, y, patterns, batches, keys)
 
-    return jax.jit(run)
+    compiled: Callable[..., tuple[jax.Array, jax.Array]] = jax.jit(run)
+    return compiled

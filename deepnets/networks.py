@@ -14,14 +14,14 @@ from itertools import pairwise
 from math import sqrt
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import ntkinfo
-from deepnets.activations import ACTIVATIONS
+from deepnets.backend import jax, jnp
 from dualib.core.arrays import choice, positive, whole
 from dualib.core.typing import Float
+from ntkinfo import activations
+from ntkinfo.activations import Activation
 
 Params = list[dict[str, jax.Array]]
 Patterns = Float[jax.Array | np.ndarray, "n_patterns n_inputs"]
@@ -45,7 +45,7 @@ class Network:
     widths : tuple of int
         Sizes (inputs, hidden layers …, outputs).
     activation : str
-        φ of the hidden layers: "tanh", "relu", "erf", "linear", "sin" or "gelu".
+        φ of the hidden layers, by its name in :mod:`ntkinfo.activations`, where one's own are registered.
     noise_std : float
         σ of the noise added to every hidden layer after φ; 0 for a deterministic network.
     parameterisation : Parameterisation
@@ -81,7 +81,7 @@ class Network:
             raise ValueError(f"widths must be at least two whole numbers ≥ 1 (inputs, hidden…, outputs), got {widths}")
         checked: dict[str, Any] = {
             "widths": widths,
-            "activation": choice(self.activation, "activation", ACTIVATIONS),
+            "activation": choice(self.activation, "activation", activations.names()),
             "parameterisation": Parameterisation(choice(self.parameterisation, "parameterisation", Parameterisation)),
             "dtype": choice(self.dtype, "dtype", ("float32", "float64")),
             "noise_std": positive(self.noise_std, "noise_std", zero=True),
@@ -100,7 +100,7 @@ class Network:
 
         Parameters
         ----------
-        network : ntkinfo.Network
+        network : ntkinfo.Architecture
             What :func:`ntkinfo.mlp` returned; its width is the hidden layers'.
         d_in : int
             Size of the input.
@@ -128,7 +128,7 @@ class Network:
         ------
         ValueError
             If the network has no such limit: noisy, with dropout, of the standard parameterisation, of hidden layers of
-            several widths, or with an activation that ntkinfo does not know.
+            several widths.
         """
         self.check_ntk()
         width = self.widths[1] if self.hidden_layers else 1
@@ -148,6 +148,17 @@ class Network:
                 "only deterministic networks of the NTK parameterisation with hidden layers of one width have a twin in "
                 f"ntkinfo, got {self}"
             )
+
+    @property
+    def phi(self) -> Activation:
+        """The activation of the hidden layers, with its derivatives."""
+        return Activation.named(self.activation)
+
+    @property
+    def ends_at_one(self) -> bool:
+        """Whether the hidden units fill [-1, 1], towards whose ends they saturate."""
+        far = np.array([-40.0, 40.0])
+        return self.phi.saturates and bool(np.array_equal(self.phi.phi(far), [-1.0, 1.0]))
 
     @property
     def hidden_layers(self) -> int:
@@ -233,7 +244,7 @@ class Network:
         parts: list[jax.Array] | None = None,
     ) -> list[jax.Array]:
         """T_1 … T_L and the outputs, one pattern a column: shapes (width, n), as is fastest for narrow layers."""
-        phi, layers, t = ACTIVATIONS[self.activation].phi, [], x
+        phi, layers, t = self.phi.phi, [], x
         for i, layer in enumerate(params[:-1]):
             t = phi(self._affine(layer, t, i))
             if parts is not None:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="of the report: go on with it, or begin it"
     )
-    parser.add_argument("--activation", default="erf", help="erf, sin, tanh, gelu or linear")
+    parser.add_argument("--activation", default="erf", help=", ".join(ntkinfo.activations.names()))
     parser.add_argument("--depth", type=int, nargs="+", default=[1, 2, 3], help="hidden layers, a comparison each")
     parser.add_argument(
         "--full",

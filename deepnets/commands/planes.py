@@ -8,19 +8,16 @@ import time
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from deepnets import plotting
 from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_table
-from dualib.core.command import write_figure
+from deepnets.planes import InformationPlane, RunComparison, clustering_paths, compare_runs, twins
+from deepnets.recordings.run import Run
+from dualib.core.command import say, write_figure
 from dualib.core.files import writable_directory
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from deepnets.planes import InformationPlane, RunComparison
-    from deepnets.recordings.run import Run
 
 _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a sixth of a second a layer
 
@@ -33,31 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plane_options(parser)
 
 
-def run(a: argparse.Namespace) -> int:
+def run(a: argparse.Namespace) -> None:
     """Estimate every plane, print and write the comparison, draw it."""
-    import deepnets
-    from deepnets import plotting
-    from deepnets.planes import compare_runs, twins
-
     labels = _labels(a)
-    runs = {label: deepnets.Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
+    runs = {label: Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
     out = writable_directory(a.out)
     start = time.perf_counter()
     files = {label: out / f"plane_{_stem(label)}.npz" for label in labels}
     planes = {}
     for label, one in runs.items():
-        print(f"{label}:", flush=True)
+        say(f"{label}:")
         planes[label] = estimated_plane(one, a, files[label])
-        print(f"  {planes[label].method}; {time.perf_counter() - start:.0f} s since the start", flush=True)
+        say(f"  {planes[label].method}; {time.perf_counter() - start:.0f} s since the start")
     comparison = compare_runs(runs, planes)
     table = comparison.to_frame(a.units)
     print_table(table)
-    print(
+    say(
         "means over replicas with Student's 95 % intervals; estimator_low and estimator_high are the means of the estimators' own "
         "intervals"
     )
     for line in _bound_lines(comparison):
-        print(line)
+        say(line)
     settings = {label: one.settings for label, one in runs.items()}
     write_table(a, out, "runs", table, start, settings, rows=table.to_dict("records"))
     write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units), 300)
@@ -68,8 +61,7 @@ def run(a: argparse.Namespace) -> int:
         stem = f"twins_{_stem(pair[0])}"
         _write_twins(a, out, stem, pair, runs, planes, start)
         written += [f"{stem}.csv", f"{stem}.json", f"{stem}.png"]
-    print(f"written: {out}: {', '.join(chain(written, (f.name for f in files.values())))}")
-    return 0
+    say(f"written: {out}: {', '.join(chain(written, (f.name for f in files.values())))}")
 
 
 def _labels(a: argparse.Namespace) -> list[str]:
@@ -116,15 +108,10 @@ def _write_twins(
     start: float,
 ) -> None:
     """A noisy network and its deterministic twin: clustering measures of both, table and figure."""
-    import pandas as pd
-
-    from deepnets.planes import clustering_paths
-    from deepnets.plotting import plot_twins
-
     noisy, twin = pair
     common = np.intersect1d(planes[noisy].replicas, planes[twin].replicas)[:_TWIN_REPLICAS]
     if common.size == 0:
-        print(f"{noisy} and {twin} have no replica in common: no figure of twins")
+        say(f"{noisy} and {twin} have no replica in common: no figure of twins")
         return
     epochs = planes[noisy].epochs
     chosen = np.unique(np.linspace(0, len(epochs) - 1, min(_TWIN_EPOCHS, len(epochs))).round().astype(int))
@@ -132,8 +119,8 @@ def _write_twins(
         [runs[label] for label in pair], replicas=common, epochs=epochs[chosen], bins=a.bins, seed=a.seed
     )
     frames = {label: path.to_frame(a.units) for label, path in zip(pair, paths, strict=True)}
-    table: pd.DataFrame = pd.concat(frames, names=["run"]).reset_index(level=0)
+    table = pd.concat(frames, names=["run"]).reset_index(level=0)
     write_table(a, out, stem, table, start, {"noisy": noisy, "deterministic": twin, "edges": paths[0].edges})
-    figure = plot_twins((planes[noisy], planes[twin]), (paths[0], paths[1]), a.units)
+    figure = plotting.plot_twins((planes[noisy], planes[twin]), (paths[0], paths[1]), a.units)
     write_figure(out / f"{stem}.png", lambda: figure, 300)
-    print(f"twins: {noisy} (noisy) and {twin} (deterministic), {common.size} replicas, {len(chosen)} epochs")
+    say(f"twins: {noisy} (noisy) and {twin} (deterministic), {common.size} replicas, {len(chosen)} epochs")

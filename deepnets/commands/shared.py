@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.activations import ACTIVATIONS
 from deepnets.estimators import Binning, RangeBinning
 from deepnets.planes.estimate import Estimator, information_plane
 from deepnets.planes.plane import InformationPlane
@@ -122,7 +122,7 @@ def _estimator(run: Run, bins: int) -> Estimator | RangeBinning | None:
     """Of a deterministic network binning, by the range of its units where they do not saturate."""
     if run.noise_std > 0:
         return None
-    return Binning(bins) if ACTIVATIONS[run.network.activation].saturates else RangeBinning(bins)
+    return Binning(bins) if run.network.ends_at_one else RangeBinning(bins)
 
 
 def replica_number(run: Run, number: int) -> int:
@@ -138,7 +138,13 @@ def print_table(frame: pd.DataFrame) -> None:
 
 
 def write_table(
-    a: argparse.Namespace, out: Path, stem: str, frame: pd.DataFrame, start: float, settings: Any, **more: Any
+    a: argparse.Namespace,
+    out: Path,
+    stem: str,
+    frame: pd.DataFrame,
+    start: float,
+    settings: Mapping[str, object],
+    **more: object,
 ) -> None:
     """The table as .csv, and as .json what it is made from, with `more` entries; see :func:`dualib.core.command.write_table`."""
     ends = {str(name): str(name).rsplit("_", 1)[-1] for name in frame.columns}

@@ -19,6 +19,7 @@ from deepnets.training.settings import Training
 from deepnets.training.train import train
 from dualib.core.command import add_units, say
 from dualib.core.units import Units
+from ntkinfo import activations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the run: go on with it, or begin it")
     parser.add_argument("--full", action="store_true", help="at the paper's size (default: a quick run)")
     parser.add_argument("--hidden", type=int, nargs="+", metavar="WIDTH", help="widths of the hidden layers")
-    parser.add_argument("--activation", help="tanh, relu, erf, linear, sin or gelu")
+    parser.add_argument("--activation", help=", ".join(activations.names()))
     parser.add_argument("--noise-std", type=float, help="σ of the noise at every hidden layer")
     hints = get_type_hints(Training)
     for setting in fields(Training):

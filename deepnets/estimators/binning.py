@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -139,12 +138,12 @@ class Binning:
             )
         return _codes(array.astype(np.float64, copy=False), edges, uniform=self.edges is None)
 
-    def _check_resolution(self, dtype: np.dtype[Any]) -> None:
+    def _check_resolution(self, dtype: np.dtype[np.generic]) -> None:
         if dtype.kind != "f":
             return
         uniform = (self.high - self.low) / (self.bins - 1)
         narrowest = uniform if self.edges is None else float(np.diff(self.edges).min())
-        spacing = float(np.finfo(dtype).eps) * max(abs(self.low), abs(self.high))
+        spacing = float(np.finfo(dtype.name).eps) * max(abs(self.low), abs(self.high))
         if narrowest < spacing:
             raise ValueError(
                 f"the narrowest of {self.bins - 1} cells is {narrowest:.3g} wide, under the spacing {spacing:.3g} of {dtype} at "

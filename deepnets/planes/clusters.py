@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class ClusteringPath(Result):
         import pandas as pd
 
         r, s, j = np.indices(self.within.shape).reshape(3, -1)
-        place: dict[str, Any] = {
+        place: dict[str, np.ndarray] = {
             "replica": self.replicas[r],
             "epoch": self.epochs[s],
             "layer": np.asarray(self.layers)[j],
@@ -107,7 +107,7 @@ def clustering_paths(
 
     def hidden(run: Run, snapshot: int, replica: int) -> list[NDArray[np.floating]]:
         noise = seed + replica * len(run.epochs) + snapshot if run.network.noise_std else None
-        return run.activations(snapshot, replica, seed=noise)[:-1]
+        return run.activations(snapshot, replica, noise_seed=noise)[:-1]
 
     ends = [
         (float(t.min()), float(t.max()))

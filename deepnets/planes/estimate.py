@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -30,14 +30,28 @@ from dualib.core.typing import ArrayLike, IntArray
 Activations = list[NDArray[np.floating]]
 
 
-@runtime_checkable
 class Estimator(Protocol):
-    """What :func:`information_plane` needs of an estimator."""
+    """What :func:`information_plane` needs of an estimator: a class with this method, and nothing else, is one.
+
+    Every layer is handed to it as it is, of a noisy network one noisy pass.
+    """
 
     def layer(
         self, t: ArrayLike, p_y_given_x: ArrayLike, p_x: ArrayLike | None = None, *, seed: int = 0
     ) -> LayerInformation:
         """Estimates for activations of shape (n, d)."""
+
+
+@runtime_checkable
+class NoiseEstimator(Estimator, Protocol):
+    """An estimator of layers to which it adds Gaussian noise: it has a σ.
+
+    It is for noisy networks alone, whose first layer it is handed without noise; :class:`ConditionalPlugin` has the deeper ones.
+    """
+
+    @property
+    def sigma(self) -> float:
+        """σ of the noise."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +86,14 @@ class Source:
             net, names = recording.network, recording.network.layer_names
             names = names if net.noise_std == 0 else names[:-1]
             alive = np.flatnonzero(recording.failed < 0).astype(np.int64)
-            saturates = net.activation in ("tanh", "erf")
+            saturates = net.ends_at_one
             softmax = recording.loss == "cross-entropy" and net.noise_std == 0
             return cls(recording, names, net.noise_std, alive, saturates, softmax)
         return cls(recording, tuple(recording.layers), float(recording.noise_std), finished(recording))
 
-    def activations(self, snapshot: int, replica: int, seed: int | None = None) -> Activations:
+    def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> Activations:
         """Of the layers of the plane."""
-        return self.recording.activations(snapshot, replica, seed=seed)[: len(self.layers)]
+        return self.recording.activations(snapshot, replica, noise_seed=noise_seed)[: len(self.layers)]
 
     def default(self) -> Estimator | RangeBinning:
         """The estimator where none is given."""
@@ -109,6 +123,7 @@ def information_plane(
         RangeBinning(30); for a noisy one SmoothedPlugin of its σ. A noisy network's first layer is estimated with the
         estimator, deeper ones with ConditionalPlugin; binning is of one noisy pass. A deterministic run has the softmax
         outputs as its last layer, one trained by squared error the outputs, binned by their range over the replica's run.
+        One's own is a class with the method of :class:`deepnets.planes.Estimator`.
     replicas : int array or None
         Which; by default all whose training stayed finite.
     snapshots : int array or None
@@ -197,8 +212,8 @@ def _layer_estimates(
     source: Source, estimator: Estimator | RangeBinning, passes: int, times: IntArray
 ) -> Callable[[int, int, int], list[LayerInformation]]:
     """(snapshot, replica, seed) → the estimates of every layer."""
-    if isinstance(estimator, Binning | RangeBinning):
-        return _binned(source, estimator, times)
+    if isinstance(estimator, RangeBinning) or not isinstance(estimator, NoiseEstimator):
+        return _layer_by_layer(source, estimator, times)
     if not source.noise_std:
         raise ValueError(
             f"{estimator!r} is for noisy networks: without noise I(X;T) is H(X) or infinite. Use Binning, or train a network "
@@ -224,36 +239,36 @@ def _layer_estimates(
     return noisy
 
 
-def _binned(
-    source: Source, estimator: Binning | RangeBinning, times: IntArray
+def _layer_by_layer(
+    source: Source, estimator: Estimator | RangeBinning, times: IntArray
 ) -> Callable[[int, int, int], list[LayerInformation]]:
     task = source.recording.task
     ranges: dict[int, list[Binning]] = {}
 
-    def of_range(replica: int) -> list[Binning]:
+    def of_range(replica: int, bins: int) -> list[Binning]:
         """A Binning a layer: of the common range of the hidden layers over the run, and of the last layer's own."""
         if replica not in ranges:
             # Hidden layers and outputs of the noiseless pass, a noisy run's outputs among them.
-            whole = [source.recording.activations(int(s), replica, seed=None) for s in times]
+            whole = [source.recording.activations(int(s), replica) for s in times]
             hidden = [t for layers in whole for t in layers[:-1]]
             count = len(source.layers) - (len(source.layers) == len(whole[0]))
-            found = [Binning.from_range(*hidden, bins=estimator.bins)] * count if count else []
+            found = [Binning.from_range(*hidden, bins=bins)] * count if count else []
             if count < len(source.layers):
                 last = [layers[-1] for layers in whole]
-                found.append(
-                    Binning(estimator.bins) if source.softmax else Binning.from_range(*last, bins=estimator.bins)
-                )
+                found.append(Binning(bins) if source.softmax else Binning.from_range(*last, bins=bins))
             ranges[replica] = found
         return ranges[replica]
 
-    def binned(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
-        layers = source.activations(snapshot, replica, seed if source.noise_std else None)
+    def estimates(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
+        layers = source.activations(snapshot, replica, noise_seed=seed if source.noise_std else None)
+        each: Sequence[Estimator]
         if isinstance(estimator, RangeBinning):
-            cells = of_range(replica)
-        elif source.softmax or not isinstance(source.recording, Run) or source.noise_std:
-            cells = [estimator] * len(layers)
-        else:  # outputs trained by squared error may lie anywhere
-            cells = [estimator] * (len(layers) - 1) + of_range(replica)[-1:]
-        return [b.layer(t, task.p_y_given_x, task.p_x) for b, t in zip(cells, layers, strict=True)]
+            each = of_range(replica, estimator.bins)
+        else:
+            each = [estimator] * len(layers)
+            unbounded = isinstance(source.recording, Run) and not source.softmax and not source.noise_std
+            if isinstance(estimator, Binning) and unbounded:  # outputs trained by squared error may lie anywhere
+                each = [*each[:-1], of_range(replica, estimator.bins)[-1]]
+        return [e.layer(t, task.p_y_given_x, task.p_x, seed=seed) for e, t in zip(each, layers, strict=True)]
 
-    return binned
+    return estimates

@@ -100,7 +100,7 @@ class InformationPlane(Result):
         import pandas as pd
 
         r, s, j = np.indices(self.rate.shape).reshape(3, -1)
-        data: dict[str, Any] = {
+        data: dict[str, np.ndarray] = {
             "replica": self.replicas[r],
             "epoch": self.epochs[s],
             "layer": np.asarray(self.layers)[j],
@@ -124,7 +124,7 @@ class InformationPlane(Result):
         wanted = [0.0, *(e for e in (32.0, 400.0) if e < last), last] if epochs is None else epochs
         chosen = list(dict.fromkeys(self.at(e) for e in wanted))
         s, j = (a.ravel() for a in np.meshgrid(chosen, np.arange(len(self.layers)), indexing="ij"))
-        data: dict[str, Any] = {"epoch": self.epochs[s], "layer": np.asarray(self.layers)[j]}
+        data: dict[str, np.ndarray] = {"epoch": self.epochs[s], "layer": np.asarray(self.layers)[j]}
         for side in SIDES:
             shown = self.side(side, units)
             data[f"{side}_{units}"] = np.median(shown.value, axis=0)[s, j]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,34 +16,32 @@ from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Estimates, Kind
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, Float, FloatArray
-from dualib.core.units import NATS_PER_BIT, Unit, Units, check_units, conversion
+from dualib.core.units import Unit, Units, conversion
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def input_compression_bound(information: ArrayLike, n_train: int, units: Units = "nats") -> FloatArray:
+def input_compression_bound(rate: ArrayLike, n_train: int) -> FloatArray:
     r"""The input-compression bound on the generalisation gap, at T's typical cells in place of a hypothesis class.
 
-    .. math:: \varepsilon = \sqrt{\frac{2^{I(X;T)}}{2m}}, \qquad I(X;T)\ \text{in bits}
+    .. math:: \varepsilon = \sqrt{\frac{e^{I(X;T)}}{2m}}, \qquad I(X;T)\ \text{in nats}
 
     A heuristic, no theorem for a trained T, which has seen the sample; :func:`ntkinfo.bounds.input_compression` has the
-    confidence term log(1/δ) that is left out here. **Vacuous** at 1 or more, where I(X;T) ≥ log2(2m) bits: an accuracy gap
+    confidence term log(1/δ) that is left out here. **Vacuous** at 1 or more, where I(X;T) ≥ log(2m) nats: an accuracy gap
     is at most 1 whatever the network. With an estimate of I(X;T), it is an estimate of a bound.
 
     Parameters
     ----------
-    information : array
-        I(X;T), any shape.
+    rate : array
+        I(X;T) in nats, any shape.
     n_train : int
         m ≥ 1, training patterns.
-    units : {"nats", "bits"}
-        Of `information`.
 
     Raises
     ------
     ValueError
-        If an information is negative or NaN, m is not a whole number of at least 1, or there are other units.
+        If a rate is negative or NaN, or m is not a whole number of at least 1.
 
     References
     ----------
@@ -51,19 +49,15 @@ def input_compression_bound(information: ArrayLike, n_train: int, units: Units =
 
     Examples
     --------
-    >>> float(input_compression_bound(3.0, 16, units="bits"))
-    0.5
+    >>> float(input_compression_bound(0.0, 50))
+    0.1
     """
-    check_units(units)
     n_train = whole(n_train, "n_train", 1)
-    values = np.asarray(information, dtype=np.float64)
+    values = np.asarray(rate, dtype=np.float64)
     if not (values >= 0).all():
-        raise ValueError(
-            f"{np.count_nonzero(~(values >= 0))} informations are negative or NaN: they must be at least 0"
-        )
-    half = values / 2 if units == "nats" else values * (NATS_PER_BIT / 2)
+        raise ValueError(f"{np.count_nonzero(~(values >= 0))} rates are negative or NaN: they must be at least 0")
     with np.errstate(over="ignore"):
-        return np.asarray(np.exp(half) / np.sqrt(2.0 * n_train))  # the root first: it overflows later
+        return np.asarray(np.exp(values / 2) / np.sqrt(2.0 * n_train))  # the root first: it overflows later
 
 
 class Compared(StrEnum):
@@ -101,7 +95,7 @@ class FinalValue(Result):
     estimator_low: float
     estimator_high: float
 
-    def to_record(self, units: Units = "bits") -> dict[str, Any]:
+    def to_record(self, units: Units = "bits") -> dict[str, str | float]:
         """A row of a table; the column "unit" is `units`, or 1 for a number."""
         shown = self.mean.shown_in(units)
         scale = conversion(self.mean.unit, shown.unit)
@@ -237,7 +231,7 @@ def twins(runs: Mapping[str, Run]) -> list[tuple[str, str]]:
     Task, starts, splits and training are the same; how long, how many replicas and which snapshots may differ.
     """
 
-    def protocol(run: Run) -> dict[str, Any]:
+    def protocol(run: Run) -> dict[str, object]:
         return {k: v for k, v in run.settings.items() if k not in ("network", "replicas", "epochs", "snapshots")}
 
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -165,7 +166,7 @@ def legend_above(ax: Axes, columns: int) -> None:
     )
 
 
-def legend_of_names(figure: Figure, handles: Sequence[Any], names: Sequence[str], columns: int) -> None:
+def legend_of_names(figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int) -> None:
     """A legend of the layers' names over all panels."""
     figure.legend(
         handles,
@@ -194,11 +195,11 @@ def _limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
     ax.set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes))
 
 
-def _epoch_colours(epochs: IntArray, cmap: str, end: int | None = None) -> tuple[Any, ScalarMappable]:
+def _epoch_colours(epochs: IntArray, cmap: str, end: int | None = None) -> tuple[FloatArray, ScalarMappable]:
     """A colour for each epoch, on a logarithmic scale that has a place for epoch 0; and what a colour bar needs."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import SymLogNorm
 
     norm = SymLogNorm(linthresh=1.0, vmin=0.0, vmax=float(end if end is not None else max(epochs[-1], 1)))
     mappable = ScalarMappable(norm=norm, cmap=cmap)
-    return mappable.to_rgba(np.asarray(epochs, dtype=float)), mappable
+    return np.asarray(mappable.to_rgba(np.asarray(epochs, dtype=float))), mappable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from dualib.core.units import Units, to_units
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from dualib import GaussianIB
 
 _SIGN = {Relation.LOWER: ", a lower bound", Relation.UPPER: ", an upper bound"}
 
@@ -45,21 +47,19 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
 def _plot_panel(ax: Axes, comparison: Comparison, quantity: str, units: Units) -> None:
     rows = comparison.select(quantity)
 
-    def shown(value: Any) -> Any:
-        return to_units(value, units) if rows[0].unit.is_information else value
-
+    scale = to_units(1.0, units) if rows[0].unit.is_information else 1.0
     for i, tau in enumerate(dict.fromkeys(r.tau for r in rows)):
         chosen = comparison.select(quantity, tau)
         inverse = np.array([1 / r.width for r in chosen])
-        value, error = (shown(np.array([getattr(r, name) for r in chosen])) for name in ("finite", "std_error"))
-        look: dict[str, Any] = {"color": colour(i), "fmt": marker(i)}
-        ax.errorbar(inverse, value, 3 * error, capsize=2, markersize=4, label=f"τ = {tau:g}", **look)
+        value, error = (scale * np.array([getattr(r, name) for r in chosen]) for name in ("finite", "std_error"))
+        label = f"τ = {tau:g}"
+        ax.errorbar(inverse, value, 3 * error, capsize=2, markersize=4, label=label, color=colour(i), fmt=marker(i))
         if np.isfinite(chosen[0].infinite):
-            a = shown(comparison.extrapolated(quantity, tau).value)
+            a = scale * comparison.extrapolated(quantity, tau).value
             slope = np.polyfit(inverse, value, 1, w=1 / np.maximum(error, 1e-300))[0] if len(chosen) > 1 else 0.0
             ax.plot([0, inverse.max()], [a, a + slope * inverse.max()], color=colour(i), linewidth=0.8)
-            star: dict[str, Any] = {"color": colour(i), "markersize": 12, "markeredgecolor": "black", "clip_on": False}
-            ax.plot([0], [shown(chosen[0].infinite)], "*", **star)
+            at = scale * chosen[0].infinite
+            ax.plot([0], [at], "*", color=colour(i), markersize=12, markeredgecolor="black", clip_on=False)
     widths = sorted({r.width for r in rows}, reverse=True)
     ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=SMALL)
     ax.tick_params(axis="y", labelsize=SMALL)
@@ -68,7 +68,7 @@ def _plot_panel(ax: Axes, comparison: Comparison, quantity: str, units: Units) -
 
 
 def plot_finite_plane(
-    comparison: Comparison, gaussian_ib: Any = None, units: Units = "bits", ax: Axes | None = None
+    comparison: Comparison, gaussian_ib: GaussianIB | None = None, units: Units = "bits", ax: Axes | None = None
 ) -> Axes:
     """I(Z;Y|D) against I(Z;X|D) of finite and of infinitely wide networks.
 

@@ -40,7 +40,7 @@ class Recording(Protocol):
     def scores(self) -> Mapping[str, FloatArray]:
         """Name → array (S, R): "train_accuracy" and the like, as far as they are known; NaN where they are not."""
 
-    def activations(self, snapshot: int, replica: int, *, seed: int | None = None) -> list[NDArray[np.floating]]:
+    def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> list[NDArray[np.floating]]:
         """The layers' activations of all patterns of the task.
 
         Parameters
@@ -48,7 +48,7 @@ class Recording(Protocol):
         snapshot : int
             Index into ``epochs``.
         replica : int
-        seed : int or None
+        noise_seed : int or None
             Seed of the noise of a noisy network; None for its pass without noise.
 
         Returns

@@ -8,10 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network, Params
 from deepnets.recordings.run_files import RunFiles, RunMemory
 from deepnets.tasks import Task, task_from_settings
@@ -111,7 +110,7 @@ class Run:
         return [{name: layer[name][snapshot][chosen] for name in ("w", "b")} for layer in self.params]
 
     def activations(
-        self, snapshot: int, replica: int, seed: int | None = None
+        self, snapshot: int, replica: int, *, noise_seed: int | None = None
     ) -> list[Float[np.ndarray, "n_patterns width"]]:
         """Activations of all patterns at a snapshot.
 
@@ -122,7 +121,7 @@ class Run:
         snapshot : int
             An index into ``epochs``.
         replica : int
-        seed : int or None
+        noise_seed : int or None
             Seed of the noise of a noisy network; None for its noiseless pass.
 
         Returns
@@ -130,7 +129,7 @@ class Run:
         list of arrays, shapes (n, width)
             Of the network's precision.
         """
-        key = None if seed is None else jax.random.key(seed)
+        key = None if noise_seed is None else jax.random.key(noise_seed)
         run = _activations(self.network, self.loss is Loss.CROSS_ENTROPY)
         return [np.asarray(layer) for layer in run(self.parameters(snapshot, replica), self.task.x, key)]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from deepnets.backend import jax, jnp
 from deepnets.tasks import Task
 from deepnets.training.settings import Loss
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike
 
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network
 from deepnets.recordings.run import EPOCH_GRADIENTS, SCORES
 from deepnets.tasks import Task

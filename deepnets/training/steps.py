@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network, Params
 from deepnets.training.losses import LOSSES, hits
 from deepnets.training.settings import Loss, Optimiser

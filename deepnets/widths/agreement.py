@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
-import ntkinfo
 from deepnets.widths.exponents import Exponent
-from deepnets.widths.finite import NOT_MEASURED, Row
+from deepnets.widths.finite import Row, why_not_measured
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
 from dualib.core.units import Unit, Units, to_units
+from ntkinfo.quantities import REGISTRY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,12 +144,9 @@ class Comparison(Result):
         """One verdict a quantity: those compared, then those of ntkinfo that were not, with the reason."""
         found = [agreement(self.select(name)) for name in self.quantities()]
         known = {v.quantity for v in found}
-        missing = [q.name for q in ntkinfo.quantities() if q.name not in known]
-        unknown = "no finite estimate is known"
-        return (
-            *found,
-            *(Agreement(m, Verdict.NOT_MEASURABLE, NOT_MEASURED.get(m, unknown)) for m in missing),
-        )
+        activation = self.settings.get("activation")
+        missing = [(q.name, why_not_measured(q, activation)) for q in REGISTRY.quantities if q.name not in known]
+        return (*found, *(Agreement(name, Verdict.NOT_MEASURABLE, why) for name, why in missing))
 
 
 def agreement(rows: Sequence[Row]) -> Agreement:

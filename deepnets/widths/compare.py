@@ -21,7 +21,7 @@ import ntkinfo
 from deepnets.networks import Network, Parameterisation
 from deepnets.widths.agreement import Comparison
 from deepnets.widths.exponents import Deviations, deviations_of, width_exponents
-from deepnets.widths.finite import Row, Setting, rows_of
+from deepnets.widths.finite import Row, rows_of
 from deepnets.widths.flow import FlowSample, gradient_flow, steps_of
 from deepnets.widths.formulas import hidden_width
 from deepnets.widths.start import start_law_sample, start_sample
@@ -29,12 +29,15 @@ from dualib.core.arrays import whole
 from dualib.core.progress import progress_bar
 from dualib.core.store import Store
 from dualib.core.typing import FloatArray
+from ntkinfo.setting import Setting
 
 _KEPT = 100  # networks in a file
 _KERNELS = 50  # kernels at the start for each network that is trained
 _PAIRS = 400  # networks trained with their mirror images, at most, for the exponent of the bias
 
 Done = Callable[[int], None]
+Compared = tuple[list[Row], Deviations]
+"""The rows of one width, and how its networks deviate from infinite width."""
 
 
 def compare_with_infinite_width(
@@ -60,7 +63,7 @@ def compare_with_infinite_width(
         By default the Gaussian task of 4 training and 12 test points in 3 dimensions. Small sets leave a quantity few
         dimensions, in which a thousand networks say much.
     hidden_layers, activation, w_std, b_std : int, str, float, float
-        Of the networks; the activation has to have a second derivative.
+        Of the networks. An activation with a kink, as relu, has no divergence of the parameters to compare.
     widths : sequence of int
         At least 2 different ones, for verdicts at least 3.
     replicas : int
@@ -94,71 +97,54 @@ def compare_with_infinite_width(
         raise ValueError(f"replicas must be at least 100 for the jackknife's groups, got {replicas}")
     if data.y_train.ndim != 2 or data.y_train.shape[1] != 1:
         raise ValueError(f"the finite networks have one output, but the labels have shape {data.y_train.shape}")
-    d = data.x_train.shape[1]
+    ntk, d = Parameterisation.NTK, data.x_train.shape[1]
     nets = [
-        Network(
-            (d, *[width] * hidden_layers, 1),
-            activation,
-            parameterisation=Parameterisation.NTK,
-            w_std=w_std,
-            b_std=b_std,
-        )
-        for width in chosen
+        Network((d, *[n] * hidden_layers, 1), activation, parameterisation=ntk, w_std=w_std, b_std=b_std)
+        for n in chosen
     ]
     hidden_width(nets[0])
-    setting = _setting(data, nets[0])
+    setting = _setting(data, nets[0], times)
     h = step if step is not None else 0.1 / float(setting.ensemble.eigenvalues[-1])
     steps_of(times, h)
-    settings = {
-        "hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std, "widths": list(chosen), "replicas": replicas,
-        "taus": list(times), "step": h, "seed": seed, "dataset": data.settings, "networks_in_a_file": _KEPT,
-    }  # fmt: skip
+    of_networks = {"hidden_layers": hidden_layers, "activation": activation, "w_std": w_std, "b_std": b_std}
+    of_samples = {"replicas": replicas, "taus": list(times), "step": h, "seed": seed, "networks_in_a_file": _KEPT}
+    settings = {**of_networks, "widths": list(chosen), **of_samples, "dataset": data.settings}
     flows = _Flows(setting, np.concatenate([data.x_train, data.x_test]), data.y_train[:, 0], settings, out)
     counts = {net: replicas * min(8, chosen[-1] // hidden_width(net)) for net in nets}
     with progress_bar(flows.work(list(counts.values())), "finite networks", progress) as update:
         done, stop = _stoppable(update)
-
-        def one_width(net: Network) -> tuple[list[Row], Deviations]:
-            sample = flows.sample(net, counts[net], done)
-            perturbed = flows.perturbed(net, sample, done)
-            rows = rows_of(setting, sample, perturbed, np.array(times), hidden_width(net))
-            pairs = min(replicas, _PAIRS)
-            mirrored = flows.sample(net, pairs, done, mirrored=True, name="mirrored")
-            start = start_sample(net, flows.x, replicas=pairs, seed=seed)
-            kernels = start_law_sample(net, data.x_train, replicas=_KERNELS * replicas, seed=seed)
-            return rows, deviations_of(net, flows.x, flows.y, times, h, sample, mirrored, start, kernels)
-
-        # Compilation and training leave Python's lock; a thread a core, and the widest networks, which take longest, first.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            futures = [pool.submit(one_width, net) for net in reversed(nets)]
-            try:
-                for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    ended.result()
-            except BaseException:  # Ctrl-C included: the other widths end after the networks under way
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-            found = [future.result() for future in reversed(futures)]
+        found = _side_by_side(lambda net: flows.compared(net, counts[net], done), nets, stop)
         errors = _step_errors(setting, flows, nets[0], done)
     rows = [replace(r, step_error=errors.get((r.quantity, r.tau), 0.0)) for part, _ in found for r in part]
     exponents = width_exponents([deviations for _, deviations in found], hidden_layers, seed)
     return Comparison(tuple(rows), exponents, settings)
 
 
-def _setting(data: ntkinfo.Dataset, network: Network) -> Setting:
-    ntkinfo.Activation.named(network.activation).require_third_kernel()
-    found = ntkinfo.kernels.dense(
-        data.x_train,
-        data.x_test,
-        hidden_layers=network.hidden_layers,
-        activation=network.activation,
-        w_std=network.w_std,
-        b_std=network.b_std,
-    )
-    assert found.omega is not None
-    entropy = data.entropy_y if data.entropy_y is not None else ntkinfo.gaussian_plug_in_entropy(data.y_test)
+def _side_by_side(work: Callable[[Network], Compared], nets: Sequence[Network], stop: Event) -> list[Compared]:
+    """The results of all widths, in their order, with a thread a core; one error, or Ctrl-C, ends all.
+
+    Compilation and training leave Python's lock. The widest networks, which take longest, come first.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = [pool.submit(work, net) for net in reversed(nets)]
+        try:
+            for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+                ended.result()
+        except BaseException:  # Ctrl-C included: the other widths end after the networks under way
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in reversed(futures)]
+
+
+def _setting(data: ntkinfo.Dataset, network: Network, taus: tuple[float, ...]) -> Setting:
+    """The ensemble at infinite width, its test labels and their law."""
+    scales = {"w_std": network.w_std, "b_std": network.b_std}
+    layers, activation = network.hidden_layers, network.activation
+    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=layers, activation=activation, **scales)
     noise = data.label_noise if data.label_noise is not None else 1.0
-    return Setting(ntkinfo.Ensemble(found, data.y_train), found.omega, data.y_test, entropy, noise)
+    ensemble = ntkinfo.Ensemble(kernels, data.y_train)
+    return Setting(ensemble, taus, y=data.y_test, entropy_y=data.entropy_y, label_noise=noise)
 
 
 class _Flows:
@@ -190,6 +176,17 @@ class _Flows:
         """Networks to train: all, mirror images, some of each width with other labels, of the narrowest with half the step."""
         return sum(counts) + len(counts) * min(self.replicas, _PAIRS) + (len(counts) + 1) * self.some
 
+    def compared(self, net: Network, count: int, done: Done) -> Compared:
+        """Everything of one width, of which `count` networks are trained."""
+        sample = self.sample(net, count, done)
+        perturbed = self.perturbed(net, sample, done)
+        rows = rows_of(self.setting, sample, perturbed, np.array(self.taus), hidden_width(net))
+        pairs, n = min(self.replicas, _PAIRS), len(self.y)
+        mirrored = self.sample(net, pairs, done, mirrored=True, name="mirrored")
+        start = start_sample(net, self.x, replicas=pairs, seed=self.seed)
+        kernels = start_law_sample(net, self.x[:n], replicas=_KERNELS * self.replicas, seed=self.seed)
+        return rows, deviations_of(net, self.x, self.y, self.taus, self.step, sample, mirrored, start, kernels)
+
     def sample(
         self,
         net: Network,
@@ -209,9 +206,17 @@ class _Flows:
             part = self._kept(file)
             if part is None or part.n_networks < count:  # a last file, of a call with fewer networks
                 part = gradient_flow(
-                    net, self.x, labels, self.taus, step or self.step, replicas=count, seed=self.seed, first=first,
-                    mirrored=mirrored, done=done,
-                )  # fmt: skip
+                    net,
+                    self.x,
+                    labels,
+                    self.taus,
+                    step or self.step,
+                    replicas=count,
+                    seed=self.seed,
+                    first=first,
+                    mirrored=mirrored,
+                    done=done,
+                )
                 if self.store is not None:
                     self.store.put(file, part)
             else:
@@ -228,7 +233,7 @@ class _Flows:
 
     def perturbed(self, net: Network, sample: FlowSample, done: Done) -> tuple[FloatArray, FloatArray]:
         """Random changes of the labels, and the changes of the training outputs they make, for some of the networks."""
-        count, n = self.some, self.setting.n
+        count, n = self.some, self.setting.ensemble.n_train
         signs = np.random.default_rng([self.seed, hidden_width(net)]).choice([-1.0, 1.0], size=(count, n))
         v = 0.1 * signs
         changed = self.sample(net, count, done, y=self.y + v, name="labels").outputs
@@ -253,7 +258,7 @@ def _step_errors(setting: Setting, flows: _Flows, net: Network, done: Done) -> d
     coarse = flows.sample(net, flows.some, lambda _: None, name="coarse")
     fine = flows.sample(net, flows.some, done, step=flows.step / 2, name="half")
     times = np.array(flows.taus)
-    no_response = (np.ones((2, setting.n)), np.zeros((2, len(times), setting.n)))
+    no_response = (np.ones((2, setting.ensemble.n_train)), np.zeros((2, len(times), setting.ensemble.n_train)))
     pair = [rows_of(setting, sample, no_response, times, hidden_width(net)) for sample in (coarse, fine)]
     return {
         (a.quantity, a.tau): abs(a.finite - b.finite) * 4 / 3

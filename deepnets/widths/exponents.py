@@ -34,7 +34,7 @@ from deepnets.widths.formulas import hidden_width
 from deepnets.widths.start import StartSample
 from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray
-from ntkinfo.chaos import activation_expectations
+from ntkinfo.kernels.recursion import recursion
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,18 @@ class Deviations(Result):
         Trained outputs less what the own start becomes at infinite width.
     kernel : array, shape (R'', entries)
         The kernel at the start less Θ.
-    pair_outputs : array, shape (R', points)
-        Outputs averaged over a network and its mirror image, leading fluctuation subtracted.
-    kernel_left : array, shape (R'', entries)
-        The kernel less Θ, leading fluctuation subtracted.
+    pair_outputs : array, shape (R', points), or None
+        Outputs averaged over a network and its mirror image, leading fluctuation subtracted; None where the activation has
+        a kink, whose second derivatives that takes.
+    kernel_left : array, shape (R'', entries), or None
+        The kernel less Θ, leading fluctuation subtracted; None where the activation has a kink.
     """
 
     width: int
     outputs: Float[np.ndarray, "n_networks n_points"]
     kernel: Float[np.ndarray, "n_kernels n_entries"]
-    pair_outputs: Float[np.ndarray, "n_pairs n_points"]
-    kernel_left: Float[np.ndarray, "n_kernels n_entries"]
+    pair_outputs: Float[np.ndarray, "n_pairs n_points"] | None
+    kernel_left: Float[np.ndarray, "n_kernels n_entries"] | None
 
 
 def deviations_of(
@@ -117,26 +118,40 @@ def deviations_of(
         Networks of the same law on the training points.
     """
     pairs, n = min(len(sample.start), len(mirrored.start), len(start.kernel)), len(y)
-    theta, fluctuation = kernel_fluctuation(network, x, start)
-    mean, response = linearised_outputs(theta, fluctuation[:pairs], y, taus, step)
-    averaged = (sample.outputs[:pairs, -1] + mirrored.outputs[:pairs, -1]) / 2
-    upper = np.triu_indices(n)
-    limit, leading = kernel_fluctuation(network, x[:n], kernels)
-    gap = kernels.kernel - limit
+    row, column = np.triu_indices(n)
+    pair_outputs = kernel_left = None
+    if network.phi.has_third_kernel:
+        theta, fluctuation = kernel_fluctuation(network, x, start)
+        mean, response = linearised_outputs(theta, fluctuation[:pairs], y, taus, step)
+        pair_outputs = (sample.outputs[:pairs, -1] + mirrored.outputs[:pairs, -1]) / 2 - mean - response
+        limit, leading = kernel_fluctuation(network, x[:n], kernels)
+        kernel_left = (kernels.kernel - limit - leading)[:, row, column]
+    else:
+        theta = infinite_kernel(network, x)
+        limit = theta[:n, :n]
+        mean, _ = linearised_outputs(theta, np.zeros((0, *theta.shape)), y, taus, step)
     return Deviations(
         width=hidden_width(network),
         outputs=sample.outputs[:, -1] - mean - linearised_start(theta, sample.start, n, taus, step),
-        kernel=gap[:, upper[0], upper[1]],
-        pair_outputs=averaged - mean - response,
-        kernel_left=(gap - leading)[:, upper[0], upper[1]],
+        kernel=(kernels.kernel - limit)[:, row, column],
+        pair_outputs=pair_outputs,
+        kernel_left=kernel_left,
     )
+
+
+def infinite_kernel(network: Network, x: FloatArray) -> Float[np.ndarray, "n_points n_points"]:
+    """Θ on the points x, in the precision in which the networks see them."""
+    points = np.asarray(x, network.dtype).astype(np.float64)
+    scales = {"w_std": network.w_std, "b_std": network.b_std}
+    found = recursion(points, hidden_layers=network.hidden_layers, activation=network.activation, **scales)
+    return found.ntk
 
 
 def kernel_fluctuation(
     network: Network, x: FloatArray, start: StartSample
 ) -> tuple[Float[np.ndarray, "n_points n_points"], Float[np.ndarray, "n_networks n_points n_points"]]:
     """Θ on the points x, and the part T of each network's Θ̂ - Θ of first order, of exactly zero mean."""
-    expectations, w2, b2 = activation_expectations(network.activation), network.w_std**2, network.b_std**2
+    expectations, w2, b2 = network.phi.expectations, network.w_std**2, network.b_std**2
 
     def mapped(k: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         v = np.diagonal(k, axis1=-2, axis2=-1)
@@ -248,6 +263,7 @@ def bias_exponent(widths: FloatArray, means: FloatArray, errors: FloatArray) -> 
     return float(minimize_scalar(misfit, bounds=(-3.0, 1.0), method="bounded").x)
 
 
+KINK = "the fluctuations are subtracted with second derivatives, which this activation with a kink does not have"
 NO_KERNEL_BIAS = "with one hidden layer the mean kernel at the start has no bias: its units are independent"
 
 
@@ -268,8 +284,11 @@ def width_exponents(
         return float(np.polyfit(np.log(widths), np.log(rms), 1)[0])
 
     def interval(
-        name: str, expected: float, statistic: Callable[[list[FloatArray]], float], samples: list[FloatArray]
+        name: str, expected: float, statistic: Callable[[list[FloatArray]], float], found: Sequence[FloatArray | None]
     ) -> Exponent:
+        samples = [s for s in found if s is not None]
+        if len(samples) < len(found):
+            return Exponent(name, expected, np.nan, np.nan, np.nan, KINK)
         drawn = [statistic([s[rng.integers(len(s), size=len(s))] for s in samples]) for _ in range(draws)]
         low, high = np.quantile(drawn, [0.025, 0.975])
         return Exponent(name, expected, statistic(samples), float(low), float(high))

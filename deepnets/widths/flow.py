@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network
 from deepnets.widths.formulas import Formulas, Theta, hidden_width, network_key
 from dualib.core.result import Result
@@ -38,7 +37,7 @@ class FlowSample(Result):
     distance_squared : array, shape (R, T)
         ‖θ_τ - θ_0‖².
     kl, kl_rate : arrays, shape (R, T)
-        Their means over networks are KL(p_τ ‖ p_0) in nats, and its rate dKL/dτ.
+        Their means over networks are KL(p_τ ‖ p_0) in nats, and its rate dKL/dτ; NaN where the activation has a kink.
     length, action : arrays, shape (R, T)
         ∫‖dz/ds‖ ds and ∫‖dz/ds‖² ds on the training points.
     """
@@ -87,7 +86,7 @@ def gradient_flow(
     Parameters
     ----------
     network : Network
-        Of one output, in the NTK parameterisation, with a smooth activation and hidden layers of one width. In its precision
+        Of one output, in the NTK parameterisation, with hidden layers of one width. In its precision
         all is computed; the rounding of single precision is far below the spread of networks.
     x : array, shape (n + m, d)
         Training points first, then test points.

@@ -23,11 +23,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
-import jax
-import jax.numpy as jnp
-
-from deepnets.activations import ACTIVATIONS
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network
+from ntkinfo.activations.closed_forms import Function
 
 Theta = list[tuple[jax.Array, jax.Array]]
 """(W (in, out), b (out,)) of every layer, the readout last."""
@@ -44,18 +42,11 @@ def hidden_width(network: Network) -> int:
     Raises
     ------
     ValueError
-        If it has several outputs or none but a readout, is noisy, of the standard parameterisation or of several widths, or
-        its activation has no second derivative.
+        If it has several outputs or none but a readout, is noisy, of the standard parameterisation or of several widths.
     """
     network.check_ntk()
     if network.hidden_layers < 1 or network.widths[-1] != 1:
         raise ValueError(f"gradient flow takes one hidden layer at least, and one output, got widths {network.widths}")
-    if ACTIVATIONS[network.activation].second is None:
-        smooth = [name for name, activation in ACTIVATIONS.items() if activation.second is not None]
-        raise ValueError(
-            f"{network.activation} has no second derivative, which the parameters' KL divergence needs: use one of "
-            f"{', '.join(smooth)}"
-        )
     return network.widths[1]
 
 
@@ -74,9 +65,8 @@ class Formulas:
 
     def __init__(self, network: Network, n: int) -> None:
         self.network, self.n, self.width = network, n, hidden_width(network)
-        activation = ACTIVATIONS[network.activation]
-        assert activation.second is not None  # refused by hidden_width
-        self.phi, self.d1, self.d2 = activation.phi, activation.first, activation.second
+        self.phi, self.d1 = network.phi.phi, network.phi.first
+        self.d2 = network.phi.second if network.phi.has_third_kernel else None
 
     def scale(self, i: int) -> float:
         """σ_w/√fan_in of layer i."""
@@ -145,7 +135,13 @@ class Formulas:
         return norms[-1] + sum((d**2).sum(axis=1) * g for d, g in zip(at.delta, norms[:-1], strict=True))
 
     def kl_rate(self, theta: Theta, at: Pass, kernel: jax.Array, y: jax.Array, key: jax.Array) -> jax.Array:
-        """What this network adds to dKL(p_s ‖ p_0)/ds, in expectation over the random second derivatives."""
+        """What this network adds to dKL(p_s ‖ p_0)/ds, in expectation over the random second derivatives.
+
+        NaN where the activation has a kink: the second derivatives, which are then densities at the kink, are no numbers.
+        """
+        d2 = self.d2
+        if d2 is None:
+            return jnp.full((), jnp.nan, at.z.dtype)
         n, last = self.n, len(theta) - 2
         r, z = at.z[:n] - y, at.z[:n]
         along = z + sum((d[:n] * h[:n]).sum(axis=1) for d, h in zip(at.delta, at.h, strict=True))
@@ -153,21 +149,21 @@ class Formulas:
         signs = jax.random.rademacher(key, (last, n, self.width), z.dtype)
         for i in range(last + 1):
             if i == last:
-                trace = self.d2(at.h[i][:n]) @ (self.scale(i + 1) * theta[-1][0][:, 0])
+                trace = d2(at.h[i][:n]) @ (self.scale(i + 1) * theta[-1][0][:, 0])
             else:
-                trace = self._second_derivative(theta, at, i, signs[i])
+                trace = self._second_derivative(d2, theta, at, i, signs[i])
             a = at.a[i][:n]
             laplacian = (
                 laplacian + (self.network.w_std**2 / a.shape[1] * (a**2).sum(axis=1) + self.network.b_std**2) * trace
             )
         return jnp.trace(kernel) + (r * (laplacian - along)).sum()
 
-    def _second_derivative(self, theta: Theta, at: Pass, i: int, v: jax.Array) -> jax.Array:
+    def _second_derivative(self, phi2: Function, theta: Theta, at: Pass, i: int, v: jax.Array) -> jax.Array:
         """vᵀ ∇²_{h^l} z v: the second-order Taylor coefficients carried through the layers above."""
         n = self.n
         first, second = v, jnp.zeros_like(v)
         for k in range(i, len(theta) - 1):
-            d1, d2 = self.d1(at.h[k][:n]), self.d2(at.h[k][:n])
+            d1, d2 = self.d1(at.h[k][:n]), phi2(at.h[k][:n])
             first, second = d1 * first, d2 * first**2 + d1 * second
             scale, w = self.scale(k + 1), theta[k + 1][0]
             first, second = scale * (first @ w), scale * (second @ w)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from deepnets.backend import jax, jnp
 from deepnets.networks import Network
 from deepnets.widths.flow import batch_size
 from deepnets.widths.formulas import Formulas, Pass, Theta, hidden_width, network_key

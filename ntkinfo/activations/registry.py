@@ -178,10 +178,10 @@ class Activation:
             c_0, c_1, ...
         name : str
         """
-        from numpy.polynomial.polynomial import polyder, polyval
+        from numpy.polynomial.polynomial import polyder
 
         given = np.asarray(coefficients, dtype=np.float64)
-        functions = tuple(partial(polyval, c=polyder(given, k)) for k in range(3))
+        functions = tuple(partial(_polynomial, coefficients=polyder(given, k).tolist()) for k in range(3))
         return cls(name, functions, closed_forms.polynomial(given.tolist()))
 
     @classmethod
@@ -192,7 +192,8 @@ class Activation:
             return namespace(x).where(x > 0, x, slope * x)
 
         def first(x: Any) -> Any:
-            return namespace(x).where(x > 0, 1.0, slope)
+            xp = namespace(x)
+            return xp.where(x > 0, xp.ones_like(x), slope)  # of the precision of x
 
         return cls(name, (phi, first), closed_forms.leaky_relu(slope), is_smooth=False)
 
@@ -220,6 +221,15 @@ def names() -> tuple[str, ...]:
 
 
 # --- the list ---
+
+
+def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+    """Σ_k c_k x^k by Horner's rule, in the precision of x: the coefficients are Python's numbers."""
+    *others, total = coefficients
+    total = total + 0 * x
+    for c in reversed(others):
+        total = c + total * x
+    return total
 
 
 def _density(x: Any) -> Any:
@@ -267,7 +277,7 @@ register(
     Activation(
         "gelu",
         (
-            lambda x: x * special(x).ndtr(x),
+            lambda x: 0.5 * x * special(x).erfc(-sqrt(0.5) * x),
             lambda x: special(x).ndtr(x) + x * _density(x),
             lambda x: (2 - x * x) * _density(x),
         ),
@@ -300,6 +310,12 @@ register(
         saturates=True,
     )
 )
-register(Activation.polynomial((0.0, 1.0), name="linear"))
+register(
+    Activation(
+        "linear",
+        (lambda x: x, lambda x: namespace(x).ones_like(x), lambda x: namespace(x).zeros_like(x)),
+        closed_forms.polynomial((0.0, 1.0)),
+    )
+)
 register(Activation.smooth((_sigmoid, _logistic_density, _logistic_slope), name="sigmoid", saturates=True))
 register(Activation.smooth((lambda x: namespace(x).logaddexp(x, 0.0), _sigmoid, _logistic_density), name="softplus"))

@@ -82,7 +82,7 @@ def bottleneck(settings: Settings, seed: int, work: Path) -> Values:
     """
     run = train(settings, seed, work)
     joint = deepnets.icosahedral_task(53.826).joint
-    ib, dual = deepnets.exact_curves(joint)
+    ib, dual = deepnets.planes.exact_curves(joint)
     result: dict[str, ArrayLike] = {
         "rate": ib.rate,
         "relevance": ib.relevance,
@@ -94,11 +94,14 @@ def bottleneck(settings: Settings, seed: int, work: Path) -> Values:
         for replica in counted(range(min(run.n_replicas, settings.few)), "bottleneck equations"):
             layers = run.activations(len(run.epochs) - 1, replica)
             codes = [np.unique(binning.codes(t), axis=0, return_inverse=True)[1].ravel() for t in layers]
-            own, shared = [deepnets.fit_beta(c, joint) for c in codes], deepnets.fit_shared_beta(codes, joint)
-            random = [deepnets.fit_random_encoder(c, joint, seed) for c in codes]
+            own, shared = (
+                [deepnets.planes.fit_beta(c, joint) for c in codes],
+                deepnets.planes.fit_shared_beta(codes, joint),
+            )
+            random = [deepnets.planes.fit_random_encoder(c, joint, seed) for c in codes]
             arms = zip(own, shared, random, strict=True)
             rows.append([(o.beta, o.residual, s.residual, r.residual, o.rate, o.relevance) for o, s, r in arms])
-            excess.append([deepnets.excess_rate(o, ib) for o in own])
+            excess.append([deepnets.planes.excess_rate(o, ib) for o in own])
         result |= {f"{prefix}fits": np.array(rows), f"{prefix}excess_rate": np.array(excess)}
     return result
 

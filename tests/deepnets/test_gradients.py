@@ -6,7 +6,7 @@ import optax
 import pytest
 
 import deepnets
-from deepnets import GradientPhases, gradient_phases
+from deepnets.gradients import GradientPhases, gradient_phases
 from deepnets.training.train import batches_of_epoch
 
 NET = deepnets.Network((3, 4, 2), dtype="float64")
@@ -62,8 +62,10 @@ def test_gradient_is_the_finite_difference_of_the_loss(run):
 
 
 def test_the_noise_scale_does_not_depend_on_the_batch_size_in_expectation(run):
-    scales = [np.mean([gradient_phases(run, batch_size=b, seed=s).simple_noise_scale[0, 0] for s in range(40)], axis=0)
-              for b in (2, 8)]  # fmt: skip
+    scales = [
+        np.mean([gradient_phases(run, batch_size=b, seed=s).simple_noise_scale[0, 0] for s in range(40)], axis=0)
+        for b in (2, 8)
+    ]
     np.testing.assert_allclose(scales[0], scales[1], rtol=0.15)
 
 

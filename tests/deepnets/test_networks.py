@@ -10,6 +10,7 @@ from scipy.special import erf
 
 import deepnets
 import ntkinfo
+from ntkinfo import activations
 
 FUNCTIONS = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), "erf": erf, "linear": lambda z: z, "sin": np.sin}
 
@@ -30,6 +31,26 @@ def test_the_map_is_that_of_its_parameters(activation, parameterisation):
     np.testing.assert_allclose(net.apply(params, x), t, rtol=1e-12)
     softmax = np.exp(t) / np.exp(t).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(net.outputs_probability(params, x), softmax, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", activations.names())
+def test_every_activation_on_the_list_makes_a_network_of_its_precision(name):
+    net = deepnets.Network((3, 4, 2), name)
+    params, x = net.init(jax.random.key(0)), np.random.default_rng(0).normal(size=(5, 3))
+    h = np.asarray(jnp.asarray(x, "float32") @ params[0]["w"])
+    np.testing.assert_allclose(net.hidden(params, x)[0], net.phi.phi(h.astype(float)), rtol=2e-5, atol=2e-6)
+    functions = [net.phi.phi, net.phi.first, *([net.phi.second] if net.phi.has_third_kernel else [])]
+    assert {f(jnp.asarray(h)).dtype for f in functions} == {np.dtype("float32")}
+    slope = jax.grad(
+        lambda w: net.columns([{**params[0], "w": w}, params[1]], jnp.asarray(x[:1].T, "float32"))[0].sum()
+    )
+    expected = x[0][:, None] * net.phi.first(h[:1].astype(float))
+    np.testing.assert_allclose(slope(params[0]["w"]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_hidden_units_that_fill_the_interval_from_minus_one_to_one():
+    found = {name for name in activations.names() if deepnets.Network((2, 3, 2), name).ends_at_one}
+    assert found == {"tanh", "erf"}
 
 
 def test_start_has_the_law_it_says():

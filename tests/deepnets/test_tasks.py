@@ -58,9 +58,14 @@ def test_digits_and_their_parity():
 
 
 @pytest.mark.parametrize(
-    "make", [deepnets.icosahedral_task, lambda: deepnets.icosahedral_task(30.5, seed=3), deepnets.digits_task,
-             lambda: deepnets.two_gaussians_task(20, x_dim=2)]
-)  # fmt: skip
+    "make",
+    [
+        deepnets.icosahedral_task,
+        lambda: deepnets.icosahedral_task(30.5, seed=3),
+        deepnets.digits_task,
+        lambda: deepnets.two_gaussians_task(20, x_dim=2),
+    ],
+)
 def test_settings_make_the_same_task_again(make):
     task = make()
     assert task_from_settings(task.settings).digest() == task.digest()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import deepnets
-from deepnets.estimators import Kind
+from deepnets.estimators import Estimate, Kind, LayerInformation
 from deepnets.recordings.run import SCORES
 
 
@@ -120,6 +120,23 @@ def test_estimators_of_noise_are_refused_for_networks_without(run):
         deepnets.information_plane(run, deepnets.SmoothedPlugin(0.1))
 
 
+class Counted:
+    """An estimator of one's own: the entropy of the distinct rows."""
+
+    def layer(self, t, p_y_given_x, p_x=None, *, seed=0):
+        cells = {row.tobytes() for row in np.asarray(t)}
+        rate, relevance = (Estimate(v, v, v, Kind.HEURISTIC) for v in (np.log(len(cells)), 0.0))
+        return LayerInformation(rate, relevance)
+
+
+def test_a_class_with_a_method_layer_is_an_estimator(run):
+    plane = deepnets.information_plane(run, Counted())
+    np.testing.assert_allclose(plane.rate.value, np.log(64))
+    assert plane.rate.kind == Kind.HEURISTIC
+    noisy = deepnets.information_plane(changed(run, noise_std=0.3), Counted())
+    np.testing.assert_allclose(noisy.rate.value, np.log(64))
+
+
 def test_replicas_that_failed_are_left_out(run):
     plane = deepnets.information_plane(replace(run, failed=np.array([3, -1])))
     assert plane.replicas.tolist() == [1]
@@ -139,7 +156,7 @@ class Recorded:
     n_replicas: int = 1
     scores: dict = field(default_factory=dict)
 
-    def activations(self, snapshot, replica, *, seed=None):
+    def activations(self, snapshot, replica, *, noise_seed=None):
         t = self.task.x @ np.full((3, 2), 1.0 + snapshot)
         return [t, 5.0 * t[:, :1]][: len(self.layers)]
 

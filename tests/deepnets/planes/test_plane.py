@@ -51,8 +51,13 @@ def test_summary_is_the_quartiles(plane):
 
 
 def test_summary_of_one_replica_is_the_estimators_interval(plane):
-    one = replace(plane, replicas=plane.replicas[:1], rate=plane.rate[:1], relevance=plane.relevance[:1],
-                  accuracy=plane.accuracy[:1])  # fmt: skip
+    one = replace(
+        plane,
+        replicas=plane.replicas[:1],
+        rate=plane.rate[:1],
+        relevance=plane.relevance[:1],
+        accuracy=plane.accuracy[:1],
+    )
     row = one.summary("nats", epochs=[900]).iloc[1]
     value = plane.rate.value[0, 2, 1]
     np.testing.assert_allclose(
@@ -71,8 +76,12 @@ def test_nearest_snapshot_is_nearest_on_a_logarithmic_scale(plane):
 
 
 def test_rises_from_a_layer_to_the_next_are_counted(plane):
-    rises = [(plane.rate.value[r, s, 1] > plane.rate.value[r, s, 0]) or (plane.relevance.value[r, s, 1] > plane.relevance.value[r, s, 0])
-             for r in range(4) for s in range(3)]  # fmt: skip
+    rises = [
+        (plane.rate.value[r, s, 1] > plane.rate.value[r, s, 0])
+        or (plane.relevance.value[r, s, 1] > plane.relevance.value[r, s, 0])
+        for r in range(4)
+        for s in range(3)
+    ]
     np.testing.assert_allclose(plane.processing_violations(), [np.mean(rises)])
 
 

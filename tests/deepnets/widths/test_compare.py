@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 import deepnets
-import ntkinfo
 from deepnets.__main__ import main
 from deepnets.widths import compare
 from deepnets.widths.agreement import Comparison, Verdict, straight_line
 from deepnets.widths.exponents import bias_exponent
-from deepnets.widths.finite import NOT_MEASURED, Row, jackknife
+from deepnets.widths.finite import Row, jackknife
 from dualib.core.quantity import Relation
+from ntkinfo.quantities import REGISTRY
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -81,9 +81,9 @@ def test_widths_that_are_too_small_do_not_refute():
 
 def test_every_quantity_is_compared_or_has_a_reason():
     verdicts = {v.quantity: v for v in made_up(1.0, 0.0, 1.0).verdicts()}
-    assert set(verdicts) >= {q.name for q in ntkinfo.quantities()}
+    assert set(verdicts) >= {q.name for q in REGISTRY.quantities}
     assert {Verdict.AGREES, Verdict.NOT_MEASURABLE} == {v.verdict for v in verdicts.values()}
-    assert set(NOT_MEASURED) <= {q.name for q in ntkinfo.quantities()}
+    assert all(v.reason for v in verdicts.values() if v.verdict is Verdict.NOT_MEASURABLE)
 
 
 @pytest.mark.parametrize("power", [-1.0, -0.5, -1.5])
@@ -132,6 +132,18 @@ def test_a_comparison_has_every_row_and_the_parameters_divergence_agrees(small):
     fluctuation = found.exponents[2]
     assert fluctuation.low <= -0.4
     assert fluctuation.high >= -0.6
+
+
+def test_a_kink_takes_the_parameters_divergence_and_the_powers_of_the_bias_and_nothing_else(small):
+    found = deepnets.compare_with_infinite_width(**{**SMALL, "activation": "relu", "widths": (16, 32), "replicas": 100})
+    verdicts = {v.quantity: v for v in found.verdicts()}
+    lost = {name for name, v in verdicts.items() if "kink" in v.reason}
+    assert lost == {q.name for q in REGISTRY.quantities if q.shows and q.shows[0] in ("kl", "kl_rate")}
+    assert set(small[0].quantities()) - set(found.quantities()) == lost
+    assert np.isfinite([(r.finite, r.std_error) for r in found.rows]).all()
+    assert [np.isnan(x.exponent) for x in found.exponents] == [True, True, False, False]
+    for name in ("parameter_distance_squared", "fisher_trace", "degrees_of_freedom"):
+        assert verdicts[name].verdict is Verdict.AGREES, name
 
 
 def test_finished_networks_are_not_trained_again(small, monkeypatch):
@@ -206,7 +218,7 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     command = ["compare", "--out", str(tmp_path), *options.split()]
     assert main(command) == 0
     said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
-    for quantity in ntkinfo.quantities():
+    for quantity in REGISTRY.quantities:
         assert f"`{quantity.name}`" in report
     assert "parameter_kl_infinite_width" in said
     pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
@@ -220,7 +232,7 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     [
         ({"widths": (64,)}, "two different"),
         ({"replicas": 20}, "at least 100"),
-        ({"activation": "relu"}, "no second derivative"),
+        ({"activation": "swish"}, "tanh"),
         ({"taus": (0.0,)}, "increase"),
     ],
 )
