@@ -27,7 +27,9 @@ def progress_bar(
     """
     from tqdm import tqdm
 
-    with tqdm(total=total, initial=initial, desc=description, disable=None if show is None else not show, leave=False) as bar:
+    with tqdm(
+        total=total, initial=initial, desc=description, disable=None if show is None else not show, leave=False
+    ) as bar:
         yield bar.update
 
 

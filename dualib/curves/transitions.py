@@ -179,7 +179,9 @@ def find_transitions(problem: Bottleneck, beta_max: float, *, n_grid: int = 40) 
     for beta in betas[::-1]:
         points.append(optimum(core, float(beta), points[-1] if points else None))
     above = optimum(core, first.beta * (1.0 + 10 * RELATIVE_WIDTH), points[-1])
-    if kind_of(above.rate) is TransitionKind.FIRST_ORDER:  # started from one cluster, the other end of a jump may not be found
+    if (
+        kind_of(above.rate) is TransitionKind.FIRST_ORDER
+    ):  # started from one cluster, the other end of a jump may not be found
         first = replace(first, kind=TransitionKind.FIRST_ORDER)
     return join_first(first, transitions_between(points[::-1]))
 
