@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -34,7 +34,7 @@ class Dataset:
         Variance of Y|X, per output, where it is known, else None.
     gaussian_ib : GaussianIB or None
         The exact information bottleneck of (X, Y), for the Gaussian task, else None.
-    settings : dict[str, Any]
+    settings : dict
         What it was made from.
     """
 
@@ -45,7 +45,7 @@ class Dataset:
     entropy_y: float | None = None
     label_noise: float | None = None
     gaussian_ib: GaussianIB | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 def gaussian_task(

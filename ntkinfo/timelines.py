@@ -100,7 +100,7 @@ class Timeline(Result):
         """
         return "\n".join(_paragraph(c, width) for c in (self.columns if group is None else self._of_group(group)))
 
-    def records(self) -> dict[str, dict[str, Any]]:
+    def records(self) -> dict[str, dict[str, object]]:
         """The columns' records by name, as plain values."""
         return {
             c.name: {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(c).items()}

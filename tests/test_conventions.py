@@ -104,8 +104,10 @@ def test_what_can_be_saved_can_be_loaded(package):
             assert hasattr(value, "load"), name
 
 
-def test_importing_dualib_loads_neither_numpy_nor_scipy():
-    code = "import sys, dualib; print(sorted({'numpy', 'scipy', 'pandas', 'matplotlib', 'jax'} & set(sys.modules)))"
+@pytest.mark.parametrize("package", ["dualib", "ntkinfo"])
+def test_importing_a_package_loads_no_library(package):
+    heavy = {"numpy", "scipy", "pandas", "matplotlib", "jax", "neural_tangents", "jaxtyping"}
+    code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

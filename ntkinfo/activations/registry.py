@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import pi, sqrt
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from ntkinfo.activations import closed_forms
-from ntkinfo.activations.closed_forms import Expectations, Function, namespace, special
+from ntkinfo.activations.arrays import Array, namespace, special
+from ntkinfo.activations.closed_forms import Expectations, Function
 from ntkinfo.activations.hermite import check_derivatives, differentiated, series
 
 
@@ -181,17 +182,17 @@ class Activation:
         from numpy.polynomial.polynomial import polyder, polyval
 
         given = np.asarray(coefficients, dtype=np.float64)
-        functions = tuple(partial(polyval, c=polyder(given, k)) for k in range(3))
+        functions = tuple(cast(Function, partial(polyval, c=polyder(given, k))) for k in range(3))
         return cls(name, functions, closed_forms.polynomial(given.tolist()))
 
     @classmethod
     def leaky_relu(cls, slope: float, *, name: str = "leaky_relu") -> Activation:
         """φ(x) = x above 0 and slope·x below; slope 0 is relu, -1 the absolute value."""
 
-        def phi(x: Any) -> Any:
+        def phi(x: Array) -> Array:
             return namespace(x).where(x > 0, x, slope * x)
 
-        def first(x: Any) -> Any:
+        def first(x: Array) -> Array:
             return namespace(x).where(x > 0, 1.0, slope)
 
         return cls(name, (phi, first), closed_forms.leaky_relu(slope), is_smooth=False)
@@ -222,29 +223,29 @@ def names() -> tuple[str, ...]:
 # --- the list ---
 
 
-def _density(x: Any) -> Any:
+def _density(x: Array) -> Array:
     """The density of N(0, 1)."""
     return namespace(x).exp(-0.5 * x * x) / sqrt(2 * pi)
 
 
-def _tanh(x: Any) -> Any:
+def _tanh(x: Array) -> Array:
     return namespace(x).tanh(x)
 
 
-def _sech2(x: Any) -> Any:
+def _sech2(x: Array) -> Array:
     """1 - tanh² x, the derivative of tanh."""
     return (1 - _tanh(x)) * (1 + _tanh(x))
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Array) -> Array:
     return 0.5 + 0.5 * _tanh(0.5 * x)
 
 
-def _logistic_density(x: Any) -> Any:
+def _logistic_density(x: Array) -> Array:
     return 0.25 * _sech2(0.5 * x)
 
 
-def _logistic_slope(x: Any) -> Any:
+def _logistic_slope(x: Array) -> Array:
     return -0.25 * _sech2(0.5 * x) * _tanh(0.5 * x)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Kernels(Result):
     omega: Matrix | None = None
     omega_test_train: Matrix | None = None
     omega_test: Matrix | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ntk = kernel_matrix(self.ntk, "ntk")
@@ -151,7 +150,7 @@ class Kernels(Result):
     @classmethod
     def compute(
         cls,
-        kernel_fn: Callable[..., Any],
+        kernel_fn: blocks.KernelFunction,
         x_train: ArrayLike,
         x_test: ArrayLike | None = None,
         *,

@@ -78,7 +78,7 @@ def recursion(
     omega = k if phi.has_third_kernel or not depth else None
     for _ in range(depth):
         variance = np.diagonal(k)
-        f, f1, f2 = phi.expectations(variance[:, None], variance[None, :], k)
+        f, f1, f2 = map(np.asarray, phi.expectations(variance[:, None], variance[None, :], k))
         k = w2 * f + b2
         if omega is not None:
             omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
