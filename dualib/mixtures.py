@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, Int
 
 TILE = 2**15
@@ -50,7 +51,7 @@ def rounding(centres: Float[np.ndarray, "n d"], sigma: float) -> float:
     loss = expansion_loss(centres, sigma)
     if loss > LARGEST_LOSS:
         loss = _loss(LARGEST_EXPONENT + d, d)
-    return float(loss + 2.0 * n * np.finfo(np.float64).eps)
+    return float(loss + 2.0 * n * EPS)
 
 
 def kernel_sums(
@@ -178,7 +179,7 @@ def gaussian_bound(centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray,
 
 def gram_rounding(gram: Float[np.ndarray, "k k"], n: int, d: int) -> float:
     """A bound on the error of the eigenvalues of a matrix of scalar products of an array of shape (n, d)."""
-    return float(np.finfo(np.float64).eps * (n + 8 * d) * np.trace(gram))
+    return float(EPS * (n + 8 * d) * np.trace(gram))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,4 +299,4 @@ def _pair_tiles(centres: FloatArray, sigma: float) -> Iterator[tuple[int, int, F
 
 
 def _loss(scale: float, d: int) -> float:
-    return float(np.finfo(np.float64).eps) * 8.0 * (d + 4) * (1.0 + scale)
+    return EPS * 8.0 * (d + 4) * (1.0 + scale)

@@ -14,7 +14,7 @@ from ntkinfo.kernels import neural_tangents
 Parameters: TypeAlias = object
 """The parameters of a finite network: whatever tree of arrays its library makes."""
 
-Layer: TypeAlias = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
+StaxLayer: TypeAlias = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
 """(init_fn, apply_fn, kernel_fn) of a layer of ``stax``."""
 
 
@@ -88,7 +88,7 @@ def mlp(
         **_common(activation, w_std, b_std, width, n_outputs),
     }
     stax = neural_tangents.load().stax
-    layers: list[Layer] = []
+    layers: list[StaxLayer] = []
     for _ in range(hidden_layers):
         layers += [stax.Dense(width, W_std=w_std, b_std=b_std), elementwise(activation)]
     return _read_out(layers, settings)
@@ -118,14 +118,14 @@ def cnn(
     if len(filter_shape) != 2 or min(filter_shape) < 1:
         raise ValueError(f"filter_shape must be two sizes of at least 1, got {filter_shape}")
     stax = neural_tangents.load().stax
-    layers: list[Layer] = []
+    layers: list[StaxLayer] = []
     for _ in range(conv_layers):
         convolution = stax.Conv(channels, filter_shape, padding="SAME", W_std=w_std, b_std=b_std)
         layers += [convolution, elementwise(activation)]
     return _read_out([*layers, stax.Flatten()], settings)
 
 
-def elementwise(activation: str | Activation) -> Layer:
+def elementwise(activation: str | Activation) -> StaxLayer:
     """The layer of neural-tangents that applies an activation; it goes between any of ``stax``'s layers.
 
     Parameters
@@ -154,7 +154,7 @@ def elementwise(activation: str | Activation) -> Layer:
         return expectations(a, b, q)[1]
 
     phi.__name__ = activation.name
-    layer: Layer = neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
+    layer: StaxLayer = neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
     return layer
 
 
@@ -170,7 +170,7 @@ def _common(
     }
 
 
-def _read_out(layers: list[Layer], settings: Mapping[str, str | float | list[int]]) -> Architecture:
+def _read_out(layers: list[StaxLayer], settings: Mapping[str, str | float | list[int]]) -> Architecture:
     stax = neural_tangents.load().stax
     readout = stax.Dense(settings["n_outputs"], W_std=settings["w_std"], b_std=settings["b_std"])
     init_fn, apply_fn, kernel_fn = stax.serial(*layers, readout)

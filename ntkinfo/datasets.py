@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from dualib.core.arrays import positive, whole
 from dualib.core.files import read_npz
 from dualib.core.typing import Float, FloatArray, Shaped
+from dualib.examples.images import digit_images
 from ntkinfo.labels import looks_like_classes, one_hot
 
 if TYPE_CHECKING:
@@ -141,14 +142,12 @@ def digits(
     seed : int
         Of the split.
     """
-    from sklearn.datasets import load_digits
-
     _sizes(n_train=n_train, n_test=n_test)
-    found = load_digits()
-    if n_train + n_test > len(found.target):
-        raise ValueError(f"there are {len(found.target)} digits, fewer than n_train + n_test = {n_train + n_test}")
-    x = found.images[..., None] / 16.0 if images else found.data / 16.0
-    (y,), said = encode_labels((found.target,), labels)
+    pixels, classes = digit_images()
+    if n_train + n_test > len(pixels):
+        raise ValueError(f"there are {len(pixels)} digits, fewer than n_train + n_test = {n_train + n_test}")
+    x = pixels.reshape(-1, 8, 8, 1) if images else pixels
+    (y,), said = encode_labels((classes,), labels)
     order = np.random.default_rng(seed).permutation(len(x))
     train, test = order[:n_train], order[n_train : n_train + n_test]
     settings = {"task": f"digits {labels}", "n_train": n_train, "n_test": n_test, "labels": said, "seed": seed}
