@@ -31,7 +31,7 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
     Returns
     -------
     float or array
-        With `axis` removed, in nats, between 0 and log of the number of outcomes.
+        The values, with `axis` removed, in nats, between 0 and log of the number of outcomes.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, axis: int = -1) -> Any:
     Returns
     -------
     float or array
-        With `axis` removed, in nats, at least 0, and inf where q is 0 and p is not.
+        The values, with `axis` removed, in nats, at least 0, and inf where q is 0 and p is not.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
     Parameters
     ----------
     p, q : array
-        Of one shape, each summing to 1 along `axis`.
+        Both have one shape, each summing to 1 along `axis`.
     weight : float
         w, between 0 and 1.
     axis : int
@@ -114,7 +114,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
     Returns
     -------
     float or array
-        With `axis` removed, in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
+        The values, with `axis` removed, in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
 
     Raises
     ------

@@ -159,9 +159,9 @@ def pairwise_information(distances: Float[np.ndarray, "n n"], weights: Float[np.
     Parameters
     ----------
     distances : array, shape (n, n)
-        Of component i from component j, 0 on the diagonal; infinity is a distance.
+        The distance of component i from component j, 0 on the diagonal; infinity is a distance.
     weights : array, shape (n,), or None
-        Of the components; equal by default.
+        The components' weights; equal by default.
     """
     n = len(distances)
     column = np.full((n, 1), 1.0 / n) if weights is None else weights[:, None]

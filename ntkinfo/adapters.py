@@ -25,7 +25,7 @@ def functions(
         Draws the parameters of one network for points like `x`.
     apply : (parameters, x) -> outputs, shape (n, n_outputs)
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network, where it is known.
+        Gives the kernels of the infinitely wide network, where they are known.
 
     Returns
     -------

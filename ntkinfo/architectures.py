@@ -32,11 +32,11 @@ class Architecture:
     Attributes
     ----------
     init_fn : (key, input_shape) -> (output_shape, parameters)
-        Of the finite network.
+        Draws a finite network.
     apply_fn : (parameters, x) -> outputs, shape (n, n_outputs)
-        Of the finite network.
+        Evaluates the finite network.
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
+        Gives the kernels of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
     settings : dict
         What it was built from.
     """
@@ -67,7 +67,7 @@ def mlp(
     w_std, b_std : float
         Standard deviations of weights (times 1/sqrt(fan-in)) and of biases at initialisation.
     width, n_outputs : int
-        Of the finite network; the kernels do not depend on them.
+        Sizes of the finite network; the kernels do not depend on them.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def gaussian_task(
     Returns
     -------
     Dataset
-        With entropy_y, label_noise (σ²) and gaussian_ib.
+        It comes with entropy_y, label_noise (σ²) and gaussian_ib.
 
     References
     ----------
@@ -140,7 +140,7 @@ def digits(
     images : bool
         Whether points have shape (n, 8, 8, 1), for convolutional networks, or (n, 64). Pixels lie in [0, 1].
     seed : int
-        Of the split.
+        Seed of the split.
     """
     _sizes(n_train=n_train, n_test=n_test)
     pixels, classes = digit_images()
@@ -179,7 +179,7 @@ def from_npz(
     images : bool
         Whether to give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
     seed : int
-        Of the choice.
+        Seed of the choice.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def rounding_loss(
     seed : int
         Seed of the changes.
     settings
-        As of :func:`ntkinfo.timeline`.
+        Options of :func:`ntkinfo.timeline`.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class Timeline(Result):
     intervals : dict
         Name → Estimates of shape (T,), of those columns that are sampled.
     settings : dict
-        Of the computation: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
+        What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
     """
 
     tau: Float[np.ndarray, " t"]
@@ -94,9 +94,9 @@ class Timeline(Result):
         Parameters
         ----------
         group : str or None
-            As of :meth:`table`; None describes all.
+            The same as for :meth:`table`; None describes all.
         width : int
-            Of the lines.
+            Characters in a line.
         """
         return "\n".join(_paragraph(c, width) for c in (self.columns if group is None else self._of_group(group)))
 

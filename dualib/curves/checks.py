@@ -34,7 +34,7 @@ def check_curve(curve: Fields) -> None:
     Raises
     ------
     ValueError
-        With the first entry that is wrong, and by how much.
+        The message names the first entry that is wrong, and by how much.
     """
     _check_arrays(curve)
     _check_numbers(curve)

@@ -138,7 +138,7 @@ def check_derivatives(derivatives: Sequence[Function]) -> None:
     Raises
     ------
     ValueError
-        With the place and both numbers.
+        The message gives the place and both numbers.
     TypeError
         If a function gives single precision.
     """

@@ -94,7 +94,7 @@ class Activation:
         Raises
         ------
         ValueError
-            With the reason, and what to use in its place.
+            The message gives the reason, and what to use in its place.
         """
         if not self.has_third_kernel:
             raise ValueError(
@@ -137,7 +137,7 @@ class Activation:
         name : str
         saturates : bool
         max_degree : int
-            Of the series. Large variances need high degrees: a thousand for tanh at variances near 20.
+            The highest degree of the series. Large variances need high degrees: a thousand for tanh at variances near 20.
 
         Raises
         ------

@@ -68,7 +68,7 @@ class BoundsTable(Result):
     kl : array, shape (T,)
         The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use.
     kl_model : ParameterModel
-        For which network that KL is exact.
+        The network for which that KL is exact.
     bounds : dict of str to tuple of Bound
         Name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
         network's own; these are estimates.
@@ -182,7 +182,7 @@ def generalisation_bounds(
     delta : float
         Probability of failure of the PAC-Bayes bounds.
     scale : float
-        Of the clipped squared error.
+        The scale of the clipped squared error.
 
     Returns
     -------

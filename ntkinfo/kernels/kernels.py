@@ -126,7 +126,7 @@ class Kernels(Result):
         Raises
         ------
         ValueError
-            With the smallest eigenvalue of the difference.
+            The message gives the smallest eigenvalue of the difference.
         """
         for suffix in ("", "_test") if self.n_test else ("",):
             check_above(
@@ -165,7 +165,7 @@ class Kernels(Result):
         Parameters
         ----------
         kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``
-            As from :func:`ntkinfo.mlp` or ``stax.serial``; x2 may be None for x1. It is compiled once for all blocks of all calls.
+            What :func:`ntkinfo.mlp` or ``stax.serial`` gives; x2 may be None for x1. It is compiled once for all blocks of all calls.
         x_train, x_test : array, shapes (n, ...) and (m, ...)
         batch_size : int or None
             Points on the side of a block; by default the largest for which a block's work fits in `working_memory_gib`. The

@@ -70,7 +70,7 @@ def empirical(
     Parameters
     ----------
     architecture : Architecture
-        As of :func:`ntkinfo.mlp`, or made of one's own functions by :mod:`ntkinfo.adapters`. Parameters are taken in double
+        Made by :func:`ntkinfo.mlp`, or of one's own functions by :mod:`ntkinfo.adapters`. Parameters are taken in double
         precision.
     x_train, x_test : array, shapes (n, ...) and (m, ...)
     replicas : int
@@ -78,7 +78,7 @@ def empirical(
     batch_size : int or None
         Points on the side of a block; a block keeps the derivatives of its outputs by all parameters.
     seed : int
-        Of the initialisations.
+        Seed of the initialisations.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
 

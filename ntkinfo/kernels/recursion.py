@@ -56,7 +56,7 @@ def recursion(
     activation : str or Activation
         A name of :func:`ntkinfo.activations.names`, or an activation of one's own.
     w_std, b_std : float
-        As of :func:`ntkinfo.mlp`.
+        The same as for :func:`ntkinfo.mlp`.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def dense(
     ----------
     x_train, x_test : array, shapes (n, d) and (m, d)
     hidden_layers, activation, w_std, b_std :
-        As of :func:`recursion`.
+        The same as for :func:`recursion`.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def dense(
     Raises
     ------
     ValueError
-        As of :func:`recursion`, and if the inputs do not match (both shapes are printed).
+        As in :func:`recursion`, and if the inputs do not match (both shapes are printed).
 
     Examples
     --------

@@ -57,7 +57,7 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     Returns
     -------
     array of the law's leading shape
-        With the rounding of the law added; +inf where an output has lost its variance.
+        The value, with the rounding of the law added; +inf where an output has lost its variance.
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
