@@ -17,7 +17,7 @@ from dualib.core.typing import ArrayLike
 
 
 def entropy(p: ArrayLike, axis: int = -1) -> Any:
-    r"""Entropy of a finite distribution.
+    r"""Compute the entropy of a finite distribution.
 
     .. math:: H(p) = -\sum_x p(x) \log p(x), \qquad 0 \log 0 = 0
 
@@ -52,7 +52,7 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, axis: int = -1) -> Any:
-    r"""Kullback-Leibler divergence.
+    r"""Compute the Kullback-Leibler divergence.
 
     .. math:: D(p \| q) = \sum_x p(x) \log\frac{p(x)}{q(x)}, \qquad 0 \log\frac{0}{q} = 0
 
@@ -145,7 +145,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
 
 
 def mutual_information(p_xy: ArrayLike) -> float:
-    r"""Mutual information of a finite joint distribution.
+    r"""Compute the mutual information of a finite joint distribution.
 
     .. math:: I(X;Y) = \sum_{xy} p(x,y) \log\frac{p(x,y)}{p(x)p(y)}
 

@@ -56,7 +56,7 @@ def mlp(
     width: int = 512,
     n_outputs: int = 1,
 ) -> Architecture:
-    """A fully connected network of `hidden_layers` hidden layers and a linear readout, all with the same scales.
+    """Build a fully connected network of `hidden_layers` hidden layers and a linear readout, all with the same scales.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def cnn(
     channels: int = 128,
     n_outputs: int = 1,
 ) -> Architecture:
-    """A convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all pixels.
+    """Build a convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all pixels.
 
     Inputs have shape (n, height, width, colours). Parameters are those of :func:`mlp`, with `channels` for the width;
     the default is the two-layer network of the MNIST parity experiment of [shwartzziv2019]_.

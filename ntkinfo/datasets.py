@@ -58,7 +58,7 @@ def gaussian_task(
     information: float = 0.445,
     seed: int = 0,
 ) -> Dataset:
-    r"""The jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck
+    r"""Draw the jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck
     curve.
 
     L and A have independent standard normal entries; Y is scaled to unit mean variance, and σ is chosen such that
@@ -122,7 +122,7 @@ def gaussian_task(
 
 
 def digits_parity(n_train: int = 500, n_test: int = 500, *, images: bool = False, seed: int = 0) -> Dataset:
-    """Parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
+    """Load the parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
     return digits(n_train, n_test, labels="parity", images=images, seed=seed)
 
 
@@ -164,7 +164,7 @@ def from_npz(
     images: bool = False,
     seed: int = 0,
 ) -> Dataset:
-    """Training and test points from an .npz file with x_train, y_train, x_test, y_test (as in MNIST's usual file).
+    """Read training and test points from an .npz file with x_train, y_train, x_test, y_test (as in MNIST's usual file).
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ def timeline(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Timeline:
-    """Every quantity of an infinite ensemble against training time.
+    """Compute every quantity of an infinite ensemble against training time.
 
     A quantity stands in the table where its conditions are met and what it needs is known: those of the third kernel, for
     example, where the kernels have Ω and all layers are trained by gradient flow without ridge.

@@ -98,7 +98,7 @@ def bootstrap_curve(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> SampledCurve:
-    r"""The curve of a sampled joint with bootstrap bias correction and intervals.
+    r"""Compute the curve of a sampled joint, its bias corrected and with intervals, by the bootstrap.
 
     .. math:: s_{\text{corrected}} = 2 s(\hat p) - \overline{s(p^*)}, \qquad N p^* \sim \text{Multinomial}(N, \hat p)
 

@@ -109,7 +109,7 @@ def held_out_relevance(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> HeldOut:
-    r"""Relevance of encoders learned on part of the sample, measured on the rest: which β, how many clusters.
+    r"""Learn encoders on part of the sample and measure their relevance on the rest: which β, how many clusters.
 
     .. math:: \hat I = \sum_{xy} \hat p_{\text{test}}(x,y) \sum_t q(t|x) \log\frac{\tilde p(y|t)}{\tilde p(y)}, \qquad
               \tilde p(y|t) \propto a + \sum_x q(t|x)\, n_{\text{train}}(x,y), \quad

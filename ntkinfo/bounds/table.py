@@ -56,7 +56,7 @@ _KL_COLUMN = {
 
 @dataclass(frozen=True, eq=False)
 class BoundsTable(Result):
-    """Bounds at each time.
+    """Generalisation bounds at each time of training, with the risks beside them.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def generalisation_bounds(
     delta: float = 0.05,
     scale: float = 1.0,
 ) -> BoundsTable:
-    """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
+    """Compute the bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
     The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel Ω of its kernels, or without it where
     the network is linear in what it trains (``mode="nngp"``, or K = Θ). For other networks the KL is the linearised
