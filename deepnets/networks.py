@@ -7,12 +7,12 @@ at the hidden layers, and an affine readout. Parameters are a list of one {"w": 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import pairwise
 from math import sqrt
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from ntkinfo import activations
 from ntkinfo.activations import Activation
 
 Params = list[dict[str, jax.Array]]
+Map = Callable[[jax.Array], jax.Array]
+"""An elementwise function of JAX's arrays: what the activations of the list are there."""
 Patterns = Float[jax.Array | np.ndarray, "n_patterns n_inputs"]
 
 
@@ -244,7 +246,7 @@ class Network:
         parts: list[jax.Array] | None = None,
     ) -> list[jax.Array]:
         """T_1 … T_L and the outputs, one pattern a column: shapes (width, n), as is fastest for narrow layers."""
-        phi, layers, t = self.phi.phi, [], x
+        phi, layers, t = cast(Map, self.phi.phi), [], x
         for i, layer in enumerate(params[:-1]):
             t = phi(self._affine(layer, t, i))
             if parts is not None:

@@ -66,7 +66,7 @@ class Bottleneck(Result, ABC):
 
     @abstractmethod
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
-        """d between rows p(y|x) and atoms r (which broadcast), every y's share, at least 0 and to relative accuracy."""
+        """The distortion d between rows p(y|x) and atoms r (which broadcast): every y's share, at least 0 and to relative accuracy."""
 
     @abstractmethod
     def slope(self, r: Atoms) -> Slopes:

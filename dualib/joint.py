@@ -39,7 +39,7 @@ class Joint(Result):
     Raises
     ------
     ValueError
-        With the entry (by label where there is one), the amount it is off by, and the remedy.
+        The message names the entry (by label where there is one), the amount it is off by, and the remedy.
 
     Examples
     --------

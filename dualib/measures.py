@@ -17,7 +17,7 @@ from dualib.core.typing import ArrayLike
 
 
 def entropy(p: ArrayLike, axis: int = -1) -> Any:
-    r"""Entropy of a finite distribution.
+    r"""Compute the entropy of a finite distribution.
 
     .. math:: H(p) = -\sum_x p(x) \log p(x), \qquad 0 \log 0 = 0
 
@@ -31,7 +31,7 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
     Returns
     -------
     float or array
-        With `axis` removed, in nats, between 0 and log of the number of outcomes.
+        The values, with `axis` removed, in nats, between 0 and log of the number of outcomes.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def entropy(p: ArrayLike, axis: int = -1) -> Any:
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, axis: int = -1) -> Any:
-    r"""Kullback-Leibler divergence.
+    r"""Compute the Kullback-Leibler divergence.
 
     .. math:: D(p \| q) = \sum_x p(x) \log\frac{p(x)}{q(x)}, \qquad 0 \log\frac{0}{q} = 0
 
@@ -66,7 +66,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, axis: int = -1) -> Any:
     Returns
     -------
     float or array
-        With `axis` removed, in nats, at least 0, and inf where q is 0 and p is not.
+        The values, with `axis` removed, in nats, at least 0, and inf where q is 0 and p is not.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
     Parameters
     ----------
     p, q : array
-        Of one shape, each summing to 1 along `axis`.
+        Both have one shape, each summing to 1 along `axis`.
     weight : float
         w, between 0 and 1.
     axis : int
@@ -114,7 +114,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
     Returns
     -------
     float or array
-        With `axis` removed, in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
+        The values, with `axis` removed, in nats, between 0 and H(w, 1-w) (log 2 at w = 1/2).
 
     Raises
     ------
@@ -145,7 +145,7 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, weight: float = 0.5, a
 
 
 def mutual_information(p_xy: ArrayLike) -> float:
-    r"""Mutual information of a finite joint distribution.
+    r"""Compute the mutual information of a finite joint distribution.
 
     .. math:: I(X;Y) = \sum_{xy} p(x,y) \log\frac{p(x,y)}{p(x)p(y)}
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, Int
 
 TILE = 2**15
@@ -50,7 +51,7 @@ def rounding(centres: Float[np.ndarray, "n d"], sigma: float) -> float:
     loss = expansion_loss(centres, sigma)
     if loss > LARGEST_LOSS:
         loss = _loss(LARGEST_EXPONENT + d, d)
-    return float(loss + 2.0 * n * np.finfo(np.float64).eps)
+    return float(loss + 2.0 * n * EPS)
 
 
 def kernel_sums(
@@ -158,9 +159,9 @@ def pairwise_information(distances: Float[np.ndarray, "n n"], weights: Float[np.
     Parameters
     ----------
     distances : array, shape (n, n)
-        Of component i from component j, 0 on the diagonal; infinity is a distance.
+        The distance of component i from component j, 0 on the diagonal; infinity is a distance.
     weights : array, shape (n,), or None
-        Of the components; equal by default.
+        The components' weights; equal by default.
     """
     n = len(distances)
     column = np.full((n, 1), 1.0 / n) if weights is None else weights[:, None]
@@ -178,7 +179,7 @@ def gaussian_bound(centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray,
 
 def gram_rounding(gram: Float[np.ndarray, "k k"], n: int, d: int) -> float:
     """A bound on the error of the eigenvalues of a matrix of scalar products of an array of shape (n, d)."""
-    return float(np.finfo(np.float64).eps * (n + 8 * d) * np.trace(gram))
+    return float(EPS * (n + 8 * d) * np.trace(gram))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,4 +299,4 @@ def _pair_tiles(centres: FloatArray, sigma: float) -> Iterator[tuple[int, int, F
 
 
 def _loss(scale: float, d: int) -> float:
-    return float(np.finfo(np.float64).eps) * 8.0 * (d + 4) * (1.0 + scale)
+    return EPS * 8.0 * (d + 4) * (1.0 + scale)

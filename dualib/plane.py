@@ -18,7 +18,7 @@ class PlanePath:
     Attributes
     ----------
     name : str
-        For the legend. Paths of one name are told apart by their colours and a number.
+        What the legend says. Paths of one name are told apart by their colours and a number.
     rate, relevance : array, shape (n,)
         The points in the order in which they are joined.
     resolved : array of bool, shape (n - 1,)

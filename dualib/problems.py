@@ -117,7 +117,7 @@ class DualIB(Bottleneck):
     Parameters
     ----------
     joint : Joint
-        With every p(y|x) > 0; a zero makes d infinite.
+        Every p(y|x) has to be above 0; a zero makes d infinite.
 
     Raises
     ------

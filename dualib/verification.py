@@ -114,7 +114,7 @@ def verify(
     rate, relevance : float or None
         Instead of an encoder, I(X;T) and I(T;Y) in nats; for IB only, where they fix the objective.
     certify : bool or Certify
-        As for :func:`dualib.solve`.
+        The same as for :func:`dualib.solve`.
 
     Returns
     -------

@@ -6,13 +6,16 @@ Only what stax's networks bring along has analytic kernels; for the others there
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from ntkinfo.architectures import Architecture, no_analytic_kernels
+from ntkinfo.activations.arrays import Array
+from ntkinfo.architectures import Architecture, Parameters, no_analytic_kernels
 
 
 def functions(
-    init: Callable[..., Any], apply: Callable[..., Any], kernel_fn: Callable[..., Any] = no_analytic_kernels
+    init: Callable[[Array, Array], Parameters],
+    apply: Callable[..., Array],
+    kernel_fn: Callable[..., Any] = no_analytic_kernels,
 ) -> Architecture:
     """A network given by two functions.
 
@@ -22,14 +25,14 @@ def functions(
         Draws the parameters of one network for points like `x`.
     apply : (parameters, x) -> outputs, shape (n, n_outputs)
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network, where it is known.
+        Gives the kernels of the infinitely wide network, where they are known.
 
     Returns
     -------
     Architecture
     """
 
-    def init_fn(key: Any, input_shape: Sequence[int]) -> tuple[tuple[int, ...], Any]:
+    def init_fn(key: Array, input_shape: Sequence[int]) -> tuple[tuple[int, ...], Parameters]:
         import jax.numpy as jnp
 
         x = jnp.zeros((1, *input_shape[1:]))
@@ -52,12 +55,24 @@ def stax(network: Sequence[Callable[..., Any]]) -> Architecture:
     return Architecture(network[0], network[1], network[2] if len(network) == 3 else no_analytic_kernels)
 
 
-def flax(module: Any) -> Architecture:
+class FlaxModule(Protocol):
+    """What is used of a module of ``flax.linen``."""
+
+    @property
+    def init(self) -> Callable[..., Parameters]:
+        """(key, x) → parameters."""
+
+    @property
+    def apply(self) -> Callable[..., Array]:
+        """(parameters, x) → outputs."""
+
+
+def flax(module: FlaxModule) -> Architecture:
     """A module of ``flax.linen`` whose call takes points and gives outputs, shape (n, n_outputs)."""
     return functions(module.init, module.apply)
 
 
-def equinox(build: Callable[[Any], Any]) -> Architecture:
+def equinox(build: Callable[[Array], Callable[[Array], Array]]) -> Architecture:
     """A network of equinox, given by what builds it.
 
     Parameters
@@ -70,10 +85,11 @@ def equinox(build: Callable[[Any], Any]) -> Architecture:
 
     _, static = eqx.partition(build(jax.random.PRNGKey(0)), eqx.is_inexact_array)
 
-    def init(key: Any, x: Any) -> Any:
+    def init(key: Array, x: Array) -> Parameters:
         return eqx.filter(build(key), eqx.is_inexact_array)
 
-    def apply(parameters: Any, x: Any) -> Any:
-        return jax.vmap(eqx.combine(parameters, static))(x)
+    def apply(parameters: Parameters, x: Array) -> Array:
+        outputs: Array = jax.vmap(eqx.combine(parameters, static))(x)
+        return outputs
 
     return functions(init, apply)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 from dualib.core.arrays import positive, whole
 from ntkinfo.activations import Activation
+from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels import neural_tangents
 
+Parameters: TypeAlias = object
+"""The parameters of a finite network: whatever tree of arrays its library makes."""
 
-def no_analytic_kernels(x1: Any, x2: Any = None, get: Any = None) -> Any:
+StaxLayer: TypeAlias = tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]
+"""(init_fn, apply_fn, kernel_fn) of a layer of ``stax``."""
+
+
+def no_analytic_kernels(x1: object, x2: object = None, get: object = None) -> NoReturn:
     """Refuse a network of which only finite ones are known."""
     raise ValueError(
         "this architecture has no analytic kernels: give it its kernel_fn, or use ntkinfo.kernels.empirical for finite networks"
@@ -25,17 +32,17 @@ class Architecture:
     Attributes
     ----------
     init_fn : (key, input_shape) -> (output_shape, parameters)
-        Of the finite network.
+        Draws a finite network.
     apply_fn : (parameters, x) -> outputs, shape (n, n_outputs)
-        Of the finite network.
+        Evaluates the finite network.
     kernel_fn : (x1, x2, get) -> kernels
-        Of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
+        Gives the kernels of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
     settings : dict
         What it was built from.
     """
 
-    init_fn: Callable[..., Any]
-    apply_fn: Callable[..., Any]
+    init_fn: Callable[..., tuple[tuple[int, ...], Parameters]]
+    apply_fn: Callable[..., Array]
     kernel_fn: Callable[..., Any] = no_analytic_kernels
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -49,7 +56,7 @@ def mlp(
     width: int = 512,
     n_outputs: int = 1,
 ) -> Architecture:
-    """A fully connected network of `hidden_layers` hidden layers and a linear readout, all with the same scales.
+    """Build a fully connected network of `hidden_layers` hidden layers and a linear readout, all with the same scales.
 
     Parameters
     ----------
@@ -60,7 +67,7 @@ def mlp(
     w_std, b_std : float
         Standard deviations of weights (times 1/sqrt(fan-in)) and of biases at initialisation.
     width, n_outputs : int
-        Of the finite network; the kernels do not depend on them.
+        Sizes of the finite network; the kernels do not depend on them.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def mlp(
         **_common(activation, w_std, b_std, width, n_outputs),
     }
     stax = neural_tangents.load().stax
-    layers: list[Any] = []
+    layers: list[StaxLayer] = []
     for _ in range(hidden_layers):
         layers += [stax.Dense(width, W_std=w_std, b_std=b_std), elementwise(activation)]
     return _read_out(layers, settings)
@@ -97,7 +104,7 @@ def cnn(
     channels: int = 128,
     n_outputs: int = 1,
 ) -> Architecture:
-    """A convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all pixels.
+    """Build a convolutional network without pooling: `conv_layers` layers of 5×5 filters, then a linear readout of all pixels.
 
     Inputs have shape (n, height, width, colours). Parameters are those of :func:`mlp`, with `channels` for the width;
     the default is the two-layer network of the MNIST parity experiment of [shwartzziv2019]_.
@@ -111,14 +118,14 @@ def cnn(
     if len(filter_shape) != 2 or min(filter_shape) < 1:
         raise ValueError(f"filter_shape must be two sizes of at least 1, got {filter_shape}")
     stax = neural_tangents.load().stax
-    layers: list[Any] = []
+    layers: list[StaxLayer] = []
     for _ in range(conv_layers):
         convolution = stax.Conv(channels, filter_shape, padding="SAME", W_std=w_std, b_std=b_std)
         layers += [convolution, elementwise(activation)]
     return _read_out([*layers, stax.Flatten()], settings)
 
 
-def elementwise(activation: str | Activation) -> Any:
+def elementwise(activation: str | Activation) -> StaxLayer:
     """The layer of neural-tangents that applies an activation; it goes between any of ``stax``'s layers.
 
     Parameters
@@ -137,17 +144,18 @@ def elementwise(activation: str | Activation) -> Any:
     activation = Activation.named(activation)
     expectations, apply = activation.expectations, activation.phi
 
-    def phi(x: Any) -> Any:
+    def phi(x: Array) -> Array:
         return apply(x)
 
-    def nngp(q: Any, a: Any, b: Any) -> Any:
+    def nngp(q: Array, a: Array, b: Array) -> Array:
         return expectations(a, b, q)[0]
 
-    def slopes(q: Any, a: Any, b: Any) -> Any:
+    def slopes(q: Array, a: Array, b: Array) -> Array:
         return expectations(a, b, q)[1]
 
     phi.__name__ = activation.name
-    return neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
+    layer: StaxLayer = neural_tangents.load().stax.Elementwise(phi, nngp, slopes)
+    return layer
 
 
 def _common(
@@ -162,8 +170,8 @@ def _common(
     }
 
 
-def _read_out(layers: list[Any], settings: dict[str, Any]) -> Architecture:
+def _read_out(layers: list[StaxLayer], settings: Mapping[str, str | float | list[int]]) -> Architecture:
     stax = neural_tangents.load().stax
     readout = stax.Dense(settings["n_outputs"], W_std=settings["w_std"], b_std=settings["b_std"])
     init_fn, apply_fn, kernel_fn = stax.serial(*layers, readout)
-    return Architecture(init_fn, apply_fn, kernel_fn, settings)
+    return Architecture(init_fn, apply_fn, kernel_fn, dict(settings))

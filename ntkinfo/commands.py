@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ntkinfo.kernels import Kernels
+    from ntkinfo.kernels.blocks import KernelFunction
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    def command(name: str, function: Callable[[argparse.Namespace], object], text: str) -> argparse.ArgumentParser:
         one = commands.add_parser(
             name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
@@ -109,7 +111,7 @@ class _Work:
                 return float(given)
         return 1.0
 
-    def write(self, stem: str, frame: pd.DataFrame, units: dict[str, str], **more: Any) -> None:
+    def write(self, stem: str, frame: pd.DataFrame, units: dict[str, str], **more: object) -> None:
         """The table and its record, with the command."""
         settings = {name: value for name, value in vars(self.options).items() if name != "run"}
         write_table(self.options.out, stem, frame, settings=settings, units=units, start=self.start, **more)
@@ -132,7 +134,7 @@ def _prepared(a: argparse.Namespace) -> _Work:
     return _Work(data, ensemble, default_times(ensemble) if times is None else times, start, a)
 
 
-def _kernels(a: argparse.Namespace, kernel_fn: Any, data: Dataset) -> Kernels:
+def _kernels(a: argparse.Namespace, kernel_fn: KernelFunction, data: Dataset) -> Kernels:
     """With Ω, where the network has a third kernel."""
     from ntkinfo.kernels import Kernels, dense
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from dualib.core.arrays import positive, whole
 from dualib.core.files import read_npz
 from dualib.core.typing import Float, FloatArray, Shaped
+from dualib.examples.images import digit_images
 from ntkinfo.labels import looks_like_classes, one_hot
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Dataset:
         Variance of Y|X, per output, where it is known, else None.
     gaussian_ib : GaussianIB or None
         The exact information bottleneck of (X, Y), for the Gaussian task, else None.
-    settings : dict[str, Any]
+    settings : dict
         What it was made from.
     """
 
@@ -45,7 +46,7 @@ class Dataset:
     entropy_y: float | None = None
     label_noise: float | None = None
     gaussian_ib: GaussianIB | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 def gaussian_task(
@@ -57,7 +58,7 @@ def gaussian_task(
     information: float = 0.445,
     seed: int = 0,
 ) -> Dataset:
-    r"""The jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck
+    r"""Draw the jointly Gaussian task x = L ε, y = A x + σ ε', with a known mutual information and an exact bottleneck
     curve.
 
     L and A have independent standard normal entries; Y is scaled to unit mean variance, and σ is chosen such that
@@ -81,7 +82,7 @@ def gaussian_task(
     Returns
     -------
     Dataset
-        With entropy_y, label_noise (σ²) and gaussian_ib.
+        It comes with entropy_y, label_noise (σ²) and gaussian_ib.
 
     References
     ----------
@@ -121,7 +122,7 @@ def gaussian_task(
 
 
 def digits_parity(n_train: int = 500, n_test: int = 500, *, images: bool = False, seed: int = 0) -> Dataset:
-    """Parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
+    """Load the parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
     return digits(n_train, n_test, labels="parity", images=images, seed=seed)
 
 
@@ -139,16 +140,14 @@ def digits(
     images : bool
         Whether points have shape (n, 8, 8, 1), for convolutional networks, or (n, 64). Pixels lie in [0, 1].
     seed : int
-        Of the split.
+        Seed of the split.
     """
-    from sklearn.datasets import load_digits
-
     _sizes(n_train=n_train, n_test=n_test)
-    found = load_digits()
-    if n_train + n_test > len(found.target):
-        raise ValueError(f"there are {len(found.target)} digits, fewer than n_train + n_test = {n_train + n_test}")
-    x = found.images[..., None] / 16.0 if images else found.data / 16.0
-    (y,), said = encode_labels((found.target,), labels)
+    pixels, classes = digit_images()
+    if n_train + n_test > len(pixels):
+        raise ValueError(f"there are {len(pixels)} digits, fewer than n_train + n_test = {n_train + n_test}")
+    x = pixels.reshape(-1, 8, 8, 1) if images else pixels
+    (y,), said = encode_labels((classes,), labels)
     order = np.random.default_rng(seed).permutation(len(x))
     train, test = order[:n_train], order[n_train : n_train + n_test]
     settings = {"task": f"digits {labels}", "n_train": n_train, "n_test": n_test, "labels": said, "seed": seed}
@@ -165,7 +164,7 @@ def from_npz(
     images: bool = False,
     seed: int = 0,
 ) -> Dataset:
-    """Training and test points from an .npz file with x_train, y_train, x_test, y_test (as in MNIST's usual file).
+    """Read training and test points from an .npz file with x_train, y_train, x_test, y_test (as in MNIST's usual file).
 
     Parameters
     ----------
@@ -180,7 +179,7 @@ def from_npz(
     images : bool
         Whether to give (n, height, width) a colour axis of one, for convolutional networks; otherwise points are flattened.
     seed : int
-        Of the choice.
+        Seed of the choice.
 
     Raises
     ------

@@ -15,12 +15,12 @@ from scipy.linalg import blas, lapack
 
 from dualib.core.arrays import columns, positive
 from dualib.core.arrays import times as times_of
+from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from ntkinfo.kernels import Kernels
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
 
-EPS = float(np.finfo(np.float64).eps)
 SAME = 8 * EPS  # of the largest variance: rows of kernels that differ by less are of one point
 
 

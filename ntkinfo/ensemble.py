@@ -15,8 +15,9 @@ import numpy as np
 from scipy.linalg import blas, qr, solve_triangular
 
 from dualib.core.arrays import times as times_of
+from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray
-from ntkinfo.eigenmodes import EPS, Eigenmodes
+from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.laws import Law, Marginals, Rounding
 
 Points = Literal["train", "test"]

@@ -109,16 +109,16 @@ class GradientDescent:
         x = self.step * rates
         with np.errstate(divide="ignore", invalid="ignore"):
             log_factor = np.where(x < 0.5, np.log1p(-np.minimum(x, 0.5)), np.log(np.abs(1.0 - x)))
-            steps = _whole(taus / self.step)[:, None]
+            steps = _rounded(taus / self.step)[:, None]
             return np.where((rates > 0) & (steps > 0), steps * log_factor, 0.0)
 
     def decay_sign(self, rates: FloatArray, taus: FloatArray) -> FloatArray:
         """-1 where ηs > 1 after an odd number of steps, else +1."""
-        odd = np.mod(_whole(np.minimum(taus / self.step, 2.0**53)), 2.0)[:, None] == 1.0
+        odd = np.mod(_rounded(np.minimum(taus / self.step, 2.0**53)), 2.0)[:, None] == 1.0
         return np.where(odd & (self.step * rates > 1.0), -1.0, 1.0)
 
 
-def _whole(steps: FloatArray) -> FloatArray:
+def _rounded(steps: FloatArray) -> FloatArray:
     return np.where(np.isfinite(steps), np.rint(steps), steps)
 
 

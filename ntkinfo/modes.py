@@ -68,7 +68,7 @@ class ModeTable(Result):
 
 
 def mode_table(ensemble: Ensemble, tau: float, *, label_noise: float = 1.0) -> ModeTable:
-    """What each mode of an ensemble contributes at time `tau`.
+    """Tabulate what each mode of an ensemble contributes at time `tau`.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def plot_quantities(
     ----------
     timeline : Timeline
     names : sequence of str or None
-        Of the columns; None for all informations. Columns of one group share a panel, and must have one unit.
+        Names of the columns; None draws all informations. Columns of one group share a panel, and must have one unit.
     columns : int
         Panels side by side: one for the width of a printed column, two for that of a page.
     units : {"bits", "nats"}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from dualib.core.arrays import whole
+from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.timelines import timeline
 
-_EPS = float(np.finfo(np.float64).eps)
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
 _SAFETY = 10.0
 
@@ -48,7 +48,7 @@ def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
     noise = np.tril(noise) + np.tril(noise, -1).T
     _, first, place = np.unique(matrix, axis=0, return_index=True, return_inverse=True)
     same = first[place.ravel()]
-    return matrix + _CHANGE * _EPS * float(np.abs(matrix).max()) * noise[np.ix_(same, same)]
+    return matrix + _CHANGE * EPS * float(np.abs(matrix).max()) * noise[np.ix_(same, same)]
 
 
 def rounding_loss(
@@ -65,7 +65,7 @@ def rounding_loss(
     seed : int
         Seed of the changes.
     settings
-        As of :func:`ntkinfo.timeline`.
+        Options of :func:`ntkinfo.timeline`.
 
     Returns
     -------

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -151,7 +150,7 @@ class Setting:
         return self.ensemble.n_test if self.on == "test" else self.ensemble.n_train
 
     @cached_property
-    def _given(self) -> dict[str, Any]:
+    def _given(self) -> dict[str, object]:
         """What is offered at all times."""
         given = {
             "ensemble": self.ensemble,
@@ -186,7 +185,7 @@ class Setting:
         noisy = {"law", "joint_law"} & set(needs(REGISTRY.function(quantity.name)))
         return Column(**record, output_noise=self.output_noise if noisy else None)
 
-    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, Any]]]:
+    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, object]]]:
         """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
         if self.on == "train":
             law = self.ensemble.marginals(self.times, on="train")
@@ -201,7 +200,7 @@ class Setting:
                 done(len(joint.mean))
         yield slice(None), self._given | {"law": _joined(found)}
 
-    def value(self, quantity: Quantity, offered: Mapping[str, Any]) -> FloatArray | Estimates | None:
+    def value(self, quantity: Quantity, offered: Mapping[str, object]) -> FloatArray | Estimates | None:
         """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
         function = REGISTRY.function(quantity.name)
         if ("joint_law" in needs(function)) != ("joint_law" in offered):
@@ -209,7 +208,7 @@ class Setting:
         found = function(**{name: offered[name] for name in takes(function) if name in offered})
         return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """All that the values depend on, in words and numbers."""
         e = self.ensemble
         return {

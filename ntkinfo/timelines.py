@@ -38,7 +38,7 @@ class Timeline(Result):
     intervals : dict
         Name → Estimates of shape (T,), of those columns that are sampled.
     settings : dict
-        Of the computation: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
+        What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
     """
 
     tau: Float[np.ndarray, " t"]
@@ -94,13 +94,13 @@ class Timeline(Result):
         Parameters
         ----------
         group : str or None
-            As of :meth:`table`; None describes all.
+            The same as for :meth:`table`; None describes all.
         width : int
-            Of the lines.
+            Characters in a line.
         """
         return "\n".join(_paragraph(c, width) for c in (self.columns if group is None else self._of_group(group)))
 
-    def records(self) -> dict[str, dict[str, Any]]:
+    def records(self) -> dict[str, dict[str, object]]:
         """The columns' records by name, as plain values."""
         return {
             c.name: {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(c).items()}
@@ -178,7 +178,7 @@ def timeline(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Timeline:
-    """Every quantity of an infinite ensemble against training time.
+    """Compute every quantity of an infinite ensemble against training time.
 
     A quantity stands in the table where its conditions are met and what it needs is known: those of the third kernel, for
     example, where the kernels have Ω and all layers are trained by gradient flow without ridge.

@@ -15,6 +15,11 @@ PACKAGES = ("dualib", "ntkinfo", "deepnets")
 ALL = (*PACKAGES, "papers")
 LARGEST_FACE = 30
 ANY_PER_THOUSAND_LINES = 5.0
+ONCE = (
+    *("FloatArray", "IntArray", "BoolArray", "NATS_PER_BIT", "to_units", "COLOURS", "MARKERS", "axes_or_new"),
+    *("EPS", "log1p_gap", "finite_array", "read_only", "positive", "whole", "Result", "Units"),
+)
+"""What every package uses, and each may define once, in dualib.core."""
 
 
 def sources(package: str) -> dict[Path, str]:
@@ -48,6 +53,37 @@ def test_options_mean_the_same_everywhere(package):
                 assert default == one[name], f"{path}: {function.name}({name}={default})"
         names = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
         assert "executor" not in names[:-1], f"{path}: {function.name}: executor comes last"
+
+
+def definitions(text: str) -> set[str]:
+    """The names that a module defines at its top: not those that it imports."""
+    found: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_all_share_is_defined_once(name):
+    homes = [str(p.relative_to(ROOT)) for package in ALL for p, t in sources(package).items() if name in definitions(t)]
+    private = [str(p) for package in ALL for p, t in sources(package).items() if f"_{name}" in definitions(t)]
+    assert len(homes) == 1, homes
+    assert homes[0].startswith("dualib/core/")
+    assert not private
+
+
+def test_the_digits_are_read_in_one_place():
+    homes = [str(p.relative_to(ROOT)) for package in ALL for p, t in sources(package).items() if "load_digits" in t]
+    assert homes == ["dualib/examples/images.py"]
+
+
+def test_second_definitions_would_be_seen():
+    text = "from a import to_units\nFloatArray = int\nCOLOURS: tuple = ()\nx, MARKERS = 1, 2\ndef log1p_gap(): y = 1\n"
+    assert definitions(text) == {"FloatArray", "COLOURS", "x", "MARKERS", "log1p_gap"}
 
 
 @pytest.mark.parametrize("package", ALL)
@@ -104,8 +140,10 @@ def test_what_can_be_saved_can_be_loaded(package):
             assert hasattr(value, "load"), name
 
 
-def test_importing_dualib_loads_neither_numpy_nor_scipy():
-    code = "import sys, dualib; print(sorted({'numpy', 'scipy', 'pandas', 'matplotlib', 'jax'} & set(sys.modules)))"
+@pytest.mark.parametrize("package", ["dualib", "ntkinfo"])
+def test_importing_a_package_loads_no_library(package):
+    heavy = {"numpy", "scipy", "pandas", "matplotlib", "jax", "neural_tangents", "jaxtyping"}
+    code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -155,7 +155,7 @@ def kernel_fluctuation(
 
     def mapped(k: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         v = np.diagonal(k, axis1=-2, axis2=-1)
-        f, slope, second = expectations(v[..., :, None], v[..., None, :], k)
+        f, slope, second = map(np.asarray, expectations(v[..., :, None], v[..., None, :], k))
         return w2 * f + b2, w2 * slope, w2 * second
 
     x = np.asarray(x, network.dtype).astype(np.float64)  # the networks' points

@@ -22,10 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
+from typing import cast
 
 from deepnets.backend import jax, jnp
-from deepnets.networks import Network
-from ntkinfo.activations.closed_forms import Function
+from deepnets.networks import Map, Network
 
 Theta = list[tuple[jax.Array, jax.Array]]
 """(W (in, out), b (out,)) of every layer, the readout last."""
@@ -65,8 +65,8 @@ class Formulas:
 
     def __init__(self, network: Network, n: int) -> None:
         self.network, self.n, self.width = network, n, hidden_width(network)
-        self.phi, self.d1 = network.phi.phi, network.phi.first
-        self.d2 = network.phi.second if network.phi.has_third_kernel else None
+        self.phi, self.d1 = cast(Map, network.phi.phi), cast(Map, network.phi.first)
+        self.d2 = cast(Map, network.phi.second) if network.phi.has_third_kernel else None
 
     def scale(self, i: int) -> float:
         """σ_w/√fan_in of layer i."""
@@ -158,7 +158,7 @@ class Formulas:
             )
         return jnp.trace(kernel) + (r * (laplacian - along)).sum()
 
-    def _second_derivative(self, phi2: Function, theta: Theta, at: Pass, i: int, v: jax.Array) -> jax.Array:
+    def _second_derivative(self, phi2: Map, theta: Theta, at: Pass, i: int, v: jax.Array) -> jax.Array:
         """vᵀ ∇²_{h^l} z v: the second-order Taylor coefficients carried through the layers above."""
         n = self.n
         first, second = v, jnp.zeros_like(v)

@@ -152,7 +152,7 @@ class Estimates(Result):
     Attributes
     ----------
     value, low, high : FloatArray
-        Of one shape, in `unit`; NaN where there is no estimate, then in all three.
+        All three have one shape and are in `unit`; NaN where there is no estimate, then in all three.
     kind, unit, level, n, method, warnings
         Shared by all; see :class:`Estimate`.
     """

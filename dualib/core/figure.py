@@ -56,11 +56,11 @@ def panels(
     ----------
     columns, rows : int
     height : float
-        Of one row, inches.
+        The height of one row, in inches.
     width : float or None
-        Of the figure, inches.
+        The width of the figure, in inches.
     options
-        For matplotlib's ``subplots``.
+        What is passed to matplotlib's ``subplots``.
     """
     from matplotlib.figure import Figure
 

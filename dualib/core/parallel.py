@@ -51,12 +51,12 @@ def in_order(
     Parameters
     ----------
     function : callable
-        Of one item; with processes it has to be picklable.
+        Works on one item; with processes it has to be picklable.
     items : iterable
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
     description : str
-        Of the bar.
+        The text of the bar.
     executor : concurrent.futures.Executor or None
         Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
         here, one item after the other.

@@ -32,9 +32,9 @@ class Quantity(Result):
     Attributes
     ----------
     name : str
-        Of the function; a column bears it.
+        The name of the function, which a column bears.
     symbol : str
-        For axes and legends.
+        What axes and legends say.
     unit : Unit
     relation : Relation
         What the value is: exact, a bound of which side, or an estimate.
@@ -53,7 +53,7 @@ class Quantity(Result):
     group : StrEnum or None
         What it belongs with in a table or a figure.
     holds_for : StrEnum or None
-        Of which draws of the data it is the value or the bound.
+        The draws of the data of which it is the value or the bound.
     main : bool
         Whether a table of few columns has it.
     """

@@ -203,11 +203,11 @@ def bootstrap(
     Parameters
     ----------
     statistic : callable
-        Of the list of groups, each an array whose first axis are its repetitions.
+        Takes the list of groups, each an array whose first axis are its repetitions.
     groups : sequence of arrays
         Each resampled by itself along its first axis.
     seed : int
-        Of the resamples.
+        Seed of the resamples.
     """
     from scipy import stats
 

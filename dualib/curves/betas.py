@@ -12,7 +12,7 @@ from dualib.curves.transitions import first_transition, local_critical_beta
 
 
 def default_betas(problem: Bottleneck, n: int = 50) -> Float[np.ndarray, " n"]:
-    """THE default grid: 0.8 of the first transition, then n − 1 geometric β from that transition to 20 times the local one.
+    """Give the grid that is used where none is given: 0.8 of the first transition, then n − 1 geometric β from that transition to 20 times the local one.
 
     The first transition is the true one (:func:`dualib.first_transition`), which may lie far below the local critical β.
 

@@ -35,7 +35,7 @@ def information_curve(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> InformationCurve:
-    """The curve of a bottleneck problem, solved downwards in β and, where the dimension allows it, proven point by point.
+    """Solve the curve of a bottleneck problem, downwards in β, and prove it point by point where the dimension allows it.
 
     Without `betas` it refines itself: see `resolution`. First-order transitions are then closed in on from both sides and
     found in :attr:`InformationCurve.jumps`.

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from dualib.core.arrays import SUM_TOLERANCE
+from dualib.core.special import EPS
 from dualib.core.typing import BoolArray, FloatArray
 
 PROBLEMS = ("ib", "dual", "alpha")
@@ -33,7 +34,7 @@ def check_curve(curve: Fields) -> None:
     Raises
     ------
     ValueError
-        With the first entry that is wrong, and by how much.
+        The message names the first entry that is wrong, and by how much.
     """
     _check_arrays(curve)
     _check_numbers(curve)
@@ -43,7 +44,7 @@ def check_curve(curve: Fields) -> None:
 
 def rounding(curve: Fields) -> FloatArray:
     """Nats by which F may be off by rounding at each β, shape (n_beta,)."""
-    return np.asarray(1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * np.finfo(float).eps * curve.beta)
+    return np.asarray(1e-9 * (1.0 + np.abs(curve.objective)) + 64.0 * EPS * curve.beta)
 
 
 def _check_arrays(curve: Fields) -> None:

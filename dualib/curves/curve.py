@@ -65,7 +65,7 @@ class InformationCurve(Result):
     ----------
     beta : array, shape (n_beta,)
     rate, relevance, decoder_information, distortion, objective, lower_bound, estimated_gap : array, shape (n_beta,)
-        Of the solution at each β; see :class:`dualib.Solution`.
+        The solution at each β; see :class:`dualib.Solution`.
     certified : array of bool, shape (n_beta,)
     n_clusters : array of int, shape (n_beta,)
     decoders, weights : tuple of arrays

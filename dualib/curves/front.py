@@ -25,7 +25,7 @@ EQUAL = 1e-12  # nats: points nearer than that count as one
 
 
 def hard_front(joint: Joint, *, betas: FloatArray | None = None, seed: int = 0) -> HardClusterings:
-    """The hard clusterings that no other one known beats in both rate and relevance, by ascending rate.
+    """Find the hard clusterings that no other one known beats in both rate and relevance, by ascending rate.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def curve_points(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Solution]:
-    """The solutions at ascending β, each as soon as it is there.
+    """Yield the solutions at ascending β, each as soon as it is there.
 
     Parameters
     ----------

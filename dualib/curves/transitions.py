@@ -39,7 +39,7 @@ from dualib.solvers.options import Certify
 
 
 def local_critical_beta(problem: Bottleneck) -> float:
-    r"""The β above which the single cluster is no longer a local minimum; an upper bound of the first transition.
+    r"""Compute the β above which the single cluster is no longer a local minimum; an upper bound of the first transition.
 
     It is 1/λ_max of E_x[(a_x − ā)(a_x − ā)ᵀ] relative to the curvature, a_x the slope of −d(x, ·) at r₀. For IB 1/ρ², ρ the
     maximal correlation; for dualIB 1/σ₁² of √p(x) · log(p_x/r₀), centred, · √r₀.
@@ -59,7 +59,7 @@ def local_critical_beta(problem: Bottleneck) -> float:
 
 
 def first_transition(problem: Bottleneck, *, certify: bool | Certify = True) -> Transition:
-    """The β at which one cluster stops being optimal, with a bracket; proven up to intrinsic dimension 3.
+    """Find the β at which one cluster stops being optimal, with a bracket that is proven up to intrinsic dimension 3.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def _root(p_x: FloatArray, gain: FloatArray, beta: float) -> float:
 
 
 def find_transitions(problem: Bottleneck, beta_max: float, *, n_grid: int = 40) -> tuple[Transition, ...]:
-    """Every transition up to beta_max that a sweep of n_grid solutions and bisection between them shows.
+    """Find every transition up to beta_max that a sweep of n_grid solutions and bisection between them shows.
 
     The first is bracketed by :func:`first_transition`. Later ones are where the number of clusters of the optimum changes,
     splits as well as births of a zero-weight atom at a distance, which no eigenvalue shows. What their brackets prove, and what

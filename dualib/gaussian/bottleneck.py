@@ -160,7 +160,7 @@ class GaussianBottleneck(ABC):
         betas : array, shape (n,), or a number
             Positive and finite. Up to the first critical β nothing is transmitted.
         """
-        beta = _positive(np.atleast_1d(real_array(betas, "betas")), "betas")
+        beta = _positive_vector(np.atleast_1d(real_array(betas, "betas")), "betas")
         rates = self._mode_rates(beta)
         relevance = self._mode_relevance(rates, self.correlations).sum(axis=-1)
         rate = rates.sum(axis=-1)
@@ -237,7 +237,7 @@ class GaussianBottleneck(ABC):
         ----------
         [chechik2005]_ theorem 3.1
         """
-        excess = self._excess(_positive(np.atleast_1d(real_array(beta, "beta")), "beta"))[0]
+        excess = self._excess(_positive_vector(np.atleast_1d(real_array(beta, "beta")), "beta"))[0]
         active = excess > 0
         rows: FloatArray = np.sqrt(excess[active] / self.eigenvalues[active])[:, None] * self._modes[1][active]
         return rows
@@ -305,7 +305,7 @@ class GaussianDualIB(GaussianBottleneck):
         return distortion
 
 
-def _positive(values: FloatArray, name: str) -> FloatArray:
+def _positive_vector(values: FloatArray, name: str) -> FloatArray:
     bad = ~(np.isfinite(values) & (values > 0))
     if values.ndim != 1 or not values.size:
         raise ValueError(f"{name} must be a number or a non-empty one-dimensional array, got shape {values.shape}")

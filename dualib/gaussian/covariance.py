@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cholesky, solve_triangular
 
 from dualib.core.arrays import real_array
+from dualib.core.special import EPS
 from dualib.core.typing import FloatArray
 
 
@@ -44,7 +45,7 @@ def covariance(cov: ArrayLike, name: str) -> tuple[FloatArray, FloatArray]:
     # Judged on the correlation matrix, so that the units of the coordinates do not matter.
     if (np.diag(matrix) > 0).all():
         smallest = np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0]
-        if smallest > len(matrix) * np.finfo(float).eps:
+        if smallest > len(matrix) * EPS:
             return matrix, cholesky(matrix, lower=True)
     raise ValueError(
         f"{name} of shape {matrix.shape} is not positive definite: its smallest eigenvalue is "
@@ -65,7 +66,7 @@ def whitened_svd(cov_x: ArrayLike, cov_y: ArrayLike, cov_xy: ArrayLike) -> tuple
     half = solve_triangular(factor_x, finite_entries(cross, "cov_xy"), lower=True)
     white = solve_triangular(factor_y, half.T, lower=True).T
     u, rho, _ = np.linalg.svd(white, full_matrices=True)
-    tolerance = (len(x) + len(y)) * np.finfo(float).eps
+    tolerance = (len(x) + len(y)) * EPS
     if rho[0] > 1.0 + 1e-9:
         raise ValueError(
             f"the three blocks are not one covariance: the largest canonical correlation is {rho[0]:.6g} > 1, so the "

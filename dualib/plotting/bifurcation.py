@@ -22,7 +22,7 @@ CROWD = 0.055  # of the axes: transitions nearer to each other than this share o
 
 
 def plot_bifurcation(curve: InformationCurve, *, ax: Axes | None = None, y: int | None = None) -> Axes:
-    r"""How clusters split or are born with growing β.
+    r"""Plot how clusters split or are born with growing β.
 
     With up to three symbols, or for a given `y`: the decoder's p(y|t) of every cluster, the area of a dot proportional to
     p(t), hollow where the point is not proven. With more: the clusters stacked, each as high as its p(t), in the colour of

@@ -37,7 +37,7 @@ def plot_objective(
     units: Units = "bits",
     labels: Sequence[str] | None = None,
 ) -> Axes:
-    r"""The optimal trade-off F(β) with its proven bracket, and above it the width of the bracket on a log axis.
+    r"""Plot the optimal trade-off F(β) with its proven bracket, and above it the width of the bracket on a log axis.
 
     .. math:: F(\beta) = \min\; I(X;T) + \beta\, E\, d(x, r_T), \qquad \text{lower bound} \le F \le \text{objective}
 

@@ -45,7 +45,7 @@ def plot_information_plane(
     inset: bool = True,
     labels: Sequence[str] | None = None,
 ) -> Axes:
-    r"""Relevance I(T;Y) against rate I(X;T), under the two bounds every representation obeys.
+    r"""Plot relevance I(T;Y) against rate I(X;T), under the two bounds every representation obeys.
 
     .. math:: I(T;Y) \le I(X;T), \qquad I(T;Y) \le I(X;Y)
 

@@ -53,9 +53,9 @@ class SampledCurve(Result):
     ----------
     beta : array, shape (n_beta,)
     plug_in, bias, corrected, low, high : dict of str to array, shape (n_beta,)
-        For each statistic, nats. Nothing is clipped: a corrected information below 0 says that nothing can be told from it.
+        One value for each statistic, in nats. Nothing is clipped: a corrected information below 0 says that nothing can be told from it.
     standard_error : dict of str to array, shape (n_beta,)
-        Of the plug-in, nats: the standard deviation of the resampled values. That of the bias, from the finite number of
+        The plug-in's standard error, in nats: the standard deviation of the resampled values. That of the bias, from the finite number of
         resamples, is standard_error / √n_bootstrap.
     level : float
         Nominal coverage of [low, high] for the value at the population joint, at each β by itself (not the whole curve).
@@ -98,14 +98,14 @@ def bootstrap_curve(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> SampledCurve:
-    r"""The curve of a sampled joint with bootstrap bias correction and intervals.
+    r"""Compute the curve of a sampled joint, its bias corrected and with intervals, by the bootstrap.
 
     .. math:: s_{\text{corrected}} = 2 s(\hat p) - \overline{s(p^*)}, \qquad N p^* \sim \text{Multinomial}(N, \hat p)
 
     Parameters
     ----------
     joint : Joint
-        With n_samples (from_samples, from_counts), as sampled: not smoothed.
+        A joint that knows its n_samples (from_samples, from_counts), as sampled: not smoothed.
     betas : array
         The β to solve at, any order.
     make_problem : callable
@@ -115,7 +115,7 @@ def bootstrap_curve(
         Number of resamples, at least 2; 100 for a bias, 500 or more for a 95% interval. An x or y that vanishes from a
         resample is dropped before make_problem sees it; a resample without information counts as the point (0, 0).
     level : float
-        Of the basic intervals, in (0, 1); quantiles at ranks (n_bootstrap + 1) a, at most the extreme values.
+        The level of the basic intervals, in (0, 1); quantiles at ranks (n_bootstrap + 1) a, at most the extreme values.
     seed : int
         A resample is a function of the seed and its number.
     progress : bool or None

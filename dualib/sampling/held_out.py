@@ -109,7 +109,7 @@ def held_out_relevance(
     progress: bool | None = None,
     executor: Executor | None = None,
 ) -> HeldOut:
-    r"""Relevance of encoders learned on part of the sample, measured on the rest: which β, how many clusters.
+    r"""Learn encoders on part of the sample and measure their relevance on the rest: which β, how many clusters.
 
     .. math:: \hat I = \sum_{xy} \hat p_{\text{test}}(x,y) \sum_t q(t|x) \log\frac{\tilde p(y|t)}{\tilde p(y)}, \qquad
               \tilde p(y|t) \propto a + \sum_x q(t|x)\, n_{\text{train}}(x,y), \quad
@@ -121,18 +121,18 @@ def held_out_relevance(
     Parameters
     ----------
     joint : Joint
-        With n_samples, as sampled: ``Joint.from_samples(x, y)``.
+        A joint that knows its n_samples, as sampled: ``Joint.from_samples(x, y)``.
     betas, make_problem
-        As for :func:`dualib.bootstrap_curve`; make_problem (and its smoothing) shapes the encoder only.
+        The same as for :func:`dualib.bootstrap_curve`; make_problem (and its smoothing) shapes the encoder only.
     n_folds : int
         Number of parts the samples are dealt into at random, each held out once.
     pseudocount : float
         The a above, > 0; without it a pair never seen would cost infinitely much. An x never seen in training is encoded
         by p(t), the encoder that knows nothing of x.
     seed : int
-        Of the random deal into folds.
+        Seed of the random deal into folds.
     progress, executor
-        As for :func:`dualib.bootstrap_curve`.
+        The same as for :func:`dualib.bootstrap_curve`.
 
     Returns
     -------

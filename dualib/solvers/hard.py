@@ -98,7 +98,7 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
     Returns
     -------
     HardClusterings
-        Of one clustering.
+        It holds one clustering.
 
     References
     ----------
@@ -181,7 +181,7 @@ def sequential_ib(joint: Joint, n_clusters: int, *, restarts: int = 10, seed: in
     Returns
     -------
     HardClusterings
-        Of one clustering.
+        It holds one clustering.
 
     Raises
     ------

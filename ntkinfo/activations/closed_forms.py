@@ -7,39 +7,27 @@ derivatives of F in q, which is how they were found. They are written with ab - 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from math import factorial, pi
-from types import ModuleType
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
-Function = Callable[[Any], Any]
+from ntkinfo.activations.arrays import Array, namespace
+
+Function: TypeAlias = "Callable[[Array], Array]"
 """An activation or one of its derivatives, elementwise, on arrays of NumPy or of JAX."""
 
-Expectations = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+Expectations: TypeAlias = "Callable[[Array, Array, Array], tuple[Array, Array, Array]]"
 """(var u, var v, cov) → (E φφ, E φ'φ', E φ''φ''), elementwise over arrays that broadcast."""
 
 
-def namespace(x: object) -> ModuleType:
-    """``jax.numpy`` for JAX's arrays, traced ones included, and NumPy for all else; it does not import JAX."""
-    jax = sys.modules.get("jax")
-    return sys.modules["jax.numpy"] if jax is not None and isinstance(x, jax.Array) else np
-
-
-def special(x: object) -> ModuleType:
-    """The special functions that go with :func:`namespace`: those of ``jax.scipy`` or of SciPy."""
-    return import_module("scipy.special" if namespace(x) is np else "jax.scipy.special")
-
-
-def gap(a: Any, b: Any, q: Any) -> Any:
+def gap(a: Array, b: Array, q: Array) -> Array:
     """Determinant ab - q² ≥ 0, exactly zero where a = b = q."""
     return namespace(q).maximum(a * b - q * q, 0.0)
 
 
-def erf(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+def erf(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
     """F = 2/π arcsin(2q/√((1+2a)(1+2b))) of the error function [williams1997]_."""
     xp = namespace(q)
     g = 1 + 2 * (a + b) + 4 * gap(a, b, q)
@@ -56,7 +44,7 @@ def leaky_relu(slope: float) -> Expectations:
     """
     kink = (1 - slope) ** 2 / (2 * pi)
 
-    def expectations(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+    def expectations(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
         xp = namespace(q)
         left = gap(a, b, q)
         # θ is the root of what is left of ab: equal points, whose covariances differ by rounding, are to have θ = 0.
@@ -68,7 +56,7 @@ def leaky_relu(slope: float) -> Expectations:
     return expectations
 
 
-def gelu(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+def gelu(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
     r"""Expectations of φ(x) = x P(z ≤ x), z ~ N(0, 1), derived here with Stein's lemma; F is in [tsuchida2021]_.
 
     .. math:: F = q S + \frac{ab - q^2 + q^2 c}{2\pi\sqrt D}, \quad F' = S + \frac{q (c + 1/D)}{2\pi\sqrt D}, \quad
@@ -85,7 +73,7 @@ def gelu(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
     return q * s + (left + q * q * c) / root, s + q * (c + 1 / d) / root, third
 
 
-def sin(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+def sin(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
     """F = e^{-(a+b)/2} sinh q of the sine, to relative precision also where q is small."""
     xp = namespace(q)
     size = xp.abs(q)
@@ -94,13 +82,13 @@ def sin(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
     return odd, larger * (1 + xp.exp(-2 * size)), odd
 
 
-def cos(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+def cos(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
     """F = e^{-(a+b)/2} cosh q of the cosine."""
     odd, even, _ = sin(a, b, q)
     return even, odd, even
 
 
-def gaussian(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+def gaussian(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
     """F = 1/√((1+a)(1+b) - q²) of φ(x) = e^{-x²/2}."""
     g = 1 + a + b + gap(a, b, q)
     return g**-0.5, q * g**-1.5, g**-1.5 + 3 * q * q * g**-2.5
@@ -113,16 +101,14 @@ def polynomial(coefficients: Sequence[float]) -> Expectations:
     """
     c = [float(value) for value in coefficients]
 
-    def mean(k: int, variance: Any) -> Any:
-        return sum(
-            c[k + 2 * m] * factorial(k + 2 * m) / (2**m * factorial(m)) * variance**m
-            for m in range((len(c) - k + 1) // 2)
-        )
+    def mean(k: int, variance: Array) -> Array:
+        factors = (c[j] * factorial(j) / (2**m * factorial(m)) for m, j in enumerate(range(k, len(c), 2)))
+        return sum((factor * variance**m for m, factor in enumerate(factors)), 0.0 * variance)
 
-    def expectations(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+    def expectations(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
         products = [mean(k, a) * mean(k, b) for k in range(len(c))]
 
-        def derivative(times: int) -> Any:
+        def derivative(times: int) -> Array:
             terms = (q ** (k - times) / factorial(k - times) * products[k] for k in range(times, len(c)))
             return sum(terms, 0.0 * (a + b + q))
 

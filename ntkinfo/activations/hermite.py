@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from dualib.core.arrays import finite_array
 from dualib.core.typing import FloatArray, IntArray
-from ntkinfo.activations.closed_forms import Expectations, Function, namespace
+from ntkinfo.activations.arrays import Array, of_jax
+from ntkinfo.activations.closed_forms import Expectations, Function
 
 REACH = 12.0
 """Where the quadrature over z stops: e^{-z²/4}, with which the integrands fall, is there 2e-16."""
@@ -37,7 +37,7 @@ def series(functions: Sequence[Function], max_degree: int) -> Expectations:
     On arrays of JAX, traced ones included, NumPy evaluates it in a callback.
     """
 
-    def expectation(f: Function, a: Any, b: Any, q: Any) -> FloatArray:
+    def expectation(f: Function, a: Array, b: Array, q: Array) -> FloatArray:
         a, b, q = (np.asarray(value, dtype=np.float64) for value in (a, b, q))
         variances, index = np.unique(np.concatenate([a.ravel(), b.ravel()]), return_inverse=True)
         left, right = index[: a.size].reshape(a.shape), index[a.size :].reshape(b.shape)
@@ -45,22 +45,23 @@ def series(functions: Sequence[Function], max_degree: int) -> Expectations:
         rho = np.divide(q, scale, out=np.zeros(np.broadcast_shapes(q.shape, scale.shape)), where=scale > 0)
         return _horner(_coefficients(f, variances, max_degree), left, right, np.clip(rho, -1, 1))
 
-    def expectations(a: Any, b: Any, q: Any) -> tuple[Any, Any, Any]:
+    def expectations(a: Array, b: Array, q: Array) -> tuple[Array, Array, Array]:
         first, second, third = (partial(expectation, f) for f in functions)
-        if namespace(q) is np:
-            return first(a, b, q), second(a, b, q), third(a, b, q)
-        return _called_back(first, a, b, q), _called_back(second, a, b, q), _called_back(third, a, b, q)
+        if of_jax(q):
+            return _called_back(first, a, b, q), _called_back(second, a, b, q), _called_back(third, a, b, q)
+        return first(a, b, q), second(a, b, q), third(a, b, q)
 
     return expectations
 
 
-def _called_back(expectation: Callable[..., FloatArray], a: Any, b: Any, q: Any) -> Any:
+def _called_back(expectation: Callable[..., FloatArray], a: Array, b: Array, q: Array) -> Array:
     import jax
 
     result = jax.eval_shape(lambda *given: sum(given), a, b, q)
-    return jax.pure_callback(
+    found: Array = jax.pure_callback(
         lambda *given: expectation(*given).astype(q.dtype), result, a, b, q, vmap_method="expand_dims"
     )
+    return found
 
 
 def _horner(h: FloatArray, left: IntArray, right: IntArray, rho: FloatArray) -> FloatArray:
@@ -137,7 +138,7 @@ def check_derivatives(derivatives: Sequence[Function]) -> None:
     Raises
     ------
     ValueError
-        With the place and both numbers.
+        The message gives the place and both numbers.
     TypeError
         If a function gives single precision.
     """
@@ -178,7 +179,7 @@ def differentiated(f: Function, times: int) -> Function:
             f"JAX cannot differentiate this activation: write it in jax.numpy, or give φ, φ' and φ'' ({error})"
         ) from None
 
-    def evaluated(x: Any) -> Any:
-        return np.asarray(compiled(x)) if namespace(x) is np else compiled(x)
+    def evaluated(x: Array) -> Array:
+        return compiled(x) if of_jax(x) else np.asarray(compiled(x))
 
     return evaluated

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import pi, sqrt
-from typing import Any
 
 import numpy as np
 
 from ntkinfo.activations import closed_forms
-from ntkinfo.activations.closed_forms import Expectations, Function, namespace, special
+from ntkinfo.activations.arrays import Array, namespace, special
+from ntkinfo.activations.closed_forms import Expectations, Function
 from ntkinfo.activations.hermite import check_derivatives, differentiated, series
 
 
@@ -93,7 +93,7 @@ class Activation:
         Raises
         ------
         ValueError
-            With the reason, and what to use in its place.
+            The message gives the reason, and what to use in its place.
         """
         if not self.has_third_kernel:
             raise ValueError(
@@ -136,7 +136,7 @@ class Activation:
         name : str
         saturates : bool
         max_degree : int
-            Of the series. Large variances need high degrees: a thousand for tanh at variances near 20.
+            The highest degree of the series. Large variances need high degrees: a thousand for tanh at variances near 20.
 
         Raises
         ------
@@ -188,10 +188,10 @@ class Activation:
     def leaky_relu(cls, slope: float, *, name: str = "leaky_relu") -> Activation:
         """φ(x) = x above 0 and slope·x below; slope 0 is relu, -1 the absolute value."""
 
-        def phi(x: Any) -> Any:
+        def phi(x: Array) -> Array:
             return namespace(x).where(x > 0, x, slope * x)
 
-        def first(x: Any) -> Any:
+        def first(x: Array) -> Array:
             xp = namespace(x)
             return xp.where(x > 0, xp.ones_like(x), slope)  # of the precision of x
 
@@ -223,38 +223,38 @@ def names() -> tuple[str, ...]:
 # --- the list ---
 
 
-def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+def _polynomial(x: Array, coefficients: Sequence[float]) -> Array:
     """Σ_k c_k x^k by Horner's rule, in the precision of x: the coefficients are Python's numbers."""
-    *others, total = coefficients
-    total = total + 0 * x
+    *others, last = coefficients
+    total: Array = last + 0 * x
     for c in reversed(others):
         total = c + total * x
     return total
 
 
-def _density(x: Any) -> Any:
+def _density(x: Array) -> Array:
     """The density of N(0, 1)."""
     return namespace(x).exp(-0.5 * x * x) / sqrt(2 * pi)
 
 
-def _tanh(x: Any) -> Any:
+def _tanh(x: Array) -> Array:
     return namespace(x).tanh(x)
 
 
-def _sech2(x: Any) -> Any:
+def _sech2(x: Array) -> Array:
     """1 - tanh² x, the derivative of tanh."""
     return (1 - _tanh(x)) * (1 + _tanh(x))
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Array) -> Array:
     return 0.5 + 0.5 * _tanh(0.5 * x)
 
 
-def _logistic_density(x: Any) -> Any:
+def _logistic_density(x: Array) -> Array:
     return 0.25 * _sech2(0.5 * x)
 
 
-def _logistic_slope(x: Any) -> Any:
+def _logistic_slope(x: Array) -> Array:
     return -0.25 * _sech2(0.5 * x) * _tanh(0.5 * x)
 
 

@@ -16,7 +16,7 @@ from scipy.special import rel_entr
 from dualib.core.arrays import positive, whole
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
-from dualib.core.special import log1p_gap
+from dualib.core.special import EPS, log1p_gap
 from dualib.core.typing import ArrayLike
 
 
@@ -261,7 +261,7 @@ def binary_kl_inverse(p: float, c: float) -> float:
 
 def _upwards(q: float, error: float) -> float:
     """The number q plus `error` and the rounding of a sum, at most 1."""
-    return min(q * (1 + 4 * float(np.finfo(float).eps)) + error, 1.0)
+    return min(q * (1 + 4 * EPS) + error, 1.0)
 
 
 def _binary_kl_step(p: float, d: float) -> float:

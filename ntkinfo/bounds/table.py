@@ -56,7 +56,7 @@ _KL_COLUMN = {
 
 @dataclass(frozen=True, eq=False)
 class BoundsTable(Result):
-    """Bounds at each time.
+    """Generalisation bounds at each time of training, with the risks beside them.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class BoundsTable(Result):
     kl : array, shape (T,)
         The parameters' KL(p(θ_τ|D) ‖ p_0) of this one data set in nats, which the bounds use.
     kl_model : ParameterModel
-        For which network that KL is exact.
+        The network for which that KL is exact.
     bounds : dict of str to tuple of Bound
         Name → one :class:`ntkinfo.bounds.Bound` a time. The name ends in "(linearised KL)" where the KL is not the
         network's own; these are estimates.
@@ -160,7 +160,7 @@ def generalisation_bounds(
     delta: float = 0.05,
     scale: float = 1.0,
 ) -> BoundsTable:
-    """The bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
+    """Compute the bounds that an ensemble's parameter KL gives, at each time, with the risks beside them.
 
     The PAC-Bayes bounds hold with the KL of the network itself: that of the third kernel Ω of its kernels, or without it where
     the network is linear in what it trains (``mode="nngp"``, or K = Θ). For other networks the KL is the linearised
@@ -182,7 +182,7 @@ def generalisation_bounds(
     delta : float
         Probability of failure of the PAC-Bayes bounds.
     scale : float
-        Of the clipped squared error.
+        The scale of the clipped squared error.
 
     Returns
     -------

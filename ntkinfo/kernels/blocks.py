@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from dualib.core.arrays import finite_array, whole
 from dualib.core.progress import progress_bar
 from dualib.core.typing import ArrayLike, FloatArray
+from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels.cache import compile_on_disk
 from ntkinfo.kernels.checks import double
 from ntkinfo.kernels.convolutions import pad_first_on_cpu
@@ -19,6 +20,22 @@ WORKING_COPIES = 24
 """Arrays of a block's size that a kernel function of a few layers keeps at once (an upper estimate)."""
 
 LARGEST_SIDE = 1024
+
+
+class BothKernels(Protocol):
+    """What a kernel function gives when both kernels are asked for."""
+
+    @property
+    def ntk(self) -> Array:
+        """The tangent kernel Θ."""
+
+    @property
+    def nngp(self) -> Array:
+        """The kernel K of the outputs at initialisation."""
+
+
+KernelFunction: TypeAlias = Callable[..., BothKernels]
+"""(x1, x2 or None for x1, ("nngp", "ntk")) → the kernels of an infinitely wide network."""
 
 Evaluate = Callable[[FloatArray, FloatArray | None], tuple[FloatArray, FloatArray]]
 """(x1, x2 or None for x1) → Θ, K between them."""
@@ -44,7 +61,7 @@ def points(x_train: ArrayLike, x_test: ArrayLike | None) -> tuple[FloatArray, ..
     return arrays
 
 
-def evaluator(kernel_fn: Callable[..., Any], jit: bool = True) -> Evaluate:
+def evaluator(kernel_fn: KernelFunction, jit: bool = True) -> Evaluate:
     """Θ and K of a kernel function as arrays; with `jit` compiled, once for each shape of its arguments in all calls."""
     try:
         return _compiled(kernel_fn) if jit else _plain(kernel_fn)
@@ -52,15 +69,15 @@ def evaluator(kernel_fn: Callable[..., Any], jit: bool = True) -> Evaluate:
         return _compiled.__wrapped__(kernel_fn)
 
 
-def _both(kernel_fn: Callable[..., Any]) -> Callable[[Any, Any], tuple[Any, Any]]:
-    def both(a: Any, b: Any) -> tuple[Any, Any]:
+def _both(kernel_fn: KernelFunction) -> Callable[[Array, Array | None], tuple[Array, Array]]:
+    def both(a: Array, b: Array | None) -> tuple[Array, Array]:
         kernels = kernel_fn(a, b, ("nngp", "ntk"))
         return kernels.ntk, kernels.nngp
 
     return both
 
 
-def _plain(kernel_fn: Callable[..., Any]) -> Evaluate:
+def _plain(kernel_fn: KernelFunction) -> Evaluate:
     both = _both(kernel_fn)
 
     def evaluate(a: FloatArray, b: FloatArray | None) -> tuple[FloatArray, FloatArray]:
@@ -71,7 +88,7 @@ def _plain(kernel_fn: Callable[..., Any]) -> Evaluate:
 
 
 @lru_cache(maxsize=16)
-def _compiled(kernel_fn: Callable[..., Any]) -> Evaluate:
+def _compiled(kernel_fn: KernelFunction) -> Evaluate:
     import jax
 
     compile_on_disk()

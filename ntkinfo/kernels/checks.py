@@ -80,7 +80,7 @@ def check_joint(
     Raises
     ------
     ValueError
-        As of :func:`dualib.core.arrays.check_positive_semidefinite` for the diagonal blocks; else with the smallest eigenvalue of
+        As in :func:`dualib.core.arrays.check_positive_semidefinite` for the diagonal blocks; else the message gives the smallest eigenvalue of
         the whole, and the points that have most of it.
     """
     from scipy.linalg import LinAlgError, cholesky, solve_triangular

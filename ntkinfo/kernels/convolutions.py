@@ -7,9 +7,10 @@ but which end the process where the page before the input is not mapped. An inpu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import jax
 
 
 def pad_first_on_cpu() -> None:
@@ -26,7 +27,8 @@ def pad_first_on_cpu() -> None:
     if hasattr(direct, "pads_first"):
         return
 
-    def in_two_steps(lhs: Any, rhs: Any, **settings: Any) -> Any:
+    def in_two_steps(lhs: jax.Array, rhs: jax.Array, **settings: Any) -> jax.Array:
+        import numpy as np
         from jax import lax
 
         padding, dilation = settings["padding"], settings["lhs_dilation"]
@@ -36,13 +38,14 @@ def pad_first_on_cpu() -> None:
         barrier: Any = lax.optimization_barrier
         padded = barrier(lax.pad(lhs, np.zeros((), lhs.dtype), config))
         none = {"padding": ((0, 0),) * len(padding), "lhs_dilation": (1,) * len(padding)}
-        return convolution.bind(padded, rhs, **settings | none)
+        found: jax.Array = convolution.bind(padded, rhs, **settings | none)
+        return found
 
     padded_first = mlir.lower_fun(in_two_steps, multiple_results=False)
 
     def rule(context: Any, lhs: Any, rhs: Any, **settings: Any) -> Any:
         outside = any(map(any, settings["padding"])) or any(step > 1 for step in settings["lhs_dilation"])
-        chosen = padded_first if outside and context.avals_in[0].dtype == np.float64 else direct
+        chosen = padded_first if outside and context.avals_in[0].dtype == "float64" else direct
         return chosen(context, lhs, rhs, **settings)
 
     rule.pads_first = True  # type: ignore[attr-defined]

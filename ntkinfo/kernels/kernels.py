@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Kernels(Result):
     omega: Matrix | None = None
     omega_test_train: Matrix | None = None
     omega_test: Matrix | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ntk = kernel_matrix(self.ntk, "ntk")
@@ -127,7 +126,7 @@ class Kernels(Result):
         Raises
         ------
         ValueError
-            With the smallest eigenvalue of the difference.
+            The message gives the smallest eigenvalue of the difference.
         """
         for suffix in ("", "_test") if self.n_test else ("",):
             check_above(
@@ -151,7 +150,7 @@ class Kernels(Result):
     @classmethod
     def compute(
         cls,
-        kernel_fn: Callable[..., Any],
+        kernel_fn: blocks.KernelFunction,
         x_train: ArrayLike,
         x_test: ArrayLike | None = None,
         *,
@@ -166,7 +165,7 @@ class Kernels(Result):
         Parameters
         ----------
         kernel_fn : (x1, x2, get) -> object with attributes ``ntk`` and ``nngp``
-            As from :func:`ntkinfo.mlp` or ``stax.serial``; x2 may be None for x1. It is compiled once for all blocks of all calls.
+            What :func:`ntkinfo.mlp` or ``stax.serial`` gives; x2 may be None for x1. It is compiled once for all blocks of all calls.
         x_train, x_test : array, shapes (n, ...) and (m, ...)
         batch_size : int or None
             Points on the side of a block; by default the largest for which a block's work fits in `working_memory_gib`. The

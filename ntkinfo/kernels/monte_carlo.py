@@ -9,8 +9,9 @@ draws. Finite networks have kernels of order 1/width beside those of the infinit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +19,13 @@ from dualib.core.arrays import whole
 from dualib.core.progress import counted
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, FloatArray
+from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels import neural_tangents
 from ntkinfo.kernels.blocks import all_blocks, points
 from ntkinfo.kernels.kernels import Kernels
 
 if TYPE_CHECKING:
-    from ntkinfo.architectures import Architecture
+    from ntkinfo.architectures import Architecture, Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def empirical(
     Parameters
     ----------
     architecture : Architecture
-        As of :func:`ntkinfo.mlp`, or made of one's own functions by :mod:`ntkinfo.adapters`. Parameters are taken in double
+        Made by :func:`ntkinfo.mlp`, or of one's own functions by :mod:`ntkinfo.adapters`. Parameters are taken in double
         precision.
     x_train, x_test : array, shapes (n, ...) and (m, ...)
     replicas : int
@@ -76,7 +78,7 @@ def empirical(
     batch_size : int or None
         Points on the side of a block; a block keeps the derivatives of its outputs by all parameters.
     seed : int
-        Of the initialisations.
+        Seed of the initialisations.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
 
@@ -104,7 +106,9 @@ def empirical(
     for count, key in enumerate(counted(jax.random.split(jax.random.PRNGKey(seed), replicas), "networks", progress), 1):
         parameters = _doubles(architecture.init_fn(key, (-1, *arrays[0].shape[1:]))[1])
 
-        def evaluate(a: FloatArray, b: FloatArray | None, drawn: Any = parameters) -> tuple[FloatArray, FloatArray]:
+        def evaluate(
+            a: FloatArray, b: FloatArray | None, drawn: Parameters = parameters
+        ) -> tuple[FloatArray, FloatArray]:
             ntk, nngp = both(a, a if b is None else b, drawn)
             return np.asarray(ntk), np.asarray(nngp)
 
@@ -117,13 +121,13 @@ def empirical(
     return EmpiricalKernels(Kernels(**mean, settings=settings), errors, replicas)
 
 
-def _compiled(architecture: Architecture) -> Any:
+def _compiled(architecture: Architecture) -> Callable[[Array, Array, Parameters], tuple[Array, Array]]:
     """(x1, x2, parameters) → Θ̂, K̂ of one network."""
     import jax
 
     theta = neural_tangents.load().empirical_ntk_fn(architecture.apply_fn, trace_axes=(-1,), vmap_axes=None)
 
-    def both(a: Any, b: Any, parameters: Any) -> tuple[Any, Any]:
+    def both(a: Array, b: Array, parameters: Parameters) -> tuple[Array, Array]:
         left, right = (architecture.apply_fn(parameters, x) for x in (a, b))
         if left.ndim != 2:
             raise ValueError(
@@ -134,12 +138,13 @@ def _compiled(architecture: Architecture) -> Any:
     return jax.jit(both)
 
 
-def _doubles(parameters: Any) -> Any:
+def _doubles(parameters: Parameters) -> Parameters:
     """The parameters with every array of real numbers in double precision."""
     import jax
     import jax.numpy as jnp
 
-    def double(leaf: Any) -> Any:
+    def double(leaf: Array) -> Array:
         return leaf.astype(jnp.float64) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf
 
-    return jax.tree_util.tree_map(double, parameters)
+    doubled: Parameters = jax.tree_util.tree_map(double, parameters)
+    return doubled

@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from typing import Any
 
 from ntkinfo.kernels.convolutions import pad_first_on_cpu
 
@@ -107,7 +106,7 @@ class _Postponed(Loader):
     """Loads ``neural_tangents.experimental`` when something in it is asked for, and TensorFlow with it."""
 
     def exec_module(self, module: types.ModuleType) -> None:
-        def get(name: str) -> Any:
+        def get(name: str) -> object:
             if name.startswith("__"):
                 raise AttributeError(name)
             spec = PathFinder.find_spec(_EXPERIMENTAL, sys.modules[_PACKAGE].__path__)
@@ -167,7 +166,7 @@ def _import_or_create(name: str) -> types.ModuleType:
     return module
 
 
-def _lookup(module: types.ModuleType | None, name: str) -> Any:
+def _lookup(module: types.ModuleType | None, name: str) -> object:
     try:
         return getattr(module, name, _MISSING)
     except Exception:  # a deprecated name may raise on access with something other than AttributeError

@@ -56,7 +56,7 @@ def recursion(
     activation : str or Activation
         A name of :func:`ntkinfo.activations.names`, or an activation of one's own.
     w_std, b_std : float
-        As of :func:`ntkinfo.mlp`.
+        The same as for :func:`ntkinfo.mlp`.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def recursion(
     omega = k if phi.has_third_kernel or not depth else None
     for _ in range(depth):
         variance = np.diagonal(k)
-        f, f1, f2 = phi.expectations(variance[:, None], variance[None, :], k)
+        f, f1, f2 = map(np.asarray, phi.expectations(variance[:, None], variance[None, :], k))
         k = w2 * f + b2
         if omega is not None:
             omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
@@ -102,7 +102,7 @@ def dense(
     ----------
     x_train, x_test : array, shapes (n, d) and (m, d)
     hidden_layers, activation, w_std, b_std :
-        As of :func:`recursion`.
+        The same as for :func:`recursion`.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def dense(
     Raises
     ------
     ValueError
-        As of :func:`recursion`, and if the inputs do not match (both shapes are printed).
+        As in :func:`recursion`, and if the inputs do not match (both shapes are printed).
 
     Examples
     --------

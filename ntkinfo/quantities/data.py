@@ -9,7 +9,7 @@ from scipy.linalg import lapack
 
 from dualib.core.arrays import positive
 from dualib.core.quantity import Relation
-from dualib.core.special import ratio_gap
+from dualib.core.special import EPS, ratio_gap
 from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble, Points
@@ -17,8 +17,6 @@ from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.spectra import like
-
-_EPS = float(np.finfo(np.float64).eps)
 
 _upper_bound = partial(
     REGISTRY.register,
@@ -59,14 +57,14 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     Returns
     -------
     array of the law's leading shape
-        With the rounding of the law added; +inf where an output has lost its variance.
+        The value, with the rounding of the law added; +inf where an output has lost its variance.
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
     square = ((law.mean - prior.mean) ** 2).sum(axis=-1)
     same = (law.variance == prior.variance) & (square == 0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        error = 4 * _EPS * np.maximum(law.variance, prior.variance)
+        error = 4 * EPS * np.maximum(law.variance, prior.variance)
         if law.rounding is not None:
             error = np.maximum(error, law.rounding.variance)
             square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
@@ -148,13 +146,13 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
 def _rounding_norm(covariance: FloatArray, variance_error: FloatArray | None) -> float:
     """The largest eigenvalue of a symmetric error whose entries are independent and of the order of the rounding."""
     largest = float(np.diagonal(covariance).max())
-    error = 16 * _EPS * largest if variance_error is None else max(float(variance_error.max()), 4 * _EPS * largest)
+    error = 16 * EPS * largest if variance_error is None else max(float(variance_error.max()), 4 * EPS * largest)
     return float(np.sqrt(covariance.shape[0])) * error
 
 
 def _distinct(prior: Law) -> IntArray:
     """The first of each set of points that the prior does not tell apart, to rounding."""
-    covariance, size = prior.covariance, 8 * _EPS * float(np.diagonal(prior.covariance).max())
+    covariance, size = prior.covariance, 8 * EPS * float(np.diagonal(prior.covariance).max())
     variance = np.diagonal(covariance)
     kept: list[int] = []
     for x in range(len(variance)):
@@ -194,7 +192,7 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     trace = 2 * _quadratic(fitted, triangle) - 2 * fitted.sum(axis=-1)
     spread = -2 * spectrum.log_residual.sum(axis=-1)
     value = 0.5 * k * (trace + spread) + 0.5 * moved
-    rounding = 4 * ensemble.n_train * _EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
+    rounding = 4 * ensemble.n_train * EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
     return like(np.where(still, 0.0, np.maximum(value, 0.0) + rounding), tau)
 
 

@@ -175,7 +175,7 @@ def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1)
     Returns
     -------
     Estimates
-        Of the law's leading shape; the interval is that of the samples of z.
+        An estimate of the law's leading shape; the interval is that of the samples of z.
     """
     return _sampled(law, seed, samples, leave_one_out=False)
 

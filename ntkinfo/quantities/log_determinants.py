@@ -6,9 +6,9 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dualib.core.arrays import check_positive_semidefinite, of_shape, symmetric
+from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Float, FloatArray
 
-_EPS = float(np.finfo(np.float64).eps)
 _LARGE = 600.0  # e^600 and its square root's products still fit
 
 
@@ -24,7 +24,7 @@ def covariance_root(label_covariance: ArrayLike, n: int) -> Float[np.ndarray, "n
     covariance = symmetric(of_shape(label_covariance, name, (n, n), f"{n} training points"), name)
     check_positive_semidefinite(covariance, name)
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > n * _EPS * max(float(values[-1]), 0.0)
+    kept = values > n * EPS * max(float(values[-1]), 0.0)
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 

@@ -35,7 +35,7 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]
     Parameters
     ----------
     law : Law or Marginals
-        Of the outputs, on the points of y.
+        The law of the outputs, on the points of y.
     y : array_like, shape (m, k)
         Labels ±1 for one output, one-hot rows for more.
 

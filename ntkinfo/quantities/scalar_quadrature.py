@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
+from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
 from ntkinfo.laws import Law, Marginals
 
@@ -15,7 +16,6 @@ _RESOLUTION = 1e-12  # of the largest mean: a density narrower than that is an a
 _AGREEMENT = 1e-11  # of two grids, in relative terms
 _HALVINGS = 60
 _BLOCK = 2**20
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def scalar_informations(
@@ -125,7 +125,7 @@ def _adaptive(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> Float
         return values.reshape(2, -1, nodes.size) @ weights * width / 2
 
     base, left, width = _panels(mean, sigma)
-    noise = 8 * _EPS * np.abs(left) / float(sigma.min())
+    noise = 8 * EPS * np.abs(left) / float(sigma.min())
     coarse = sums(base, left, width)
     total, scale = np.zeros(2), np.abs(coarse).sum(axis=1, keepdims=True)
     for _ in range(_HALVINGS):

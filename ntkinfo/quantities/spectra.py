@@ -40,7 +40,8 @@ def entropy_gap(spectrum: Spectrum) -> Float[np.ndarray, "t n"]:
 def log_gain(spectrum: Spectrum) -> Float[np.ndarray, "t n"]:
     """The log of λa²/r² of each mode."""
     with np.errstate(divide="ignore"):
-        return np.log(spectrum.fitted) + np.log(spectrum.response) - 2 * spectrum.log_residual
+        gain: FloatArray = np.log(spectrum.fitted) + np.log(spectrum.response) - 2 * spectrum.log_residual
+    return gain
 
 
 def log_gap(f: FloatArray, log_rest: FloatArray) -> FloatArray:

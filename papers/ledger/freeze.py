@@ -27,7 +27,7 @@ class Frozen(msgspec.Struct, frozen=True):
     Attributes
     ----------
     date : str
-        Of the last freeze, as 2026-11-21.
+        The day of the last freeze, as 2026-11-21.
     program : str
         Hash of measure.py and its helpers on that day.
     explored : tuple of int

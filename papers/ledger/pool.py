@@ -22,7 +22,7 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate:
     Parameters
     ----------
     estimates : sequence of Estimate
-        Of one quantity and unit, one a seed; independent of each other.
+        Estimates of one quantity and unit, one a seed; independent of each other.
     """
     if len(estimates) == 1:
         return estimates[0]
