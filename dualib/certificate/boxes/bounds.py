@@ -16,10 +16,9 @@ from typing import Self
 
 import numpy as np
 
-from dualib.core.special import entropy_nats
+from dualib.core.special import EPS, entropy_nats
 from dualib.core.typing import Float, FloatArray, IntArray
 
-EPS = float(np.finfo(float).eps)
 SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualib.certificate.ceiling import Ceiling, Method
-from dualib.core.special import entropy_nats, kl_nats
+from dualib.core.special import EPS, entropy_nats, kl_nats
 from dualib.core.typing import Float, FloatArray
 
-EPS = float(np.finfo(float).eps)
 LAMBDAS = np.r_[0.0, 0.02, 0.05, np.arange(0.1, 0.95, 0.1), 0.95]
 RADII = 40  # shells, and radii of balls, tried for every row
 EXPONENTS = np.geomspace(0.02, 50.0, 12)  # s of the bound of Var_r, in units of 1/range²
