@@ -179,7 +179,8 @@ def enumerated_coverage(seeds):
         truth = exact.rate.value, exact.relevance.value
         bounds = PairwiseBounds(sigma).layer(centres, rows, weights)
         holds &= all(
-            b.low <= v + 1e-12 and v - 1e-12 <= b.high for b, v in zip((bounds.rate, bounds.relevance), truth, strict=True)
+            b.low <= v + 1e-12 and v - 1e-12 <= b.high
+            for b, v in zip((bounds.rate, bounds.relevance), truth, strict=True)
         )
         rates.append(
             coverage(
