@@ -22,11 +22,9 @@ def test_every_key_is_an_entry_and_every_entry_is_cited():
     assert cited() == set(entries())
 
 
-def test_no_entry_stands_twice_and_each_has_author_title_and_the_year_of_its_key():
+def test_no_entry_stands_twice_and_each_has_author_title_and_year():
     assert len(set(entries())) == len(entries())
     for line in (ROOT / "references.bib").read_text(encoding="utf-8").splitlines():
-        key = re.match(r"@\w+\{[a-z]+(\d{4})", line)
-        assert key, line
-        assert f"year={{{key[1]}}}" in line, line
-        assert "author={" in line, line
-        assert "title={" in line, line
+        year = re.search(r"^@\w+\{[a-z]+(\d{4})\w?, author=\{.+?\}, title=\{.*year=\{(\d{4})\}", line)
+        assert year, line
+        assert 0 <= int(year[2]) - int(year[1]) <= 1, line  # a key may bear the year of the preprint
