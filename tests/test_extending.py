@@ -1,8 +1,14 @@
-"""What CONTRIBUTING.md says is so: its picture and its tables name what is there, and its snippets extend the house as they stand."""
+"""What CONTRIBUTING.md says is so: its picture and its tables name what is there, and its snippets extend the house as they stand.
 
+The README's commands are known to their parsers, with every option.
+"""
+
+import argparse
 import ast
 import re
+import shlex
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +63,22 @@ def test_every_equation_is_where_the_table_says():
         tree = ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
         defined = {node.name for node in tree if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         assert name in defined, f"{path}: {name}"
+
+
+def test_every_command_of_the_readme_is_known():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    spans = re.findall(r"(?:`|uv run )((?:dualib|ntkinfo|deepnets) [^`\n]+)", readme)
+    commands = [shlex.split(span) for span in spans if " --" in span]
+    assert {words[0] for words in commands} == {"dualib", "ntkinfo", "deepnets"}
+    for program, *words in commands:
+        if program == "deepnets":
+            parser, command, words = argparse.ArgumentParser(), words[0], words[1:]
+            import_module(f"deepnets.commands.{command}").add_arguments(parser)
+        else:
+            parser = import_module(
+                {"dualib": "dualib.commands.parser", "ntkinfo": "ntkinfo.commands"}[program]
+            ).parser()
+        parser.parse_args(words)  # an unknown option would exit
 
 
 def test_an_activation_is_one_entry(monkeypatch):
