@@ -5,6 +5,7 @@
 The annealing runs at two stopping rules: ΔF < 1e-9 in one step, and ΔF < 1e-12, with which its objectives come nearer to
 ours. Ratios are of times measured side by side. "worse by" is the largest (our F − its F) over β, "better by" the largest
 (its F − ours). Where the annealing does not finish within the limit, its time is extrapolated (~): seconds per β done × 50.
+The colour-naming joint, not included, is that of [zaslavsky2018]_.
 """
 
 import os

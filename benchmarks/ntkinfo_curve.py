@@ -37,7 +37,8 @@ def predict_per_time(kernels, y, taus, count):
     import jax.numpy as jnp
 
     nt = neural_tangents.load()
-    arrays = {name: jnp.asarray(getattr(kernels, name)) for name in vars(kernels)}
+    blocks = [name + suffix for name in ("ntk", "nngp") for suffix in ("", "_test_train", "_test")]
+    arrays = {name: jnp.asarray(getattr(kernels, name)) for name in blocks}
 
     class Pair:
         def __init__(self, ntk, nngp):
