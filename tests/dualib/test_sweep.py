@@ -3,6 +3,7 @@
 import itertools
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -39,7 +40,12 @@ def assert_same_bits(curve, other):
         np.testing.assert_array_equal(one.p_t_given_x, two.p_t_given_x)
 
 
-@pytest.mark.parametrize("pool", [ThreadPoolExecutor, ProcessPoolExecutor])
+def spawned(workers):
+    """Processes that inherit nothing: a fork of a process in which JAX runs threads would be refused by a warning."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+@pytest.mark.parametrize("pool", [ThreadPoolExecutor, spawned])
 def test_the_numbers_do_not_depend_on_the_executor(problem, grid, whole, pool):
     with pool(2) as executor:
         assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, executor=executor))
