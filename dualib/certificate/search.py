@@ -41,6 +41,14 @@ def search_maximum(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: i
     return replace(found, rounding=g.rounding())
 
 
+def more_work_helps(problem: Bottleneck, max_work: float) -> bool:
+    """Whether :func:`search_in_any_dimension` would do more with more work: more boxes, or cells of rows at all."""
+    n_x, n_y = problem.p_y_given_x.shape
+    if isinstance(problem, IB) and n_y <= MOST_SYMBOLS:
+        return True
+    return isinstance(problem, IB | DualIB) and ROW_CELLS * n_x**2 > max_work
+
+
 def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
     """The least ceiling that cells of rows and boxes prove within some work; None where neither can be tried.
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
-from dualib.certificate.search import search_in_any_dimension, search_maximum
+from dualib.certificate.search import more_work_helps, search_in_any_dimension, search_maximum
 from dualib.core.special import EPS
-from dualib.problems import IB
 from dualib.solvers.atoms import add_atoms
 from dualib.solvers.columns import generate_columns, largest_at_rows, minimise
 from dualib.solvers.iterate import Iterate
@@ -30,7 +29,7 @@ class Status(StrEnum):
     ROUNDING = "not certified: rounding alone may exceed the tolerance; raise tolerance, or lower beta"
     DIMENSION = "not certified: there is no search for the maximum of G in this dimension and with so many y; raise max_dimension"
     CELLS = "not certified: the proof stopped at its number of cells; raise max_cells"
-    WORK = "not certified: boxes of decoders and cells of rows leave a gap; raise max_work"
+    WORK = "not certified: boxes of decoders or cells of rows leave a gap, or were too many to try; raise max_work"
     GAP = (
         "not certified: cells of rows and pairs of x, all that is known for this problem in this dimension, leave a gap"
     )
@@ -103,12 +102,13 @@ def _pair_work(it: Iterate) -> int:
 
 
 def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status:
+    beyond = it.problem.dimension > options.max_dimension
+    if beyond and (ceiling is None or not ceiling.complete) and more_work_helps(it.problem, options.max_work):
+        return Status.WORK
     if ceiling is None:
-        return Status.DIMENSION if it.problem.dimension > options.max_dimension else Status.ROUNDING
+        return Status.DIMENSION if beyond else Status.ROUNDING
     if it.dual.rounding() > options.tolerance:
         return Status.ROUNDING
     if not ceiling.complete:
-        if ceiling.method in (Method.DECODERS, Method.POSTERIORS):
-            return Status.CELLS
-        return Status.WORK if isinstance(it.problem, IB) else Status.GAP
+        return Status.GAP if beyond else Status.CELLS
     return Status.ROUNDS if ceiling.lower > options.tolerance else Status.ROUNDING
