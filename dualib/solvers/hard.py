@@ -122,9 +122,12 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
         here = np.arange(n)
         new = np.where(gain[here, best] > gain[here, labels] + 1e-12, best, labels)  # ties stay: no endless exchange
         if (new == labels).all():
+            stopped = ""
             break
         labels = new
-    return clusterings(joint, _expanded(merged.index, labels[None]), f"deterministic IB at β = {beta:g}")
+    else:
+        stopped = f", stopped after {MAX_SWEEPS} sweeps"
+    return clusterings(joint, _expanded(merged.index, labels[None]), f"deterministic IB at β = {beta:g}{stopped}")
 
 
 def agglomerative_ib(joint: Joint) -> HardClusterings:

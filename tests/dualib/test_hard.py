@@ -8,6 +8,7 @@ import pytest
 import dualib
 from dualib.curves.front import ENUMERATED, hard_front, pareto_partitions
 from dualib.measures import entropy, mutual_information
+from dualib.solvers import hard
 from dualib.solvers.hard import agglomerative_ib, deterministic_ib, sequential_ib
 
 
@@ -118,3 +119,10 @@ def test_deterministic_ib_stands_still_and_descends(beta):
     gain = np.log(weights) - beta * divergence
     here = gain[np.arange(20), found.labels[0]]
     assert (gain.max(axis=1) <= here + 1e-9).all()
+
+
+def test_a_search_that_is_cut_short_says_so(monkeypatch):
+    joint = random_joint(5, 20, 3)
+    assert "stopped" not in deterministic_ib(joint, 10.0).method
+    monkeypatch.setattr(hard, "MAX_SWEEPS", 1)
+    assert "stopped after 1 sweeps" in deterministic_ib(joint, 10.0).method
