@@ -7,6 +7,7 @@ three dimensions, scrambled Sobol points ([owen1998]_), whose error is told by i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ def grid(dimensions: int, count: int) -> Nodes:
     return Nodes(points[kept], weights[kept] / weights[kept].sum())
 
 
-def draws(dimensions: int, power: int, seed: int) -> Nodes:
+def draws(dimensions: int, power: int, seed: Sequence[int]) -> Nodes:
     """2^power scrambled Sobol points and their mirror images."""
     from scipy.stats import qmc
 

@@ -16,7 +16,7 @@ from math import comb
 
 import numpy as np
 
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Float, FloatArray, Int
 from ntkinfo.activations.closed_forms import Function
 from ntkinfo.finite_width.nodes import Nodes, root
 from ntkinfo.finite_width.ring import Ring, add, multiply, scaled
@@ -40,14 +40,20 @@ class PairMoments:
         E φ(u)^i φ(v)^(4-i), and of its derivative ∂_u∂_v.
     """
 
-    slopes: Float[np.ndarray, "6 6 p p"]
-    powers: Float[np.ndarray, "5 p p"]
-    power_slopes: Float[np.ndarray, "5 p p"]
+    slopes: Float[np.ndarray, "6 6 *batch p p"]
+    powers: Float[np.ndarray, "5 *batch p p"]
+    power_slopes: Float[np.ndarray, "5 *batch p p"]
 
-    def square(self, order: int) -> Float[np.ndarray, " p"]:
+    def of(self, ends: Int[np.ndarray, "b 2"]) -> PairMoments:
+        """The same for pairs of points, each by itself: arrays (..., b, 2, 2)."""
+        chosen = (..., ends[:, :, None], ends[:, None, :])
+        return PairMoments(self.slopes[chosen], self.powers[chosen], self.power_slopes[chosen])
+
+    def square(self, order: int) -> Float[np.ndarray, "*batch p"]:
         """E of the derivative, `order` times, of φ², at each point."""
-        parts = (comb(order, i) * np.diagonal(self.slopes[i, order - i]) for i in range(order + 1))
-        return np.sum(list(parts), axis=0)
+        parts = (comb(order, i) * np.diagonal(self.slopes[i, order - i], axis1=-2, axis2=-1) for i in range(order + 1))
+        found: FloatArray = np.sum(list(parts), axis=0)
+        return found
 
 
 def pair_moments(covariance: Float[np.ndarray, "p p"], derivatives: Sequence[Function], nodes: Nodes) -> PairMoments:
@@ -118,7 +124,9 @@ def biases(
             for f, g in v
         }
     shape, both = thetas[-1].shape, mean[1, 1]
-    nngp, slope, variance = (np.broadcast_to(x.get(k, 0.0), shape) for x, k in ((both, 0), (both, 1), (v[(1, 1), (1, 1)], 0)))
+    nngp, slope, variance = (
+        np.broadcast_to(x.get(k, 0.0), shape) for x, k in ((both, 0), (both, 1), (v[(1, 1), (1, 1)], 0))
+    )
     return Biases(nngp + 0.0, nngp + slope, variance + 0.0)
 
 
@@ -127,7 +135,8 @@ def _expectation(moments: PairMoments, theta: FloatArray) -> Callable[[tuple[int
 
     def plain(f: tuple[int, int], i: int, j: int) -> FloatArray | float:
         if f == (1, 1):
-            return moments.slopes[i, j]
+            slopes: FloatArray = moments.slopes[i, j]
+            return slopes
         if f == (2, 0):
             return moments.square(i)[:, None] if j == 0 else 0.0
         return moments.square(j)[None, :] if i == 0 else 0.0
