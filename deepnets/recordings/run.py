@@ -84,6 +84,23 @@ class Run:
         return self.network.noise_std
 
     @property
+    def ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """Between which numbers the layers lie without noise: (-1, 1) for tanh, (0, 1) for a softmax; None for other units."""
+        hidden = (-1.0, 1.0) if self.network.ends_at_one else None
+        last = (0.0, 1.0) if self.loss is Loss.CROSS_ENTROPY else (-np.inf, np.inf)
+        return (*[hidden] * self.network.hidden_layers, last)
+
+    @property
+    def hidden_layers(self) -> int:
+        """How many layers are hidden."""
+        return self.network.hidden_layers
+
+    @property
+    def plane_layers(self) -> tuple[str, ...]:
+        """The layers of the plane: all, or of a noisy network those with noise, which its outputs do not have."""
+        return self.layers if self.noise_std == 0 else self.layers[:-1]
+
+    @property
     def loss(self) -> Loss:
         """What was minimised."""
         return self.training.loss

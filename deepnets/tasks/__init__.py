@@ -2,6 +2,7 @@
 
 from deepnets.tasks.builders import task_from_settings
 from deepnets.tasks.digits import digits_task
+from deepnets.tasks.files import own_task, relabelled, task_from_npz
 from deepnets.tasks.icosahedral import icosahedral_task
 from deepnets.tasks.regression import regression_task
 from deepnets.tasks.task import Task, as_labels, classes_of, one_hot
@@ -14,7 +15,10 @@ __all__ = [
     "digits_task",
     "icosahedral_task",
     "one_hot",
+    "own_task",
     "regression_task",
+    "relabelled",
+    "task_from_npz",
     "task_from_settings",
     "two_gaussians_task",
 ]
