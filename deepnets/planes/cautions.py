@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ def separated(found: LayerInformation, entropy_x: float) -> LayerInformation:
 
 def binned(
     found: LayerInformation,
-    t: NDArray[np.floating[Any]],
+    t: NDArray[np.floating],
     cells: Binning,
     by_range: bool,
     n_classes: int,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from deepnets.recordings.recording import Details, Recording, finished
 from deepnets.tasks import Task, relabelled
 from dualib.core.typing import ArrayLike, IntArray
 
-Activations = list[NDArray[np.floating[Any]]]
+Activations = list[NDArray[np.floating]]
 Range = tuple[float, float]
 
 

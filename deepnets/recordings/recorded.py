@@ -136,9 +136,7 @@ class Recorded:
             f"{', '.join(map(str, without))} have to go on"
         )
 
-    def activations(
-        self, snapshot: int, replica: int, *, noise_seed: int | None = None
-    ) -> list[NDArray[np.floating[Any]]]:
+    def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> list[NDArray[np.floating]]:
         """The layers' activations of all patterns; see :meth:`deepnets.Recording.activations`.
 
         Raises
@@ -158,12 +156,12 @@ class Recorded:
         noise = np.random.default_rng(noise_seed).normal(scale=self.noise_std, size=found[0].shape)
         return [found[0] + noise]
 
-    def arrays(self, snapshot: int, replica: int, *, flat: bool = True) -> list[NDArray[np.floating[Any]]]:
+    def arrays(self, snapshot: int, replica: int, *, flat: bool = True) -> list[NDArray[np.floating]]:
         """The layers' arrays, mapped into memory: flattened to (n, units), or as they were recorded."""
         if self.channels is not None:
             name, axis = self.channels
             array = self._mapped(snapshot, replica, name)
-            found = [array.take(c, axis) for c in range(array.shape[axis])]
+            found = [np.asarray(array.take([c], axis)) for c in range(array.shape[axis])]
         else:
             found = [self._mapped(snapshot, replica, name) for name in self._first.layers]
         return [a.reshape(len(a), -1) for a in found] if flat else found

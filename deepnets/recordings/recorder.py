@@ -27,7 +27,7 @@ from deepnets.tasks import Task
 from deepnets.tasks.files import own_task, write_task
 from dualib.core.arrays import positive, whole
 from dualib.core.store import Store
-from dualib.core.typing import ArrayLike
+from dualib.core.typing import ArrayLike, FloatArray
 
 
 class Recorder:
@@ -78,7 +78,7 @@ class Recorder:
         *,
         noise_std: float = 0.0,
         ranges: Mapping[str, Range] | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.path, self.ranges = Path(path), dict(ranges or {})
         self.task = labels if isinstance(labels, Task) else own_task(labels, x)
@@ -225,15 +225,15 @@ class _Batches:
 
     def __post_init__(self) -> None:
         self.sizes: list[int] = []
-        self.sums: dict[str, Array] = {}
+        self.sums: dict[str, FloatArray] = {}
         self.squares: dict[str, float] = {}
 
-    def add(self, gradients: Mapping[str, Array], size: int) -> None:
+    def add(self, gradients: Mapping[str, FloatArray], size: int) -> None:
         if self.sizes and self.sums.keys() != gradients.keys():
             raise ValueError(f"this batch has gradients of {list(gradients)}, those before of {list(self.sums)}")
         self.sizes.append(size)
         for name, g in gradients.items():
-            self.sums[name] = self.sums.get(name, 0.0) + size * g
+            self.sums[name] = size * g + self.sums.get(name, np.zeros(()))
             self.squares[name] = self.squares.get(name, 0.0) + size * float(np.vdot(g, g))
 
     def record(self, weights: Mapping[str, Array]) -> GradientRecord:

@@ -28,7 +28,7 @@ PLACE = re.compile(r"epoch_(\d+)_replica_(\d+)")
 OLD = ".old"
 
 Range = tuple[float, float]
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 
 def place_of(epoch: int, replica: int) -> str:
@@ -106,7 +106,7 @@ class Record:
     finite: bool = True
     gradients: GradientRecord | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What is written, what is empty left out."""
         about = {name: value for name, value in vars(self).items() if value or name in ("epoch", "replica", "finite")}
         return {**about, "gradients": vars(self.gradients)} if self.gradients is not None else about
@@ -233,13 +233,13 @@ def read_array(file: Path, n: int | None = None) -> Array:
     return found[:, None] if n is not None and found.ndim == 1 else found
 
 
-def _names(value: Any, what: str) -> tuple[str, ...]:
+def _names(value: object, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value) or len(set(value)) != len(value):
         raise ValueError(f"{what} must be a list of different names, got {value!r}")
     return tuple(value)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise ValueError(f"{value!r} is no number")
     return math.nan if value is None else float(value)

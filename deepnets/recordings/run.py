@@ -12,8 +12,9 @@ import numpy as np
 
 from deepnets.backend import jax, jnp
 from deepnets.networks import Network, Params
+from deepnets.recordings.recorded import is_recording
 from deepnets.recordings.run_files import RunFiles, RunMemory
-from deepnets.tasks import Task, task_from_settings
+from deepnets.tasks import Task
 from deepnets.training.settings import Loss, Training
 from dualib.core.typing import Float, Int
 from dualib.core.units import Units, to_units
@@ -182,7 +183,7 @@ class Run:
         path : path
             Its directory.
         task : Task or None
-            Needed where the task was not made by one of this package's functions.
+            Its own, by default: made again by the function of this package that made it, or read from its copy in the directory.
 
         Raises
         ------
@@ -190,11 +191,13 @@ class Run:
             If there is no run, nothing is trained yet, a file is missing or damaged (it is named, with what makes it again),
             or the task is another than the run's.
         """
+        if is_recording(path):
+            raise ValueError(f"{path} holds a recording, not a run: deepnets.Recorded.load reads it")
         files = RunFiles(path)
         settings, checkpoint = files.settings(), files.reached()
         if checkpoint is None:
             raise ValueError(f"{path} holds a training that has no snapshot yet: the command that began it goes on")
-        made = task if task is not None else task_from_settings(settings["task"])
+        made = task if task is not None else files.task(settings["task"])
         if made.digest() != settings["task_digest"]:
             raise ValueError(f"the run in {path} was trained on another task than {made.settings}")
         epochs = [e for e in settings["snapshots"] if e <= checkpoint[0]]

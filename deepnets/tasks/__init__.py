@@ -1,6 +1,6 @@
 """What finite networks are trained on: patterns, their labels, and the exact law of both."""
 
-from deepnets.tasks.builders import task_from_settings
+from deepnets.tasks.builders import is_made_here, task_from_settings
 from deepnets.tasks.digits import digits_task
 from deepnets.tasks.files import own_task, relabelled, task_from_npz
 from deepnets.tasks.icosahedral import icosahedral_task
@@ -14,6 +14,7 @@ __all__ = [
     "classes_of",
     "digits_task",
     "icosahedral_task",
+    "is_made_here",
     "one_hot",
     "own_task",
     "regression_task",
