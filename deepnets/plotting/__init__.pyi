@@ -1,7 +1,9 @@
 from .layers import plot_gradient_phases as plot_gradient_phases
 from .layers import plot_label_separation as plot_label_separation
 from .layers import plot_layers_against_bottleneck as plot_layers_against_bottleneck
+from .movie import write_movie as write_movie
 from .planes import plot_against_epochs as plot_against_epochs
+from .planes import plot_mean_path as plot_mean_path
 from .planes import plot_plane as plot_plane
 from .planes import plot_planes as plot_planes
 from .planes import plot_replicas as plot_replicas
