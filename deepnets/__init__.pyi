@@ -19,6 +19,8 @@ from .networks import Network as Network
 from .planes import InformationPlane as InformationPlane
 from .planes import compare_runs as compare_runs
 from .planes import information_plane as information_plane
+from .recordings import Recorded as Recorded
+from .recordings import Recorder as Recorder
 from .recordings import Recording as Recording
 from .recordings.run import Run as Run
 from .relaxation.comparison import compare_relaxations as compare_relaxations
