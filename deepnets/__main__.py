@@ -1,4 +1,4 @@
-"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers``, ``compare`` and ``variational``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ COMMANDS = {
     "gradients": "gradient phases of a run, layer by layer: table, files, figure",
     "layers": "the last layers of a run against the exact bottleneck, and by label: table, figures",
     "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
+    "variational": "variational bottlenecks over seeds and β: on images their rates, label information and calibration, on a "
+    "law their gap to the proven optimum; table, files, figures; resumable",
 }
 
 

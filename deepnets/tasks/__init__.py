@@ -1,7 +1,7 @@
 """What finite networks are trained on: patterns, their labels, and the exact law of both."""
 
 from deepnets.tasks.builders import task_from_settings
-from deepnets.tasks.digits import digits_task
+from deepnets.tasks.digits import digits_task, mnist_task
 from deepnets.tasks.icosahedral import icosahedral_task
 from deepnets.tasks.regression import regression_task
 from deepnets.tasks.task import Task, as_labels, classes_of, one_hot
@@ -13,6 +13,7 @@ __all__ = [
     "classes_of",
     "digits_task",
     "icosahedral_task",
+    "mnist_task",
     "one_hot",
     "regression_task",
     "task_from_settings",

@@ -3,6 +3,8 @@ from .evaluation import Evaluation as Evaluation
 from .fit import VariationalFit as VariationalFit
 from .fit import fit_variational as fit_variational
 from .gap import Gap as Gap
+from .gaussian import GaussianFit as GaussianFit
+from .gaussian import fit_gaussian as fit_gaussian
 from .label_models import Confusion as Confusion
 from .label_models import Exact as Exact
 from .label_models import OneHot as OneHot

