@@ -1,4 +1,5 @@
-"""Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers``, ``relax`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers``, ``relax``, ``compare`` and
+``variational``."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ COMMANDS = {
     "relax": "relax a run by Monte Carlo, Langevin's equation, kicks or bottleneck targets, beside continued training: table, "
     "figure; resumable",
     "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
+    "variational": "variational bottlenecks over seeds and β: on images their rates, label information and calibration, on a "
+    "law their gap to the proven optimum; table, files, figures; resumable",
 }
 
 
