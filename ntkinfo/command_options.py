@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dualib.core.command import say
 from ntkinfo.datasets import Dataset
+from ntkinfo.resources import LARGE, needs
 
 if TYPE_CHECKING:
     from ntkinfo.kernels import Kernels
@@ -74,14 +75,20 @@ def chosen_network(a: argparse.Namespace) -> Network | None:
 
 def chosen_kernels(a: argparse.Namespace, network: Network | None, data: Dataset) -> Kernels:
     """The kernels on the data, with Ω where it is known and wanted."""
+    from ntkinfo.activations import Activation
     from ntkinfo.kernels import dense
     from ntkinfo.networks import has_analytic_kernels, kernels_of
 
     points = data.x_train, data.x_test
+    third = network is None and a.third_kernel != "no" and Activation.named(a.activation).has_third_kernel
+    said = needs(len(points[0]), len(points[1]), third_kernel=third)
+    said.check()
+    if said.n_train >= LARGE:
+        say(f"needs: {said.describe()}, and the time of the kernels")
     if network is None:
         scales = {"hidden_layers": a.depth, "activation": a.activation, "w_std": a.w_std, "b_std": a.b_std}
-        third = {"auto": None, "yes": True, "no": False}[a.third_kernel]
-        return dense(*points, **scales, third_kernel=third, cache=a.kernels)
+        wanted = {"auto": None, "yes": True, "no": False}[a.third_kernel]
+        return dense(*points, **scales, third_kernel=wanted, cache=a.kernels)
     if not has_analytic_kernels(network):
         say(f"kernels: no analytic ones are known; means over {a.replicas} finite networks")
     return kernels_of(network, *points, replicas=a.replicas, seed=a.seed, cache=a.kernels)

@@ -112,15 +112,15 @@ class Setting:
             positive(getattr(self, name), name, zero=name != "weight_noise")
         on: Points = self.on or ("test" if self.ensemble.n_test else "train")
         y = _labels(self.ensemble, on, self.y)
-        checked = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
-        checked["tau"] = as_times_or_default(self.ensemble, self.tau)
+        checked: dict[str, object] = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
+        checked["tau"] = None if self.tau is None else as_times_or_default(self.ensemble, self.tau)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @cached_property
     def times(self) -> Float[np.ndarray, " t"]:
-        """The times."""
-        return np.asarray(self.tau, dtype=np.float64)
+        """The times: those given, or the default ones, which need the eigenvalues of Θ."""
+        return as_times_or_default(self.ensemble, self.tau)
 
     @property
     def labels(self) -> Float[np.ndarray, "m k"] | None:

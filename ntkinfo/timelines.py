@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualib.core.estimate import Estimates
+from dualib.core.progress import counted
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
@@ -227,12 +228,13 @@ def timeline(
     """
     noises = {"label_noise": label_noise, "output_noise": output_noise, "weight_noise": weight_noise}
     setting = Setting(ensemble, taus, on, y_test, entropy_y, **noises, seed=seed)
+    ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
     values = {quantity.name: np.empty(setting.times.size) for quantity in met}
     intervals: dict[str, Estimates] = {}
     for where, offered in setting.parts(progress=progress):
-        for quantity in met:
+        for quantity in counted(met, "quantities", progress if where == slice(None) else False):
             found = setting.value(quantity, offered)
             if isinstance(found, Estimates):
                 intervals[quantity.name], found = found, found.value

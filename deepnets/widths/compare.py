@@ -139,9 +139,14 @@ def _side_by_side(work: Callable[[Network], Compared], nets: Sequence[Network], 
 
 def _setting(data: ntkinfo.Dataset, network: Network, taus: tuple[float, ...]) -> Setting:
     """The ensemble at infinite width, its test labels and their law."""
-    scales = {"w_std": network.w_std, "b_std": network.b_std}
-    layers, activation = network.hidden_layers, network.activation
-    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=layers, activation=activation, **scales)
+    kernels = ntkinfo.kernels.dense(
+        data.x_train,
+        data.x_test,
+        hidden_layers=network.hidden_layers,
+        activation=network.activation,
+        w_std=network.w_std,
+        b_std=network.b_std,
+    )
     noise = data.label_noise if data.label_noise is not None else 1.0
     ensemble = ntkinfo.Ensemble(kernels, data.y_train)
     return Setting(ensemble, taus, y=data.y_test, entropy_y=data.entropy_y, label_noise=noise)

@@ -17,6 +17,7 @@ from ntkinfo.kernels import blocks
 from ntkinfo.kernels.cache import SAME, fingerprint
 from ntkinfo.kernels.checks import check_above, check_joint, double, kernel_matrix, third_kernel
 from ntkinfo.kernels.compiled import KernelFunction, evaluator, local_devices
+from ntkinfo.resources import need
 
 Matrix = Float[np.ndarray, "_ _"]
 """Whose shape the constructor checks against the others', with a message of its own."""
@@ -225,12 +226,15 @@ class Kernels(Result):
 
         Raises
         ------
+        MemoryError
+            If there is no memory for them (before the work; the message says for how many points there is).
         ValueError
             If the file cannot be written (before the work), is damaged, or holds the kernels of other points or of another network:
             those between the first two points are computed again and compared.
         """
         points = blocks.points(x_train, x_test)
         if path is None or not os.path.exists(path):
+            need(len(points[0]), 3.0, "the kernels and their check")
             if path is not None:
                 writable_directory(Path(path).parent)
             found = compute(points, {"points": fingerprint(points)})
