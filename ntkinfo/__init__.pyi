@@ -1,4 +1,4 @@
-from . import activations, adapters, bounds, datasets, kernels, learning, plotting, quantities, symbolic
+from . import activations, adapters, bounds, datasets, kernels, learning, plotting, quantities, resources, symbolic
 from .activations import Activation
 from .architectures import Architecture, cnn, mlp
 from .bounds import BoundsTable, generalisation_bounds
@@ -38,6 +38,7 @@ __all__ = [
     "mode_table",
     "plotting",
     "quantities",
+    "resources",
     "symbolic",
     "timeline",
 ]
