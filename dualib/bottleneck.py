@@ -61,8 +61,13 @@ class Bottleneck(Result, ABC):
     # --- what the problems define ---
 
     @abstractmethod
-    def distortion(self, r: Atoms) -> Table:
-        """Nats d(x, r_t), by one matrix product."""
+    def of_atoms(self, r: Atoms) -> Float[np.ndarray, "n_t k"]:
+        """Factors of d for atoms; the last is what stands by a row's 1."""
+
+    @property
+    @abstractmethod
+    def of_rows(self) -> Float[np.ndarray, "n_x k"]:
+        """Factors of d for the rows: d = of_atoms · of_rows; the last is 1."""
 
     @abstractmethod
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
@@ -71,6 +76,10 @@ class Bottleneck(Result, ABC):
     @abstractmethod
     def slope(self, r: Atoms) -> Slopes:
         """−∂d(x, r_t)/∂r_y up to a constant over y, times √r_y."""
+
+    @abstractmethod
+    def slope_parts(self, r: Atoms) -> tuple[Atoms, Atoms]:
+        """Scale and offset of the slope: scale ∘ (statistic − mean_where_weak) + offset."""
 
     @abstractmethod
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
@@ -131,9 +140,30 @@ class Bottleneck(Result, ABC):
         """The statistic of every row."""
         return self.statistic(self.p_y_given_x)
 
+    @cached_property
+    def sums(self) -> Float[np.ndarray, "n_x n_y+1"]:
+        """1 and the statistic of every row: sums of weights and of weighted statistics by one matrix product."""
+        return np.column_stack([np.ones(len(self.p_x)), self.statistics])
+
+    @cached_property
+    def near_sums(self) -> Float[np.ndarray, "n_x n_y+1"]:
+        """1 and the statistic, less its mean where a symbol is weak."""
+        if not self.any_weak:
+            return self.sums
+        return np.column_stack([np.ones(len(self.p_x)), self.statistics - self.mean_where_weak])
+
+    @cached_property
+    def mean_where_weak(self) -> Float[np.ndarray, " n_y"]:
+        """E of the statistic where a symbol is weak, 0 elsewhere."""
+        return np.where(self.weak, self.p_x @ self.statistics, 0.0)
+
     def decode(self, weights: Table) -> Atoms:
         """The best decoder of clusters with non-negative `weights` over x, of any sum."""
-        return self.decoder_of((weights @ self.statistics) / weights.sum(axis=1, keepdims=True))
+        return self.decode_sums(weights @ self.sums)
+
+    def decode_sums(self, sums: Float[np.ndarray, "n_t n_y+1"]) -> Atoms:
+        """The best decoder of clusters from their sums of weights and of weighted statistics."""
+        return self.decoder_of(sums[:, 1:] / sums[:, :1])
 
     @cached_property
     def single_decoder(self) -> Float[np.ndarray, "1 n_y"]:
@@ -156,6 +186,26 @@ class Bottleneck(Result, ABC):
         """What r is compared with: p(y) for the weak y, 1 for the others."""
         return np.where(self.weak, self.joint.p_y, 1.0)
 
+    # --- distortion ---
+
+    def distortion(self, r: Atoms) -> Table:
+        """Nats d(x, r_t), by one matrix product."""
+        return np.asarray(self.of_atoms(r) @ self.of_rows.T)
+
+    def distortion_at(self, beta: float, r: Atoms) -> Table:
+        """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
+        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
+
+    def exponents(self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None) -> Table:
+        """The exponents offset_x − β d(x, r_t), nats, without another pass over the table where one product gives them."""
+        if self.product_rounding(beta) < ACCURATE:
+            left, right = -beta * self.of_atoms(r), self.of_rows
+            if offset is not None:
+                left, right = np.column_stack([left, np.ones(len(r))]), np.column_stack([right, offset])
+            return np.asarray(left @ right.T)
+        table = -beta * self.accurate_distortion(r)
+        return table if offset is None else table + offset
+
     # --- rounding ---
 
     @cached_property
@@ -176,10 +226,6 @@ class Bottleneck(Result, ABC):
     def product_rounding(self, beta: float) -> float:
         """The rounding error of β d by one matrix product, nats."""
         return EPS * beta * (self._strong_scale + self._weak_size**2) / self.divisor
-
-    def distortion_at(self, beta: float, r: Atoms) -> Table:
-        """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
-        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
 
     def accurate_distortion(self, r: Atoms) -> Table:
         """d(x, r_t) summed term by term to relative accuracy; slower by a factor n_y."""

@@ -11,15 +11,19 @@ from dualib.bottleneck import Rows
 from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
-from dualib.solvers.alternating import accelerate
-from dualib.solvers.atoms import START_ATOMS, add_atoms, merge_atoms, prune, separations, trivial
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import add_atoms, merge_atoms, prune, separations, trivial
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.newton import MAX_UNKNOWNS, newton, newton_weights, splits
+from dualib.solvers.krylov import newton_cg
+from dualib.solvers.newton import MAX_UNKNOWNS, newton, splits
 from dualib.solvers.options import Certify
 
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
-ACCURACY = 1e-7  # residual of the accelerated alternation; the error of F is about its square over the least curvature
+ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
+LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
+LAST_STEPS = 3
+CG_STEPS = 12  # then clusters that have met are merged
 
 
 def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
@@ -50,21 +54,20 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if estimate <= 0.1 * options.tolerance:
             break
         better, better_residual = minimise(add_atoms(it, found, log_g, 0.1 * options.tolerance))
-        if not better.value < it.value - 1e-15:
+        if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
+            it, residual, _ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
+            estimate = max(0.0, float(it.dual.log(ascend(it.dual, it, rng)).max()))
             break
         it, residual = better, better_residual
     return prune(it), estimate, residual
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton up to `largest` unknowns, accelerated alternation above."""
+    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
     residual = np.inf
     for _ in range(30):
         if it.atoms.size > largest:
-            it, residual = accelerate(it, ACCURACY, 25)
-            done = residual < ACCURACY
-            if len(it.weights) <= START_ATOMS:  # small weights with G ≠ 1 hardly move by plain steps
-                it = newton_weights(it, 3)
+            it, residual, done = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS)
         else:
             it, residual = newton(it, max_steps=12)
             done = residual < 1e-11

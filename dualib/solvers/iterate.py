@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,9 +27,12 @@ class Iterate:
         The r_t.
     value : float
         Φ, nats.
-    ratio : array, shape (n_t, n_x)
-        e^{−βd(x,r_t)} / z_x, so that q(t|x) = ν_t ratio_tx.
+    kernel : array, shape (n_t, n_x)
+        e^{−βd(x,r_t)}, up to a factor for each x.
+    z : array, shape (n_x,)
+        Σ_t ν_t kernel_tx, so that q(t|x) = ν_t kernel_tx / z_x.
     log_z : array, shape (n_x,)
+        log Σ_t ν_t e^{−βd(x,r_t)}.
     """
 
     problem: Bottleneck
@@ -36,8 +40,24 @@ class Iterate:
     weights: Float[np.ndarray, " n_t"]
     atoms: Atoms
     value: float
-    ratio: Table
+    kernel: Table
+    z: Float[np.ndarray, " n_x"]
     log_z: Float[np.ndarray, " n_x"]
+
+    @property
+    def ratio(self) -> Table:
+        """e^{−βd(x,r_t)} / Σ_t ν_t e^{−βd(x,r_t)}."""
+        return np.asarray(self.kernel / self.z)
+
+    @cached_property
+    def gain(self) -> Float[np.ndarray, " n_t"]:
+        """G at the atoms, Σ_x p(x) ratio_tx: 1 at an optimum."""
+        return np.asarray(self.sums[:, 0])
+
+    @cached_property
+    def sums(self) -> Float[np.ndarray, "n_t n_y+1"]:
+        """Σ_x p(x) ratio_tx of 1 and of the statistic of x, all that an alternating step takes."""
+        return np.asarray(self.kernel @ (self.problem.sums * (self.problem.p_x / self.z)[:, None]))
 
     @property
     def encoder(self) -> Table:
@@ -72,11 +92,26 @@ class Iterate:
         return DualFunction(self.problem, self.beta, np.log(self.problem.p_x) - self.log_z)
 
 
-def evaluate(problem: Bottleneck, beta: float, weights: Float[np.ndarray, " n_t"], atoms: Atoms) -> Iterate:
-    """Φ and the encoder at weights and atoms."""
-    exponent = -beta * problem.distortion_at(beta, atoms)
-    top = exponent.max(axis=0)
-    kernel = np.exp(exponent - top)
+def evaluate(
+    problem: Bottleneck,
+    beta: float,
+    weights: Float[np.ndarray, " n_t"],
+    atoms: Atoms,
+    near: Float[np.ndarray, " n_x"] | None = None,
+) -> Iterate:
+    """Φ and the encoder at weights and atoms; `near`, log z of an iterate near by, saves two passes."""
+    if near is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            kernel = problem.exponents(beta, atoms, -near)
+            np.exp(kernel, out=kernel)
+            z = weights @ kernel
+        if z.min() > 1e-100 and z.max() < 1e100:
+            log_z = np.log(z) + near
+            return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel, z, log_z)
+    kernel = problem.exponents(beta, atoms)
+    top = kernel.max(axis=0)
+    np.subtract(kernel, top, out=kernel)
+    np.exp(kernel, out=kernel)
     z = weights @ kernel
     log_z = np.log(z) + top
-    return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel / z, log_z)
+    return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel, z, log_z)

@@ -20,8 +20,9 @@ from dualib.core.typing import Float, FloatArray
 from dualib.solvers.alternating import step
 from dualib.solvers.iterate import Iterate, evaluate
 
-MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
+MAX_UNKNOWNS = 300  # above, conjugate gradients are faster; up to 3 times as many for a proof
 MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents
+SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 
@@ -135,7 +136,7 @@ def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
 
 
 def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
-    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: a step each way along the unstable direction."""
+    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: the step along the unstable direction at which G is largest."""
     posterior = it.posterior
     mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
     n_y = it.atoms.shape[1]
@@ -144,10 +145,14 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     atoms = it.atoms[mixed]
     largest, direction = instability(it.problem, it.beta, atoms, posterior[mixed])
     atoms, direction = atoms[largest > 1.0 + 1e-7], direction[largest > 1.0 + 1e-7]
+    if not len(atoms):
+        return it.atoms[:0]
     log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
-    log_step *= 0.3 / np.maximum(np.abs(log_step).max(axis=1, keepdims=True), 0.3)
-    both = np.concatenate([atoms * np.exp(log_step), atoms * np.exp(-log_step)])
-    return np.asarray(both / both.sum(axis=1, keepdims=True))
+    log_step /= np.abs(log_step).max(axis=1, keepdims=True)
+    tried = atoms * np.exp(np.multiply.outer(SPLITS, log_step))
+    tried /= tried.sum(axis=2, keepdims=True)
+    log_g = it.dual.log(tried.reshape(-1, n_y)).reshape(len(SPLITS), -1)
+    return np.asarray(tried[log_g.argmax(axis=0), np.arange(len(atoms))])
 
 
 def instability(
