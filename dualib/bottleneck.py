@@ -31,6 +31,7 @@ Terms = Float[np.ndarray, "*shape n_y"]
 WEAK = 0.25  # a symbol y whose p(y|x)/p(y) all stay this near 1 is weak: its share of d is expanded around p(y)
 ACCURATE = 1e-12  # rounding of β d, nats, from which on d is summed term by term
 CHUNK = 1 << 20  # (t, x, y) at a time where d is summed term by term
+EVERY = slice(None)
 PAIRS_KEPT = 2048  # rows up to which the distances of all pairs are kept (32 MiB)
 
 
@@ -141,12 +142,12 @@ class Bottleneck(Result, ABC):
         return self.statistic(self.p_y_given_x)
 
     @cached_property
-    def sums(self) -> Float[np.ndarray, "n_x n_y+1"]:
+    def sums(self) -> Float[np.ndarray, "n_x n_sums"]:
         """1 and the statistic of every row: sums of weights and of weighted statistics by one matrix product."""
         return np.column_stack([np.ones(len(self.p_x)), self.statistics])
 
     @cached_property
-    def near_sums(self) -> Float[np.ndarray, "n_x n_y+1"]:
+    def near_sums(self) -> Float[np.ndarray, "n_x n_sums"]:
         """1 and the statistic, less its mean where a symbol is weak."""
         if not self.any_weak:
             return self.sums
@@ -161,7 +162,7 @@ class Bottleneck(Result, ABC):
         """The best decoder of clusters with non-negative `weights` over x, of any sum."""
         return self.decode_sums(weights @ self.sums)
 
-    def decode_sums(self, sums: Float[np.ndarray, "n_t n_y+1"]) -> Atoms:
+    def decode_sums(self, sums: Float[np.ndarray, "n_t n_sums"]) -> Atoms:
         """The best decoder of clusters from their sums of weights and of weighted statistics."""
         return self.decoder_of(sums[:, 1:] / sums[:, :1])
 
@@ -196,15 +197,17 @@ class Bottleneck(Result, ABC):
         """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
         return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
 
-    def exponents(self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None) -> Table:
-        """The exponents offset_x − β d(x, r_t), nats, without another pass over the table where one product gives them."""
+    def exponents(
+        self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None, part: slice = EVERY
+    ) -> Table:
+        """The exponents offset_x − β d(x, r_t), nats, of a part of the x; without another pass where one product gives them."""
         if self.product_rounding(beta) < ACCURATE:
-            left, right = -beta * self.of_atoms(r), self.of_rows
+            left, right = -beta * self.of_atoms(r), self.of_rows[part]
             if offset is not None:
-                left, right = np.column_stack([left, np.ones(len(r))]), np.column_stack([right, offset])
+                left, right = np.column_stack([left, np.ones(len(r))]), np.column_stack([right, offset[part]])
             return np.asarray(left @ right.T)
-        table = -beta * self.accurate_distortion(r)
-        return table if offset is None else table + offset
+        table = -beta * self.accurate_distortion(r, part)
+        return table if offset is None else table + offset[part]
 
     # --- rounding ---
 
@@ -227,12 +230,13 @@ class Bottleneck(Result, ABC):
         """The rounding error of β d by one matrix product, nats."""
         return EPS * beta * (self._strong_scale + self._weak_size**2) / self.divisor
 
-    def accurate_distortion(self, r: Atoms) -> Table:
+    def accurate_distortion(self, r: Atoms, part: slice = EVERY) -> Table:
         """d(x, r_t) summed term by term to relative accuracy; slower by a factor n_y."""
-        table = np.empty((len(r), len(self.p_x)))
-        size = max(1, CHUNK // self.p_y_given_x.size)
+        rows = self.p_y_given_x[part]
+        table = np.empty((len(r), len(rows)))
+        size = max(1, CHUNK // rows.size)
         for i in range(0, len(r), size):
-            table[i : i + size] = self.terms(self.p_y_given_x, r[i : i + size, None, :]).sum(axis=2)
+            table[i : i + size] = self.terms(rows, r[i : i + size, None, :]).sum(axis=2)
         return table
 
     # --- distances between rows ---

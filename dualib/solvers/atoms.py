@@ -13,6 +13,7 @@ from dualib.solvers.newton import newton_weights
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 5e8  # multiplications of a step of Newton's method on the weights, half a second for all; beyond, the common steps do it
+LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
@@ -48,12 +49,29 @@ def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshol
     order = np.flatnonzero(log_g >= floor)
     order = order[np.argsort(-log_g[order], kind="stable")]
     order = order[_separate(found[order], it.beta)]
+    check_size(len(it.weights) + len(order), it.problem, it.beta)
     new, mixture = found[order], np.minimum(log_g[order], 1.0) / np.minimum(log_g[order], 1.0).sum()
     exponents = it.problem.exponents(it.beta, new, -it.log_z)
     share = _best_share(mixture @ np.expm1(np.minimum(exponents, LARGEST_EXPONENT)), it.problem.p_x)
     weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
     start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
     return newton_weights(start) if len(weights) ** 2 * len(it.problem.p_x) <= MAX_WEIGHTS_WORK else start
+
+
+def check_size(n_t: int, problem: Bottleneck, beta: float) -> None:
+    """Refuse more clusters than fit.
+
+    Raises
+    ------
+    ValueError
+        If the tables of all pairs of cluster and x would exceed LARGEST_TABLE entries, of which two to three are held at once.
+    """
+    n_x = len(problem.p_x)
+    if n_t * n_x > LARGEST_TABLE:
+        raise ValueError(
+            f"at beta = {beta:g} more than {int(LARGEST_TABLE) // n_x} clusters are needed for {n_x} distinct rows p(y|x), "
+            "whose tables do not fit in 2 GB: take smaller beta, or fewer rows (group rows that are nearly equal)"
+        )
 
 
 def _best_share(excess: Float[np.ndarray, " n_x"], p_x: Float[np.ndarray, " n_x"]) -> float:
