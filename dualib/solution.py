@@ -140,6 +140,10 @@ class Solution(Result):
         encoder /= encoder.sum(axis=1, keepdims=True)
         return np.asarray(encoder[0] if np.ndim(p_y_given_x) == 1 else encoder)
 
+    def in_a_line(self) -> str:
+        """A few words for a progress bar: β, clusters, gap."""
+        return f"β = {self.beta:.4g}, {self.n_clusters} clusters, gap {self.gap:.1e} nats"
+
     def describe(self, units: Units = "bits") -> str:
         """What was found, how much of it is proven and how, and where something fell short which knob to turn."""
         rate, relevance, low, high, gap = (

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from dualib.core.command import add_units
-from dualib.curves.limits import MAX_POINTS
+from dualib.curves.limits import MAX_POINTS, MAX_TRANSITIONS
 
 DESCRIPTION = """\
 Bottleneck curves of a finite joint distribution p(x,y), each point with a proven interval for
@@ -27,6 +27,7 @@ EXAMPLES = {
 }
 COMMANDS = {
     "curve": "rate, relevance and F with its proven interval over β; tables, files, figures",
+    "solve": "one point, at a β or of a given rate or relevance, with its encoder p(t|x)",
     "transitions": "the β at which clusters split, or are born at a distance",
     "verify": "certify or refute points computed elsewhere",
 }
@@ -63,8 +64,13 @@ def parser() -> Parser:
         add_units(sub)
         if name == "curve":
             _curve_options(sub)
+        elif name == "solve":
+            _solve_options(sub)
         elif name == "transitions":
             sub.add_argument("--beta-max", type=float, help="default: 20 times the local critical β")
+        if name in ("curve", "transitions"):
+            text = f"locate so many, by ascending β, and only bracket the others (default: {MAX_TRANSITIONS})"
+            sub.add_argument("--max-transitions", type=int, default=MAX_TRANSITIONS, metavar="N", help=text)
         if name == "verify":
             sub.add_argument("--points", required=True, metavar="FILE.npz", help=POINTS)
             sub.add_argument(
@@ -81,6 +87,14 @@ def _version() -> str:
         return version("ntk-dualib")
     except PackageNotFoundError:
         return "(not installed)"
+
+
+def _solve_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--beta", type=float, metavar="B", help="the trade-off")
+    for name, what in (("rate", "I(X;T)"), ("relevance", "I(T;Y)")):
+        text = f"the point with this {what}, in --units; the interval of its β is stated, and whether the curve jumps there"
+        sub.add_argument(f"--{name}", type=float, metavar="R", help=text)
+    sub.add_argument("--no-certify", action="store_true", help="skip the proofs")
 
 
 def _curve_options(sub: argparse.ArgumentParser) -> None:

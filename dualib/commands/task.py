@@ -14,6 +14,7 @@ from dualib import examples
 from dualib.bottleneck import Bottleneck
 from dualib.commands.parser import UsageError
 from dualib.core.command import say
+from dualib.core.progress import above_the_bar
 from dualib.core.units import Units, to_units
 from dualib.curves.transitions import local_critical_beta
 from dualib.joint import Joint
@@ -99,7 +100,8 @@ class Task:
 
 def report(text: str, args: argparse.Namespace) -> None:
     """Print; where files are to be written, also when the reader of the text went away."""
-    say(text, go_on=bool(getattr(args, "out", None) or getattr(args, "figure", None)))
+    with above_the_bar():
+        say(text, go_on=bool(getattr(args, "out", None) or getattr(args, "figure", None)))
 
 
 def _problem(name: str, joint: Joint, alpha: float) -> Bottleneck:

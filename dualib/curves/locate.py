@@ -27,10 +27,15 @@ JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is fi
 
 
 class TransitionKind(StrEnum):
-    """Whether rate and relevance are continuous at a transition, or jump: then the curve is straight between."""
+    """Whether rate and relevance are continuous at a transition, or jump: then the curve is straight between.
+
+    Beyond the number of transitions that were to be located, the bracket is that of two solved points, and there may be
+    several within.
+    """
 
     CONTINUOUS = "continuous"
     FIRST_ORDER = "first-order"
+    NOT_LOCATED = "not located"
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,13 @@ def locate(low: Iterate, high: Iterate) -> Transition:
     counts = clusters(low), clusters(high)
     beta = 0.5 * (lower + upper)
     return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
+
+
+def bracketed(low: Iterate, high: Iterate) -> Transition:
+    """What two solutions with different numbers of clusters tell by themselves."""
+    beta = float(np.sqrt(low.beta * high.beta))
+    counts = clusters(low), clusters(high)
+    return Transition(beta, low.beta, high.beta, TransitionKind.NOT_LOCATED, _is_birth(low, high), *counts)
 
 
 def _bracket(few: Iterate, atoms: FloatArray, start: tuple[float, float], width: float) -> tuple[float, float] | None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dualib import IB, DualIB, Joint, examples, find_transitions, solve
+from dualib import IB, DualIB, Joint, examples, find_transitions, information_curve, solve
+from dualib.curves.locate import TransitionKind
 from dualib.solvers.columns import minimise
 from dualib.solvers.iterate import evaluate
 
@@ -41,3 +42,25 @@ def test_later_transitions_of_the_toy_are_proven():
     later = find_transitions(DualIB(examples.toy()), 30.0, n_grid=20)[1:]
     np.testing.assert_allclose([t.beta for t in later], [11.810, 26.684], rtol=5e-5)
     assert all(t.proven and t.lower < t.upper <= t.lower * (1 + 2e-6) for t in later)
+
+
+def test_beyond_the_number_to_locate_transitions_are_bracketed_by_points():
+    problem = IB(examples.toy())
+    every = find_transitions(problem, 30.0, n_grid=8)
+    assert all(t.kind is not TransitionKind.NOT_LOCATED for t in every)
+    for most in (0, 1, len(every) - 1):  # the first transition is always located
+        some = find_transitions(problem, 30.0, n_grid=8, max_transitions=most)
+        located = [t for t in some if t.kind is not TransitionKind.NOT_LOCATED]
+        assert located == list(every[: most + 1])
+        rest = [t for t in some if t.kind is TransitionKind.NOT_LOCATED]
+        for missed in every[most + 1 :]:
+            assert any(t.lower <= missed.beta <= t.upper for t in rest)
+
+
+def test_a_curve_locates_as_many_as_asked_for():
+    curve = information_curve(IB(examples.toy()), np.geomspace(4, 40, 6))
+    none = curve.with_transitions(max_transitions=0)
+    assert [t.kind for t in none.transitions[1:]] == [TransitionKind.NOT_LOCATED] * 2
+    for wide, t in zip(none.transitions, curve.transitions, strict=True):
+        assert wide.lower <= t.beta <= wide.upper
+        assert (wide.n_before, wide.n_after) == (t.n_before, t.n_after)
