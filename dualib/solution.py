@@ -89,9 +89,13 @@ class Solution(Result):
 
     @cached_property
     def rate(self) -> float:
-        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ p(t)), nats."""
-        marginal = self.problem.p_x @ self.p_t_given_x
-        return float(self.problem.p_x @ kl_nats(self.p_t_given_x, marginal))
+        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats."""
+        return float(self.problem.p_x @ kl_nats(self.p_t_given_x, self._marginal))
+
+    @cached_property
+    def _marginal(self) -> Float[np.ndarray, " n_t"]:
+        """Σ_x p(x) q(t|x): p_t but for what the minimisation left, which would break I(T;Y) ≤ I(X;T) near β = 1."""
+        return np.asarray(self.problem.p_x @ self.p_t_given_x)
 
     @cached_property
     def markov_decoder(self) -> Atoms:
@@ -102,7 +106,7 @@ class Solution(Result):
     @cached_property
     def relevance(self) -> float:
         """I(T;Y) of the Markov decoder, nats."""
-        return float(self.p_t @ kl_nats(self.markov_decoder, self.problem.joint.p_y))
+        return max(0.0, float(self._marginal @ kl_nats(self.markov_decoder, self.problem.joint.p_y)))
 
     @cached_property
     def decoder_information(self) -> float:

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
+from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
+from dualib.commands.samples import check_counts, check_samples, samples_step
 from dualib.commands.task import Task, bad_input, check_positive, report
 from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
@@ -26,17 +28,21 @@ from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import LARGEST_GRID
 from dualib.curves.refine import RESOLUTION
 from dualib.curves.sweep import Accuracy, Sweep
+from dualib.plane import InPlane
 from dualib.plotting import plot_bifurcation, plot_information_plane, plot_objective
 from dualib.solution import Solution
 from dualib.solvers.options import Certify
 
+DEFAULT_BETAS = 50
 FORMATS = (".png", ".pdf", ".svg")
 
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
     betas = _checked(args)
-    task = Task.of(args)
+    task = Task.of(args, DEFAULT_BETAS if betas is None else len(betas))
+    if args.samples:
+        check_counts(task)
     out = writable_directory(args.out) if args.out else None
     if args.figure:
         writable_directory(Path(args.figure).parent)
@@ -69,12 +75,17 @@ def run(args: argparse.Namespace) -> int:
         report(summary(curve), args)
         if not args.no_transitions:
             report(transitions_text(curve.transitions, problem), args)
+        if args.samples:
+            samples_step(problem, betas, task, args, out)
+    drawn: list[InPlane] = [*found]
+    if args.hard:
+        drawn.append(hard_step(found, task, args, out))
     if out is not None:
-        names = save_figures(out, found, args.units)
+        names = save_figures(out, found, drawn, args.units)
         kept = ", ".join(f"{c.problem}.npz .csv .json" for c in found)
         report(f"\nsaved in {out}: {kept}\n  {', '.join(names)}", args)
     if args.figure:
-        write_figure(Path(args.figure), lambda: plot_information_plane(found, units=args.units), dpi=300)
+        write_figure(Path(args.figure), lambda: plot_information_plane(drawn, units=args.units), dpi=300)
     return 0
 
 
@@ -86,6 +97,7 @@ def _checked(args: argparse.Namespace) -> FloatArray | None:
     if args.max_points < 1:
         raise UsageError(f"--max-points {args.max_points}: must be positive")
     check_max_transitions(args)
+    check_samples(args)
     if args.figure and Path(args.figure).suffix.lower() not in FORMATS:
         raise UsageError(f"--figure {args.figure}: the name must end in one of {', '.join(FORMATS)}")
     return read_betas(args.betas)
@@ -200,9 +212,9 @@ def save(out: Path, curve: InformationCurve, task: Task, args: argparse.Namespac
     )
 
 
-def save_figures(out: Path, found: list[InformationCurve], units: Units = "bits") -> list[str]:
-    """The figures as PNG; their names."""
-    write_figure(out / "information_plane.png", lambda: plot_information_plane(found, units=units), dpi=300)
+def save_figures(out: Path, found: list[InformationCurve], drawn: list[InPlane], units: Units = "bits") -> list[str]:
+    """The figures as PNG, all that is drawn in the plane; their names."""
+    write_figure(out / "information_plane.png", lambda: plot_information_plane(drawn, units=units), dpi=300)
     write_figure(out / "objective.png", lambda: plot_objective(found, units=units), dpi=300)
     names = ["information_plane.png", "objective.png"]
     for curve in found:

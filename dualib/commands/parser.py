@@ -104,6 +104,12 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")
+    text = "hard clusterings beside the curve, each with its distance to the proven curve of ib"
+    sub.add_argument("--hard", action="store_true", help=text)
+    text = "the joint is a sample: bias correction and bands by the bootstrap, and the β that held-out samples support"
+    sub.add_argument("--samples", action="store_true", help=text)
+    text = "of the bootstrap, with --samples (default: %(default)s)"
+    sub.add_argument("--resamples", type=int, default=100, metavar="N", help=text)
     text = "draw the information plane into FILE; .png, .pdf or .svg says which format"
     sub.add_argument("--figure", metavar="FILE", help=text)
 
@@ -119,6 +125,11 @@ def _joint_options(sub: argparse.ArgumentParser) -> None:
     for name, line in (("--header", "row"), ("--index", "column")):
         text = f"the first {line} of a CSV matrix holds labels, or data; needed where they are numbers"
         sub.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
+    sub.add_argument("--bins", type=int, metavar="N", help="put numeric columns of samples into N bins of equal counts")
+    text = "JOINT holds p(y|x), a row for each x, and FILE p(x): a CSV row or column; or uniform"
+    sub.add_argument("--p-x", metavar="FILE | uniform", help=text)
+    sub.add_argument("--normalise", action="store_true", help="divide probabilities that do not sum to 1 by their sum")
+    sub.add_argument("--yes-really", action="store_true", help="begin although it will take long, or much memory")
     text = "smoothing of a sampled joint: A more counts a cell"
     sub.add_argument("--pseudocount", type=float, metavar="A", help=text)
     sub.add_argument("--epsilon", type=float, metavar="E", help="smoothing: p(y|x) ← (1−E) p(y|x) + E/|Y|")

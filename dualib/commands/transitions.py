@@ -14,6 +14,7 @@ from dualib.core.tables import format_table
 from dualib.curves.locate import Transition, TransitionKind
 from dualib.curves.transitions import find_transitions, local_critical_beta
 
+N_GRID = 40  # β of the sweep
 LARGEST = 20.0  # times the local critical β, by default
 
 
@@ -21,13 +22,13 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     check_positive(args.beta_max, "--beta-max")
     check_max_transitions(args)
-    task = Task.of(args)
+    task = Task.of(args, N_GRID)
     out = writable_directory(args.out) if args.out else None
     report(task.describe(args.units), args)
     for problem in task.problems:
         begin = time.perf_counter()
         beta_max = args.beta_max or LARGEST * local_critical_beta(problem)
-        found = find_transitions(problem, beta_max, max_transitions=args.max_transitions)
+        found = find_transitions(problem, beta_max, n_grid=N_GRID, max_transitions=args.max_transitions)
         if out is not None:
             units = {"beta": "none", "seconds": "s"}
             more = {"problem": problem.name, "beta_max": beta_max, "transitions": [vars(t) for t in found]}

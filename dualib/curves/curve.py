@@ -239,6 +239,11 @@ class InformationCurve(Result):
         upper = (self.rate + b[..., None] * self.distortion).min(axis=-1)
         return np.interp(b, self.beta, self.lower_bound), np.minimum(upper, _concave_upper(self, b))
 
+    def relevance_reached(self, rate: ArrayLike) -> FloatArray:
+        """I(T;Y) by sharing time between neighbours of the curve, at any I(X;T) (nats), shape of `rate`."""
+        rates, relevances, _ = self._from_zero()
+        return np.asarray(np.interp(np.asarray(rate, float), rates, np.maximum.accumulate(relevances)))
+
     def at_beta(self, beta: float) -> CurvePoint:
         """The point at β: the computed one, or of the two beside it the one whose I(X;T) + β E d is least."""
         self.bracket(beta)  # refuses a β outside the curve

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from joints import random_joint
 from scipy.optimize import brentq
 
 import dualib
 from dualib import IB, AlphaIB, DualIB, Joint, examples, solve, solve_at
 from dualib.curves.tradeoff import Tradeoff
-from tests.joints import random_joint
 
 
 def binary_entropy(p):
