@@ -106,7 +106,9 @@ def locate(low: Iterate, high: Iterate) -> Transition:
             break
         atoms = np.concatenate([atoms, ceiling.argmax[None]])
     lower, upper = sorted(map(float, bracket))
-    kind = kind_of(abs(high.rate - low.rate))
+    kind = kind_of(high.rate - low.rate)
+    if kind is TransitionKind.FIRST_ORDER:  # or only steep: nearer to it the rate differs by less, or as much
+        kind = kind_of(optimum(high.problem, upper, high).rate - optimum(low.problem, lower, low).rate)
     counts = clusters(low), clusters(high)
     beta = 0.5 * (lower + upper)
     return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
@@ -175,7 +177,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
 
 def kind_of(jump: float) -> TransitionKind:
     """Whether a jump of the rate, nats, is one."""
-    return TransitionKind.FIRST_ORDER if jump > JUMP else TransitionKind.CONTINUOUS
+    return TransitionKind.FIRST_ORDER if abs(jump) > JUMP else TransitionKind.CONTINUOUS
 
 
 def _is_birth(low: Iterate, high: Iterate) -> bool:
