@@ -3,6 +3,7 @@ from . import estimators as estimators
 from . import planes as planes
 from . import plotting as plotting
 from . import recordings as recordings
+from . import relaxation as relaxation
 from . import tasks as tasks
 from . import training as training
 from . import widths as widths
@@ -20,6 +21,11 @@ from .planes import compare_runs as compare_runs
 from .planes import information_plane as information_plane
 from .recordings import Recording as Recording
 from .recordings.run import Run as Run
+from .relaxation.comparison import compare_relaxations as compare_relaxations
+from .relaxation.loop import relax as relax
+from .relaxation.relaxed import Relaxation as Relaxation
+from .relaxation.starts import diffusion_start as diffusion_start
+from .relaxation.starts import sgd_temperature as sgd_temperature
 from .tasks import Task as Task
 from .tasks import digits_task as digits_task
 from .tasks import icosahedral_task as icosahedral_task
@@ -28,5 +34,5 @@ from .tasks import two_gaussians_task as two_gaussians_task
 from .training import presets as presets
 from .training.settings import Training as Training
 from .training.train import train as train
-from .widths.agreement import Comparison as Comparison
 from .widths.compare import compare_with_infinite_width as compare_with_infinite_width
+from .widths.comparison import Comparison as Comparison

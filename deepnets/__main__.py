@@ -1,4 +1,4 @@
-"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers``, ``relax`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ COMMANDS = {
     "planes": "information planes of several runs beside one another: table, figures, generalisation, noisy twins",
     "gradients": "gradient phases of a run, layer by layer: table, files, figure",
     "layers": "the last layers of a run against the exact bottleneck, and by label: table, figures",
+    "relax": "relax a run by Monte Carlo, Langevin's equation, kicks or bottleneck targets, beside continued training: table, "
+    "figure; resumable",
     "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
 }
 
