@@ -132,7 +132,7 @@ class Solution(Result):
     @cached_property
     def relevance(self) -> float:
         """I(T;Y) of the Markov decoder, nats."""
-        return max(0.0, float(self._marginal @ kl_nats(self.markov_decoder, self.problem.joint.p_y)))
+        return max(0.0, float(self._joint_ty[:, 0] @ kl_nats(self.markov_decoder, self.problem.joint.p_y)))
 
     @cached_property
     def decoder_information(self) -> float:
