@@ -11,14 +11,18 @@ x_2 = (-.2, .8, 1.1), and x_3 = (.6, .2, .5) for testing, labels (1, -.7); entri
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
 import deepnets
+from deepnets.networks import Parameterisation
 from deepnets.widths.exponents import deviations_of, kernel_fluctuation
 from deepnets.widths.flow import gradient_flow
 from deepnets.widths.start import start_law_sample, start_sample
 from ntkinfo import finite_width
+
+Rows = dict[str, tuple[float, list[float], list[float], list[float]]]
 
 X = np.array([[1.0, 0.5, -0.3], [-0.2, 0.8, 1.1], [0.6, 0.2, 0.5]])
 Y = np.array([1.0, -0.7])
@@ -35,7 +39,9 @@ CASES = {
 
 def network(case, width):
     depth, activation, w_std, b_std = CASES[case]
-    return deepnets.Network((3, *[width] * depth, 1), activation, parameterisation="ntk", w_std=w_std, b_std=b_std)
+    return deepnets.Network(
+        (3, *[width] * depth, 1), activation, parameterisation=Parameterisation.NTK, w_std=w_std, b_std=b_std
+    )
 
 
 def predicted(case):
@@ -69,7 +75,8 @@ def mean(values):
 
 
 def start(case, widths, networks, seed):
-    found, rows = predicted(case), {}
+    found: Any = predicted(case)
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         sample = start_law_sample(net, X[:2], replicas=networks, seed=seed)
@@ -98,8 +105,9 @@ def start(case, widths, networks, seed):
 
 
 def training(case, widths, pairs, seed, tau):
-    after = finite_width.trained(predicted(case), Y, tau)
-    limit, rows = after.limit("train"), {}
+    after: Any = finite_width.trained(predicted(case), Y, tau)
+    limit: Any = after.limit("train")
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         step = 0.05 / float(np.linalg.eigvalsh(after.start.kernels.ntk)[-1])

@@ -150,16 +150,17 @@ class _Modes:
         once = ordered_integral(flow.tau, 0.0, rates)
         twice = ordered_integral(flow.tau, 0.0, rates[:, None], rates[:, None] + rates[None, :])
         moved: FloatArray = np.einsum("abef,ef->ab", self.fourth_any, second * twice)
-        return self.ntk_bias - third @ once + moved
+        return np.asarray(self.ntk_bias - third @ once + moved)
 
 
 def _three(pair: FloatArray, one: FloatArray) -> FloatArray:
     """Σ pair_ef one_g over the three choices of g; `one` may have a second axis, which comes last."""
-    return (
+    found: FloatArray = (
         np.einsum("ef,g...->efg...", pair, one)
         + np.einsum("eg,f...->efg...", pair, one)
         + np.einsum("fg,e...->efg...", pair, one)
     )
+    return found
 
 
 def coefficients(
