@@ -264,6 +264,8 @@ def test_the_memory_is_refused_beyond_its_limit_and_not_below():
     check_memory(most, 2, 4.0)
     with pytest.raises(ValueError, match=f"at most {most} points"):
         check_memory(most + 1, 2, 4.0)
+    with pytest.raises(ValueError, match=r"all pairs of 30 points take .* GiB, more than memory_gib = 0.001"):
+        pair_corrections(np.zeros((30, 1)), memory_gib=1e-3)
 
 
 def test_an_architecture_and_its_file(tmp_path, erf_two):
