@@ -202,8 +202,8 @@ def test_pairs_by_themselves_are_the_same_numbers():
 
 
 def test_many_points_take_draws_whose_error_is_told():
-    """Of five points two are those of the grid: draws agree with it within their stated errors, and say when they fall short."""
-    x = np.vstack([X, np.random.default_rng(0).standard_normal((3, 3))])
+    """Of four points two are those of the grid: draws agree with it within their stated errors, and say when they fall short."""
+    x = np.vstack([X, np.random.default_rng(0).standard_normal((2, 3))])
     few = {"hidden_layers": 2, "b_std": 0.3, "max_nodes": 2**15}
     drawn, exact = corrections(x, tolerance=1e-4, **few), corrections(X, hidden_layers=2, b_std=0.3)
     assert drawn.status is Status.NODES
@@ -225,7 +225,6 @@ def test_an_activation_of_ones_own_needs_five_derivatives_or_jax():
 
     sine = Activation.named("sin")
     own = [Activation.smooth(sine.derivatives, name="own"), Activation.smooth(jax.numpy.sin, name="by jax")]
-    own.append(Activation.smooth([lambda x, k=k: jax.numpy.sin(x + k * np.pi / 2) for k in range(3)], name="three"))
     expected = corrections(X, hidden_layers=1, activation=sine)
     for activation in own:
         found = corrections(X, hidden_layers=1, activation=activation)
