@@ -2,6 +2,7 @@
 
 import re
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -348,3 +349,12 @@ def test_depth_one_in_closed_form():
         np.testing.assert_allclose(c.third[points], w_std**4 * third, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(c.fourth[points], w_std**4 * fourth, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(c.ntk_covariance[points], w_std**4 * covariance, rtol=1e-7, atol=1e-8)
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "finite_width.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_blocks_of_the_page_run_as_they_stand(block, capsys):
+    exec(compile(block, "docs/finite_width.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
