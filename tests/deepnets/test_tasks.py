@@ -95,3 +95,13 @@ def test_tasks_that_do_not_fit_together_are_refused(change, message):
 def test_settings_of_no_task_are_refused(settings):
     with pytest.raises(ValueError, match="pass the task itself"):
         task_from_settings(settings)
+
+
+def test_limits_of_the_icosahedral_rule():
+    """A steep rule is the rule itself, at every pattern; a threshold that is no number is refused."""
+    plain, steep = deepnets.icosahedral_task(), deepnets.icosahedral_task(gamma=1e9)
+    np.testing.assert_array_equal(steep.p_y_given_x, plain.p_y_given_x)
+    np.testing.assert_array_equal(steep.y, plain.y)
+    for threshold in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="threshold must be finite"):
+            deepnets.icosahedral_task(threshold=threshold)
