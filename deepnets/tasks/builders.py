@@ -20,6 +20,11 @@ BUILDERS: dict[str, Callable[..., Task]] = {
 }
 
 
+def is_made_here(settings: Mapping[str, Any]) -> bool:
+    """Whether a task of these settings is made by a function of this package."""
+    return settings.get("task") in BUILDERS
+
+
 def task_from_settings(settings: Mapping[str, Any]) -> Task:
     """The task whose ``settings`` these are.
 
@@ -28,7 +33,6 @@ def task_from_settings(settings: Mapping[str, Any]) -> Task:
     ValueError
         If they are settings of no task of this package.
     """
-    name = settings.get("task")
-    if name not in BUILDERS:
+    if not is_made_here(settings):
         raise ValueError(f"these settings make no task of deepnets: {dict(settings)}; pass the task itself")
-    return BUILDERS[name](**{k: v for k, v in settings.items() if k != "task"})
+    return BUILDERS[settings["task"]](**{k: v for k, v in settings.items() if k != "task"})
