@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def peak_gib():
 def enlarged(n, n_test):
     """n and n_test digits with noise, of ten classes."""
     data, rng = digits(1200, 597, labels="classes"), np.random.default_rng(0)
-    drawn: dict[str, np.ndarray] = {}
+    drawn: dict[str, Any] = {}
     for part, size in (("train", n), ("test", n_test)):
         x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
         chosen = rng.integers(len(x), size=size)

@@ -256,7 +256,14 @@ def timeline(
     settings = setting.settings() | {"information_xy": float(known[0])}
     rounding: dict[str, FloatArray] = {}
     if digits:
-        same = {"on": setting.on, "y_test": y_test, "entropy_y": entropy_y, **noises, "seed": seed, "progress": False}
+        same: dict[str, Any] = {
+            "on": setting.on,
+            "y_test": y_test,
+            "entropy_y": entropy_y,
+            **noises,
+            "seed": seed,
+            "progress": False,
+        }
         rounding = rounding_loss(values, lambda other: timeline(other, setting.times, **same).values, ensemble)
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
 
