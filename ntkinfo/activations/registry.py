@@ -270,7 +270,9 @@ register(
         saturates=True,
     )
 )
-register(Activation.smooth((_tanh, _sech2, lambda x: -2 * _sech2(x) * _tanh(x)), name="tanh", saturates=True))
+# poles at ±iπ/2: at variance v it takes some 130 v degrees
+_TANH = (_tanh, _sech2, lambda x: -2 * _sech2(x) * _tanh(x))
+register(Activation.smooth(_TANH, name="tanh", max_degree=2**14, saturates=True))
 register(Activation.leaky_relu(0.0, name="relu"))
 register(Activation.leaky_relu(0.01))
 register(
