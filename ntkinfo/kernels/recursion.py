@@ -19,6 +19,7 @@ that is linear in its parameters has Ω = Θ = K.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -73,12 +74,32 @@ def recursion(
     ----------
     Ω: derived here; K and Θ: [jacot2018]_, [lee2019]_
     """
+    scales = {"w_std": w_std, "b_std": b_std}
+    *_, last = layers(x, y, hidden_layers=hidden_layers, activation=activation, **scales)
+    if y is not None:
+        return last
+    theta, k, omega = last
+    theta, k = (0.5 * (a + a.T) for a in (theta, k))
+    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+
+
+def layers(
+    x: Float[np.ndarray, "p d"],
+    y: Float[np.ndarray, "q d"] | None = None,
+    *,
+    hidden_layers: int,
+    activation: str | Activation,
+    w_std: float,
+    b_std: float,
+) -> Iterator[Recursion]:
+    """The kernels of the first 0, 1, ... `hidden_layers` hidden layers with a readout; arguments as of :func:`recursion`."""
     phi, depth = Activation.named(activation), whole(hidden_layers, "hidden_layers")
     w2, b2 = positive(w_std, "w_std") ** 2, positive(b_std, "b_std", zero=True) ** 2
     k: FloatArray = w2 * (x @ (x if y is None else y).T) / x.shape[1] + b2
     ends = [] if y is None else [w2 * np.einsum("ij,ij->i", z, z) / z.shape[1] + b2 for z in (x, y)]
     theta = k
     omega = k if phi.has_third_kernel or not depth else None
+    yield Recursion(theta, k, omega)
     for _ in range(depth):
         left, right = ends or [np.diagonal(k)] * 2
         f, f1, f2 = map(np.asarray, phi.expectations(left[:, None], right[None, :], k))
@@ -87,10 +108,7 @@ def recursion(
         if omega is not None:
             omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
         theta = k + w2 * f1 * theta
-    if y is not None:
-        return Recursion(theta, k, omega)
-    theta, k = (0.5 * (a + a.T) for a in (theta, k))
-    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+        yield Recursion(theta, k, omega)
 
 
 def dense(
