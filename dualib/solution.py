@@ -121,7 +121,7 @@ class Solution(Result):
 
     @property
     def rate(self) -> float:
-        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ p(t)), nats."""
+        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats: p_t itself would break I(T;Y) ≤ I(X;T) near β = 1 by what is left."""
         return self._rate_distortion[0]
 
     @cached_property
@@ -132,7 +132,7 @@ class Solution(Result):
     @cached_property
     def relevance(self) -> float:
         """I(T;Y) of the Markov decoder, nats."""
-        return float(self.p_t @ kl_nats(self.markov_decoder, self.problem.joint.p_y))
+        return max(0.0, float(self._joint_ty[:, 0] @ kl_nats(self.markov_decoder, self.problem.joint.p_y)))
 
     @cached_property
     def decoder_information(self) -> float:
@@ -168,6 +168,10 @@ class Solution(Result):
         encoder = np.exp(exponent - exponent.max(axis=1, keepdims=True))
         encoder /= encoder.sum(axis=1, keepdims=True)
         return np.asarray(encoder[0] if np.ndim(p_y_given_x) == 1 else encoder)
+
+    def in_a_line(self) -> str:
+        """A few words for a progress bar: β, clusters, gap."""
+        return f"β = {self.beta:.4g}, {self.n_clusters} clusters, gap {self.gap:.1e} nats"
 
     def describe(self, units: Units = "bits") -> str:
         """What was found, how much of it is proven and how, and where something fell short which knob to turn."""
