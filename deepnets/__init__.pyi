@@ -6,6 +6,7 @@ from . import recordings as recordings
 from . import relaxation as relaxation
 from . import tasks as tasks
 from . import training as training
+from . import variational as variational
 from . import widths as widths
 from .estimators import Binning as Binning
 from .estimators import ConditionalPlugin as ConditionalPlugin
@@ -19,6 +20,8 @@ from .networks import Network as Network
 from .planes import InformationPlane as InformationPlane
 from .planes import compare_runs as compare_runs
 from .planes import information_plane as information_plane
+from .recordings import Recorded as Recorded
+from .recordings import Recorder as Recorder
 from .recordings import Recording as Recording
 from .recordings.run import Run as Run
 from .relaxation.comparison import compare_relaxations as compare_relaxations
@@ -34,5 +37,7 @@ from .tasks import two_gaussians_task as two_gaussians_task
 from .training import presets as presets
 from .training.settings import Training as Training
 from .training.train import train as train
+from .variational.fit import VariationalFit as VariationalFit
+from .variational.fit import fit_variational as fit_variational
 from .widths.compare import compare_with_infinite_width as compare_with_infinite_width
 from .widths.comparison import Comparison as Comparison

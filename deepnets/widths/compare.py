@@ -158,10 +158,13 @@ def _setting(
 ) -> Setting:
     """The ensemble at infinite width, its test labels and their law."""
     if kernels is None:
-        scales = {"w_std": network.w_std, "b_std": network.b_std}
-        layers, activation = network.hidden_layers, network.activation
         kernels = ntkinfo.kernels.dense(
-            data.x_train, data.x_test, hidden_layers=layers, activation=activation, **scales
+            data.x_train,
+            data.x_test,
+            hidden_layers=network.hidden_layers,
+            activation=network.activation,
+            w_std=network.w_std,
+            b_std=network.b_std,
         )
     n, m = len(data.x_train), len(data.x_test)
     block = kernels.ntk_test_train

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from dualib.bottleneck import Bottleneck
 from dualib.core.arrays import whole
-from dualib.solvers.atoms import LARGEST_START
+from dualib.solvers.atoms import LARGEST_TABLE
 
 EVALUATIONS = (
     60  # of all pairs of cluster and x at one β, passes over them counted: between 10 and 200 on random joints
 )
 PAIR_SECONDS = 2.5e-9  # one pair in such a pass, and
 SYMBOL_SECONDS = 0.1e-9  # for each symbol y more; measured on one core of 2026
-TABLES = 4  # tables of all pairs of cluster and x held at once
+TABLES = 2.5  # of all pairs of cluster and x held at once: two in double precision and one in single
 JOINTS = 12  # tables of the size of the joint
 
 
@@ -26,7 +26,7 @@ class Cost:
     n_x, n_y, n_betas : int
         Distinct rows p(y|x), symbols and β.
     clusters : int
-        The most clusters that were reckoned with: every distinct row its own, up to a cap.
+        The most clusters that were reckoned with: every distinct row its own, or as many as fit.
     bytes : float
         Of memory, at the peak.
     seconds : float
@@ -66,7 +66,7 @@ def expected_cost(problem: Bottleneck, n_betas: int = 1) -> Cost:
     """
     whole(n_betas, "n_betas", 1)
     n_x, n_y = problem.merged.joint.p_xy.shape
-    clusters = min(n_x, LARGEST_START)
+    clusters = max(1, min(n_x, int(LARGEST_TABLE) // n_x))
     pairs = float(clusters) * n_x
     seconds = n_betas * EVALUATIONS * pairs * (PAIR_SECONDS + SYMBOL_SECONDS * n_y)
     return Cost(n_x, n_y, n_betas, clusters, 8.0 * (TABLES * pairs + JOINTS * float(n_x) * n_y), seconds)
