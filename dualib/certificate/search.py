@@ -1,7 +1,7 @@
 """Which search bounds the maximum of log G: by the dimension of the decoders' hull, and by the number of x and y.
 
 Up to a small dimension simplices are cut, over the decoders or over the posteriors of the few x. Beyond, for IB and dualIB, cells
-of rows come first, which prove it where nearly every x is a cluster of its own, and then, for IB, boxes of decoders.
+of rows come first, which prove it where nearly every x is a cluster of its own, and then boxes of decoders.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
-from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, max_log_g_over_row_cells
+from dualib.certificate.boxes.families import BoxBounds, DualBoxes, IBBoxes
+from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, RowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.certificate.charts import chart_of
@@ -44,9 +45,7 @@ def search_maximum(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: i
 def more_work_helps(problem: Bottleneck, max_work: float) -> bool:
     """Whether :func:`search_in_any_dimension` would do more with more work: more boxes, or cells of rows at all."""
     n_x, n_y = problem.p_y_given_x.shape
-    if isinstance(problem, IB) and n_y <= MOST_SYMBOLS:
-        return True
-    return isinstance(problem, IB | DualIB) and ROW_CELLS * n_x**2 > max_work
+    return isinstance(problem, IB | DualIB) and (n_y <= MOST_SYMBOLS or ROW_CELLS * n_x**2 > max_work)
 
 
 def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
@@ -65,14 +64,14 @@ def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max
     problem, found = g.problem, []
     rows = problem.p_y_given_x
     if isinstance(problem, IB | DualIB) and ROW_CELLS * len(rows) ** 2 <= max_work:
-        if isinstance(problem, IB):
-            limit = max(float(g.log(atoms).max()), 0.0) + tolerance  # boxes do better where this is not reached
-            cells: IBRowCells | DualRowCells = IBRowCells(g.log_weights, rows, g.beta)
-        else:
-            limit, cells = np.inf, DualRowCells(g.log_weights, rows, g.beta)
+        # Boxes do better where this is not reached.
+        limit = max(float(g.log(atoms).max()), 0.0) + tolerance if rows.shape[1] <= MOST_SYMBOLS else np.inf
+        cells: RowCells = (IBRowCells if isinstance(problem, IB) else DualRowCells)(g.log_weights, rows, g.beta)
         found.append(max_log_g_over_row_cells(cells, atoms, tolerance, give_up_above=limit))
     done = found and found[0].complete
-    if isinstance(problem, IB) and rows.shape[1] <= MOST_SYMBOLS and not done:
+    if isinstance(problem, IB | DualIB) and rows.shape[1] <= MOST_SYMBOLS and not done:
         budget = Budget(cells=max(1, int(max_work / rows.size)))
-        found.append(max_log_g_over_boxes(g.log_weights, rows, g.beta, atoms, tolerance, budget))
+        kind = IBBoxes if isinstance(problem, IB) else DualBoxes
+        boxes: BoxBounds = kind(g.log_weights, rows, g.beta)
+        found.append(max_log_g_over_boxes(boxes, atoms, tolerance, budget))
     return min(found, key=lambda ceiling: ceiling.log_bound) if found else None

@@ -189,7 +189,7 @@ def test_the_knob_that_would_help_is_named():
         s = dualib.solve(problem, 8.0, certify=certify)
         assert not s.certified
         assert s.status is status
-    dual = dualib.DualIB(random_joint(5, 12, 6))  # 144 pairs of rows: cells of rows are tried, or are too many
+    dual = dualib.DualIB(random_joint(5, 12, 17))  # 144 pairs of rows: cells of rows are tried, or are too many
     for max_work, status in ((10**6, Status.GAP), (10**4, Status.WORK)):
         assert dualib.solve(dual, 5.0, certify=dualib.Certify(max_work=max_work)).status is status
     with pytest.raises(TypeError, match="certify must be True, False"):
