@@ -64,6 +64,8 @@ class Ceiling:
         Which bound gave `upper`.
     rounding : float
         Allowance for floating-point error that `upper` does not contain, nats.
+    work : float
+        Entries of tables (n_x, n_y) that were computed for it.
     """
 
     upper: float
@@ -73,6 +75,7 @@ class Ceiling:
     complete: bool
     method: Method
     rounding: float = 0.0
+    work: float = 0.0
 
     @property
     def log_bound(self) -> float:

@@ -89,6 +89,8 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     text = f"no β is added beyond N points (default: {MAX_POINTS})"
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
+    text = "entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: 400000000, ten to twenty seconds)"
+    sub.add_argument("--max-work", type=int, metavar="N", help=text)
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")
     text = "draw the information plane into FILE; .png, .pdf or .svg says which format"
     sub.add_argument("--figure", metavar="FILE", help=text)

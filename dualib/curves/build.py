@@ -14,20 +14,21 @@ from dualib.core.progress import counted, progress_bar
 from dualib.core.special import entropy_nats
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
+from dualib.curves.budget import HELPED, spend
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import MAX_POINTS
 from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
 from dualib.solution import Solution
-from dualib.solvers.options import Certify
+from dualib.solvers.options import Certify, CertifyLike
 
 
 def information_curve(
     problem: Bottleneck,
     betas: ArrayLike | None = None,
     *,
-    certify: bool | Certify = True,
+    certify: CertifyLike = "auto",
     tolerance: float | None = None,
     resolution: float | None = None,
     max_points: int = MAX_POINTS,
@@ -46,8 +47,9 @@ def information_curve(
         IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     betas : array or None
         The β to solve at, any order; None takes :func:`dualib.default_betas`, refined.
-    certify : bool or Certify
-        Whether to prove each point, or how far.
+    certify : "auto", bool or Certify
+        Whether to prove each point, or how far. Its `max_work` is that of all points together: each gets a share, and what easy
+        points leave goes to the hard ones; `note` says what was spent where some stay open.
     tolerance : float or None
         If given, points are added until F is bracketed this closely at every β, nats.
     resolution : float or None
@@ -100,6 +102,9 @@ def information_curve(
             points, reached = refine(points, goal, between)
         if not reached:
             notes.append(_cap_note(goal))
+    if accuracy.prove:
+        points, spent = spend(points, sweep, seconds)
+        notes.append(_work_note(points, spent, accuracy.options))
     return _assemble(problem, points, single, ". ".join(filter(None, notes)), accuracy.options.tolerance, *seconds)
 
 
@@ -118,6 +123,16 @@ def _cap_note(goal: Goal) -> str:
     if goal.resolution is not None:
         wanted.append(f"steps of rate were within {goal.resolution:g} of the largest rate")
     return f"stopped at {goal.max_points} points before {' and '.join(wanted)}; raise max_points"
+
+
+def _work_note(points: list[Solution], spent: float, options: Certify) -> str:
+    left = sum(point.status in HELPED for point in points)
+    if not left:
+        return ""
+    return (
+        f"{left} proofs stopped short: {spent:.2g} of max_work = {options.max_work:.2g} entries were spent on the curve, the most "
+        f"on the hardest points; raise max_work"
+    )
 
 
 def _note(problem: Bottleneck) -> str:
