@@ -1,15 +1,16 @@
-"""Sessions on the oldest and the newest JAX that the kernels support: ``nox``. Environments are made by uv."""
+"""Sessions on the oldest and the newest JAX that the kernels support, and recordings of torch and keras: ``nox``. Environments are made by uv."""
 
 from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["kernels"]
+nox.options.sessions = ["kernels", "recordings"]
 
 # neural-tangents declares TensorFlow, which nothing here imports: leave it out of the environments.
 OVERRIDES = ("tensorflow; sys_platform == 'never'", "tf2jax; sys_platform == 'never'")
 
+RECORDING_TESTS = ("tests/deepnets/recordings",)
 KERNEL_TESTS = ("tests/ntkinfo/test_kernels.py", "tests/ntkinfo/test_ensemble.py")
 
 
@@ -23,7 +24,22 @@ KERNEL_TESTS = ("tests/ntkinfo/test_kernels.py", "tests/ntkinfo/test_ensemble.py
 )
 def kernels(session: nox.Session, jax: str) -> None:
     """The kernel tests: neural-tangents loaded on that JAX, its kernels, and its predictions against ours."""
-    overrides = Path(session.create_tmp()) / "overrides.txt"
-    overrides.write_text("\n".join(OVERRIDES) + "\n")
-    session.install("--override", str(overrides), jax, ".[networks]", "pytest", "hypothesis", "mpmath", "beartype")
+    session.install("--override", overrides(session), jax, ".[networks]", "pytest", "hypothesis", "mpmath", "beartype")
     session.run("pytest", *KERNEL_TESTS, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session(python="3.11")
+@nox.parametrize("library", ["torch", "keras"])
+def recordings(session: nox.Session, library: str) -> None:
+    """Recordings of networks of a library whose wheels are large, and the documentation's examples with it."""
+    extras = f".[networks,flax,equinox,{library}]"
+    session.install("--override", overrides(session), extras, "pytest", "hypothesis", "beartype")
+    env = {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "jax", "MPLBACKEND": "Agg"}
+    session.run("pytest", *RECORDING_TESTS, *session.posargs, env=env)
+
+
+def overrides(session: nox.Session) -> str:
+    """A file of requirements that take the place of declared ones."""
+    path = Path(session.create_tmp()) / "overrides.txt"
+    path.write_text("\n".join(OVERRIDES) + "\n")
+    return str(path)

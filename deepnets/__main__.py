@@ -1,4 +1,5 @@
-"""Command line: ``deepnets train``, ``plane``, ``planes``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers``, ``relax``, ``compare`` and
+``variational``."""
 
 from __future__ import annotations
 
@@ -10,12 +11,18 @@ from dualib.core.command import exit_status
 
 COMMANDS = {
     "train": "train the replicas of an experiment: szt2017 (12-10-7-5-4-3-2, tanh), saxe2018 (the same with ReLU) or "
-    "goldfeld2019 (noise 0.01 at every hidden layer), on the icosahedral task; every option overrides the preset's; resumable",
-    "plane": "information plane of a run: table, files, figures",
+    "goldfeld2019 (noise 0.01 at every hidden layer), on the icosahedral task or on --data; every option overrides the preset's; "
+    "resumable",
+    "plane": "information plane of a run or recording: table, files, figures",
     "planes": "information planes of several runs beside one another: table, figures, generalisation, noisy twins",
-    "gradients": "gradient phases of a run, layer by layer: table, files, figure",
-    "layers": "the last layers of a run against the exact bottleneck, and by label: table, figures",
+    "movie": "the information plane of a run or recording, epoch by epoch, as .gif or .mp4",
+    "gradients": "gradient phases of a run or recording, layer by layer: table, files, figure",
+    "layers": "the layers of a run or recording against the exact bottleneck, and by label: table, figures",
+    "relax": "relax a run by Monte Carlo, Langevin's equation, kicks or bottleneck targets, beside continued training: table, "
+    "figure; resumable",
     "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
+    "variational": "variational bottlenecks over seeds and β: on images their rates, label information and calibration, on a "
+    "law their gap to the proven optimum; table, files, figures; resumable",
 }
 
 

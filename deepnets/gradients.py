@@ -13,26 +13,24 @@ denominator): analysis of variance under a random partition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.backend import jax, jnp
-from deepnets.networks import Network, Params
-from deepnets.recordings.run import EPOCH_GRADIENTS, Run
-from deepnets.training.losses import LOSSES, trained_on
+from deepnets.recordings.recorded import Recorded
+from deepnets.recordings.records import place_of
 from dualib.core import statistics
 from dualib.core.estimate import Estimates
 from dualib.core.progress import progress_bar
 from dualib.core.result import Result
-from dualib.core.typing import Float, FloatArray, Int
+from dualib.core.typing import Float, FloatArray, Int, IntArray
 from dualib.core.units import Unit
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deepnets.recordings.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,19 +125,20 @@ def _crossing_after_maximum(time: FloatArray, height: FloatArray) -> float:
 
 
 def gradient_phases(
-    run: Run,
+    recording: Run | Recorded,
     *,
     as_trained: bool = False,
     batch_size: int | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> GradientPhases:
-    r"""Gradient statistics of every replica at every snapshot of a run.
+    r"""Gradient statistics of every replica at every snapshot of a training.
 
     Parameters
     ----------
-    run : Run
-        Trained replicas. A noisy network's gradients are those of its noisy loss.
+    recording : Run or Recorded
+        Trained replicas. A noisy network's gradients are those of its noisy loss. Of a :class:`deepnets.Recorded` they are
+        those that were recorded, at the epochs at which they were.
     as_trained : bool
         Take the gradients that the epoch before each snapshot was trained with, as published, instead of an
         epoch's at the snapshot's parameters: the parameters move meanwhile, which is part of their mean and their spread.
@@ -148,9 +147,10 @@ def gradient_phases(
         .. math:: \mathrm{tr}\,\mathrm{Cov}(g_b) = \frac{N}{B(n-1)}
                   \sum_b \frac{B_b}{N}\|g_b - \bar g\|^2, \qquad \bar g = \sum_b \frac{B_b}{N} g_b
 
-        whose expectation, at parameters that stand still, is that of independent batches.
+        whose expectation, at parameters that stand still, is that of independent batches. Recorded gradients are taken so,
+        whichever they are.
     batch_size : int or None
-        B; by default the run's. Only full batches are used: N div B of them, at least 2.
+        B; by default the run's. Only full batches are used: N div B of them, at least 2. Recorded ones have theirs.
     seed : int
         Seed of the batches, and of the noise.
     progress : bool or None
@@ -163,14 +163,17 @@ def gradient_phases(
     Raises
     ------
     ValueError
-        If a batch size leaves fewer than two batches an epoch, or, as trained, is not the run's.
+        If a batch size leaves fewer than two batches an epoch, or, as trained or recorded, is not that of the training; if no
+        gradients were recorded, or not of the same layers everywhere.
 
     References
     ----------
     [shwartzziv2017]_ section 3.3; [mccandlish2018]_ (B_simple)
     """
+    if isinstance(recording, Recorded):
+        return _as_recorded(recording, batch_size)
+    run, n_train = recording, recording.train_patterns.shape[1]
     size = batch_size if batch_size is not None else run.settings["batch_size"]
-    n_train = run.train_patterns.shape[1]
     if size is None or not (int(size) == size and 1 <= size <= n_train // 2):
         raise ValueError(
             f"batch_size must be a whole number between 1 and half of the {n_train} training patterns, got {size!r} (a run "
@@ -180,14 +183,27 @@ def gradient_phases(
     if as_trained:
         if size != run.settings["batch_size"]:
             raise ValueError(f"as_trained takes the run's batch_size = {run.settings['batch_size']}, got {size}")
-        return _as_trained(run, int(size), names)
-    count, layers = n_train // size, len(run.network.widths) - 1
+        from deepnets.recordings.run import EPOCH_GRADIENTS  # which needs JAX, as the run does
+
+        mean, square = (run.epoch_gradients[name][1:].swapaxes(0, 1) for name in EPOCH_GRADIENTS)
+        trace = _trace(mean, square, n_train, -(-n_train // size), int(size))
+        norm = np.stack([np.linalg.norm(layer["w"][1:], axis=(2, 3)).T for layer in run.params], axis=-1)
+        return _phases(run.epochs[1:], mean, trace, norm, int(size), names)
+    return _measured(run, int(size), names, seed, progress)
+
+
+def _measured(run: Run, size: int, names: tuple[str, ...], seed: int, progress: bool | None) -> GradientPhases:
+    """At the parameters of every snapshot."""
+    from deepnets.batch_gradients import batch_gradients  # which needs JAX
+    from deepnets.training.losses import trained_on
+
+    count = run.train_patterns.shape[1] // size
     rng = np.random.default_rng(seed)
     order = np.stack([rng.permutation(row) for row in run.train_patterns])[:, : count * size]
     batches = order.reshape(run.n_replicas, count, size).astype(np.int32)
-    gradients = _batch_gradients(run.network, run.loss)
+    gradients = batch_gradients(run.network, run.loss)
     wanted = trained_on(run.task, run.loss, run.network.dtype)
-    shape = (run.n_replicas, len(run.epochs), layers)
+    shape = (run.n_replicas, len(run.epochs), len(names))
     square_mean, trace, norm = np.empty(shape), np.empty(shape), np.empty(shape)
     with progress_bar(len(run.epochs), "gradients", progress) as done:
         for s in range(len(run.epochs)):
@@ -196,45 +212,46 @@ def gradient_phases(
             square_mean[:, s], trace[:, s] = (np.asarray(v, np.float64) for v in found)
             norm[:, s] = np.stack([np.linalg.norm(layer["w"], axis=(1, 2)) for layer in params], axis=1)
             done(1)
-    return GradientPhases(run.epochs, np.sqrt(square_mean) / norm, np.sqrt(trace) / norm, norm, int(size), names)
+    return _phases(run.epochs, square_mean, trace, norm, size, names)
 
 
-def _as_trained(run: Run, size: int, names: tuple[str, ...]) -> GradientPhases:
-    mean, square = (run.epoch_gradients[name][1:].swapaxes(0, 1) for name in EPOCH_GRADIENTS)
-    n_train = run.train_patterns.shape[1]
-    count = -(-n_train // size)
-    trace = n_train / (size * (count - 1)) * np.maximum(square - mean, 0.0)
-    norm = np.stack([np.linalg.norm(layer["w"][1:], axis=(2, 3)).T for layer in run.params], axis=-1)
-    return GradientPhases(run.epochs[1:], np.sqrt(mean) / norm, np.sqrt(trace) / norm, norm, size, names)
+def _as_recorded(recorded: Recorded, batch_size: int | None) -> GradientPhases:
+    """Of the records of those epochs at which every replica has gradients."""
+    found = [[recorded.records[e, r].gradients for r in recorded.replica_numbers] for e in recorded.epochs.tolist()]
+    table = {e: [g for g in row if g] for e, row in zip(recorded.epochs.tolist(), found, strict=True) if all(row)}
+    if not table:
+        raise ValueError(
+            f"{recorded.path} has no gradients of all replicas: record them by Recorder.batch(epoch, gradients, size), or "
+            "gradients= of Recorder.add, with the weights"
+        )
+    first = next(iter(table.values()))[0]
+    for epoch, row in table.items():
+        for replica, one in zip(recorded.replica_numbers, row, strict=True):
+            if (one.layers, one.batch_size) != (first.layers, first.batch_size):
+                raise ValueError(
+                    f"{recorded.path / place_of(epoch, replica)} has gradients of {one.layers} in batches of {one.batch_size}, others "
+                    f"of {first.layers} in batches of {first.batch_size}: they have to be alike"
+                )
+    if batch_size not in (None, first.batch_size):
+        raise ValueError(f"the gradients were recorded in batches of {first.batch_size}, got batch_size = {batch_size}")
+
+    def gathered(name: str) -> FloatArray:  # (R, S, …)
+        return np.array([[getattr(one, name) for one in row] for row in table.values()]).swapaxes(0, 1)
+
+    mean, square, norm = (gathered(name) for name in ("mean_square", "square_mean", "weight_norm"))
+    patterns, batches = (gathered(name)[:, :, None] for name in ("patterns", "batches"))
+    trace = _trace(mean, square, patterns, batches, first.batch_size)
+    return _phases(np.array(list(table)), mean, trace, norm, first.batch_size, first.layers)
 
 
-@lru_cache(maxsize=8)
-def _batch_gradients(network: Network, loss_name: str) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """‖ḡ‖² of all patterns, and tr Cov of the minibatch gradients, of each layer's weights: shape (R, L) each."""
-    losses = LOSSES[loss_name]
+def _trace(
+    mean: FloatArray, square: FloatArray, patterns: int | FloatArray, batches: int | FloatArray, size: int
+) -> FloatArray:
+    """The trace tr Cov(g_b) of independent batches from ‖mean g_b‖² and mean ‖g_b‖²."""
+    return np.asarray(patterns / (size * (batches - 1)) * np.maximum(square - mean, 0.0))
 
-    def loss(params: Params, x: jax.Array, y: jax.Array, key: jax.Array | None) -> jax.Array:
-        return losses(network.columns(params, x.T, key)[-1], y).mean()
 
-    def of_replica(
-        params: Params, x: jax.Array, y: jax.Array, patterns: jax.Array, batches: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        def one(chosen: jax.Array, noise: jax.Array) -> list[jax.Array]:
-            found = jax.grad(loss)(params, x[chosen], y[chosen], noise if network.noise_std else None)
-            return [layer["w"] for layer in found]
-
-        full_key, key = jax.random.split(key)
-        squares = jnp.stack([(g**2).sum() for g in one(patterns, full_key)])
-        each = jax.vmap(one)(batches, jax.random.split(key, len(batches)))
-        traces = jnp.stack([((g - g.mean(axis=0)) ** 2).sum() / (len(batches) - 1) for g in each])
-        return squares, traces
-
-    def run(
-        params: Params, x: jax.Array, y: jax.Array, patterns: jax.Array, batches: jax.Array, seed: int
-    ) -> tuple[jax.Array, jax.Array]:
-        keys = jax.random.split(jax.random.key(seed), len(batches))
-        x = jnp.asarray(x, network.dtype)
-        return jax.vmap(of_replica, (0, None, None, 0, 0, 0))(params, x, y, patterns, batches, keys)
-
-    compiled: Callable[..., tuple[jax.Array, jax.Array]] = jax.jit(run)
-    return compiled
+def _phases(
+    epochs: IntArray, mean_square: FloatArray, trace: FloatArray, norm: FloatArray, size: int, names: tuple[str, ...]
+) -> GradientPhases:
+    return GradientPhases(epochs, np.sqrt(mean_square) / norm, np.sqrt(trace) / norm, norm, size, names)

@@ -1,4 +1,4 @@
-from . import activations, adapters, bounds, datasets, kernels, learning, plotting, quantities, symbolic
+from . import activations, adapters, bounds, datasets, finite_width, kernels, learning, plotting, quantities, symbolic
 from .activations import Activation
 from .architectures import Architecture, cnn, mlp
 from .bounds import BoundsTable, generalisation_bounds
@@ -29,6 +29,7 @@ __all__ = [
     "cnn",
     "datasets",
     "digits_parity",
+    "finite_width",
     "from_npz",
     "gaussian_task",
     "generalisation_bounds",

@@ -1,4 +1,4 @@
-"""``deepnets gradients``: the gradient phases of one run, layer by layer."""
+"""``deepnets gradients``: the gradient phases of one run or recording, layer by layer."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""``deepnets plane``: the information plane of one run."""
+"""``deepnets plane``: the information plane of one run or recording."""
 
 from __future__ import annotations
 
 import argparse
 import time
+
+import numpy as np
 
 from deepnets import plotting
 from deepnets.commands.shared import (
@@ -14,6 +16,7 @@ from deepnets.commands.shared import (
     print_table,
     write_table,
 )
+from deepnets.recordings import Recorded
 from dualib.core.command import say, write_figure
 
 
@@ -21,16 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``deepnets plane``."""
     add_run_options(parser)
     add_plane_options(parser)
+    parser.add_argument(
+        "--channels", metavar="LAYER", help="of a recording: take the channels of this layer for layers"
+    )
+    parser.add_argument("--channel-axis", type=int, default=1, help="of the channels: 1 where they come first, -1 last")
     parser.add_argument("--epochs", type=int, nargs="+", help="of the rows of the table (default: a few)")
 
 
 def run(a: argparse.Namespace) -> None:
     """Estimate the plane, print its summary, write table, files and figures."""
     found, out = opened(a)
+    if a.channels is not None:
+        if not isinstance(found, Recorded):
+            raise ValueError("--channels is for recordings: the layers of a run of deepnets train have none")
+        found = found.by_channel(a.channels, a.channel_axis)
     start = time.perf_counter()
     plane = estimated_plane(found, a)
     print_table(plane.summary(a.units, a.epochs))
-    violations = plane.processing_violations()
+    violations = plane.processing_violations() if a.channels is None else np.zeros(1)
     say(f"\n{plane.method}; median and quartiles of {len(plane.replicas)} replicas")
     for text, count in plane.warnings.items():
         say(f"  {count} times: {text}")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.estimators import Binning, RangeBinning
-from deepnets.planes.estimate import Estimator, information_plane
+from deepnets.planes.estimate import default_estimator, information_plane
 from deepnets.planes.plane import InformationPlane
-from deepnets.recordings.run import Run
+from deepnets.recordings import Recorded, read_recording
+from deepnets.recordings.recording import finished
 from dualib.core import command
 from dualib.core.arrays import whole
 from dualib.core.command import add_units, say
@@ -21,28 +21,30 @@ from dualib.core.files import plain, writable_directory
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deepnets.recordings.run import Run
+
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
 # goldfeld2019, so that this many take about two minutes. Binning costs next to nothing and takes all there are.
 NOISY_REPLICAS, NOISY_SNAPSHOTS = 3, 7
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """The run that a command reads, and where its results go."""
-    parser.add_argument("directory", type=Path, help="of the run")
+    """The run or recording that a command reads, and where its results go."""
+    parser.add_argument("directory", type=Path, help="of the run or recording")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the results (default: the run's)")
 
 
-def opened(a: argparse.Namespace) -> tuple[Run, Path]:
-    """The run, and a directory that can be written: found out before the work. An unfinished run is said to be so."""
-    run = Run.load(a.directory)
-    note_unfinished(run)
-    return run, writable_directory(a.out if a.out is not None else a.directory / "results")
+def opened(a: argparse.Namespace) -> tuple[Run | Recorded, Path]:
+    """The run or recording, and a directory that can be written: found out before the work. What is unfinished is said to be so."""
+    found = read_recording(a.directory)
+    note_unfinished(found)
+    return found, writable_directory(a.out if a.out is not None else a.directory / "results")
 
 
-def note_unfinished(run: Run) -> None:
-    """Say on the terminal that a run is not finished, if it is not."""
-    if run.unfinished:
-        say(f"note: {run.unfinished}; the command that began it goes on")
+def note_unfinished(recording: Run | Recorded) -> None:
+    """Say on the terminal that a training is not finished, if it is not."""
+    if recording.unfinished:
+        say(f"note: {recording.unfinished}; what began it goes on")
 
 
 def add_plane_options(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +64,12 @@ def add_plane_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
-def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -> InformationPlane:
-    """The plane of a run under :func:`add_plane_options`; what was chosen for a noisy network is said.
+def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | None = None) -> InformationPlane:
+    """The plane of a run or recording under :func:`add_plane_options`; what was chosen for a noisy network is said.
 
     Parameters
     ----------
-    run : Run
+    run : Run or Recorded
     a : Namespace
         The options.
     kept : Path or None
@@ -94,7 +96,7 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
             f"noisy network, estimated at {len(replicas)} of {run.n_replicas} replicas, {len(snapshots)} of {last + 1} "
             f"snapshots, with {a.passes} passes: --replicas, --snapshots and --passes change that"
         )
-    estimator = _estimator(run, a.bins)
+    estimator = None if noisy else default_estimator(run, a.bins)
     if kept is not None and kept.is_file():
         old = InformationPlane.load(kept)
         now = plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})
@@ -107,28 +109,20 @@ def estimated_plane(run: Run, a: argparse.Namespace, kept: Path | None = None) -
     return plane
 
 
-def trained_replicas(run: Run) -> np.ndarray:
-    """The replicas whose loss stayed finite; a ValueError if there are none."""
-    found = np.flatnonzero(run.failed < 0)
-    if found.size == 0:
+def trained_replicas(recording: Run | Recorded) -> np.ndarray:
+    """The replicas that stayed finite; a ValueError if there are none."""
+    alive = finished(recording)
+    if alive.size == 0:
         raise ValueError(
-            f"no replica's loss stayed finite, the last until epoch {int(run.failed.max())}: train with a learning rate "
-            f"below {run.training.learning_rate:g}"
+            f"no replica's loss stayed finite, the last until epoch {int(recording.failed.max())}: train with a lower learning rate"
         )
-    return found
+    return alive
 
 
-def _estimator(run: Run, bins: int) -> Estimator | RangeBinning | None:
-    """Of a deterministic network binning, by the range of its units where they do not saturate."""
-    if run.noise_std > 0:
-        return None
-    return Binning(bins) if run.network.ends_at_one else RangeBinning(bins)
-
-
-def replica_number(run: Run, number: int) -> int:
-    """The number of a replica that the run has; a ValueError otherwise."""
-    if whole(number, "--replica") >= run.n_replicas:
-        raise ValueError(f"--replica must lie in 0..{run.n_replicas - 1}, got {number}")
+def replica_number(recording: Run | Recorded, number: int) -> int:
+    """The number of a replica that there is; a ValueError otherwise."""
+    if whole(number, "--replica") >= recording.n_replicas:
+        raise ValueError(f"--replica must lie in 0..{recording.n_replicas - 1}, got {number}")
     return number
 
 

@@ -29,6 +29,7 @@ class Concern(StrEnum):
     ALONE = "samples are alone in their cells"
     PASSES = "few passes"
     SAMPLES = "few samples"
+    RESOLUTION = "most units keep to one cell"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from deepnets.planes.bottleneck import (
     fit_beta,
     fit_random_encoder,
     fit_shared_beta,
+    with_noisy_labels,
 )
 from deepnets.planes.clusters import ClusteringPath, clustering_paths
 from deepnets.planes.estimate import Estimator, information_plane
+from deepnets.planes.layers import LayersReport, layers_against_bottleneck
 from deepnets.planes.plane import InformationPlane
 from deepnets.planes.runs import RunComparison, compare_runs, input_compression_bound, twins
 
@@ -18,6 +20,7 @@ __all__ = [
     "ClusteringPath",
     "Estimator",
     "InformationPlane",
+    "LayersReport",
     "RunComparison",
     "clustering_paths",
     "compare_runs",
@@ -28,5 +31,7 @@ __all__ = [
     "fit_shared_beta",
     "information_plane",
     "input_compression_bound",
+    "layers_against_bottleneck",
     "twins",
+    "with_noisy_labels",
 ]

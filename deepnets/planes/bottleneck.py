@@ -179,6 +179,24 @@ def fit_random_encoder(codes: ArrayLike, joint: Joint, seed: int) -> BottleneckF
     return fit_beta(np.random.default_rng(seed).permutation(_checked(codes, joint)), joint)
 
 
+def with_noisy_labels(joint: Joint, noise: float) -> Joint:
+    """The joint with a share `noise` of the labels drawn anew, all classes equally likely; itself where every p(y|x) > 0.
+
+    Certain labels make the bottleneck trivial, and the dual, whose KL divergences are then infinite, impossible.
+
+    Raises
+    ------
+    ValueError
+        If a share is not within (0, 1).
+    """
+    if not 0 < noise < 1:
+        raise ValueError(f"the share of labels drawn anew must lie within (0, 1), got {noise}")
+    if (joint.p_y_given_x > 0).all():
+        return joint
+    rows = (1 - noise) * joint.p_y_given_x + noise / joint.n_y
+    return Joint.from_conditional(joint.p_x, rows, joint.x_labels, joint.y_labels)
+
+
 def exact_curves(joint: Joint, n_betas: int = 60) -> tuple[InformationCurve, InformationCurve]:
     """The proven IB and dualIB curves of a task, each from its first transition to a thousand times that β.
 

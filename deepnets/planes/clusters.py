@@ -1,4 +1,4 @@
-"""How the hidden layers of several runs cluster as training goes."""
+"""How the hidden layers of several trainings cluster as they go on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepnets.estimators import Binning, clustering
-from deepnets.recordings.run import Run
+from deepnets.planes.source import Source
+from deepnets.recordings.recording import Recording
 from dualib.core.progress import progress_bar
 from dualib.core.result import Result
-from dualib.core.typing import Float, Int
+from dualib.core.typing import ArrayLike, Float, Int
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
@@ -63,20 +64,23 @@ class ClusteringPath(Result):
 
 
 def clustering_paths(
-    runs: Sequence[Run],
+    runs: Sequence[Recording],
     *,
+    labels: ArrayLike | None = None,
     replicas: Sequence[int] | NDArray[np.integer],
     epochs: Sequence[int] | NDArray[np.integer],
     bins: int = 30,
     seed: int = 0,
     progress: bool | None = None,
 ) -> list[ClusteringPath]:
-    """Clustering measures of runs that are to be compared: the same replicas, nearest epochs and cells in all.
+    """Clustering measures of trainings that are to be compared: the same replicas, nearest epochs and cells in all.
 
     Parameters
     ----------
-    runs : sequence of Run
-        Such as a noisy network and its deterministic twin, of as many hidden layers.
+    runs : sequence of Recording
+        Such as a noisy network and its deterministic twin, of as many hidden layers: runs of this package, or recordings.
+    labels : array, shape (n,) or (n, k), or None
+        Classes of the patterns, or their law p(y|x), to take in place of the recordings'.
     replicas, epochs : sequence of int
         At which; each run at its snapshots nearest to those epochs.
     bins : int
@@ -101,33 +105,35 @@ def clustering_paths(
         raise ValueError("give at least one run, replica and epoch")
     if chosen.min() < 0 or chosen.max() >= min(run.n_replicas for run in runs):
         raise ValueError(f"replicas {chosen.tolist()} are not all in every run")
-    if any(len(run.network.widths) < 3 for run in runs):
+    sources = [Source.of(run, labels) for run in runs]
+    if any(source.hidden_layers < 1 for source in sources):
         raise ValueError("a network without hidden layers has nothing that clusters")
     times = [np.unique([np.abs(run.epochs - e).argmin() for e in epochs]) for run in runs]
 
-    def hidden(run: Run, snapshot: int, replica: int) -> list[NDArray[np.floating]]:
-        noise = seed + replica * len(run.epochs) + snapshot if run.network.noise_std else None
-        return run.activations(snapshot, replica, noise_seed=noise)[:-1]
+    def hidden(source: Source, snapshot: int, replica: int) -> list[NDArray[np.floating]]:
+        noise = seed + replica * len(source.recording.epochs) + snapshot if source.noise_std else None
+        return source.activations(snapshot, replica, noise_seed=noise)[: source.hidden_layers]
 
     ends = [
         (float(t.min()), float(t.max()))
-        for run, at in zip(runs, times, strict=True)
+        for source, at in zip(sources, times, strict=True)
         for r in chosen
         for s in at
-        for t in hidden(run, int(s), int(r))
+        for t in hidden(source, int(s), int(r))
     ]
     binning = Binning(bins, min(low for low, _ in ends), max(high for _, high in ends))
     paths = []
     with progress_bar(len(chosen) * sum(map(len, times)), "clustering", progress) as done:
-        for run, at in zip(runs, times, strict=True):
-            names = run.network.layer_names[:-1]
+        for source, at in zip(sources, times, strict=True):
+            names = source.layers[: source.hidden_layers]
             values = np.empty((3, len(chosen), len(at), len(names)))
             for i, r in enumerate(chosen):
                 for j, s in enumerate(at):
-                    for k, t in enumerate(hidden(run, int(s), int(r))):
-                        found = clustering(t, run.task.p_y_given_x, run.task.p_x, binning)
+                    for k, t in enumerate(hidden(source, int(s), int(r))):
+                        found = clustering(t, source.task.p_y_given_x, source.task.p_x, binning)
                         values[:, i, j, k] = found.binned_entropy, found.within_mean, found.between_mean
                     done(1)
             cells = (bins, binning.low, binning.high)
-            paths.append(ClusteringPath(run.epochs[at], chosen, names, values[0], values[1], values[2], cells))
+            kept = source.recording.epochs[at]
+            paths.append(ClusteringPath(kept, chosen, names, values[0], values[1], values[2], cells))
     return paths

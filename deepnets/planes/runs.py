@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.planes.plane import InformationPlane
-from deepnets.recordings.run import Run
 from dualib.core import statistics
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Estimates, Kind
@@ -20,6 +19,8 @@ from dualib.core.units import Unit, Units, conversion
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from deepnets.recordings.run import Run
 
 
 def input_compression_bound(rate: ArrayLike, n_train: int) -> FloatArray:

@@ -10,10 +10,21 @@ import numpy as np
 from deepnets.estimators import Side
 from deepnets.gradients import GradientPhases
 from deepnets.planes.bottleneck import BottleneckFit
-from deepnets.plotting.planes import EPOCHS, band, shown_epochs
+from deepnets.plotting.planes import EPOCHS, band, legend_of_names, shown_epochs
 from dualib import InformationCurve
-from dualib.core.figure import DASHES, axes_or_new, colour, describe, marker, panels
-from dualib.core.typing import ArrayLike
+from dualib.core.figure import (
+    COLOURS,
+    COLUMN,
+    DASHES,
+    MANY_COLOURS,
+    PAGE,
+    axes_or_new,
+    colour,
+    describe,
+    marker,
+    panels,
+)
+from dualib.core.typing import ArrayLike, FloatArray
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
@@ -98,19 +109,45 @@ def plot_layers_against_bottleneck(
 
 
 def plot_label_separation(layers: Sequence[ArrayLike], y: ArrayLike, names: Sequence[str]) -> Figure:
-    """The layers' activations on their first two principal axes, coloured by label: (n, width) arrays, labels (n,)."""
-    from sklearn.decomposition import PCA
+    """The layers' activations on their first two principal axes, coloured by label, up to three a row.
 
+    Parameters
+    ----------
+    layers : sequence of array, shapes (n, width)
+    y : array, shape (n,)
+        Labels.
+    names : sequence of str
+        Of the layers.
+    """
     labels = np.asarray(y)
-    figure, axes = panels(len(names), width=1.2 + 3.3 * len(names), height=3.4)
-    for ax, t, name in zip(axes, layers, names, strict=True):
-        array = np.asarray(t, dtype=np.float64)
-        fitted = PCA(min(2, array.shape[1])).fit(array)
-        places = fitted.transform(array)
-        shares = fitted.explained_variance_ratio_
-        for j, label in enumerate(np.unique(labels)):
-            of = places[labels == label]
-            second = of[:, 1] if len(shares) > 1 and shares[1] > 1e-6 else np.zeros(len(of))
-            ax.scatter(of[:, 0], second, s=3, color=colour(j), alpha=0.4, label=f"y = {label}", linewidths=0)
-        describe(ax, f"axis 1 ({shares[0]:.0%} of the variance)", "axis 2", name, legend=ax is axes[0], markerscale=3)
+    found, number = np.unique(labels, return_inverse=True)
+    colours = COLOURS if len(found) <= len(COLOURS) else MANY_COLOURS
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    width = COLUMN if columns == 1 else PAGE
+    figure, axes = panels(columns, rows, height=2.2, width=width)
+    order = np.random.default_rng(0).permutation(len(labels))  # so that no label lies over the others
+    for ax, t, name in zip(axes, layers, names, strict=False):
+        places, shares = _principal(np.asarray(t, dtype=np.float64))
+        shown, x, y_axis = np.array(colours)[number[order] % len(colours)], places[order, 0], places[order, 1]
+        ax.scatter(x, y_axis, s=4, c=shown, alpha=0.5, linewidths=0, rasterized=True)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        said = f"axis 1, {shares[0]:.0%} of the variance"
+        describe(ax, said, f"axis 2, {shares[1]:.0%}", name, legend=False)
+    for ax in axes[len(names) :]:
+        ax.set_visible(False)
+    handles = [axes[0].scatter([], [], s=12, color=colours[j % len(colours)]) for j in range(len(found))]
+    legend_of_names(figure, handles, [str(label) for label in found], 10, title="label")
     return figure
+
+
+def _principal(t: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Places on the first two principal axes, and the shares of the variance along them."""
+    centred = t - t.mean(axis=0)
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    places = np.zeros((len(t), 2))
+    count = min(2, int((scale > 1e-3 * scale[0]).sum()))  # beyond the rounding of single precision
+    places[:, :count] = (left * scale)[:, :count]
+    total = float((scale**2).sum()) or 1.0
+    return places, np.append(scale[:2] ** 2 / total, [0.0, 0.0])[:2]

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.estimators import Side
+from deepnets.gradients import GradientPhases
+from deepnets.planes.phase_change import phase_change
 from deepnets.planes.plane import SIDES, InformationPlane
-from dualib.core.figure import COLUMN, SMALL, axes_or_new, colour, describe, marker, panels
+from dualib.core.arrays import whole
+from dualib.core.figure import COLUMN, LABEL, PAGE, SMALL, axes_or_new, colour, describe, marker, panels
 from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Units, to_units
 
@@ -52,8 +55,8 @@ def plot_plane(
         rate, relevance = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
         ax.plot(rate, relevance, color=colour(1), linewidth=1.2, label="exact IB curve")
     ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1, label="I(X;Y)")
-    ax.figure.colorbar(mappable, ax=ax, label="epoch")
-    describe(ax, *_labels(units), legend=False)
+    _epoch_bar(ax, mappable)
+    describe(ax, *axis_labels(units), legend=False)
     legend_above(ax, columns=4)
     return ax
 
@@ -67,32 +70,80 @@ def plot_replicas(
     rate, relevance = (plane.side(side, units).value for side in SIDES)
     for j, layer in enumerate(plane.layers):
         ax.scatter(rate[:, s, j], relevance[:, s, j], s=12, color=colour(j), marker=marker(j), label=layer, alpha=0.8)
-    _limits(ax, [plane], units)
+    set_limits(ax, [plane], units)
     said = f"epoch {int(plane.epochs[s])}"
-    describe(ax, *_labels(units), said, legend=False)
+    describe(ax, *axis_labels(units), said, legend=False)
     if legend:
         _legend_of_layers(ax)
     return ax
 
 
 def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9000), units: Units = "bits") -> Figure:
-    """:func:`plot_replicas` at several epochs, side by side, on common axes."""
-    figure, axes = panels(len(epochs), width=1.2 + 3.3 * len(epochs), height=3.4)
-    for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
-        plot_replicas(plane, epoch, ax, units, legend=i == len(epochs) - 1)
-        if i:
-            ax.set_ylabel("")
+    """:func:`plot_replicas` at several epochs, side by side, on common axes, a page wide."""
+    figure, axes = panels(len(epochs), height=2.6, width=COLUMN if len(epochs) == 1 else PAGE, sharex=True, sharey=True)
+    for epoch, ax in zip(epochs, axes, strict=True):
+        plot_replicas(plane, epoch, ax, units, legend=False)
+        ax.set_ylabel("" if ax is not axes[0] else ax.get_ylabel())
+    handles = [axes[0].scatter([], [], color=colour(j), s=12, marker=marker(j)) for j in range(len(plane.layers))]
+    legend_of_names(figure, handles, plane.layers, 7)
     return figure
 
 
-def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits") -> Figure:
-    """Layer paths of several experiments in a column of 3.4 inches, two a row, on common axes: label → plane."""
+def plot_mean_path(
+    plane: InformationPlane, phases: GradientPhases | None = None, ax: Axes | None = None, units: Units = "bits"
+) -> Axes:
+    """The layers' mean paths over replicas, with the line of the phase change: their places when gradient noise takes over.
+
+    Parameters
+    ----------
+    plane : InformationPlane
+    phases : GradientPhases or None
+        Of the same training; without them there is no line.
+    ax : Axes or None
+    units : {"bits", "nats"}
+    """
+    ax = axes_or_new(ax, height=3.2)
+    x, y = (plane.side(side, units).value.mean(axis=0) for side in SIDES)
+    colours, mappable = _epoch_colours(plane.epochs, "cividis")
+    for j, layer in enumerate(plane.layers):
+        ax.plot(x[:, j], y[:, j], color="0.75", linewidth=0.8, zorder=1)
+        ax.scatter(x[:, j], y[:, j], c=colours, s=12, marker=marker(j), linewidths=0, zorder=2)
+        ax.scatter([], [], color="0.3", s=12, marker=marker(j), label=layer)
+    if phases is not None:
+        change = phase_change(plane, phases)
+        there = np.isfinite(change.epochs)
+        if there.any():
+            ends = (to_units(end[there], units) for end in (change.rate, change.relevance))
+            low, high = change.epochs[there].min(), change.epochs[there].max()
+            said = f"gradient noise takes over,\nepoch {low:.0f}" + f" to {high:.0f}" * (round(high) > round(low))
+            ax.plot(*ends, "o-", color=colour(1), mfc="white", markersize=4, linewidth=1.4, zorder=3)
+            ax.text(0.98, 0.02, said, color=colour(1), fontsize=SMALL, ha="right", transform=ax.transAxes)
+    ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1)
+    _epoch_bar(ax, mappable)
+    describe(ax, *axis_labels(units), legend=False)
+    legend_above(ax, columns=4)
+    return ax
+
+
+def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", columns: int = 2) -> Figure:
+    """Layer paths of several experiments on common axes: label → plane.
+
+    Up to two a row fit a column of 3.4 inches; with `columns` of three, a page, for six depths or three sample sizes
+    ([shwartzziv2017]_ figures 5 and 3).
+
+    Raises
+    ------
+    ValueError
+        If there are no planes or columns.
+    """
     if not planes:
         raise ValueError("give at least one plane")
-    columns = min(len(planes), 2)
+    columns = min(len(planes), whole(columns, "columns", 1))
     rows = -(-len(planes) // columns)
-    height = 0.9 / rows + (2.6 if columns == 1 else 1.6)
-    figure, axes = panels(columns, rows, height=height, width=COLUMN, sharex=True, sharey=True)
+    page = columns > 2
+    height = (1.4 if page else 0.9) / rows + (2.6 if columns == 1 else 1.6)
+    width = PAGE if page else COLUMN
+    figure, axes = panels(columns, rows, height=height, width=width, sharex=True, sharey=True)
     end = max(int(plane.epochs[-1]) for plane in planes.values())
     # By name: the outputs of a deep and a shallow network are alike.
     marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in planes.values() for n in p.layers))}
@@ -103,16 +154,16 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits") -
             ax.plot(x[:, j], y[:, j], color="0.7", linewidth=0.6, zorder=1)
             ax.scatter(x[:, j], y[:, j], c=colours, s=8, marker=marker_of[layer], linewidths=0, zorder=2)
         ax.tick_params(labelbottom=i + columns >= len(planes))
-        x_label, y_label = _labels(units)
+        x_label, y_label = axis_labels(units)
         describe(ax, x_label * (i + columns >= len(planes)), y_label * (i % columns == 0), label, legend=False)
-    _limits(axes[0], list(planes.values()), units)
+    set_limits(axes[0], list(planes.values()), units)
     for ax in axes[len(planes) :]:
         ax.set_visible(False)
-    bar = figure.colorbar(mappable, ax=axes, location="bottom", aspect=40)
+    bar = figure.colorbar(mappable, ax=axes, location="bottom", aspect=80 if page else 40)
     bar.set_label("epoch", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     handles = [axes[0].scatter([], [], color="0.3", s=10, marker=shape) for shape in marker_of.values()]
-    legend_of_names(figure, handles, list(marker_of), 4)
+    legend_of_names(figure, handles, list(marker_of), 8 if page else 4)
     return figure
 
 
@@ -120,7 +171,7 @@ def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figur
     """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band."""
     figure, axes = panels(2, width=7.8, height=3.4)
     epochs = shown_epochs(plane.epochs)
-    for ax, side, label in zip(axes, SIDES, _labels(units), strict=True):
+    for ax, side, label in zip(axes, SIDES, axis_labels(units), strict=True):
         for j, layer in enumerate(plane.layers):
             band(ax, epochs, plane.side(side, units).value[:, :, j], colour(j), label=layer)
         ax.set_xscale("log")
@@ -166,12 +217,14 @@ def legend_above(ax: Axes, columns: int) -> None:
     )
 
 
-def legend_of_names(figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int) -> None:
-    """A legend of the layers' names over all panels."""
+def legend_of_names(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int, title: str = "layer (units)"
+) -> None:
+    """A legend of the layers' names, or of other things, over all panels."""
     figure.legend(
         handles,
         names,
-        title="layer (units)",
+        title=title,
         title_fontsize=SMALL,
         fontsize=SMALL,
         ncols=min(len(names), columns),
@@ -182,7 +235,8 @@ def legend_of_names(figure: Figure, handles: Sequence[Artist], names: Sequence[s
     )
 
 
-def _labels(units: Units) -> tuple[str, str]:
+def axis_labels(units: Units) -> tuple[str, str]:
+    """What stands at the two axes of a plane."""
     return f"{Side.RATE}  [{units}]", f"{Side.RELEVANCE}  [{units}]"
 
 
@@ -190,9 +244,16 @@ def _legend_of_layers(ax: Axes) -> None:
     ax.legend(title="layer", fontsize=SMALL, title_fontsize=SMALL, frameon=False)
 
 
-def _limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
+def set_limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
+    """Axes that hold all that the informations of some planes can be."""
     ax.set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes))
     ax.set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes))
+
+
+def _epoch_bar(ax: Axes, mappable: ScalarMappable) -> None:
+    bar = ax.figure.colorbar(mappable, ax=ax)
+    bar.set_label("epoch", fontsize=LABEL)
+    bar.ax.tick_params(labelsize=SMALL)
 
 
 def _epoch_colours(epochs: IntArray, cmap: str, end: int | None = None) -> tuple[FloatArray, ScalarMappable]:

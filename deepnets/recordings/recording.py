@@ -65,6 +65,27 @@ class RepeatedPasses(Protocol):
         """The noiseless parts S_l of T_l = S_l + Z_l in `count` noisy passes from every pattern: shapes (n, count, width)."""
 
 
+@runtime_checkable
+class Details(Protocol):
+    """What a :class:`deepnets.Run` and a :class:`deepnets.Recorded` tell beside, from which defaults are chosen."""
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """Between which numbers each layer's activations lie by construction, without noise; None where that is not known."""
+
+    @property
+    def plane_layers(self) -> tuple[str, ...]:
+        """The layers of the plane, the first ones of ``layers``: a noisy run's outputs, which bear no noise, are none of them."""
+
+    @property
+    def hidden_layers(self) -> int:
+        """How many of the first layers are hidden ones, whose cells are common where they are chosen by range."""
+
+    @property
+    def failed(self) -> Int[np.ndarray, " R"]:
+        """The epoch in which a replica was no longer finite, -1 where it stayed so."""
+
+
 def accuracy_of(scores: Mapping[str, FloatArray], shape: tuple[int, int]) -> Float[np.ndarray, "S R"]:
     """Accuracy on the test patterns, or on the training patterns where that is not known; NaN where neither is."""
     train, test = (scores.get(f"{part}_accuracy", np.full(shape, np.nan)) for part in ("train", "test"))
@@ -72,6 +93,8 @@ def accuracy_of(scores: Mapping[str, FloatArray], shape: tuple[int, int]) -> Flo
 
 
 def finished(recording: Recording) -> Int[np.ndarray, " r"]:
-    """The replicas none of whose training losses is infinite; where none is known, all."""
+    """The replicas that stayed finite: that did not fail, or none of whose training losses is infinite; where none is known, all."""
+    if isinstance(recording, Details):
+        return np.flatnonzero(recording.failed < 0).astype(np.int64)
     losses = recording.scores.get("train_loss", np.zeros((1, recording.n_replicas)))
     return np.flatnonzero(np.isfinite(losses).all(axis=0)).astype(np.int64)

@@ -12,8 +12,9 @@ import numpy as np
 
 from deepnets.backend import jax, jnp
 from deepnets.networks import Network, Params
+from deepnets.recordings.recorded import is_recording
 from deepnets.recordings.run_files import RunFiles, RunMemory
-from deepnets.tasks import Task, task_from_settings
+from deepnets.tasks import Task
 from deepnets.training.settings import Loss, Training
 from dualib.core.typing import Float, Int
 from dualib.core.units import Units, to_units
@@ -82,6 +83,23 @@ class Run:
     def noise_std(self) -> float:
         """σ of the noise in every hidden layer."""
         return self.network.noise_std
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """Between which numbers the layers lie without noise: (-1, 1) for tanh, (0, 1) for a softmax; None for other units."""
+        hidden = (-1.0, 1.0) if self.network.ends_at_one else None
+        last = (0.0, 1.0) if self.loss is Loss.CROSS_ENTROPY else (-np.inf, np.inf)
+        return (*[hidden] * self.network.hidden_layers, last)
+
+    @property
+    def hidden_layers(self) -> int:
+        """How many layers are hidden."""
+        return self.network.hidden_layers
+
+    @property
+    def plane_layers(self) -> tuple[str, ...]:
+        """The layers of the plane: all, or of a noisy network those with noise, which its outputs do not have."""
+        return self.layers if self.noise_std == 0 else self.layers[:-1]
 
     @property
     def loss(self) -> Loss:
@@ -165,7 +183,7 @@ class Run:
         path : path
             Its directory.
         task : Task or None
-            Needed where the task was not made by one of this package's functions.
+            Its own, by default: made again by the function of this package that made it, or read from its copy in the directory.
 
         Raises
         ------
@@ -173,11 +191,13 @@ class Run:
             If there is no run, nothing is trained yet, a file is missing or damaged (it is named, with what makes it again),
             or the task is another than the run's.
         """
+        if is_recording(path):
+            raise ValueError(f"{path} holds a recording, not a run: deepnets.Recorded.load reads it")
         files = RunFiles(path)
         settings, checkpoint = files.settings(), files.reached()
         if checkpoint is None:
             raise ValueError(f"{path} holds a training that has no snapshot yet: the command that began it goes on")
-        made = task if task is not None else task_from_settings(settings["task"])
+        made = task if task is not None else files.task(settings["task"])
         if made.digest() != settings["task_digest"]:
             raise ValueError(f"the run in {path} was trained on another task than {made.settings}")
         epochs = [e for e in settings["snapshots"] if e <= checkpoint[0]]

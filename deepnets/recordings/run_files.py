@@ -1,6 +1,7 @@
 """The directory of a run: its settings, its split, one file a snapshot, and the state to go on from.
 
-``settings.json``, ``split.npz``, ``snapshot_00000123.npz`` (one an epoch of the snapshots) and ``checkpoint.npz``. A snapshot
+``settings.json``, ``split.npz``, ``task.npz`` (of a task that no function of this package makes), ``snapshot_00000123.npz`` (one an
+epoch of the snapshots) and ``checkpoint.npz``. A snapshot
 is written before the checkpoint that counts it, so that whatever is interrupted, all snapshots up to the checkpoint's epoch
 are there; a later one is written again, to the same numbers. ``repair.npz`` is a checkpoint of a training that makes lost
 snapshots again.
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from deepnets.tasks import Task, is_made_here, task_from_settings
+from deepnets.tasks.files import read_task, write_task
 from dualib.core.files import plain, versions, write_json
 from dualib.core.store import SETTINGS, Store
 from dualib.core.typing import IntArray
@@ -23,7 +26,7 @@ from dualib.core.typing import IntArray
 Arrays = dict[str, np.ndarray]
 Checkpoint = tuple[int, list[np.ndarray]]  # epochs done, and the state's arrays, the epochs of failure last
 
-CHECKPOINT, REPAIR, SPLIT = "checkpoint", "repair", "split"
+CHECKPOINT, REPAIR, SPLIT, TASK = "checkpoint", "repair", "split", "task"
 
 
 class RunFiles:
@@ -33,7 +36,9 @@ class RunFiles:
         self.store = Store(path, "run")
 
     @classmethod
-    def begin(cls, path: str | Path, settings: Mapping[str, object], patterns: IntArray) -> RunFiles:
+    def begin(
+        cls, path: str | Path, settings: Mapping[str, object], patterns: IntArray, task: Task | None = None
+    ) -> RunFiles:
         """Open a directory for a new run, or an old one with the same settings.
 
         Raises
@@ -42,7 +47,7 @@ class RunFiles:
             If the directory cannot be written, holds other files, or a run with other settings (each is named).
         """
         files = cls(path)
-        if files.store.exists:
+        if files.store.exists or files.store.has(SPLIT):
             files._restore_settings()
         files.store = Store.open(path, settings, "run")
         try:
@@ -51,14 +56,26 @@ class RunFiles:
             same = False
         if not same:  # a function of the settings, which are the same
             files._write(SPLIT, {"train_patterns": patterns, "settings": np.array(json.dumps(plain(settings)))})
+        if task is not None and not is_made_here(task.settings) and not files._whole(TASK):
+            write_task(files.store.path / f"{TASK}.npz", task)
         return files
+
+    def task(self, settings: Mapping[str, Any]) -> Task:
+        """The task that was trained on: made again from its settings, or read from its copy."""
+        if is_made_here(settings) or not self.store.has(TASK):
+            return task_from_settings(settings)
+        try:
+            return read_task(self.store.path / f"{TASK}.npz")
+        except ValueError as error:
+            raise self._repairable(error) from None
 
     def settings(self) -> dict[str, Any]:
         """What the run was begun with."""
         try:
             return self.store.settings()
         except ValueError as error:
-            raise self._repairable(error) if self.store.exists else error from None
+            known = self.store.exists or self.store.has(SPLIT)
+            raise self._repairable(error) if known else error from None
 
     def patterns(self) -> IntArray:
         """The training patterns of each replica, shape (R, n_train)."""

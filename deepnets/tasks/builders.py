@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deepnets.tasks.digits import digits_task
+from deepnets.tasks.digits import digits_task, mnist_task
 from deepnets.tasks.icosahedral import icosahedral_task
 from deepnets.tasks.regression import regression_task
 from deepnets.tasks.task import Task
@@ -16,7 +16,13 @@ BUILDERS: dict[str, Callable[..., Task]] = {
     "two_gaussians": two_gaussians_task,
     "regression": regression_task,
     "digits": digits_task,
+    "mnist": mnist_task,
 }
+
+
+def is_made_here(settings: Mapping[str, Any]) -> bool:
+    """Whether a task of these settings is made by a function of this package."""
+    return settings.get("task") in BUILDERS
 
 
 def task_from_settings(settings: Mapping[str, Any]) -> Task:
@@ -27,7 +33,6 @@ def task_from_settings(settings: Mapping[str, Any]) -> Task:
     ValueError
         If they are settings of no task of this package.
     """
-    name = settings.get("task")
-    if name not in BUILDERS:
+    if not is_made_here(settings):
         raise ValueError(f"these settings make no task of deepnets: {dict(settings)}; pass the task itself")
-    return BUILDERS[name](**{k: v for k, v in settings.items() if k != "task"})
+    return BUILDERS[settings["task"]](**{k: v for k, v in settings.items() if k != "task"})

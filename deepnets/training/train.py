@@ -96,7 +96,7 @@ def train(
     chosen = Training.of(training, settings)
     chosen.check(network, task)
     about, patterns = run_settings(network, task, chosen), splits(chosen, task.n)
-    place = RunMemory(patterns) if out is None else RunFiles.begin(out, about, patterns)
+    place = RunMemory(patterns) if out is None else RunFiles.begin(out, about, patterns, task)
     loop = _Loop(network, task, chosen, patterns, place, observe, progress)
     loop.repair()
     failed = loop.advance(CHECKPOINT, chosen.epochs, chosen.snapshot_epochs)

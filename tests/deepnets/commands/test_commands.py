@@ -91,3 +91,76 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path
 def test_another_run_in_the_directory_is_refused(directory, capsys):
     assert main(["train", "saxe2018", "--out", str(directory)]) == 2
     assert "other settings" in capsys.readouterr().err
+
+
+# --- recordings, own data, the movie ---
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Two replicas of a convolutional and a wide layer at two epochs, of 90 patterns in three classes."""
+    path, labels = tmp_path_factory.mktemp("recordings") / "mine", np.arange(90) % 3
+    recorder = deepnets.Recorder(path, labels, ranges={"output": (0, 1)})
+    for epoch, replica in np.ndindex(2, 2):
+        rng = np.random.default_rng([epoch, replica])
+        conv = rng.normal(size=(90, 2, 2, 2)) + 2 * epoch * labels[:, None, None, None]
+        output = np.eye(3)[labels] if epoch else rng.dirichlet(np.ones(3), 90)
+        gradients = {"w": rng.normal(size=(5, 4, 3)) + 3 * (1 - epoch)}
+        layers = {"conv": conv, "output": output}
+        recorder.add(epoch, layers, replica=replica, weights={"w": np.ones((4, 3))}, gradients=gradients, batch_size=18)
+    return path
+
+
+def test_plane_layers_and_gradients_read_recordings(recording, tmp_path, capsys):
+    assert main(["plane", str(recording), "--out", str(tmp_path), "--bins", "8"]) == 0
+    plane = deepnets.InformationPlane.load(tmp_path / "plane.npz")
+    expected = deepnets.information_plane(deepnets.Recorded.load(recording), deepnets.RangeBinning(8))
+    np.testing.assert_array_equal(plane.rate.value, expected.rate.value)
+    assert main(["layers", str(recording), "--out", str(tmp_path)]) == 0
+    assert "drawn anew with probability 0.01" in capsys.readouterr().out
+    assert list(pd.read_csv(tmp_path / "layers.csv").layer) == ["conv", "output"]
+    assert main(["gradients", str(recording), "--out", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "gradients.csv")) == 2 * 2
+    assert main(["plane", str(recording), "--out", str(tmp_path), "--channels", "conv"]) == 0
+    assert deepnets.InformationPlane.load(tmp_path / "plane.npz").layers == ("conv[0]", "conv[1]")
+
+
+def test_movie_is_written_of_runs_and_recordings(recording, tmp_path, capsys):
+    assert main(["movie", str(recording), "--out", str(tmp_path / "plane.gif"), "--frames", "2"]) == 0
+    assert (tmp_path / "plane.gif").read_bytes()[:4] == b"GIF8"
+    assert "2 replicas, 2 epochs" in capsys.readouterr().out
+    assert main(["movie", str(recording), "--out", str(tmp_path / "plane.png")]) == 2
+    assert "must end with .gif or .mp4" in capsys.readouterr().err
+
+
+def test_train_takes_own_data_and_keeps_them_beside_the_run(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    data, out = tmp_path / "mine.npz", tmp_path / "run"
+    options = ["--epochs", "2", "--replicas", "1", "--hidden", "4", "--snapshots", "2"]
+    for y, loss, last in ((np.arange(60) % 3, "cross-entropy", 3), (x @ [1.0, 2.0, 3.0], "mse", 1)):
+        np.savez(data, x=x, y=y)
+        assert main(["train", "--data", str(data), "--out", str(out / loss), "--activation", "relu", *options]) == 0
+        data.unlink()
+        run = deepnets.Run.load(out / loss)
+        np.testing.assert_array_equal(run.task.x, x)
+        assert (run.network.widths, run.network.activation, run.loss) == ((3, 4, last), "relu", loss)
+        assert run.training.batch_size is None
+    assert "48 training patterns: full batches" in capsys.readouterr().out
+    assert main(["plane", str(out / "mse")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--out", "x"], "give a preset (szt2017"),
+        (["train", "--data", "none.npz", "--out", "x"], "there is no file none.npz"),
+        (["movie", "nowhere"], "holds no run"),
+    ],
+)
+def test_bad_input_of_own_data_is_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

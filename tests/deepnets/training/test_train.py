@@ -179,9 +179,10 @@ def test_other_settings_or_other_files_are_refused_before_training(task, tmp_pat
         train(NET, task, out=tmp_path / "other", **SETTINGS)
     with pytest.raises(ValueError, match="holds no run"):
         deepnets.Run.load(tmp_path / "other")
-    with pytest.raises(ValueError, match="pass the task itself"):
-        deepnets.Run.load(tmp_path / "run")
-    same(deepnets.Run.load(tmp_path / "run", task), train(NET, task, **SETTINGS))
+    for known in (None, task):  # a task of one's own is kept beside the run
+        found = deepnets.Run.load(tmp_path / "run", known)
+        assert found.task.digest() == task.digest()
+        same(found, train(NET, task, **SETTINGS))
 
 
 # --- damaged ---

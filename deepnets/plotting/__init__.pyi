@@ -1,0 +1,16 @@
+from .layers import plot_gradient_phases as plot_gradient_phases
+from .layers import plot_label_separation as plot_label_separation
+from .layers import plot_layers_against_bottleneck as plot_layers_against_bottleneck
+from .movie import write_movie as write_movie
+from .planes import plot_against_epochs as plot_against_epochs
+from .planes import plot_mean_path as plot_mean_path
+from .planes import plot_plane as plot_plane
+from .planes import plot_planes as plot_planes
+from .planes import plot_replicas as plot_replicas
+from .planes import plot_snapshots as plot_snapshots
+from .relaxation import plot_relaxations as plot_relaxations
+from .runs import plot_bound as plot_bound
+from .runs import plot_comparison as plot_comparison
+from .runs import plot_twins as plot_twins
+from .widths import plot_finite_plane as plot_finite_plane
+from .widths import plot_quantity as plot_quantity
