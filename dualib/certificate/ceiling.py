@@ -17,6 +17,7 @@ class Method(StrEnum):
     POSTERIORS = "branch and bound over the posteriors of x"
     BOXES = "boxes of decoders"
     ROWS = "cells of rows"
+    COARSE = "the problem with some y merged"
     PAIRS = "distances between pairs of x"
     SIGN = "F is not negative"
 

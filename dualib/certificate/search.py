@@ -57,6 +57,11 @@ def fewer_shares_known(problem: Bottleneck) -> bool:
     return isinstance(problem, IB) and n_x > MOST_ROWS and n_y <= MOST_SYMBOLS
 
 
+def boxes_fit(problem: Bottleneck) -> bool:
+    """Whether boxes are tried: not with too many symbols y."""
+    return isinstance(problem, IB | DualIB) and problem.p_y_given_x.shape[1] <= MOST_SYMBOLS
+
+
 def least_work(problem: Bottleneck, max_dimension: int) -> float:
     """Entries of tables (n_x, n_y) below which a search is not worth its start."""
     dimension = problem.dimension

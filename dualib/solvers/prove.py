@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -11,6 +11,7 @@ from dualib.certificate.boxes.search import Memory
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
 from dualib.certificate.search import (
+    boxes_fit,
     fewer_shares_known,
     least_work,
     more_work_helps,
@@ -18,8 +19,10 @@ from dualib.certificate.search import (
     search_maximum,
 )
 from dualib.core.special import EPS
-from dualib.solvers.atoms import add_atoms
-from dualib.solvers.columns import generate_columns, largest_at_rows, minimise
+from dualib.problems import IB, DualIB
+from dualib.solvers.atoms import SEPARATE, add_atoms, merge_atoms, start_from
+from dualib.solvers.coarse import SYMBOLS, can_be_coarser, coarser, rounding
+from dualib.solvers.columns import best_start, generate_columns, largest_at_rows, minimise
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import AUTO_WORK, Certify
@@ -42,9 +45,7 @@ class Status(StrEnum):
         "not certified: boxes of decoders leave a gap, a wider one as with more than 4096 distinct rows the contraction "
         "coefficient is taken as 1; merge rows, or raise max_work"
     )
-    GAP = (
-        "not certified: cells of rows and pairs of x, all that is known for this problem in this dimension, leave a gap"
-    )
+    GAP = "not certified: cells of rows, pairs of x and boxes of a coarser Y, all that is known with so many y, leave a gap"
     ROUNDS = "not certified: an atom is known at which G exceeds 1; raise max_rounds"
 
 
@@ -112,13 +113,31 @@ def proof_of(it: Iterate, objective: float, ceiling: Ceiling | None, options: Ce
     bounds = {Method.SIGN: 0.0}
     if ceiling is not None:
         bounds[ceiling.method] = base - ceiling.log_bound
+    cells, work = (0, 0.0) if ceiling is None else (ceiling.cells, ceiling.work)
     if objective - max(bounds.values()) > options.tolerance and _pair_work(it) <= PAIR_WORK:
         bounds[Method.PAIRS] = base - max(pairwise_log_ceiling(g), 0.0)
+    if objective - max(bounds.values()) > options.tolerance and not boxes_fit(it.problem):
+        coarse = _coarse_proof(it, replace(options, max_work=max(0, options.max_work - int(work))))
+        if coarse is not None:
+            bounds[Method.COARSE] = coarse.lower_bound
+            cells, work = cells + coarse.cells, work + coarse.work
     method = max(bounds, key=bounds.__getitem__)
     lower = bounds[method]
     status = Status.CERTIFIED if objective - lower <= options.tolerance else _shortfall(it, ceiling, options)
-    cells, work = (0, 0.0) if ceiling is None else (ceiling.cells, ceiling.work)
     return Proof(lower, method, status, cells, work)
+
+
+def _coarse_proof(it: Iterate, options: Certify) -> Proof | None:
+    """The lower bound from the same problem with fewer symbols y; None where there is none."""
+    if not isinstance(it.problem, IB | DualIB) or not can_be_coarser(it.problem, SYMBOLS):
+        return None
+    if _too_large(it, options) or it.problem.dimension <= options.max_dimension:
+        return None
+    problem = coarser(it.problem, SYMBOLS)
+    found, estimate, residual = best_start(merge_atoms(start_from(problem, it.beta), SEPARATE), options, None)
+    found, _, _, ceiling = prove_where_needed(found, estimate, residual, options)
+    proof = proof_of(found, found.upper_value, ceiling, options)
+    return replace(proof, lower_bound=proof.lower_bound - rounding(it.problem, it.beta))
 
 
 def _too_large(it: Iterate, options: Certify) -> bool:

@@ -177,7 +177,7 @@ def test_large_cases_are_certified(kind, n_x, shape, factor):
 )
 def test_above_the_dimension_nothing_is_called_proven_that_is_not(make, n_y, status):
     problem = make(random_joint(5, 12, n_y))
-    solution = dualib.solve(problem, 5.0)
+    solution = dualib.solve(problem, 5.0, certify=dualib.Certify(max_work=10**6))
     assert problem.dimension == min(n_y - 1, 11)
     assert not solution.certified
     assert solution.status is status
