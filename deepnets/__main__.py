@@ -1,5 +1,6 @@
 """Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers``, ``relax``, ``compare`` and
-``variational``."""
+``variational``.
+"""
 
 from __future__ import annotations
 
