@@ -11,6 +11,7 @@ x_2 = (-.2, .8, 1.1), and x_3 = (.6, .2, .5) for testing, labels (1, -.7); entri
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from deepnets.widths.start import start_law_sample, start_sample
 from ntkinfo import finite_width
 from ntkinfo.activations import Activation
 from ntkinfo.kernels.recursion import layers
+
+Rows = dict[str, tuple[float, list[float], list[float], list[float]]]
 
 X = np.array([[1.0, 0.5, -0.3], [-0.2, 0.8, 1.1], [0.6, 0.2, 0.5]])
 Y = np.array([1.0, -0.7])
@@ -94,8 +97,8 @@ def bent(case, sample):
 
 
 def start(case, widths, networks, seed):
-    found = predicted(case)
-    rows: dict[str, tuple] = {}
+    found: Any = predicted(case)
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         sample = start_law_sample(net, X[:2], replicas=networks, seed=seed)
@@ -130,9 +133,9 @@ def start(case, widths, networks, seed):
 
 
 def training(case, widths, pairs, seed, tau):
-    after = finite_width.trained(predicted(case), Y, tau)
-    limit = after.limit("train")
-    rows: dict[str, tuple] = {}
+    after: Any = finite_width.trained(predicted(case), Y, tau)
+    limit: Any = after.limit("train")
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         step = 0.05 / float(np.linalg.eigvalsh(after.start.kernels.ntk)[-1])
