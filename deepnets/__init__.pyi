@@ -3,8 +3,10 @@ from . import estimators as estimators
 from . import planes as planes
 from . import plotting as plotting
 from . import recordings as recordings
+from . import relaxation as relaxation
 from . import tasks as tasks
 from . import training as training
+from . import variational as variational
 from . import widths as widths
 from .estimators import Binning as Binning
 from .estimators import ConditionalPlugin as ConditionalPlugin
@@ -22,6 +24,9 @@ from .recordings import Recorded as Recorded
 from .recordings import Recorder as Recorder
 from .recordings import Recording as Recording
 from .recordings.run import Run as Run
+from .relaxation.comparison import compare_relaxations as compare_relaxations
+from .relaxation.loop import relax as relax
+from .relaxation.relaxed import Relaxation as Relaxation
 from .tasks import Task as Task
 from .tasks import digits_task as digits_task
 from .tasks import icosahedral_task as icosahedral_task
@@ -30,5 +35,7 @@ from .tasks import two_gaussians_task as two_gaussians_task
 from .training import presets as presets
 from .training.settings import Training as Training
 from .training.train import train as train
-from .widths.agreement import Comparison as Comparison
+from .variational.fit import VariationalFit as VariationalFit
+from .variational.fit import fit_variational as fit_variational
 from .widths.compare import compare_with_infinite_width as compare_with_infinite_width
+from .widths.comparison import Comparison as Comparison

@@ -1,4 +1,6 @@
-"""Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers`` and ``compare``."""
+"""Command line: ``deepnets train``, ``plane``, ``planes``, ``movie``, ``gradients``, ``layers``, ``relax``, ``compare`` and
+``variational``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ COMMANDS = {
     "movie": "the information plane of a run or recording, epoch by epoch, as .gif or .mp4",
     "gradients": "gradient phases of a run or recording, layer by layer: table, files, figure",
     "layers": "the layers of a run or recording against the exact bottleneck, and by label: table, figures",
+    "relax": "relax a run by Monte Carlo, Langevin's equation, kicks or bottleneck targets, beside continued training: table, "
+    "figure; resumable",
     "compare": "finite networks against every quantity of infinite width: verdicts and a report; resumable",
+    "variational": "variational bottlenecks over seeds and β: on images their rates, label information and calibration, on a "
+    "law their gap to the proven optimum; table, files, figures; resumable",
 }
 
 

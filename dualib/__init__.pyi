@@ -13,6 +13,7 @@ from .curves.curve import InformationCurve as InformationCurve
 from .curves.front import hard_front as hard_front
 from .curves.locate import Transition as Transition
 from .curves.sweep import curve_points as curve_points
+from .curves.target import solve_at as solve_at
 from .curves.transitions import find_transitions as find_transitions
 from .curves.transitions import first_transition as first_transition
 from .curves.transitions import local_critical_beta as local_critical_beta

@@ -31,6 +31,7 @@ Terms = Float[np.ndarray, "*shape n_y"]
 WEAK = 0.25  # a symbol y whose p(y|x)/p(y) all stay this near 1 is weak: its share of d is expanded around p(y)
 ACCURATE = 1e-12  # rounding of β d, nats, from which on d is summed term by term
 CHUNK = 1 << 20  # (t, x, y) at a time where d is summed term by term
+EVERY = slice(None)
 PAIRS_KEPT = 2048  # rows up to which the distances of all pairs are kept (32 MiB)
 
 
@@ -61,8 +62,13 @@ class Bottleneck(Result, ABC):
     # --- what the problems define ---
 
     @abstractmethod
-    def distortion(self, r: Atoms) -> Table:
-        """Nats d(x, r_t), by one matrix product."""
+    def of_atoms(self, r: Atoms) -> Float[np.ndarray, "n_t k"]:
+        """Factors of d for atoms; the last is what stands by a row's 1."""
+
+    @property
+    @abstractmethod
+    def of_rows(self) -> Float[np.ndarray, "n_x k"]:
+        """Factors of d for the rows: d = of_atoms · of_rows; the last is 1."""
 
     @abstractmethod
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
@@ -71,6 +77,10 @@ class Bottleneck(Result, ABC):
     @abstractmethod
     def slope(self, r: Atoms) -> Slopes:
         """−∂d(x, r_t)/∂r_y up to a constant over y, times √r_y."""
+
+    @abstractmethod
+    def slope_parts(self, r: Atoms) -> tuple[Atoms, Atoms]:
+        """Scale and offset of the slope: scale ∘ (statistic − mean_where_weak) + offset."""
 
     @abstractmethod
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
@@ -131,9 +141,30 @@ class Bottleneck(Result, ABC):
         """The statistic of every row."""
         return self.statistic(self.p_y_given_x)
 
+    @cached_property
+    def sums(self) -> Float[np.ndarray, "n_x n_sums"]:
+        """1 and the statistic of every row: sums of weights and of weighted statistics by one matrix product."""
+        return np.column_stack([np.ones(len(self.p_x)), self.statistics])
+
+    @cached_property
+    def near_sums(self) -> Float[np.ndarray, "n_x n_sums"]:
+        """1 and the statistic, less its mean where a symbol is weak."""
+        if not self.any_weak:
+            return self.sums
+        return np.column_stack([np.ones(len(self.p_x)), self.statistics - self.mean_where_weak])
+
+    @cached_property
+    def mean_where_weak(self) -> Float[np.ndarray, " n_y"]:
+        """E of the statistic where a symbol is weak, 0 elsewhere."""
+        return np.where(self.weak, self.p_x @ self.statistics, 0.0)
+
     def decode(self, weights: Table) -> Atoms:
         """The best decoder of clusters with non-negative `weights` over x, of any sum."""
-        return self.decoder_of((weights @ self.statistics) / weights.sum(axis=1, keepdims=True))
+        return self.decode_sums(weights @ self.sums)
+
+    def decode_sums(self, sums: Float[np.ndarray, "n_t n_sums"]) -> Atoms:
+        """The best decoder of clusters from their sums of weights and of weighted statistics."""
+        return self.decoder_of(sums[:, 1:] / sums[:, :1])
 
     @cached_property
     def single_decoder(self) -> Float[np.ndarray, "1 n_y"]:
@@ -156,6 +187,28 @@ class Bottleneck(Result, ABC):
         """What r is compared with: p(y) for the weak y, 1 for the others."""
         return np.where(self.weak, self.joint.p_y, 1.0)
 
+    # --- distortion ---
+
+    def distortion(self, r: Atoms) -> Table:
+        """Nats d(x, r_t), by one matrix product."""
+        return np.asarray(self.of_atoms(r) @ self.of_rows.T)
+
+    def distortion_at(self, beta: float, r: Atoms) -> Table:
+        """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
+        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
+
+    def exponents(
+        self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None, part: slice = EVERY
+    ) -> Table:
+        """The exponents offset_x − β d(x, r_t), nats, of a part of the x; without another pass where one product gives them."""
+        if self.product_rounding(beta) < ACCURATE:
+            left, right = -beta * self.of_atoms(r), self.of_rows[part]
+            if offset is not None:
+                left, right = np.column_stack([left, np.ones(len(r))]), np.column_stack([right, offset[part]])
+            return np.asarray(left @ right.T)
+        table = -beta * self.accurate_distortion(r, part)
+        return table if offset is None else table + offset[part]
+
     # --- rounding ---
 
     @cached_property
@@ -177,16 +230,13 @@ class Bottleneck(Result, ABC):
         """The rounding error of β d by one matrix product, nats."""
         return EPS * beta * (self._strong_scale + self._weak_size**2) / self.divisor
 
-    def distortion_at(self, beta: float, r: Atoms) -> Table:
-        """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
-        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
-
-    def accurate_distortion(self, r: Atoms) -> Table:
+    def accurate_distortion(self, r: Atoms, part: slice = EVERY) -> Table:
         """d(x, r_t) summed term by term to relative accuracy; slower by a factor n_y."""
-        table = np.empty((len(r), len(self.p_x)))
-        size = max(1, CHUNK // self.p_y_given_x.size)
+        rows = self.p_y_given_x[part]
+        table = np.empty((len(r), len(rows)))
+        size = max(1, CHUNK // rows.size)
         for i in range(0, len(r), size):
-            table[i : i + size] = self.terms(self.p_y_given_x, r[i : i + size, None, :]).sum(axis=2)
+            table[i : i + size] = self.terms(rows, r[i : i + size, None, :]).sum(axis=2)
         return table
 
     # --- distances between rows ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,17 @@ from dualib.core.files import read_npz
 from dualib.core.result import Result
 from dualib.core.special import mutual_information_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray, Int
-from dualib.joint_files import Labels, check_table, encode, label_tuple, read_matrix, read_table, two_axes
+from dualib.joint_columns import binned, seen_once
+from dualib.joint_files import (
+    Labels,
+    check_table,
+    encode,
+    label_tuple,
+    normalised,
+    read_matrix,
+    read_table,
+    two_axes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,11 +184,20 @@ class Joint(Result):
         return cls.from_counts(counts, x_labels, y_labels)
 
     @classmethod
-    def from_frame(cls, df: pd.DataFrame, x: str | list[str], y: str | list[str]) -> Joint:
-        """The empirical joint of columns of a DataFrame; a list of columns makes one symbol of each row of them."""
-        for column in [*([x] if isinstance(x, str) else x), *([y] if isinstance(y, str) else y)]:
+    def from_frame(cls, df: pd.DataFrame, x: str | list[str], y: str | list[str], *, bins: int | None = None) -> Joint:
+        """The empirical joint of columns of a DataFrame; a list of columns makes one symbol of each row of them.
+
+        With `bins`, numeric columns of more different numbers are put into so many bins of equal counts. A UserWarning says
+        where nearly every row has a symbol of its own, so that I(X;Y) says nothing.
+        """
+        of = {"x": [x] if isinstance(x, str) else list(x), "y": [y] if isinstance(y, str) else list(y)}
+        for column in of["x"] + of["y"]:
             if column not in df.columns:
                 raise ValueError(f"no column {column!r}; the table has {list(map(str, df.columns))}")
+        if bins is not None:
+            df = binned(df, of["x"] + of["y"], bins)
+        for warning in filter(None, (seen_once(df, columns, name) for name, columns in of.items())):
+            warnings.warn(warning, stacklevel=2)
         return cls.from_samples(df[x].to_numpy(), df[y].to_numpy())
 
     @classmethod
@@ -189,10 +209,13 @@ class Joint(Result):
         *,
         header: bool | None = None,
         index: bool | None = None,
+        bins: int | None = None,
+        p_x: ArrayLike | None = None,
+        normalise: bool = False,
     ) -> Joint:
         """Read a joint from a CSV file: a table of samples where `x` and `y` name its columns, otherwise a matrix.
 
-        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x.
+        The matrix holds probabilities (sum 1 within 1e-9) or counts (whole numbers), one row for each x; or p(y|x), with `p_x`.
 
         Parameters
         ----------
@@ -203,6 +226,12 @@ class Joint(Result):
         header, index : bool or None
             Whether the first row (column) of a matrix holds labels. None recognises those that are not numbers, or have an
             empty corner between them.
+        bins : int or None
+            For samples: see :meth:`from_frame`.
+        p_x : array or None
+            For a matrix: p(x), whose rows then are p(y|x).
+        normalise : bool
+            For a matrix of probabilities: whether to divide it by its sum (and p(y|x) row by row), however far that is off 1.
 
         Raises
         ------
@@ -215,22 +244,51 @@ class Joint(Result):
         if x is not None and y is not None:
             if header is False or index is not None:
                 raise ValueError("a table of samples has a header, and no index: header= and index= are for a matrix")
-            return cls.from_frame(read_table(path, header=0), x, y)
+            if p_x is not None or normalise:
+                raise ValueError("a table of samples has no p(x) and no sum: p_x= and normalise= are for a matrix")
+            return cls.from_frame(read_table(path, header=0), x, y, bins=bins)
+        if bins is not None:
+            raise ValueError("bins= is for a table of samples (x= and y=)")
         matrix, x_labels, y_labels = read_matrix(path, header, index)
+        return cls._of_table(matrix, p_x, x_labels, y_labels, normalise)
+
+    @classmethod
+    def _of_table(
+        cls,
+        matrix: FloatArray,
+        p_x: ArrayLike | None,
+        x_labels: Labels | None,
+        y_labels: Labels | None,
+        normalise: bool,
+    ) -> Joint:
+        if p_x is not None:
+            prior = np.asarray(p_x, float)
+            if normalise:
+                prior, matrix = normalised(prior, "p_x"), normalised(matrix, "p_y_given_x")
+            return cls.from_conditional(prior, matrix, x_labels, y_labels)
+        if normalise:
+            return cls(normalised(matrix, "p_xy"), x_labels, y_labels)
         if abs(matrix.sum() - 1.0) > SUM_TOLERANCE and (matrix == np.rint(matrix)).all():
             return cls.from_counts(matrix, x_labels, y_labels)
         return cls(matrix, x_labels, y_labels)
 
     @classmethod
-    def from_npz(cls, path: str | PathLike[str]) -> Joint:
-        """Read a joint from an .npz file with p_xy, or p_x and p_y_given_x, or counts (labels: x_labels, y_labels)."""
+    def from_npz(cls, path: str | PathLike[str], *, p_x: ArrayLike | None = None, normalise: bool = False) -> Joint:
+        """Read a joint from an .npz file with p_xy, or p_x and p_y_given_x, or counts (labels: x_labels, y_labels).
+
+        `p_x` may be given beside a file with p_y_given_x alone; with `normalise` sums may be off 1.
+        """
         found = read_npz(path)
         x_labels, y_labels = (label_tuple(found.get(key)) for key in ("x_labels", "y_labels"))
         samples = float(found["n_samples"]) if "n_samples" in found else None
+        given = found.get("p_x", p_x) if "p_y_given_x" in found else None
+        if normalise and ("p_xy" in found or given is not None):
+            table = two_axes(found["p_xy"] if given is None else found["p_y_given_x"], "p_xy")
+            return cls._of_table(table, given, x_labels, y_labels, normalise)
         if "p_xy" in found:
             return cls(found["p_xy"], x_labels, y_labels, samples)
-        if "p_x" in found and "p_y_given_x" in found:
-            return cls.from_conditional(found["p_x"], found["p_y_given_x"], x_labels, y_labels, samples)
+        if given is not None:
+            return cls.from_conditional(given, found["p_y_given_x"], x_labels, y_labels, samples)
         if "counts" in found:
             return cls.from_counts(found["counts"], x_labels, y_labels)
         raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")

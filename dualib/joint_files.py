@@ -58,9 +58,11 @@ def check_table(
         sums = table.sum(axis=1), table.sum(axis=0)
         excess = 0.0 if total is None else float(sums[0].sum()) - total
     if abs(excess) > SUM_TOLERANCE:
+        remedy = "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
+        if np.abs(sums[0] - 1.0).max() <= 1e-3:
+            remedy = "its rows sum to 1: if they are p(y|x), use Joint.from_conditional(p_x, p_y_given_x)"
         raise ValueError(
-            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "
-            "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
+            f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); {remedy}"
         )
     for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
         empty = np.flatnonzero(sums[axis] == 0)
@@ -155,6 +157,33 @@ def read_matrix(
                 f"them; say {REMEDY[what]}"
             )
     return table, tuple(cells[top:, 0]) if index else None, tuple(cells[0, left:]) if header else None
+
+
+def read_vector(path: str | PathLike[str]) -> FloatArray:
+    """The numbers of a CSV file of one row or one column; a ValueError that names the first that is none."""
+    cells = read_table(path, header=None).to_numpy()
+    if 1 not in cells.shape:
+        raise ValueError(
+            f"{path} has {len(cells)} rows and {cells.shape[1]} columns; p(x) is one row or one column of numbers"
+        )
+    numbers = [_number(cell) for cell in cells.ravel()]
+    if None in numbers:
+        i = numbers.index(None)
+        raise ValueError(
+            f"{path}, entry {i + 1}: {cells.ravel()[i]!r} is not a number; p(x) is one row or column of numbers"
+        )
+    return np.array(numbers, float)
+
+
+def normalised(table: FloatArray, name: str) -> FloatArray:
+    """A table over its sum, or its rows over theirs (`name` is "p_y_given_x"): it may be off 1, not empty or infinite."""
+    axis = -1 if name == "p_y_given_x" else None
+    total = np.asarray(table.sum(axis=axis, keepdims=True))
+    bad = np.argwhere(~((total > 0) & np.isfinite(total)))
+    if len(bad):
+        place = f", row {bad[0][0]}," if axis is not None else ""
+        raise ValueError(f"{name}{place} sums to {total[tuple(bad[0])]:g}: that cannot be normalised")
+    return np.asarray(table / total)
 
 
 def _number(cell: str) -> float | None:

@@ -31,6 +31,8 @@ class PlanePath:
         Rate and relevance of what is marked on the line: transitions.
     ceiling : array, shape (m, 2), or None
         Rates, and a relevance that is proven to be out of reach there.
+    joined : bool
+        Whether the points are joined by a line; otherwise each is a marker by itself.
     """
 
     name: str
@@ -41,6 +43,7 @@ class PlanePath:
     information_xy: float
     marks: Float[np.ndarray, "k 2"] = field(default_factory=lambda: np.zeros((0, 2)))
     ceiling: Float[np.ndarray, "m 2"] | None = None
+    joined: bool = True
 
 
 class InPlane(Protocol):

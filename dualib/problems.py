@@ -27,7 +27,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import xlogy
 
-from dualib.bottleneck import Along, Atoms, Bottleneck, Features, Rows, Slopes, Steps, Table, Terms
+from dualib.bottleneck import Along, Atoms, Bottleneck, Features, Rows, Slopes, Steps, Terms
 from dualib.core.special import TINY, expm1_gap, kl_terms, log1p_gap_given, log_ratio
 from dualib.core.typing import Float, FloatArray
 from dualib.hull import Hull, HullKind
@@ -62,23 +62,24 @@ class IB(Bottleneck):
         """Mixtures of the rows."""
         return Hull(HullKind.MIXTURES, self.p_y_given_x)
 
-    def distortion(self, r: Atoms) -> Table:
+    def of_atoms(self, r: Atoms) -> FloatArray:
         """Σ_y p log(p/r), the weak y expanded around p(y)."""
         safe = np.maximum(r, TINY)
         if not self.any_weak:
-            return np.asarray(self._negative_entropy - np.log(safe) @ self.p_y_given_x.T)
-        rows, right = self._expansion
+            return np.column_stack([-np.log(safe), np.ones(len(r)), np.zeros(len(r))])
         b, log = log_ratio(self.centre, safe)
-        of_atoms = np.where(self.weak, self.joint.p_y * log1p_gap_given(b, log), r).sum(axis=1, keepdims=True)
-        return np.asarray(rows + of_atoms - log @ right.T)
+        own = np.where(self.weak, self.joint.p_y * log1p_gap_given(b, log), r).sum(axis=1)
+        return np.column_stack([-log, np.ones(len(r)), own])
 
     @cached_property
-    def _expansion(self) -> tuple[FloatArray, FloatArray]:
+    def of_rows(self) -> FloatArray:
         """With p = c(1+a), r = c(1+b): p log(p/r) − p + r = c[a log(1+a) − rem a] + c rem b − ca log(1+b), rem x = x − log(1+x)."""
         p, c = self.p_y_given_x, self.joint.p_y
+        if not self.any_weak:
+            return np.column_stack([p, self._negative_entropy, np.ones(len(p))])
         a, log = log_ratio(c, np.maximum(p, TINY))
-        rows = np.where(self.weak, c * (a * log - log1p_gap_given(a, log)), xlogy(p, p) - p).sum(axis=1)
-        return rows, np.where(self.weak, p - c, p)
+        own = np.where(self.weak, c * (a * log - log1p_gap_given(a, log)), xlogy(p, p) - p).sum(axis=1)
+        return np.column_stack([np.where(self.weak, p - c, p), own, np.ones(len(p))])
 
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
         """Shares p log(p/r) − p + r."""
@@ -88,6 +89,11 @@ class IB(Bottleneck):
         """p/r − 1 times √r; the 1 keeps digits where p is near r."""
         safe = np.maximum(r, TINY)[:, None, :]
         return np.asarray((self.p_y_given_x - safe if self.any_weak else self.p_y_given_x) / np.sqrt(safe))
+
+    def slope_parts(self, r: Atoms) -> tuple[Atoms, Atoms]:
+        """p/r − 1 times √r, from p, less p(y) where weak."""
+        root = np.sqrt(np.maximum(r, TINY))
+        return 1.0 / root, (self.mean_where_weak - r) / root
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step p/r."""
@@ -146,10 +152,6 @@ class DualIB(Bottleneck):
             )
 
     @cached_property
-    def _log_rows(self) -> FloatArray:
-        return np.asarray(np.log(self.p_y_given_x))
-
-    @cached_property
     def features(self) -> Features:
         """All are 1."""
         return np.ones_like(self.p_y_given_x)
@@ -157,24 +159,25 @@ class DualIB(Bottleneck):
     @cached_property
     def hull(self) -> Hull:
         """Log-linear mixtures of the rows, unless those are all distributions."""
-        mixtures = Hull(HullKind.LOG_MIXTURES, self._log_rows - self._log_rows.mean(axis=1, keepdims=True))
+        log_rows = np.log(self.p_y_given_x)
+        mixtures = Hull(HullKind.LOG_MIXTURES, log_rows - log_rows.mean(axis=1, keepdims=True))
         return mixtures if mixtures.dimension < self.joint.n_y - 1 else Hull.simplex_above(self.p_y_given_x)
 
-    def distortion(self, r: Atoms) -> Table:
+    def of_atoms(self, r: Atoms) -> FloatArray:
         """Σ_y r log(r/p), the weak y expanded around p(y)."""
         if not self.any_weak:
-            return np.asarray(xlogy(r, r).sum(axis=1, keepdims=True) - r @ self._log_rows.T)
+            return np.column_stack([-r, np.zeros(len(r)), xlogy(r, r).sum(axis=1)])
         c = self.joint.p_y
         b, log = log_ratio(self.centre, np.maximum(r, TINY))
-        near = c * (b * log - log1p_gap_given(b, log))
-        of_atoms = np.where(self.weak, near, xlogy(r, r) - r).sum(axis=1, keepdims=True)
-        return np.asarray(self._expanded_rows + of_atoms - np.where(self.weak, r - c, r) @ self.statistics.T)
+        own = np.where(self.weak, c * (b * log - log1p_gap_given(b, log)), xlogy(r, r) - r).sum(axis=1)
+        return np.column_stack([-np.where(self.weak, r - c, r), np.ones(len(r)), own])
 
     @cached_property
-    def _expanded_rows(self) -> FloatArray:
+    def of_rows(self) -> FloatArray:
         """With p = c(1+a), r = c(1+b): r log(r/p) − r + p = c rem a + c[b log(1+b) − rem b] − cb log(1+a)."""
         p, c = self.p_y_given_x, self.joint.p_y
-        return np.asarray(np.where(self.weak, c * log1p_gap_given(*log_ratio(c, p)), p).sum(axis=1))
+        own = np.where(self.weak, c * log1p_gap_given(*log_ratio(c, p)), p).sum(axis=1)
+        return np.column_stack([self.statistics, own, np.ones(len(p))])
 
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
         """Shares r log(r/p) − r + p."""
@@ -185,6 +188,12 @@ class DualIB(Bottleneck):
         safe = np.maximum(r, TINY)
         log = log_ratio(self.centre, safe)[1] if self.any_weak else np.log(safe)
         return np.asarray(np.sqrt(safe)[:, None, :] * (self.statistics - log[:, None, :]))
+
+    def slope_parts(self, r: Atoms) -> tuple[Atoms, Atoms]:
+        """log(p/r) times √r, from the statistic."""
+        safe = np.maximum(r, TINY)
+        log = log_ratio(self.centre, safe)[1] if self.any_weak else np.log(safe)
+        return np.sqrt(safe), np.sqrt(safe) * (self.mean_where_weak - log)
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step log(p/r), up to the same constant for all x."""
@@ -246,27 +255,27 @@ class AlphaIB(Bottleneck):
         """Every distribution."""
         return Hull.simplex_above(self.p_y_given_x)
 
-    def distortion(self, r: Atoms) -> Table:
+    def of_atoms(self, r: Atoms) -> FloatArray:
         """(1 − Σ_y p^α r^{1−α}) / (α(1−α)), the weak y expanded around p(y)."""
         power = 1.0 - self.alpha
         if not self.any_weak:
-            return np.asarray((1.0 - r**power @ self.features.T) / self.divisor)
+            return np.column_stack([-(r**power), np.zeros(len(r)), np.ones(len(r))]) / self.divisor
         c = self.joint.p_y
         b, log = log_ratio(self.centre, np.maximum(r, TINY))
         near = c * (power * log1p_gap_given(b, log) - expm1_gap(power * log))
-        of_atoms = np.where(self.weak, near, power * r).sum(axis=1, keepdims=True)
-        rows, right = self._expansion
+        own = np.where(self.weak, near, power * r).sum(axis=1)
         left = np.where(self.weak, np.expm1(power * log), r**power)
-        return np.asarray((rows + of_atoms - left @ right.T) / self.divisor)
+        return np.column_stack([-left, np.ones(len(r)), own]) / self.divisor
 
     @cached_property
-    def _expansion(self) -> tuple[FloatArray, FloatArray]:
+    def of_rows(self) -> FloatArray:
         """As for IB, of αp + (1−α)r − p^α r^{1−α}."""
         p, c = self.p_y_given_x, self.joint.p_y
         a, log = log_ratio(c, np.maximum(p, TINY))
         near = c * (self.alpha * log1p_gap_given(a, log) - expm1_gap(self.alpha * log))
-        rows = np.where(self.weak, near, self.alpha * p).sum(axis=1)
-        return rows, np.where(self.weak, c * np.expm1(self.alpha * log), self.features)
+        own = np.where(self.weak, near, self.alpha * p).sum(axis=1)
+        right = np.where(self.weak, c * np.expm1(self.alpha * log), self.features)
+        return np.column_stack([right, own, np.ones(len(p))])
 
     def terms(self, rows: Float[np.ndarray, "*rows n_y"], r: Float[np.ndarray, "*atoms n_y"]) -> Terms:
         """[αp + (1−α)r − p^α r^{1−α}] / (α(1−α))."""
@@ -280,6 +289,12 @@ class AlphaIB(Bottleneck):
         """(p^α r^{−α} − 1)/α times √r."""
         safe = np.maximum(r, TINY)[:, None, :]
         return np.asarray(np.sqrt(safe) * (self.features * safe**-self.alpha - 1.0) / self.alpha)
+
+    def slope_parts(self, r: Atoms) -> tuple[Atoms, Atoms]:
+        """(p^α r^{−α} − 1)/α times √r, from p^α."""
+        safe = np.maximum(r, TINY)
+        root, power = np.sqrt(safe), safe**-self.alpha
+        return root * power / self.alpha, root * (self.mean_where_weak * power - 1.0) / self.alpha
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step (p^α r^{−α} − 1)/α."""

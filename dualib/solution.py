@@ -12,15 +12,16 @@ from functools import cached_property
 
 import numpy as np
 
-from dualib.bottleneck import Atoms, Bottleneck
+from dualib.bottleneck import EVERY, Atoms, Bottleneck, Table
 from dualib.certificate.ceiling import Method
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
 from dualib.core.special import entropy_nats, kl_nats
-from dualib.core.typing import ArrayLike, Float
+from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Units, to_units
 from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from
-from dualib.solvers.columns import best_start
+from dualib.solvers.columns import PAIRS, best_start
+from dualib.solvers.columns import start as cold_start
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
@@ -36,8 +37,6 @@ class Solution(Result):
     beta : float
     p_t : array, shape (n_t,)
         p(t), descending.
-    p_t_given_x : array, shape (n_x, n_t)
-        The encoder, for every x of the problem's joint.
     p_y_given_t : array, shape (n_t, n_y)
         The decoder r_t; for the dual it is not the Markov decoder, see `markov_decoder`.
     objective : float
@@ -62,7 +61,6 @@ class Solution(Result):
     problem: Bottleneck
     beta: float
     p_t: Float[np.ndarray, " n_t"]
-    p_t_given_x: Float[np.ndarray, "n_x n_t"]
     p_y_given_t: Atoms
     objective: float
     lower_bound: float
@@ -88,32 +86,63 @@ class Solution(Result):
         return len(self.p_t)
 
     @cached_property
+    def p_t_given_x(self) -> Float[np.ndarray, "n_x n_t"]:
+        """The encoder q(t|x) ∝ p(t) e^{−βd(x, r_t)}, for every x of the problem's joint; computed when it is asked for."""
+        return self.problem.merged.expand(self._encoder(EVERY)[0].T)
+
+    def _encoder(self, part: slice) -> tuple[Table, Table]:
+        """The encoder (n_t, n) and the exponents −βd of a part of the merged x."""
+        exponents = self.problem.reduced.exponents(self.beta, self.p_y_given_t, None, part)
+        encoder = np.exp(exponents - exponents.max(axis=0)) * self.p_t[:, None]
+        return encoder / encoder.sum(axis=0), exponents
+
+    def _parts(self) -> list[slice]:
+        n, size = len(self.problem.reduced.p_x), max(1, PAIRS // len(self.p_t))
+        return [slice(i, i + size) for i in range(0, n, size)]
+
+    @cached_property
+    def _joint_ty(self) -> FloatArray:
+        """Σ_x p(x) q(t|x) of 1 and of p(y|x)."""
+        core, sums = self.problem.reduced, np.zeros((len(self.p_t), self.p_y_given_t.shape[1] + 1))
+        for part in self._parts():
+            joint = self._encoder(part)[0] * core.p_x[part]
+            sums[:, 0] += joint.sum(axis=1)
+            sums[:, 1:] += joint @ core.p_y_given_x[part]
+        return sums
+
+    @cached_property
+    def _rate_distortion(self) -> tuple[float, float]:
+        core, rate, distortion = self.problem.reduced, 0.0, 0.0
+        for part in self._parts():
+            encoder, exponents = self._encoder(part)
+            rate += float(core.p_x[part] @ kl_nats(encoder.T, self._joint_ty[:, 0]))
+            distortion -= float((encoder * exponents).sum(axis=0) @ core.p_x[part]) / self.beta
+        return rate, distortion
+
+    @property
     def rate(self) -> float:
-        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ p(t)), nats."""
-        marginal = self.problem.p_x @ self.p_t_given_x
-        return float(self.problem.p_x @ kl_nats(self.p_t_given_x, marginal))
+        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats: p_t itself would break I(T;Y) ≤ I(X;T) near β = 1 by what is left."""
+        return self._rate_distortion[0]
 
     @cached_property
     def markov_decoder(self) -> Atoms:
         """p(y|t) = Σ_x p(y|x) p(x|t), the Bayes decoder of the encoder."""
-        joint = self.p_t_given_x.T * self.problem.p_x
-        return np.asarray(joint @ self.problem.p_y_given_x / joint.sum(axis=1, keepdims=True))
+        return np.asarray(self._joint_ty[:, 1:] / self._joint_ty[:, :1])
 
     @cached_property
     def relevance(self) -> float:
         """I(T;Y) of the Markov decoder, nats."""
-        return float(self.p_t @ kl_nats(self.markov_decoder, self.problem.joint.p_y))
+        return max(0.0, float(self._joint_ty[:, 0] @ kl_nats(self.markov_decoder, self.problem.joint.p_y)))
 
     @cached_property
     def decoder_information(self) -> float:
         """Σ_t p(t) D(r_t ‖ Σ_t p(t) r_t), the information in the problem's own decoder (for IB: the relevance), nats."""
         return max(0.0, float(entropy_nats(self.p_t @ self.p_y_given_t) - self.p_t @ entropy_nats(self.p_y_given_t)))
 
-    @cached_property
+    @property
     def distortion(self) -> float:
         """E d(x, r_T) = F'(β), nats."""
-        joint = self.p_t_given_x.T * self.problem.p_x
-        return float((joint * self.problem.distortion(self.p_y_given_t)).sum())
+        return self._rate_distortion[1]
 
     def encode(self, p_y_given_x: ArrayLike) -> Float[np.ndarray, "*n n_t"]:
         """q(t|x) ∝ p(t) e^{−βd(x, r_t)} for new x given by their p(y|x).
@@ -139,6 +168,10 @@ class Solution(Result):
         encoder = np.exp(exponent - exponent.max(axis=1, keepdims=True))
         encoder /= encoder.sum(axis=1, keepdims=True)
         return np.asarray(encoder[0] if np.ndim(p_y_given_x) == 1 else encoder)
+
+    def in_a_line(self) -> str:
+        """A few words for a progress bar: β, clusters, gap."""
+        return f"β = {self.beta:.4g}, {self.n_clusters} clusters, gap {self.gap:.1e} nats"
 
     def describe(self, units: Units = "bits") -> str:
         """What was found, how much of it is proven and how, and where something fell short which knob to turn."""
@@ -202,8 +235,8 @@ def solve(
     """
     beta, options = positive(beta, "beta"), Certify.of(certify)
     core = problem.reduced
-    it = start_from(core, beta, start)
-    it, estimate, residual = best_start(merge_atoms(it, SEPARATE), options, np.random.default_rng(seed))
+    it = cold_start(core, beta) if start is None else merge_atoms(start_from(core, beta, start), SEPARATE)
+    it, estimate, residual = best_start(it, options, np.random.default_rng(seed))
     return complete(problem, it, estimate, residual, certify is not False, options)
 
 
@@ -235,7 +268,6 @@ def complete(
         problem=problem,
         beta=it.beta,
         p_t=it.weights[order],
-        p_t_given_x=problem.merged.expand(it.encoder[order].T),
         p_y_given_t=it.atoms[order],
         objective=objective,
         lower_bound=proof.lower_bound,

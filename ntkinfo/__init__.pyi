@@ -1,4 +1,16 @@
-from . import activations, adapters, bounds, datasets, kernels, learning, plotting, quantities, symbolic
+from . import (
+    activations,
+    adapters,
+    bounds,
+    datasets,
+    finite_width,
+    kernels,
+    learning,
+    plotting,
+    quantities,
+    resources,
+    symbolic,
+)
 from .activations import Activation
 from .architectures import Architecture, cnn, mlp
 from .bounds import BoundsTable, generalisation_bounds
@@ -29,6 +41,7 @@ __all__ = [
     "cnn",
     "datasets",
     "digits_parity",
+    "finite_width",
     "from_npz",
     "gaussian_task",
     "generalisation_bounds",
@@ -38,6 +51,7 @@ __all__ = [
     "mode_table",
     "plotting",
     "quantities",
+    "resources",
     "symbolic",
     "timeline",
 ]

@@ -1,15 +1,21 @@
-"""Networks of other libraries as :class:`ntkinfo.Architecture`: functions, stax, flax and equinox.
+"""Networks of other libraries: functions, stax, flax and equinox as :class:`ntkinfo.Architecture`, torch as finite networks.
 
-Only what stax's networks bring along has analytic kernels; for the others there is :func:`ntkinfo.kernels.empirical`.
+Only what stax's networks bring along has analytic kernels; for the others there is :func:`ntkinfo.kernels.empirical`. Their
+parameters are drawn and scaled as their libraries do: with weights of variance 1/fan-in and no factor in front, Θ grows with the width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from dualib.core.typing import FloatArray
 from ntkinfo.activations.arrays import Array
 from ntkinfo.architectures import Architecture, Parameters, no_analytic_kernels
+from ntkinfo.kernels.blocks import Evaluate
+from ntkinfo.kernels.monte_carlo import FiniteNetworks, check_outputs
 
 
 def functions(
@@ -55,6 +61,7 @@ def stax(network: Sequence[Callable[..., Any]]) -> Architecture:
     return Architecture(network[0], network[1], network[2] if len(network) == 3 else no_analytic_kernels)
 
 
+@runtime_checkable
 class FlaxModule(Protocol):
     """What is used of a module of ``flax.linen``."""
 
@@ -93,3 +100,58 @@ def equinox(build: Callable[[Array], Callable[[Array], Array]]) -> Architecture:
         return outputs
 
     return functions(init, apply)
+
+
+def torch(build: Callable[[], Any]) -> FiniteNetworks:
+    """Networks of torch, whose kernels ``torch.func`` gives.
+
+    Parameters
+    ----------
+    build : () -> torch.nn.Module
+        Makes a module with parameters drawn from torch's global generator, which is seeded for each draw and left as it was. The module
+        takes points, shape (n, ...), and gives outputs, shape (n, n_outputs); it is put in evaluation mode and double precision,
+        and must treat each point by itself. Parameters that need no gradient count as fixed.
+
+    Returns
+    -------
+    FiniteNetworks
+        For :func:`ntkinfo.kernels.empirical`; a block keeps the derivatives of its outputs by all parameters.
+    """
+
+    def draw(seed: int, point_shape: tuple[int, ...], replicas: int) -> Iterator[Evaluate]:
+        import torch as library
+
+        for replica in range(replicas):
+            with library.random.fork_rng(devices=[]):
+                library.manual_seed(int(np.random.SeedSequence((seed, replica)).generate_state(1)[0]))
+                module = build()
+            yield _torch_kernels(module.double().eval())
+
+    return FiniteNetworks(draw)
+
+
+def _torch_kernels(module: Any) -> Evaluate:
+    """(x1, x2 or None for x1) → Θ̂, K̂ of one module of torch."""
+    from torch import as_tensor, einsum
+    from torch.func import functional_call, jacrev, vmap
+
+    everything = {name: value.detach() for name, value in module.named_parameters()} | dict(module.named_buffers())
+    trained = {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+
+    def outputs(parameters: Any, points: Any) -> Any:
+        return functional_call(module, {**everything, **parameters}, (points,))
+
+    def at(x: FloatArray) -> tuple[Any, Any]:
+        points = as_tensor(x)
+        z = outputs(trained, points).detach()
+        check_outputs(tuple(z.shape), len(x))
+        return z, vmap(jacrev(lambda p, point: outputs(p, point[None])[0]), (None, 0))(trained, points)
+
+    def evaluate(a: FloatArray, b: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        (left, by_left), (right, by_right) = (one := at(a)), (one if b is None else at(b))
+        k = left.shape[1]
+        pairs = [(by_left[name].flatten(2), by_right[name].flatten(2)) for name in trained]
+        theta = sum(einsum("iop,jop->ij", left, right) for left, right in pairs) / k
+        return np.asarray(theta), np.asarray(left @ right.T / k)
+
+    return evaluate

@@ -16,6 +16,7 @@ from dualib.core.command import add_units, say, write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
 from dualib.core.typing import FloatArray
 from ntkinfo.bounds.table import Loss, generalisation_bounds
+from ntkinfo.command_options import add_network, chosen_kernels, chosen_network
 from ntkinfo.datasets import Dataset, Labels, digits, from_npz, gaussian_task
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import ClassLabelWarning
@@ -27,9 +28,6 @@ from ntkinfo.times import default_times
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ntkinfo.kernels import Kernels
-    from ntkinfo.kernels.blocks import KernelFunction
-
 
 def parser() -> argparse.ArgumentParser:
     """The options of all commands."""
@@ -38,19 +36,21 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], object], text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(
-            name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+    def command(
+        name: str, function: Callable[[argparse.Namespace], object], text: str, *aliases: str
+    ) -> argparse.ArgumentParser:
+        shown = argparse.ArgumentDefaultsHelpFormatter
+        one = commands.add_parser(name, aliases=aliases, help=text, description=text, formatter_class=shown)
         one.set_defaults(run=function)
         _add_common(one)
         return one
 
-    over_time = command("timeline", _timeline, "every quantity against training time: a table, files, figures")
+    over_time = command("timeline", _timeline, "every quantity against training time: a table, files, figures", "curve")
     modes = command("modes", _modes, "what each eigenmode of the kernel contributes at one time")
     bounds = command("bounds", _bounds, "generalisation bounds against training time, with assumptions")
-    for one in (over_time, modes):
+    for one in (over_time, modes, bounds):
         add_units(one)
+    for one in (over_time, modes):
         one.add_argument("--label-noise", type=float, help="variance of Y given X; None: the task's, else 1")
     over_time.add_argument("--output-noise", type=float, default=0.0, help="variance of noise added to every output")
     modes.add_argument("--tau", type=float, help="the time; None: that of the least test error")
@@ -77,12 +77,11 @@ def _add_common(one: argparse.ArgumentParser) -> None:
     meaning = "classes: one output each; parity: +1 for even, -1 for odd; numbers: as they are; None: parity of digits"
     data.add_argument("--labels", choices=get_args(Labels), help=meaning)
     data.add_argument("--seed", type=int, default=0, help="of the data and of samples")
+    data.add_argument(
+        "--images", action="store_true", help="points as images (n, height, width, colours), not flattened"
+    )
     network = one.add_argument_group("network")
-    network.add_argument("--architecture", choices=("mlp", "cnn"), default="mlp", help="fully connected, convolutional")
-    network.add_argument("--layers", type=int, default=2, help="hidden (or convolutional) layers")
-    network.add_argument("--activation", default="erf", help="a name of ntkinfo.activations.names()")
-    network.add_argument("--w-std", type=float, default=1.5, help="σ_w")
-    network.add_argument("--b-std", type=float, default=0.1, help="σ_b")
+    add_network(network)
     training = one.add_argument_group("training")
     text = "geometric times; None: 25 from the eigenvalues, dense where something moves"
     training.add_argument("--taus", nargs=3, type=float, metavar=("FROM", "TO", "COUNT"), help=text)
@@ -118,38 +117,25 @@ class _Work:
 
 
 def _prepared(a: argparse.Namespace) -> _Work:
-    from ntkinfo.architectures import cnn, mlp
-
     start, times = perf_counter(), _times(a)
     if a.out is not None:
         writable_directory(a.out)
     rule = GradientFlow() if a.step is None else GradientDescent(a.step)
     if isinstance(rule, GradientDescent) and times is not None:
         times = np.unique(rule.round(times))
-    network = (mlp if a.architecture == "mlp" else cnn)(a.layers, a.activation, a.w_std, a.b_std)
+    network = chosen_network(a)
     data = _dataset(a)
-    kernels = _kernels(a, network.kernel_fn, data)
+    kernels = chosen_kernels(a, network, data)
     mode: Literal["ntk", "nngp"] = "nngp" if a.last_layer else "ntk"
     ensemble = Ensemble(kernels, data.y_train, a.ridge, rule, mode=mode, centred=a.centred)
     return _Work(data, ensemble, default_times(ensemble) if times is None else times, start, a)
 
 
-def _kernels(a: argparse.Namespace, kernel_fn: KernelFunction, data: Dataset) -> Kernels:
-    """With Ω, where the network has a third kernel."""
-    from ntkinfo.kernels import Kernels, dense
-
-    if a.architecture != "mlp":
-        return Kernels.compute(kernel_fn, data.x_train, data.x_test)
-    return dense(
-        data.x_train, data.x_test, hidden_layers=a.layers, activation=a.activation, w_std=a.w_std, b_std=a.b_std
-    )
-
-
 def _dataset(a: argparse.Namespace) -> Dataset:
-    images = a.architecture == "cnn"
+    images = a.images or a.architecture == "cnn"
     if a.task == "gaussian":
         if images:
-            raise ValueError("the Gaussian task has no images: use --architecture mlp")
+            raise ValueError("the Gaussian task has no images: use --architecture mlp, without --images")
         if a.labels is not None:
             raise ValueError("the Gaussian task has labels of its own: leave --labels out")
         return gaussian_task(a.n_train, a.n_test, seed=a.seed)
@@ -231,7 +217,7 @@ def _bounds(a: argparse.Namespace) -> None:
     work = _prepared(a)
     options = {"loss": a.loss, "delta": a.delta, "scale": a.scale}
     table = generalisation_bounds(work.ensemble, work.times, y_test=work.data.y_test, **options)
-    say(str(table))
+    say(table.table(a.units))
     _say_labels(work.data)
     say(f"\n{table.describe()}")
     if a.out is None:
@@ -240,8 +226,8 @@ def _bounds(a: argparse.Namespace) -> None:
 
     work.write(
         "bounds",
-        table.to_frame(),
-        {"kl": "nats"},
+        table.to_frame(a.units),
+        {table.kl_column(a.units): a.units},
         assumptions=table.assumptions().to_dict(orient="index"),
         heuristics=list(table.heuristics),
         parameter_kl=str(table.kl_model),

@@ -11,15 +11,17 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas, eigh, lapack
 
 from dualib.core.arrays import columns, positive
 from dualib.core.arrays import times as times_of
+from dualib.core.progress import progress_bar
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from ntkinfo.kernels import Kernels
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
+from ntkinfo.resources import EIGENVECTORS, LARGE, LARGEST_EVD, column_blocks, need, needs
 
 SAME = 8 * EPS  # of the largest variance: rows of kernels that differ by less are of one point
 
@@ -96,7 +98,10 @@ class Eigenmodes:
 
     @cached_property
     def _eigen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        values, vectors = np.linalg.eigh(self.theta)
+        need(self.n_train, EIGENVECTORS, "the eigenvectors of Θ")
+        driver = "evd" if self.n_train <= LARGEST_EVD else "evr"
+        own = np.array(self.theta.T, order="F")  # overwritten by the eigenvectors: Θ has no third matrix beside it
+        values, vectors = eigh(own, overwrite_a=True, check_finite=False, driver=driver)
         return np.maximum(values, 0.0), vectors, values[values < 0]
 
     @cached_property
@@ -141,13 +146,42 @@ class Eigenmodes:
         """K in the eigenbasis of Θ, V^T K V, shape (n, n)."""
         if self.mode == "nngp":
             return np.diag(self.eigenvalues)
+        return self._in_modes(self.kernels.nngp)
+
+    @cached_property
+    def omega_modes(self) -> Float[np.ndarray, "n n"] | None:
+        """Ω in the eigenbasis of Θ, V^T Ω V, shape (n, n); None for kernels without it."""
+        return None if self.kernels.omega is None else self._in_modes(self.kernels.omega)
+
+    def _in_modes(self, matrix: FloatArray) -> FloatArray:
+        """V^T M V of a symmetric matrix, by the triangle with half the diagonal, in one array."""
+        need(self.n_train, 1.0, "a kernel among the eigenvectors of Θ")
         v = self.eigenvectors
-        half = blas.dtrmm(1.0, self.kernels.nngp.T, v.T, side=1, lower=1).T  # the upper triangle of K times V
-        half -= 0.5 * np.diagonal(self.kernels.nngp)[:, None] * v
-        product: FloatArray = v.T @ half
-        half[:] = product.T
-        product += half
-        return product
+        product: FloatArray = blas.dtrmm(1.0, matrix.T, v)  # the upper triangle of M times V
+        for part in column_blocks(self.n_train):
+            product[:, part] -= 0.5 * np.diagonal(matrix)[:, None] * v[:, part]
+            product[:, part] = v.T @ product[:, part]
+        for rows in column_blocks(self.n_train):
+            for part in column_blocks(rows.stop):
+                both = product[rows, part] + product[part, rows].T
+                product[rows, part], product[part, rows] = both, both.T
+        return product.T  # in C order
+
+    def prepare(self, *, progress: bool | None = None) -> None:
+        """Compute what all times share: the eigenvectors of Θ, K among them, and the test points' rows.
+
+        Parameters
+        ----------
+        progress : bool or None
+            Whether to show a bar of the steps; None shows it on a terminal.
+        """
+        steps = ["eigenvalues", "nngp_modes"] + (["test_modes"] if self.n_test else [])
+        said = needs(self.n_train, self.n_test, third_kernel=self.kernels.omega is not None)
+        what = f"eigenmodes ({said.describe()})" if self.n_train >= LARGE else "eigenmodes"
+        with progress_bar(len(steps), what, progress) as done:
+            for name in steps:
+                getattr(self, name)
+                done(1)
 
     @cached_property
     def moving(self) -> Bool[np.ndarray, " n"]:
@@ -165,8 +199,8 @@ class Eigenmodes:
         modes, seen = self.nngp_modes, self.moving
         if not seen.any():
             return np.zeros_like(modes)
-        block = modes if seen.all() else modes[np.ix_(seen, seen)]
-        factor, info = lapack.dpotrf(block.T, lower=0, clean=1)
+        own = np.array(modes.T if seen.all() else modes[np.ix_(seen, seen)].T, order="F")
+        factor, info = lapack.dpotrf(own, lower=0, clean=1, overwrite_a=1)
         if info != 0:
             return None
         inverse: FloatArray = lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
@@ -246,7 +280,8 @@ class Eigenmodes:
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
         log_residual, kept = self.spectrum(taus).log_residual[:, self.moving], self.moving
-        factor, info = lapack.dpotrf(self.nngp_modes[np.ix_(kept, kept)], lower=1, clean=1)
+        own = np.array(self.nngp_modes[np.ix_(kept, kept)].T, order="F")
+        factor, info = lapack.dpotrf(own, lower=1, clean=1, overwrite_a=1)
         rows = self.eigenvectors[np.ix_(points, kept)]
         found = np.empty((log_residual.shape[0], len(points)))
         with np.errstate(divide="ignore"):

@@ -19,6 +19,7 @@ from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.resources import LARGEST_BATCH, column_blocks
 
 Points = Literal["train", "test"]
 
@@ -148,8 +149,9 @@ class Ensemble(Eigenmodes):
             return Marginals(mean, np.zeros(mean.shape[:2]))
         variance = np.empty(mean.shape[:2])
         for row, residual in zip(variance, spectrum.residual, strict=True):
-            left = v * residual
-            row[:] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
+            for points in column_blocks(self.n_train):
+                left = v[points] * residual
+                row[points] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
         return Marginals(mean, variance)
 
     def _of_twins(self, variance: FloatArray, times: FloatArray) -> FloatArray:
@@ -176,12 +178,12 @@ class Ensemble(Eigenmodes):
         if not self.centred:
             size = np.abs(seen).max(axis=0) * np.sqrt(np.maximum(np.diagonal(self.nngp_modes), 0.0))
             pivots, coefficients = _time_basis(response * size)
-            if len(pivots) < 0.7 * len(response) and len(pivots) * m <= 4 * n:
+            if len(pivots) < 0.7 * len(response) and len(pivots) * m * n <= min(4 * n**2, LARGEST_BATCH):
                 shared = np.empty((len(pivots), m * n))
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, n // (2 * m))
+        step = max(1, min(n // (2 * m), LARGEST_BATCH // (m * n)))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen

@@ -8,19 +8,19 @@ computing it again from kernels changed in their last digits, which is small-sam
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from dualib.core.arrays import whole
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.timelines import timeline
 
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
 _SAFETY = 10.0
+_SAMPLES = 3
 
 
 def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
@@ -52,20 +52,17 @@ def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
 
 
 def rounding_loss(
-    ensemble: Ensemble, taus: ArrayLike, *, samples: int = 3, seed: int = 0, **settings: Any
+    values: Mapping[str, FloatArray], again: Callable[[Ensemble], Mapping[str, FloatArray]], ensemble: Ensemble
 ) -> dict[str, FloatArray]:
-    """The relative error of each column of a timeline that the kernels' rounding explains.
+    """The relative error of each column of a table that the kernels' rounding explains.
 
     Parameters
     ----------
+    values : mapping
+        Name → column of the table of `ensemble`.
+    again : ensemble -> mapping
+        The same table of another ensemble; called for three of changed kernels.
     ensemble : Ensemble
-    taus : array_like, shape (T,)
-    samples : int
-        How many changed kernels are compared; each costs a timeline.
-    seed : int
-        Seed of the changes.
-    settings
-        Options of :func:`ntkinfo.timeline`.
 
     Returns
     -------
@@ -73,12 +70,10 @@ def rounding_loss(
         Name → array of the shape of the column: ten times the largest relative difference, at least 1e-15; inf where no
         digit is left or the column itself says that it cannot be had (NaN, or inf in some of the tables).
     """
-    whole(samples, "samples", 1)
-    table = timeline(ensemble, taus, progress=False, **settings)
-    found = {name: np.full(value.shape, 1e-15) for name, value in table.values.items()}
-    for draw in range(samples):
-        other = timeline(perturbed(ensemble, seed + draw), taus, progress=False, **settings)
-        for name, value in table.values.items():
+    found = {name: np.full(value.shape, 1e-15) for name, value in values.items()}
+    for seed in range(_SAMPLES):
+        other = again(perturbed(ensemble, seed))
+        for name, value in values.items():
             with np.errstate(invalid="ignore", divide="ignore"):
                 change = np.where(value == other[name], 0.0, np.abs(value - other[name]) / np.abs(value))
             found[name] = np.maximum(found[name], np.where(np.isnan(change), np.inf, _SAFETY * change))

@@ -23,6 +23,7 @@ from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
+from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
 from ntkinfo.times import as_times_or_default
@@ -112,15 +113,15 @@ class Setting:
             positive(getattr(self, name), name, zero=name != "weight_noise")
         on: Points = self.on or ("test" if self.ensemble.n_test else "train")
         y = _labels(self.ensemble, on, self.y)
-        checked = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
-        checked["tau"] = as_times_or_default(self.ensemble, self.tau)
+        checked: dict[str, object] = {"on": on, "y": y, "entropy": _entropy(y, on, self.entropy_y)}
+        checked["tau"] = None if self.tau is None else as_times_or_default(self.ensemble, self.tau)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @cached_property
     def times(self) -> Float[np.ndarray, " t"]:
-        """The times."""
-        return np.asarray(self.tau, dtype=np.float64)
+        """The times: those given, or the default ones, which need the eigenvalues of Θ."""
+        return as_times_or_default(self.ensemble, self.tau)
 
     @property
     def labels(self) -> Float[np.ndarray, "m k"] | None:
@@ -188,8 +189,8 @@ class Setting:
     def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, object]]]:
         """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
         if self.on == "train":
-            law = self.ensemble.marginals(self.times, on="train")
-            yield slice(None), self._given | {"law": law.with_output_noise(self.output_noise)}
+            law = self.ensemble.marginals(self.times, on="train").with_output_noise(self.output_noise)
+            yield slice(None), self._given | self._of_points(law)
             return
         joint_prior, found = self._joint_prior(), []
         with progress_bar(self.times.size, "times", progress) as done:
@@ -198,7 +199,13 @@ class Setting:
                 yield batch, self._given | {"joint_law": joint, "joint_prior": joint_prior}
                 found.append(joint.marginals())
                 done(len(joint.mean))
-        yield slice(None), self._given | {"law": _joined(found)}
+        yield slice(None), self._given | self._of_points(_joined(found))
+
+    def _of_points(self, law: Marginals) -> dict[str, object]:
+        """The law at each point by itself, and for one output the quadrature that two quantities share."""
+        if self.ensemble.n_outputs > 1:
+            return {"law": law}
+        return {"law": law, "informations": scalar_informations(law, leave_one_out=True)}
 
     def value(self, quantity: Quantity, offered: Mapping[str, object]) -> FloatArray | Estimates | None:
         """A quantity from one of the :meth:`parts`; None where another one has what it needs."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dualib.core.estimate import Estimates
+from dualib.core.progress import counted
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
+from ntkinfo.precision import rounding_loss
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import text_table
@@ -39,6 +41,9 @@ class Timeline(Result):
         Name → Estimates of shape (T,), of those columns that are sampled.
     settings : dict
         What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
+    rounding : dict
+        Name → array of shape (T,), the relative error that the kernels' last digits explain (inf: no digit is left), where it was
+        asked for; see :func:`ntkinfo.precision.rounding_loss`.
     """
 
     tau: Float[np.ndarray, " t"]
@@ -46,6 +51,7 @@ class Timeline(Result):
     values: dict[str, FloatArray]
     intervals: dict[str, Estimates]
     settings: dict[str, Any]
+    rounding: dict[str, FloatArray] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FloatArray:
         self.column(name)  # refuses an unknown name
@@ -98,7 +104,8 @@ class Timeline(Result):
         width : int
             Characters in a line.
         """
-        return "\n".join(_paragraph(c, width) for c in (self.columns if group is None else self._of_group(group)))
+        columns = self.columns if group is None else self._of_group(group)
+        return "\n".join(_paragraph(c, self.rounding.get(c.name), width) for c in columns)
 
     def records(self) -> dict[str, dict[str, object]]:
         """The columns' records by name, as plain values."""
@@ -176,6 +183,7 @@ def timeline(
     output_noise: float = 0.0,
     weight_noise: float = 1e-2,
     seed: int = 0,
+    digits: bool = False,
     progress: bool | None = None,
 ) -> Timeline:
     """Compute every quantity of an infinite ensemble against training time.
@@ -208,6 +216,9 @@ def timeline(
         Variance of the noise added to the parameters in their finite KL.
     seed : int
         Seed of the samples that more than one output need (InfoNCE).
+    digits : bool
+        Whether to find how many digits of each column the kernels' rounding leaves, by tables of kernels changed in their last
+        digits: four times the work. With a condition number of 1e12 some columns keep few.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
 
@@ -227,12 +238,13 @@ def timeline(
     """
     noises = {"label_noise": label_noise, "output_noise": output_noise, "weight_noise": weight_noise}
     setting = Setting(ensemble, taus, on, y_test, entropy_y, **noises, seed=seed)
+    ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
     values = {quantity.name: np.empty(setting.times.size) for quantity in met}
     intervals: dict[str, Estimates] = {}
     for where, offered in setting.parts(progress=progress):
-        for quantity in met:
+        for quantity in counted(met, "quantities", progress if where == slice(None) else False):
             found = setting.value(quantity, offered)
             if isinstance(found, Estimates):
                 intervals[quantity.name], found = found, found.value
@@ -242,17 +254,34 @@ def timeline(
     classes = Condition.CLASS_LABELS in setting.conditions
     known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
     settings = setting.settings() | {"information_xy": float(known[0])}
-    return Timeline(setting.times, columns, values, intervals, settings)
+    rounding: dict[str, FloatArray] = {}
+    if digits:
+        same: dict[str, Any] = {
+            "on": setting.on,
+            "y_test": y_test,
+            "entropy_y": entropy_y,
+            **noises,
+            "seed": seed,
+            "progress": False,
+        }
+        rounding = rounding_loss(values, lambda other: timeline(other, setting.times, **same).values, ensemble)
+    return Timeline(setting.times, columns, values, intervals, settings, rounding)
 
 
-def _paragraph(column: Column, width: int) -> str:
+def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
     noise = "no output noise applies" if column.output_noise is None else f"output noise {column.output_noise:g}"
     unit = f" [{column.unit}]" if column.unit.is_information else ""
-    lines = (
+    lines = [
         f"{column.relation}: {column.of}",
         f"assumes: {column.assumption}",
         f"{column.holds_for}; {noise}",
         f"ntkinfo.quantities.{column.name}, {column.source}",
-    )
+    ]
+    if rounding is not None:
+        worst = float(rounding.max())
+        left = int(-np.log10(worst)) if 0 < worst < 1 else 0
+        lines.append(
+            f"of the kernels' rounding at least {left} digits are left" if left else "at some time no digit is left"
+        )
     body = (textwrap.fill(line, width, initial_indent="    ", subsequent_indent="      ") for line in lines)
     return "\n".join((f"{column.name}{unit}", *body))

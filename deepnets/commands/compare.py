@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import ntkinfo
 from deepnets.plotting.widths import plot_finite_plane, plot_quantity
-from deepnets.widths.agreement import Comparison, Verdict
+from deepnets.widths.agreement import WITHIN, Verdict, percent
 from deepnets.widths.compare import compare_with_infinite_width
+from deepnets.widths.comparison import Comparison
+from deepnets.widths.finite import LEAST
 from dualib.core.command import add_units, say, write_figure
 from dualib.core.files import atomic_path, writable_directory
 from dualib.core.tables import format_table
-from dualib.core.units import Units
+from dualib.core.units import Units, to_units
 
 QUICK_REPLICAS, QUICK_WIDTHS = 200, (64, 128, 256)
 FULL_REPLICAS, FULL_WIDTHS = 1000, (64, 128, 256, 512)
+PILOT = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,12 +44,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="at least three for a verdict; with three hidden layers a network of width 1024 takes three seconds",
     )
-    parser.add_argument("--replicas", type=int, help="networks of the widest width")
+    parser.add_argument("--replicas", type=int, help=f"networks of the widest width, {LEAST} at least")
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=WITHIN,
+        metavar="X",
+        help="relative difference that the verdicts are about (default: %(default)s); how many networks that takes is said "
+        f"after a pilot of {PILOT}",
+    )
     parser.add_argument("--taus", type=float, nargs="+", default=[0.5, 1.5], help="times of the loss ½‖f - Y‖²")
     parser.add_argument("--w-std", type=float, default=1.2)
     parser.add_argument("--b-std", type=float, default=0.3)
-    parser.add_argument("--n-train", type=int, default=4, help="points of the Gaussian task")
-    parser.add_argument("--n-test", type=int, default=12)
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE.npz", help="x_train, y_train, x_test, y_test (default: the Gaussian task)"
+    )
+    parser.add_argument("--labels", choices=("classes", "parity", "numbers"), help="what the labels of --data are")
+    parser.add_argument("--n-train", type=int, help="points (default: 4 of the Gaussian task, all of --data)")
+    parser.add_argument("--n-test", type=int, help="points (default: 12 of the Gaussian task, all of --data)")
     parser.add_argument("--seed", type=int, default=0)
     add_units(parser)
 
@@ -54,30 +70,59 @@ def run(a: argparse.Namespace) -> None:
     """Compare at every depth asked for, print the verdicts, write the report."""
     writable_directory(a.out)
     replicas, widths = (FULL_REPLICAS, FULL_WIDTHS) if a.full else (QUICK_REPLICAS, QUICK_WIDTHS)
-    data = ntkinfo.gaussian_task(a.n_train, a.n_test, x_dim=3, seed=a.seed)
+    replicas = a.replicas if a.replicas is not None else replicas
+    data = _data(a)
     start, found = time.perf_counter(), {}
     for depth in dict.fromkeys(a.depth):
         name = f"{a.activation}, {depth} hidden layer{'s' if depth > 1 else ''}"
-        found[name] = comparison = compare_with_infinite_width(
+        compared = partial(
+            compare_with_infinite_width,
             data,
             hidden_layers=depth,
             activation=a.activation,
             w_std=a.w_std,
             b_std=a.b_std,
             widths=a.widths or widths,
-            replicas=a.replicas if a.replicas is not None else replicas,
             taus=a.taus,
+            within=a.within,
             seed=a.seed,
             out=a.out / f"{a.activation}_{depth}",
         )
-        said = [v for v in comparison.verdicts() if v.verdict is not Verdict.NOT_MEASURABLE]
-        header = [(column, "") for column in ("quantity", "verdict", "where it is tightest")]
+        if replicas > PILOT:
+            say(f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT).plan().describe(replicas)}")
+        found[name] = comparison = compared(replicas=replicas)
         say(f"{name}:")
-        say(format_table(header, [[v.quantity, v.verdict, v.describe(a.units)] for v in said]))
+        say(_table(comparison, a.units))
+        say(comparison.plan().describe(replicas))
         path = a.out / f"{_stem(comparison)}_plane.png"
         write_figure(path, lambda: plot_finite_plane(comparison, data.gaussian_ib, a.units), 130)  # noqa: B023
     write_report(found, a.out, time.perf_counter() - start, a.units)
     say(f"written: {a.out}/report.md, *.npz, *.csv, *.png; {time.perf_counter() - start:.0f} s")
+
+
+def _data(a: argparse.Namespace) -> ntkinfo.Dataset:
+    if a.data is not None:
+        return ntkinfo.from_npz(a.data, a.n_train, a.n_test, labels=a.labels, seed=a.seed)
+    n_train, n_test = (given if given is not None else size for given, size in ((a.n_train, 4), (a.n_test, 12)))
+    return ntkinfo.gaussian_task(n_train, n_test, x_dim=3, seed=a.seed)
+
+
+def _cells(comparison: Comparison, units: Units) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, and a row a quantity, at its worst time."""
+    measured = [v for v in comparison.verdicts() if v.verdict is not Verdict.NOT_MEASURABLE]
+    names = ["quantity", "unit", "τ", "predicted", *map(str, comparison.settings["widths"])]
+    rows = []
+    for v in measured:
+        scale = to_units(1.0, units) if v.unit.is_information else 1.0
+        numbers = [f"{scale * x:.4g}" for x in (v.predicted, *v.measured, v.value)]
+        unit, tau = v.unit.shown_in(units).suffix.strip(), f"{v.tau:g}"
+        rows.append([v.quantity, unit, tau, *numbers, f"{scale * v.error:.2g}", percent(v.detectable), v.said()])
+    return [*names, "∞", "±", "would see", "verdict"], rows
+
+
+def _table(comparison: Comparison, units: Units) -> str:
+    names, rows = _cells(comparison, units)
+    return format_table([(name, "") for name in names], rows)
 
 
 def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: float, units: Units = "bits") -> None:
@@ -86,8 +131,9 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
     for name, comparison in comparisons.items():
         stem = _stem(comparison)
         comparison.save(out / f"{stem}.npz")
-        with atomic_path(out / f"{stem}.csv") as temporary:
-            comparison.to_frame(units).to_csv(temporary, index=False)
+        for end, frame in (("", comparison.to_frame(units)), ("_verdicts", comparison.to_table(units))):
+            with atomic_path(out / f"{stem}{end}.csv") as temporary:
+                frame.to_csv(temporary, index=False)
         lines += [f"## {name}", "", _settings_line(comparison), "", *_verdict_table(comparison, units), ""]
         lines += [*_exponents(comparison), "", f"![information plane]({stem}_plane.png)", ""]
     lines += ["## Figures", "", "A page a quantity, a panel a depth.", ""]
@@ -102,12 +148,16 @@ def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: floa
 
 
 _PREFACE = (
-    "A quantity *agrees at 1/width* if its values q(N) = a + b/N, fitted over the widths with their standard errors, have the "
-    "predicted a within three standard errors (shared among the times; the error of the time step, measured by halving it, and "
-    "that of the line, measured by leaving out the narrowest of four widths and more, are added). Bounds *hold* if the network's "
-    "value lies on their right side. Divergences of the linearised parameters are set against the measured one as well; of "
-    "nonlinear networks they are not expected to agree. A law that collapses as e^{-2λτ} has widths, those below "
-    "e^{2(λ_max - λ_min)τ}, that mix its modes at leading order: a difference there says *not at these widths*."
+    "Values q(N) = a + b/N are fitted over the widths with their standard errors; ∞ is a, ± its standard error, of the spread of "
+    "networks, of the next term c/N² of the series, and of the time step. A quantity *agrees to within ±x* if the 95 % interval "
+    "of a lies within a factor 1 + x of the prediction (an equivalence test: a prediction that is off by more is called "
+    "agreement in 2.5 % of the cases at most), *does not* if three standard errors lie outside; otherwise the networks "
+    "*cannot tell*, and what would is said. *Would see* is the relative difference that would have been found in 95 % of the "
+    "cases. Bounds *hold* if a lies on their right side. Of several times the worst is shown; all of them are in the files "
+    "`*_verdicts.csv`. Divergences of the linearised parameters are set against the measured one as well; of nonlinear networks "
+    "they are not expected to agree. *Not at these widths* is said where b/N at the widest exceeds what is claimed, where leaving "
+    "out the narrowest moves a by more than its error, and of a law that collapses as e^{-2λτ}, whose modes widths below "
+    "e^{2(λ_max - λ_min)τ} mix at leading order."
 )
 
 
@@ -118,17 +168,21 @@ def _stem(comparison: Comparison) -> str:
 def _settings_line(comparison: Comparison) -> str:
     s = comparison.settings
     widths, times = ", ".join(map(str, s["widths"])), ", ".join(f"{t:g}" for t in s["taus"])
-    points = s["dataset"].get("n_train", "?")
+    points = " and ".join(f"{n} {kind}" for n, kind in zip(s["n_points"], ("training", "test"), strict=True))
     return (
         f"{s['replicas']} networks of the widest width, up to eight times as many of narrower ones; widths {widths}; "
-        f"σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; {points} training points; τ = {times}; midpoint steps of {s['step']:.3g}; "
+        f"σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; {points} points; τ = {times}; midpoint steps of {s['step']:.3g}; "
         f"seed {s['seed']}."
     )
 
 
 def _verdict_table(comparison: Comparison, units: Units) -> list[str]:
-    rows = [f"| `{v.quantity}` | {v.verdict} | {v.describe(units)} |" for v in comparison.verdicts()]
-    return ["| quantity | verdict | where it is tightest, or why not |", "|---|---|---|", *rows]
+    names, rows = _cells(comparison, units)
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    lines += [f"| `{name}` | {' | '.join(cells)} |" for name, *cells in rows]
+    without = [v for v in comparison.verdicts() if v.verdict is Verdict.NOT_MEASURABLE]
+    lines += ["", comparison.plan().describe(comparison.settings["replicas"]).capitalize() + ".", ""]
+    return [*lines, "Not measured:", "", *(f"- `{v.quantity}`: {v.reason}" for v in without)]
 
 
 def _exponents(comparison: Comparison) -> list[str]:

@@ -6,13 +6,16 @@ import math
 
 import numpy as np
 from scipy import stats
-from scipy.special import xlogy
+from scipy.special import entr, xlogy
 
 from deepnets.estimators.layer import Layer, sums_by_code
 from deepnets.estimators.layer_information import Caution, Concern, LayerInformation
 from dualib.core.estimate import Estimate, Kind
 from dualib.core.statistics import LEVEL
 from dualib.core.typing import FloatArray, IntArray
+
+UNSEEN = 3.0
+"""Over n: the probability up to which events stay without a sample (in 5 % of the cases)."""
 
 ROUNDING = 1e-12
 """Nats by which the interval of a sample is widened for rounding."""
@@ -41,14 +44,14 @@ def sampled_information(layer: Layer, cells: IntArray, most: float, method: str)
     plug_in, less = h_t + h_y - h_ty, less_t + less_y - less_ty
     corrected_t, corrected = (n * whole - (n - 1) * left for whole, left in ((h_t, less_t), (plug_in, less)))
     beyond = max(corrected_t, _coverage_adjusted(counts_t, n)) + corrected_t - h_t
-    found = []
+    found, unseen = [], float(entr(UNSEEN / max(n, UNSEEN * math.e))) + UNSEEN / n
     for value, ends, terms, limit in (
         (corrected_t, (h_t, beyond), (-np.log(counts_t[cells] / n),), most),
         (corrected, (plug_in, corrected, float(gain_out.mean())), (gain, gain_out), math.log(max(rows.shape[1], 1))),
     ):
         error = max(float(x.std(ddof=1)) for x in terms) / math.sqrt(n) if n > 1 else math.inf
         half = ROUNDING + (float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * error if n > 1 else math.inf)
-        interval = min(limit, max(0.0, min(ends) - half)), min(limit, max(0.0, max(ends) + half))
+        interval = min(limit, max(0.0, min(ends) - half)), min(limit, max(0.0, max(ends) + max(half, unseen)))
         found.append(
             Estimate.within(value, interval, Kind.STATISTICAL, level=LEVEL, n=n, method=method, std_error=error)
         )

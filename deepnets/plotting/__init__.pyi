@@ -8,6 +8,7 @@ from .planes import plot_plane as plot_plane
 from .planes import plot_planes as plot_planes
 from .planes import plot_replicas as plot_replicas
 from .planes import plot_snapshots as plot_snapshots
+from .relaxation import plot_relaxations as plot_relaxations
 from .runs import plot_bound as plot_bound
 from .runs import plot_comparison as plot_comparison
 from .runs import plot_twins as plot_twins

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.widths.agreement import Comparison
+from deepnets.widths.comparison import Comparison
 from dualib.core.figure import LABEL, SMALL, axes_or_new, colour, describe, marker
 from dualib.core.quantity import Relation
 from dualib.core.units import Units, to_units

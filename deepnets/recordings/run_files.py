@@ -47,7 +47,7 @@ class RunFiles:
             If the directory cannot be written, holds other files, or a run with other settings (each is named).
         """
         files = cls(path)
-        if files.store.exists:
+        if files.store.exists or files.store.has(SPLIT):
             files._restore_settings()
         files.store = Store.open(path, settings, "run")
         try:
@@ -74,7 +74,8 @@ class RunFiles:
         try:
             return self.store.settings()
         except ValueError as error:
-            raise self._repairable(error) if self.store.exists else error from None
+            known = self.store.exists or self.store.has(SPLIT)
+            raise self._repairable(error) if known else error from None
 
     def patterns(self) -> IntArray:
         """The training patterns of each replica, shape (R, n_train)."""

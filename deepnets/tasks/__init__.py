@@ -1,7 +1,7 @@
 """What finite networks are trained on: patterns, their labels, and the exact law of both."""
 
 from deepnets.tasks.builders import is_made_here, task_from_settings
-from deepnets.tasks.digits import digits_task
+from deepnets.tasks.digits import digits_task, mnist_task
 from deepnets.tasks.files import own_task, relabelled, task_from_npz
 from deepnets.tasks.icosahedral import icosahedral_task
 from deepnets.tasks.regression import regression_task
@@ -15,6 +15,7 @@ __all__ = [
     "digits_task",
     "icosahedral_task",
     "is_made_here",
+    "mnist_task",
     "one_hot",
     "own_task",
     "regression_task",

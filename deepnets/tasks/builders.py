@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deepnets.tasks.digits import digits_task
+from deepnets.tasks.digits import digits_task, mnist_task
 from deepnets.tasks.icosahedral import icosahedral_task
 from deepnets.tasks.regression import regression_task
 from deepnets.tasks.task import Task
@@ -16,6 +16,7 @@ BUILDERS: dict[str, Callable[..., Task]] = {
     "two_gaussians": two_gaussians_task,
     "regression": regression_task,
     "digits": digits_task,
+    "mnist": mnist_task,
 }
 
 

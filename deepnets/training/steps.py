@@ -39,7 +39,7 @@ _Carry = tuple[jax.Array, optax.OptState, jax.Array, jax.Array, jax.Array]  # ve
 @lru_cache(maxsize=16)
 def steps_of(network: Network, optimiser: Optimiser, learning_rate: float, orthonormality: float, loss: Loss) -> Steps:
     """The steps of these settings; asked for again, they are compiled already."""
-    return Steps(network, _optimiser(optimiser, learning_rate), orthonormality, loss)
+    return Steps(network, optimiser_of(optimiser, learning_rate), orthonormality, loss)
 
 
 class Steps:
@@ -158,7 +158,8 @@ class Steps:
         return [jnp.where(finite, value, jnp.nan) for value in values]
 
 
-def _optimiser(name: Optimiser, learning_rate: float) -> optax.GradientTransformation:
+def optimiser_of(name: Optimiser, learning_rate: float) -> optax.GradientTransformation:
+    """The rule of an optimiser of :class:`deepnets.Training`."""
     if name is Optimiser.ADAM:
         return optax.adam(learning_rate)
     return optax.sgd(learning_rate, momentum=0.9 if name is Optimiser.MOMENTUM else None)

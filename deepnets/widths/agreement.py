@@ -1,45 +1,55 @@
-"""What the widths together say of a quantity: the line in 1/width, the verdict, and all of them in a comparison.
+r"""Whether a quantity of finite networks, extrapolated to infinite width, equals its prediction q_∞ to within a share x.
 
-A quantity agrees with its prediction q_∞ if the networks' values q_N = a + b/N, fitted over the widths with their errors, have a
-= q_∞ within the errors: what is left is then a correction of order 1/width. The error of the time step is added, and so is what
-the line leaves out, 1/width² and on, measured by leaving out the narrowest width.
+An equivalence test ([schuirmann1987]_): it *agrees* if the whole 95 % interval of the extrapolated value lies within
+[q_∞/(1 + x), q_∞ (1 + x)], so that a prediction off by more than the share x is called agreement in 2.5 % of the cases at most; it
+*does not* if three standard errors, shared among the times, lie outside; otherwise the networks *cannot tell*. What they could
+have seen stands beside it: the least relative difference that would have left the prediction outside the interval in 95 % of
+the cases, (t_{.975} + t_{.95}) error / \|q_∞\|.
+
+No line proves more than it takes off: where b/N at the widest width exceeds what is claimed, or leaving out the narrowest width
+moves the value by more than its error, the verdict is *not at these widths*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, ndtri
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
 
-from deepnets.widths.exponents import Exponent
-from deepnets.widths.finite import Row, why_not_measured
+from deepnets.widths.finite import Row
+from deepnets.widths.lines import Line, error_with, extrapolated
 from dualib.core.quantity import Relation
 from dualib.core.result import Result
+from dualib.core.statistics import LEVEL
 from dualib.core.units import Unit, Units, to_units
-from ntkinfo.quantities import REGISTRY
 
-if TYPE_CHECKING:
-    import pandas as pd
+WITHIN = 0.05
+"""The share x by default."""
 
-LEVEL = 0.0027
-"""Probability with which a quantity that agrees is said not to (three standard errors), shared among its times."""
+FALSE_ALARM = 0.0027
+"""Probability with which a quantity at the edge of ±x is said not to agree (three standard errors), shared among its times."""
+
+MOST = 1e4
+"""Times the networks there are, beyond which more are not counted on."""
 
 
 class Verdict(StrEnum):
     """What the widths say of a quantity."""
 
-    AGREES = "agrees at 1/width"
+    AGREES = "agrees"
     DIFFERS = "does not"
     HOLDS = "holds"
     """A bound."""
     BROKEN = "is broken"
     """A bound."""
+    UNDECIDED = "cannot tell"
+    """The error is too large for either; `remedy` says of what."""
     TOO_NARROW = "not at these widths"
-    """The widths are too small for the correction to be of order 1/width."""
+    """The widths lie outside the regime in which corrections are of order 1/width."""
     NOT_MEASURABLE = "not measurable"
 
     @property
@@ -48,159 +58,204 @@ class Verdict(StrEnum):
         return self in (Verdict.AGREES, Verdict.HOLDS)
 
 
-class Line(NamedTuple):
-    """A value at infinite width, its error, and the p-value of the line that led to it (NaN of two widths)."""
+class Remedy(StrEnum):
+    """What would tell."""
 
-    value: float
-    error: float
-    p: float
+    NETWORKS = "more networks"
+    WIDTHS = "wider networks"
+    STEP = "a smaller step"
+
+
+WORST = (Verdict.DIFFERS, Verdict.BROKEN, Verdict.TOO_NARROW, Verdict.UNDECIDED, Verdict.AGREES, Verdict.HOLDS)
+"""Which verdict of several times is that of the quantity: the first of these."""
 
 
 @dataclass(frozen=True)
 class Agreement(Result):
-    """The verdict on one quantity, with the numbers of the time at which it is tightest.
+    """The verdict on one quantity at one time, with its numbers.
 
     Attributes
     ----------
     quantity : str
     verdict : Verdict
+    within : float
+        The share x.
     reason : str
         Why there are no numbers; "" where there are.
     unit : Unit
-    tau, value, error, predicted, p : float
-        The time; the value at infinite width, its error, the prediction, and the p-value of the line.
+    relation : Relation
+    tau, predicted : float
+        The time, and the prediction.
+    widths, measured : tuples of int and of float
+        What networks of each width came to.
+    value, error, low, high : float
+        At infinite width: the value, its standard error, and its 95 % interval.
+    detectable : float
+        The relative difference that would have been seen in 95 % of the cases.
+    needed : float
+        Networks of the widest width (and in proportion of the others) after which a prediction that is true is found to agree
+        in 95 % of the cases; infinite where the widths or the step are in the way.
+    remedy : Remedy
+        What would tell.
+    slope, slope_error : float
+        Coefficient b of 1/width, and its standard error.
+    p : float
+        p-value of the line.
     least_width : float
-        What the widths would have to exceed, where they are too narrow.
+        What the widths would have to exceed, where they are too narrow for the law to be near its limit.
     """
 
     quantity: str
     verdict: Verdict
+    within: float = WITHIN
     reason: str = ""
     unit: Unit = Unit.ONE
+    relation: Relation = Relation.EXACT
     tau: float = np.nan
+    predicted: float = np.nan
+    widths: tuple[int, ...] = ()
+    measured: tuple[float, ...] = ()
     value: float = np.nan
     error: float = np.nan
-    predicted: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    detectable: float = np.nan
+    needed: float = np.nan
+    remedy: Remedy = Remedy.NETWORKS
+    slope: float = np.nan
+    slope_error: float = np.nan
     p: float = np.nan
     least_width: float = 0.0
+
+    @property
+    def off(self) -> float:
+        """How far the value is from the prediction, relative to it."""
+        return (self.value - self.predicted) / abs(self.predicted)
+
+    def said(self) -> str:
+        """The verdict with its share: "agrees to within ±5 %"; what is undecided with what would help."""
+        if self.verdict in (Verdict.AGREES, Verdict.DIFFERS):
+            return f"{self.verdict}{' agree' * (self.verdict is Verdict.DIFFERS)} to within ±{100 * self.within:.3g} %"
+        return f"{self.verdict}: {self.remedy}" if self.verdict is Verdict.UNDECIDED else str(self.verdict)
+
+    def shown(self, units: Units) -> tuple[float, float, float]:
+        """Value, error and prediction in the units a person asked for."""
+        numbers = (self.value, self.error, self.predicted)
+        value, error, predicted = (to_units(v, units) if self.unit.is_information else v for v in numbers)
+        return value, error, predicted
 
     def describe(self, units: Units = "bits") -> str:
         """The numbers or the reason behind the verdict."""
         if self.reason:
             return self.reason
-        numbers = (self.value, self.error, self.predicted)
-        value, error, predicted = (to_units(v, units) if self.unit.is_information else v for v in numbers)
+        value, error, predicted = self.shown(units)
         text = f"τ = {self.tau:g}: {value:.5g} ± {error:.2g} at infinite width, predicted {predicted:.5g}"
-        text += self.unit.shown_in(units).suffix
-        if not np.isnan(self.p):
-            text += f", fit p = {self.p:.2g}"
+        text += f"{self.unit.shown_in(units).suffix}; would have seen {percent(self.detectable)}"
         return text + (f"; takes widths above {self.least_width:.1g}" if self.least_width else "")
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison(Result):
-    """A finished comparison.
+def agreement(rows: Sequence[Row], within: float, networks: int, times: int = 1) -> Agreement:
+    """The verdict from the rows of one quantity and time at all widths.
 
-    Attributes
+    Parameters
     ----------
-    rows : tuple of Row
-        Every quantity at every time and width.
-    exponents : tuple of Exponent
-        Of the width.
-    settings : dict
-        Of everything.
+    rows : sequence of Row
+    within : float
+        The share x.
+    networks : int
+        Of the widest width.
+    times : int
+        Among which the level of a "does not" is shared.
     """
-
-    rows: tuple[Row, ...]
-    exponents: tuple[Exponent, ...]
-    settings: dict[str, Any]
-
-    def to_frame(self, units: Units = "bits") -> pd.DataFrame:
-        """One row a quantity, time and width, the unit in a column."""
-        import pandas as pd
-
-        data = []
-        for row in self.rows:
-            record = {**asdict(row), "unit": row.unit.shown_in(units).value, "relation": row.relation.value, "z": row.z}
-            if row.unit.is_information:
-                for name in ("infinite", "finite", "std_error", "step_error"):
-                    record[name] = to_units(record[name], units)
-            data.append(record)
-        return pd.DataFrame(data)
-
-    def quantities(self) -> tuple[str, ...]:
-        """Names of what was compared, in order."""
-        return tuple(dict.fromkeys(r.quantity for r in self.rows))
-
-    def select(self, quantity: str, tau: float | None = None) -> list[Row]:
-        """Rows of one quantity (at one time)."""
-        return [r for r in self.rows if r.quantity == quantity and (tau is None or r.tau == tau)]
-
-    def extrapolated(self, quantity: str, tau: float) -> Line:
-        """A quantity at infinite width: see :func:`extrapolated`."""
-        return extrapolated(self.select(quantity, tau))
-
-    def verdicts(self) -> tuple[Agreement, ...]:
-        """One verdict a quantity: those compared, then those of ntkinfo that were not, with the reason."""
-        found = [agreement(self.select(name)) for name in self.quantities()]
-        known = {v.quantity for v in found}
-        activation = self.settings.get("activation")
-        missing = [(q.name, why_not_measured(q, activation)) for q in REGISTRY.quantities if q.name not in known]
-        return (*found, *(Agreement(name, Verdict.NOT_MEASURABLE, why) for name, why in missing))
-
-
-def agreement(rows: Sequence[Row]) -> Agreement:
-    """The verdict from the rows of one quantity at all times and widths."""
-    name, relation, unit = rows[0].quantity, rows[0].relation, rows[0].unit
-    times = list(dict.fromkeys(row.tau for row in rows))
-    limit = -float(ndtri(LEVEL / 2 / len(times)))
-    worst, numbers, agrees, needed = -np.inf, None, True, 0.0
-    for tau in times:
-        chosen = [row for row in rows if row.tau == tau]
-        infinite = chosen[0].infinite
-        if not np.isfinite(infinite):
-            continue
-        line = extrapolated(chosen)
-        above = line.value - infinite
-        excess = {Relation.LOWER: -above, Relation.UPPER: above}.get(relation, abs(above))
-        z = excess / line.error if line.error > 0 else np.inf * np.sign(excess)
-        if z >= limit and max(row.width for row in chosen) < chosen[0].least_width:
-            needed = max(needed, chosen[0].least_width)
-        else:
-            agrees &= bool(z < limit)
-        if z > worst:
-            worst, numbers = z, (tau, line.value, line.error, infinite, line.p)
-    exact = relation is Relation.EXACT
-    if agrees:
-        verdict = Verdict.TOO_NARROW if needed else Verdict.AGREES if exact else Verdict.HOLDS
-    else:
-        verdict, needed = Verdict.DIFFERS if exact else Verdict.BROKEN, 0.0
-    if numbers is None:
-        return Agreement(name, verdict, "infinite at every time")
-    return Agreement(name, verdict, "", unit, *numbers, least_width=needed)
+    rows = sorted(rows, key=lambda row: row.width)
+    first, widest = rows[0], rows[-1].width
+    q = first.infinite
+    if not np.isfinite(q):
+        return Agreement(first.quantity, Verdict.NOT_MEASURABLE, within, "infinite at every time")
+    line = extrapolated(rows)
+    half, far, power = (float(stdtrit(line.freedom, p)) for p in (0.5 + LEVEL / 2, 1 - FALSE_ALARM / 2 / times, LEVEL))
+    ends = sorted((q / (1 + within), q * (1 + within)))
+    low, high = line.value - half * line.error, line.value + half * line.error
+    outer = line.value - far * line.error, line.value + far * line.error
+    verdict = _verdict(first.relation, q, (ends[0], ends[1]), (low, high), outer)
+    decided, refused = verdict is not Verdict.UNDECIDED, verdict in (Verdict.DIFFERS, Verdict.BROKEN)
+    moved = abs(line.moved) > far * line.moved_error
+    claimed = abs(line.value - q) if refused else within / (1 + within) * abs(q)
+    exact = first.relation is Relation.EXACT
+    leak = refused and widest < first.least_width
+    if decided and (leak or ((exact or refused) and (moved or abs(line.widest) > claimed))):
+        verdict = Verdict.TOO_NARROW
+    detectable = (half + power) * line.error
+    return Agreement(
+        first.quantity,
+        verdict,
+        within,
+        unit=first.unit,
+        relation=first.relation,
+        tau=first.tau,
+        predicted=q,
+        widths=tuple(row.width for row in rows),
+        measured=tuple(row.finite for row in rows),
+        value=line.value,
+        error=line.error,
+        low=low,
+        high=high,
+        detectable=detectable / abs(q) if q else np.inf,
+        needed=(needed := networks_needed(rows, line, within, networks)),
+        remedy=_remedy(line, first.step_error, needed),
+        slope=line.slope,
+        slope_error=line.slope_error,
+        p=line.p if len(rows) > 2 else np.nan,
+        least_width=first.least_width if leak else 0.0,
+    )
 
 
-def extrapolated(rows: Sequence[Row]) -> Line:
-    """Value a of a + b/width through the rows of one quantity and time, its error, and the p-value of the fit.
+def _verdict(
+    relation: Relation,
+    q: float,
+    allowed: tuple[float, float],
+    interval: tuple[float, float],
+    outer: tuple[float, float],
+) -> Verdict:
+    """From the prediction, what it allows, and the intervals of the value for "agrees" and for "does not"."""
+    above, below = interval[0] > allowed[0], interval[1] < allowed[1]
+    if relation is Relation.EXACT:
+        if above and below:
+            return Verdict.AGREES
+        return Verdict.DIFFERS if outer[0] > allowed[1] or outer[1] < allowed[0] else Verdict.UNDECIDED
+    lower = relation is Relation.LOWER
+    if outer[1] < q if lower else outer[0] > q:
+        return Verdict.BROKEN
+    return Verdict.HOLDS if (above if lower else below) else Verdict.UNDECIDED
 
-    The error is the standard error, that of the time step and, of four widths and more, that of the line, added in quadrature;
-    the line's is how far a moves when the narrowest width is left out.
+
+def networks_needed(rows: Sequence[Row], line: Line, within: float, networks: int) -> float:
+    """Networks of the widest width for a true prediction to be found to agree; see :attr:`Agreement.needed`.
+
+    The interval, 1.96 errors to a side, has to lie within ±x when the value itself is off by 1.96 errors. A bound that holds by
+    more than its error has that much more room.
     """
-    chosen = sorted(rows, key=lambda r: r.width)
-    fitted = straight_line(chosen)
-    beyond = fitted.value - straight_line(chosen[1:]).value if len(chosen) > 3 else 0.0
-    return fitted._replace(error=float(np.linalg.norm([fitted.error, chosen[0].step_error, beyond])))
+    q, relation = rows[0].infinite, rows[0].relation
+    edge = within / (1 + within) * abs(q)
+    if relation is not Relation.EXACT:
+        edge += max(0.0, (line.value - q) * (1 if relation is Relation.LOWER else -1))
+    elif abs(line.widest) - 2 * line.error > edge:
+        return np.inf
+    allowed = edge / (2 * float(ndtri(0.5 + LEVEL / 2)))
+    if error_with(rows, MOST) > allowed:
+        return np.inf
+    if error_with(rows, 1 / networks) <= allowed:
+        return 1.0
+    found = brentq(lambda x: error_with(rows, np.exp(x)) - allowed, -np.log(networks), np.log(MOST), xtol=0.01)
+    return float(np.ceil(networks * np.exp(found)))
 
 
-def straight_line(rows: Sequence[Row]) -> Line:
-    """Value a of the line a + b/width through the rows, its standard error, and the p-value of the fit."""
-    value, error, inverse = np.array([(r.finite, r.std_error, 1 / r.width) for r in rows]).T
-    if len(rows) == 1:
-        return Line(float(value[0]), float(error[0]), np.nan)
-    design = np.stack([np.ones(len(rows)), inverse], axis=1)
-    scaled = design / error[:, None]
-    covariance = np.linalg.inv(scaled.T @ scaled)
-    a, b = covariance @ scaled.T @ (value / error)
-    misfit = (((value - design @ (a, b)) / error) ** 2).sum()
-    p = float(chdtrc(len(rows) - 2, misfit)) if len(rows) > 2 else np.nan
-    return Line(float(a), float(np.sqrt(covariance[0, 0])), p)
+def _remedy(line: Line, step_error: float, needed: float) -> Remedy:
+    if step_error > 0.5 * line.error:
+        return Remedy.STEP
+    return Remedy.NETWORKS if np.isfinite(needed) else Remedy.WIDTHS
+
+
+def percent(share: float) -> str:
+    """A share in percent, two digits."""
+    return f"{float(f'{100 * share:.1e}'):g} %" if share < 10 else "> 1000 %"

@@ -142,8 +142,13 @@ def deviations_of(
 def infinite_kernel(network: Network, x: FloatArray) -> Float[np.ndarray, "n_points n_points"]:
     """Θ on the points x, in the precision in which the networks see them."""
     points = np.asarray(x, network.dtype).astype(np.float64)
-    scales = {"w_std": network.w_std, "b_std": network.b_std}
-    found = recursion(points, hidden_layers=network.hidden_layers, activation=network.activation, **scales)
+    found = recursion(
+        points,
+        hidden_layers=network.hidden_layers,
+        activation=network.activation,
+        w_std=network.w_std,
+        b_std=network.b_std,
+    )
     return found.ntk
 
 

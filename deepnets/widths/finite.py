@@ -28,6 +28,10 @@ from ntkinfo.quantities.evidence import Evidence
 from ntkinfo.setting import Setting
 
 GROUPS = 25
+LEAST = 10
+"""The fewest networks of a width: with fewer the jackknife's groups are too few for its error."""
+FOR_A_POINT = 4
+"""Networks it takes for each point of a joint law, whose sample covariance has to be inverted."""
 EVIDENCE_NOISE = 1.0
 
 OF_SAMPLES = frozenset({"law", "joint_law", "prior", "joint_prior", "y", "entropy_y"})
@@ -47,14 +51,19 @@ NOT_SHOWN = "no observable of finite networks shows it"
 KINK = "this activation has a kink, so that the divergence of the parameters' flow has no finite estimate"
 
 
-def why_not_measured(quantity: Quantity, activation: str | None) -> str:
-    """Why a quantity has no rows in a comparison of networks of this activation, in a sentence."""
+def why_not_measured(
+    quantity: Quantity, activation: str | None, networks: int | None = None, n_points: tuple[int, int] = (0, 0)
+) -> str:
+    """Why a quantity has no rows in a comparison of so many networks of this activation, on so many points, in a sentence."""
+    wanted = needs(REGISTRY.function(quantity.name))
+    least = FOR_A_POINT * n_points[int(quantity.shows is None)]
+    if _is_joint(quantity) and networks is not None and networks < least:
+        return f"takes {least} networks of every width, {FOR_A_POINT} for each point of the joint law, and there are {networks}"
     if quantity.shows is not None and quantity.shows[0] in ("kl", "kl_rate"):
         kink = activation is not None and not Activation.named(activation).has_third_kernel
         return KINK if kink else NOT_SHOWN
     if Condition.CLASS_LABELS in quantity.only:
         return str(Condition.CLASS_LABELS)
-    wanted = needs(REGISTRY.function(quantity.name))
     return next((why for name, why in NOT_OFFERED.items() if name in wanted), NOT_SHOWN)
 
 
@@ -78,6 +87,8 @@ class Row(Result):
         Below it corrections of higher order than 1/width are not small: such widths cannot refute.
     step_error : float
         Error of the time step.
+    freedom : float
+        Degrees of freedom of the standard error.
     """
 
     quantity: str
@@ -90,6 +101,7 @@ class Row(Result):
     unit: Unit = Unit.ONE
     least_width: float = 0.0
     step_error: float = 0.0
+    freedom: float = np.inf
 
     @property
     def z(self) -> float:
@@ -104,6 +116,7 @@ class Observed(NamedTuple):
     tau: float
     value: float
     std_error: float
+    freedom: float
     least_width: float = 0.0
 
 
@@ -143,13 +156,17 @@ def sample_law(outputs: Float[np.ndarray, "n_networks n_points"]) -> ntkinfo.Law
     return ntkinfo.Law(outputs.mean(axis=0)[:, None], np.cov(outputs, rowvar=False))
 
 
-def jackknife(value: Callable[[FloatArray], float], outputs: FloatArray) -> tuple[float, float]:
-    """The bias-corrected value of a function of a sample (first axis) and its standard error, leaving out groups."""
-    groups = np.array_split(np.arange(len(outputs)), GROUPS)
+def jackknife(value: Callable[[FloatArray], float], outputs: FloatArray) -> tuple[float, float, float]:
+    """The bias-corrected value of a function of a sample (first axis), its standard error and its degrees of freedom.
+
+    Groups of the sample, :data:`GROUPS` or as many as it has members, are left out.
+    """
+    count = min(GROUPS, len(outputs))
     whole = value(outputs)
+    groups = np.array_split(np.arange(len(outputs)), count)
     left = np.array([value(np.delete(outputs, group, axis=0)) for group in groups])
-    error = np.sqrt((GROUPS - 1) / GROUPS * ((left - left.mean()) ** 2).sum())
-    return GROUPS * whole - (GROUPS - 1) * float(left.mean()), float(error)
+    error = np.sqrt((count - 1) / count * ((left - left.mean()) ** 2).sum())
+    return count * whole - (count - 1) * float(left.mean()), float(error), count - 1.0
 
 
 def rows_of(
@@ -174,16 +191,37 @@ def rows_of(
         law = s.ensemble.law(tau)
         joined = np.concatenate([sample.outputs[:, t, n:], start[:, n:]], axis=1)
         for quantity, function in functions.items():
-            estimate = jackknife(partial(_of_halves, function), joined)
-            found.append(Row(quantity.name, tau, width, function(law, prior), *estimate, unit=quantity.unit))
+            if _is_joint(quantity) and len(joined) < FOR_A_POINT * (start.shape[1] - n):
+                continue
+            value, error, freedom = jackknife(partial(_of_halves, function), joined)
+            place = quantity.name, tau, width, function(law, prior)
+            found.append(Row(*place, value, error, unit=quantity.unit, freedom=freedom))
     for seen in observed(s, sample, perturbed, taus):
         for quantity in REGISTRY.quantities:
             if quantity.shows is None or quantity.shows[0] != seen.observable or not quantity.only <= s.conditions:
                 continue
             infinite = predicted(s, quantity, seen.tau)
-            place, value = (quantity.name, seen.tau, width), (infinite, seen.value, seen.std_error)
-            found.append(Row(*place, *value, quantity.shows[1], quantity.unit, seen.least_width))
+            found.append(
+                Row(
+                    quantity.name,
+                    seen.tau,
+                    width,
+                    infinite,
+                    seen.value,
+                    seen.std_error,
+                    quantity.shows[1],
+                    quantity.unit,
+                    least_width=seen.least_width,
+                    freedom=seen.freedom,
+                )
+            )
     return found
+
+
+def _is_joint(quantity: Quantity) -> bool:
+    """Whether a quantity is of the joint law of all points, or shows it."""
+    shown = quantity.shows is not None and quantity.shows[0] == "train_data_information"
+    return shown or not {"joint_law", "joint_prior"}.isdisjoint(needs(REGISTRY.function(quantity.name)))
 
 
 def _of_halves(function: LawFunction, rows: FloatArray) -> float:
@@ -211,9 +249,10 @@ def observed(
                 yield _mean(name, tau, values)
         yield _mean("train_square_error", tau, ((outputs - y) ** 2).mean(axis=1))
         yield _mean("train_distance_squared", tau, ((outputs - start) ** 2).sum(axis=1))
-        kl = partial(_of_halves, lambda law, prior: float(data_information_joint(law, prior)))
-        estimate = jackknife(kl, np.concatenate([outputs, start], axis=1))
-        yield Observed("train_data_information", tau, *estimate, _leak_width(s.ensemble, tau))
+        if len(start) >= FOR_A_POINT * n:
+            kl = partial(_of_halves, lambda law, prior: float(data_information_joint(law, prior)))
+            value, error, freedom = jackknife(kl, np.concatenate([outputs, start], axis=1))
+            yield Observed("train_data_information", tau, value, error, freedom, _leak_width(s.ensemble, tau))
         v, changed = perturbed  # Tr ∂z/∂y = E v·∂z v / E v_i²
         traces = (v * changed[:, t]).sum(axis=1) / (v**2).mean(axis=1)
         yield _mean("label_response", tau, traces)
@@ -222,7 +261,7 @@ def observed(
 
 def _mean(observable: str, tau: float, values: FloatArray) -> Observed:
     found = mean(values, Unit.ONE)
-    return Observed(observable, tau, found.value, found.std_error)
+    return Observed(observable, tau, found.value, found.std_error, found.n - 1.0)
 
 
 def _leak_width(e: ntkinfo.Ensemble, tau: float) -> float:

@@ -114,11 +114,11 @@ def gradient_flow(
     stretches, counts = steps_of(taus, step)
     kind = np.dtype(network.dtype)
     labels = np.broadcast_to(np.asarray(y, kind), (replicas, np.shape(y)[-1]))
-    size = min(replicas, batch_size(network))
+    size = batch_size(network)
     run = _compiled(network, labels.shape[1])
     lengths = np.asarray(stretches, kind) / np.asarray(counts, kind)
     sign, parts = kind.type(-1 if mirrored else 1), []
-    for begin in range(0, replicas, size):  # all of one shape, so that one compilation serves every call
+    for begin in range(0, replicas, size):  # all of one shape: a compilation takes longer than what is trained twice
         chosen = np.minimum(np.arange(begin, begin + size), replicas - 1)
         found = run(np.asarray(x, kind), labels[chosen], first + chosen, seed, sign, np.asarray(counts), lengths)
         parts.append(FlowSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))

@@ -55,7 +55,7 @@ def start_sample(network: Network, x: FloatArray, *, replicas: int, seed: int) -
 
     They are those of :func:`~deepnets.widths.flow.gradient_flow`.
     """
-    run, size, parts = _compiled_start(network, len(x)), min(replicas, batch_size(network)), []
+    run, size, parts = _compiled_start(network, len(x)), batch_size(network), []
     for begin in range(0, replicas, size):
         found = run(np.asarray(x, network.dtype), np.arange(begin, begin + size), seed)
         parts.append(StartSample(*(np.asarray(value, np.float64)[: replicas - begin] for value in found)))

@@ -25,19 +25,19 @@ class DualFunction:
 
     def log_terms(self, r: Atoms) -> Table:
         """Terms log w_x − β d(x, r_t)."""
-        return self.log_weights - self.beta * self.problem.distortion_at(self.beta, r)
+        return self.problem.exponents(self.beta, r, self.log_weights)
 
     def log(self, r: Atoms) -> Float[np.ndarray, " n_t"]:
         """The values log G at atoms."""
         terms = self.log_terms(r)
         top = terms.max(axis=1)
-        return np.asarray(top + np.log(np.exp(terms - top[:, None]).sum(axis=1)))
+        return np.asarray(top + np.log(_exp_below(terms, top).sum(axis=1)))
 
     def ascend(self, r: Atoms, steps: int) -> Atoms:
         """Atoms after `steps` of r ← decoder of the posterior w_x e^{−βd} / G; G never falls."""
         for _ in range(steps):
             terms = self.log_terms(r)
-            r = self.problem.decode(np.exp(terms - terms.max(axis=1, keepdims=True)))
+            r = self.problem.decode(_exp_below(terms, terms.max(axis=1)))
         return r
 
     def rounding(self) -> float:
@@ -47,6 +47,12 @@ class DualFunction:
     def relative_rounding(self) -> float:
         """Allowance where β d is known to relative accuracy: a term counts only while β d is not far above its log w."""
         return float(32 * EPS * (2.0 + np.abs(self.log_weights).max()))
+
+
+def _exp_below(terms: Table, top: Float[np.ndarray, " n_t"]) -> Table:
+    """e^{terms − top}, in the place of the terms."""
+    np.subtract(terms, top[:, None], out=terms)
+    return np.asarray(np.exp(terms, out=terms))
 
 
 def pairwise_log_ceiling(g: DualFunction) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,31 +13,36 @@ from pathlib import Path
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
+from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
+from dualib.commands.samples import check_counts, check_samples, samples_step
 from dualib.commands.task import Task, bad_input, check_positive, report
-from dualib.commands.transitions import transitions_text
+from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
-from dualib.core.progress import progress_bar
-from dualib.core.tables import format_table
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
 from dualib.curves.betas import default_betas
-from dualib.curves.build import information_curve
+from dualib.curves.build import CurveBuild
 from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import LARGEST_GRID
 from dualib.curves.refine import RESOLUTION
 from dualib.curves.sweep import Accuracy, Sweep
+from dualib.plane import InPlane
 from dualib.plotting import plot_bifurcation, plot_information_plane, plot_objective
+from dualib.solution import Solution
 from dualib.solvers.options import Certify
 
+DEFAULT_BETAS = 50
 FORMATS = (".png", ".pdf", ".svg")
 
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
     betas = _checked(args)
-    task = Task.of(args)
+    task = Task.of(args, DEFAULT_BETAS if betas is None else len(betas))
+    if args.samples:
+        check_counts(task)
     out = writable_directory(args.out) if args.out else None
     if args.figure:
         writable_directory(Path(args.figure).parent)
@@ -46,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     found = []
     for problem, grid in zip(task.problems, grids, strict=True):
         begin = time.perf_counter()
-        curve = information_curve(
+        report(f"\n{problem.name}: intrinsic dimension {problem.reduced.dimension}", args)
+        build = CurveBuild.begin(
             problem,
             grid,
             certify=not args.no_certify,
@@ -55,24 +61,31 @@ def run(args: argparse.Namespace) -> int:
             max_points=args.max_points,
             out=None if out is None else _points(out, problem),
         )
+        for line in rows_as_they_come(build.solutions(), len(grid), args.units):
+            report(line, args)
+        curve = build.curve()
         if args.no_transitions:
             note = ". ".join(filter(None, [curve.note, "transitions were not looked for"]))
             curve = replace(curve, stored_transitions=(), note=note)
-        with progress_bar(None, f"{problem.name}: transitions"):
-            transitions = curve.transitions  # found here, so that their time is counted
+        else:
+            curve = curve.with_transitions(max_transitions=args.max_transitions)
         found.append(curve)
         if out is not None:
             save(out, curve, task, args, begin)
-        report(f"\n{problem.name}: intrinsic dimension {problem.reduced.dimension}", args)
-        report(curve_text(curve, args.units), args)
+        report(summary(curve), args)
         if not args.no_transitions:
-            report(transitions_text(transitions, problem), args)
+            report(transitions_text(curve.transitions, problem), args)
+        if args.samples:
+            samples_step(problem, betas, task, args, out)
+    drawn: list[InPlane] = [*found]
+    if args.hard:
+        drawn.append(hard_step(found, task, args, out))
     if out is not None:
-        names = save_figures(out, found, args.units)
+        names = save_figures(out, found, drawn, args.units)
         kept = ", ".join(f"{c.problem}.npz .csv .json" for c in found)
         report(f"\nsaved in {out}: {kept}\n  {', '.join(names)}", args)
     if args.figure:
-        write_figure(Path(args.figure), lambda: plot_information_plane(found, units=args.units), dpi=300)
+        write_figure(Path(args.figure), lambda: plot_information_plane(drawn, units=args.units), dpi=300)
     return 0
 
 
@@ -83,6 +96,8 @@ def _checked(args: argparse.Namespace) -> FloatArray | None:
         raise UsageError(f"--tolerance {args.tolerance:g}: must exceed {Certify().tolerance:g} nats, that of one point")
     if args.max_points < 1:
         raise UsageError(f"--max-points {args.max_points}: must be positive")
+    check_max_transitions(args)
+    check_samples(args)
     if args.figure and Path(args.figure).suffix.lower() not in FORMATS:
         raise UsageError(f"--figure {args.figure}: the name must end in one of {', '.join(FORMATS)}")
     return read_betas(args.betas)
@@ -124,25 +139,40 @@ def _grid(problem: Bottleneck, betas: FloatArray | None, out: Path | None, args:
 # --- what is printed ---
 
 
-def curve_text(curve: InformationCurve, units: Units = "bits") -> str:
-    """One row a β, with the proven interval of F and whether it is the optimum that is proven; remarks under it."""
-    names = ("I(X;T)", "I(T;Y)", "clusters", "F ≥", "F ≤", "width", "est. gap")
-    header = [("β", ""), *((name, "" if name == "clusters" else units) for name in names), ("optimum", "")]
-    bounds = (curve.lower_bound, curve.objective, curve.gap, curve.estimated_gap)
-    columns = (curve.rate.clip(0.0), curve.relevance.clip(0.0), *bounds)
-    rate, relevance, lower, objective, gap, estimated = (to_units(column, units) for column in columns)
-    rows = [
-        [f"{curve.beta[i]:.5g}", f"{rate[i]:.6f}", f"{relevance[i]:.6f}", str(curve.n_clusters[i])]
-        + [f"{lower[i]:.8f}", f"{objective[i]:.8f}", f"{gap[i]:.1e}", f"{max(estimated[i], 0.0):.1e}"]
-        + ["proven" if curve.certified[i] else "estimated"]
-        for i in range(len(curve.beta))
-    ]
-    proven = int(curve.certified.sum())
-    lines = [
-        format_table(header, rows),
-        f"  {proven} of {len(rows)} points proven optimal; every interval F ≥, F ≤ is proven to hold the optimum",
-    ]
-    if proven < len(rows):
+COLUMNS = {"β": 10, "I(X;T)": 8, "I(T;Y)": 8, "clusters": 8, "F ≥": 11, "F ≤": 11, "width": 8, "est. gap": 8}
+WITHOUT_UNIT = ("β", "clusters")
+
+
+def rows_as_they_come(solutions: Iterable[Solution], n_grid: int, units: Units = "bits") -> Iterator[str]:
+    """The lines of the table, one for each β as soon as it is solved: those of the grid, then those between."""
+    yield _line([*COLUMNS, "optimum"])
+    yield _line([*("" if name in WITHOUT_UNIT else units for name in COLUMNS), ""])
+    yield "  " + "─" * (sum(COLUMNS.values()) + 2 * len(COLUMNS) + len("estimated"))
+    for i, solution in enumerate(solutions):
+        if i == n_grid:
+            yield "  further β, where neighbours are far apart:"
+        yield row(solution, units)
+
+
+def row(s: Solution, units: Units = "bits") -> str:
+    """One β: the point, and the proven interval of F."""
+    shown = (max(s.rate, 0.0), max(s.relevance, 0.0), s.lower_bound, s.objective, s.gap, max(s.estimated_gap, 0.0))
+    rate, relevance, lower, objective, gap, estimated = (float(to_units(value, units)) for value in shown)
+    cells = [f"{s.beta:.5g}", f"{rate:.6f}", f"{relevance:.6f}", str(s.n_clusters)]
+    cells += [f"{lower:.8f}", f"{objective:.8f}", f"{gap:.1e}", f"{estimated:.1e}"]
+    return _line([*cells, "proven" if s.certified else "estimated"])
+
+
+def _line(cells: Sequence[str]) -> str:
+    aligned = (cell.rjust(width) for cell, width in zip(cells, COLUMNS.values(), strict=False))
+    return "  ".join(["", *aligned, cells[-1]]).rstrip()
+
+
+def summary(curve: InformationCurve) -> str:
+    """What the table proves, and remarks."""
+    proven, n = int(curve.certified.sum()), len(curve.beta)
+    lines = [f"  {proven} of {n} points proven optimal; every interval F ≥, F ≤ is proven to hold the optimum"]
+    if proven < n:
         lines.append("  estimated: no proof of optimality; est. gap is what ascents from many starts could find")
         reason = next((str(s.status) for s in curve.solutions if not s.certified), "")
         lines += [f"  {line}" for line in textwrap.wrap(reason, 96)]
@@ -157,8 +187,12 @@ def curve_text(curve: InformationCurve, units: Units = "bits") -> str:
 def save(out: Path, curve: InformationCurve, task: Task, args: argparse.Namespace, begin: float) -> None:
     """NAME.npz (nats), NAME.csv (in the units asked for), NAME.json (how they came about), and the clusters at every β."""
     curve.save(out / f"{curve.problem}.npz")
-    with atomic_path(out / f"{curve.problem}_clusters.csv") as temporary:
-        curve.clusters_to_frame().to_csv(temporary, index=False)
+    tables = {"clusters": curve.clusters_to_frame()}
+    if curve.encoders:
+        tables["encoders"] = curve.encoders_to_frame()
+    for name, table in tables.items():
+        with atomic_path(out / f"{curve.problem}_{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
     write_table(
         out,
         curve.problem,
@@ -178,9 +212,9 @@ def save(out: Path, curve: InformationCurve, task: Task, args: argparse.Namespac
     )
 
 
-def save_figures(out: Path, found: list[InformationCurve], units: Units = "bits") -> list[str]:
-    """The figures as PNG; their names."""
-    write_figure(out / "information_plane.png", lambda: plot_information_plane(found, units=units), dpi=300)
+def save_figures(out: Path, found: list[InformationCurve], drawn: list[InPlane], units: Units = "bits") -> list[str]:
+    """The figures as PNG, all that is drawn in the plane; their names."""
+    write_figure(out / "information_plane.png", lambda: plot_information_plane(drawn, units=units), dpi=300)
     write_figure(out / "objective.png", lambda: plot_objective(found, units=units), dpi=300)
     names = ["information_plane.png", "objective.png"]
     for curve in found:

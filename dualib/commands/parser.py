@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from dualib.core.command import add_units
-from dualib.curves.limits import MAX_POINTS
+from dualib.curves.limits import MAX_POINTS, MAX_TRANSITIONS
 
 DESCRIPTION = """\
 Bottleneck curves of a finite joint distribution p(x,y), each point with a proven interval for
@@ -27,6 +27,7 @@ EXAMPLES = {
 }
 COMMANDS = {
     "curve": "rate, relevance and F with its proven interval over β; tables, files, figures",
+    "solve": "one point, at a β or of a given rate or relevance, with its encoder p(t|x)",
     "transitions": "the β at which clusters split, or are born at a distance",
     "verify": "certify or refute points computed elsewhere",
 }
@@ -63,8 +64,13 @@ def parser() -> Parser:
         add_units(sub)
         if name == "curve":
             _curve_options(sub)
+        elif name == "solve":
+            _solve_options(sub)
         elif name == "transitions":
             sub.add_argument("--beta-max", type=float, help="default: 20 times the local critical β")
+        if name in ("curve", "transitions"):
+            text = f"locate so many, by ascending β, and only bracket the others (default: {MAX_TRANSITIONS})"
+            sub.add_argument("--max-transitions", type=int, default=MAX_TRANSITIONS, metavar="N", help=text)
         if name == "verify":
             sub.add_argument("--points", required=True, metavar="FILE.npz", help=POINTS)
             sub.add_argument(
@@ -83,6 +89,14 @@ def _version() -> str:
         return "(not installed)"
 
 
+def _solve_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--beta", type=float, metavar="B", help="the trade-off")
+    for name, what in (("rate", "I(X;T)"), ("relevance", "I(T;Y)")):
+        text = f"the point with this {what}, in --units; the interval of its β is stated, and whether the curve jumps there"
+        sub.add_argument(f"--{name}", type=float, metavar="R", help=text)
+    sub.add_argument("--no-certify", action="store_true", help="skip the proofs")
+
+
 def _curve_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--betas", nargs="+", default=["auto"], metavar="LO HI N | auto", help=BETAS)
     sub.add_argument("--tolerance", type=float, metavar="NATS", help="add points until F is this sharp at every β")
@@ -90,6 +104,12 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")
+    text = "hard clusterings beside the curve, each with its distance to the proven curve of ib"
+    sub.add_argument("--hard", action="store_true", help=text)
+    text = "the joint is a sample: bias correction and bands by the bootstrap, and the β that held-out samples support"
+    sub.add_argument("--samples", action="store_true", help=text)
+    text = "of the bootstrap, with --samples (default: %(default)s)"
+    sub.add_argument("--resamples", type=int, default=100, metavar="N", help=text)
     text = "draw the information plane into FILE; .png, .pdf or .svg says which format"
     sub.add_argument("--figure", metavar="FILE", help=text)
 
@@ -105,6 +125,11 @@ def _joint_options(sub: argparse.ArgumentParser) -> None:
     for name, line in (("--header", "row"), ("--index", "column")):
         text = f"the first {line} of a CSV matrix holds labels, or data; needed where they are numbers"
         sub.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
+    sub.add_argument("--bins", type=int, metavar="N", help="put numeric columns of samples into N bins of equal counts")
+    text = "JOINT holds p(y|x), a row for each x, and FILE p(x): a CSV row or column; or uniform"
+    sub.add_argument("--p-x", metavar="FILE | uniform", help=text)
+    sub.add_argument("--normalise", action="store_true", help="divide probabilities that do not sum to 1 by their sum")
+    sub.add_argument("--yes-really", action="store_true", help="begin although it will take long, or much memory")
     text = "smoothing of a sampled joint: A more counts a cell"
     sub.add_argument("--pseudocount", type=float, metavar="A", help=text)
     sub.add_argument("--epsilon", type=float, metavar="E", help="smoothing: p(y|x) ← (1−E) p(y|x) + E/|Y|")

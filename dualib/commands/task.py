@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +17,15 @@ from dualib import examples
 from dualib.bottleneck import Bottleneck
 from dualib.commands.parser import UsageError
 from dualib.core.command import say
+from dualib.core.files import read_npz
+from dualib.core.progress import above_the_bar
+from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
 from dualib.curves.transitions import local_critical_beta
 from dualib.joint import Joint
+from dualib.joint_files import read_matrix, read_vector
 from dualib.problems import IB, AlphaIB, DualIB
+from dualib.solvers.cost import Cost, expected_cost
 
 HAMMING_ERROR = 0.3
 JOINTS: Mapping[str, Callable[[], Joint]] = {
@@ -37,7 +45,17 @@ WORDS = (  # what an error of the library calls a thing, and what it is called h
     ("index=True (they are labels) or index=False (they are data)", "--index (they are labels) or --no-index"),
     ("header= and index= are for", "--header and --index are for"),
     ("give both x= and y= (a table of samples), or neither (a matrix)", "give both --x and --y, or neither"),
+    ("p_x= and normalise= are for", "--p-x and --normalise are for"),
+    ("bins= is for a table of samples (x= and y=)", "--bins is for a table of samples (--x and --y)"),
+    ("(bins=10)", "(--bins 10)"),
+    ("divide it by its sum", "take --normalise"),
+    ("normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts", "take --normalise"),
+    ("if they are p(y|x), use Joint.from_conditional(p_x, p_y_given_x)", "if they are p(y|x), give p(x) with --p-x"),
 )
+LARGEST_CSV = 50_000_000  # bytes of a CSV file that is read without being asked twice
+CSV_MEMORY = 60  # bytes of memory a byte of a CSV matrix
+CSV_SECONDS = 5e-7  # seconds a byte
+LONGEST, LARGEST_SHARE = 3600.0, 0.5  # seconds, and share of the memory, from which on --yes-really is asked for
 
 
 @contextmanager
@@ -48,10 +66,14 @@ def bad_input() -> Iterator[None]:
     except FileNotFoundError as error:
         raise UsageError(f"no such file: {error.filename}; give an .npz or .csv that exists, or --example") from None
     except (ValueError, TypeError, OSError) as error:
-        message = str(error)
-        for ours, theirs in WORDS:
-            message = message.replace(ours, theirs)
-        raise UsageError(message) from None
+        raise UsageError(in_our_words(str(error))) from None
+
+
+def in_our_words(message: str) -> str:
+    """A message of the library, its options by their names on the command line."""
+    for ours, theirs in WORDS:
+        message = message.replace(ours, theirs)
+    return message
 
 
 def check_positive(value: float | None, name: str) -> None:
@@ -68,19 +90,25 @@ class Task:
     joint: Joint
     problems: list[Bottleneck]
     smoothing: str
+    sampled: Joint
+    epsilon: float | None
+    pseudocount: float | None
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> Task:
-        """What the command line names."""
+    def of(cls, args: argparse.Namespace, n_betas: int = 1) -> Task:
+        """What the command line names; the time and memory of `n_betas` points are looked at before any work."""
         if (args.joint is None) == (args.example is None):
             raise UsageError("give one joint distribution: a file (.npz or .csv), or --example NAME")
         with bad_input():
-            joint, note = _smoothed(JOINTS[args.example]() if args.example else _read_joint(args), args)
-            problems = [_problem(name, joint, args.alpha) for name in dict.fromkeys(args.problem)]
+            sampled = JOINTS[args.example]() if args.example else _of_file(args)
+            joint, note, pseudocount = _smoothed(sampled, args)
+            problems = [problem_of(name, joint, args.alpha) for name in dict.fromkeys(args.problem)]
+            for problem in problems:
+                check_cost(expected_cost(problem, n_betas), args)
             for problem in problems:
                 if not np.isfinite(local_critical_beta(problem)):
                     raise UsageError("X and Y are independent: I(X;Y) = 0, there is no curve")
-        return cls(args.example or Path(args.joint).stem, joint, problems, note)
+        return cls(args.example or Path(args.joint).stem, joint, problems, note, sampled, args.epsilon, pseudocount)
 
     def describe(self, units: Units = "bits") -> str:
         """What the numbers are of."""
@@ -99,25 +127,37 @@ class Task:
 
 def report(text: str, args: argparse.Namespace) -> None:
     """Print; where files are to be written, also when the reader of the text went away."""
-    say(text, go_on=bool(getattr(args, "out", None) or getattr(args, "figure", None)))
+    with above_the_bar():
+        say(text, go_on=bool(getattr(args, "out", None) or getattr(args, "figure", None)))
 
 
-def _problem(name: str, joint: Joint, alpha: float) -> Bottleneck:
+def problem_of(name: str, joint: Joint, alpha: float) -> Bottleneck:
+    """The problem of that name on the command line."""
     if name == "alpha":
         return AlphaIB(joint, alpha)
     return IB(joint) if name == "ib" else DualIB(joint)
 
 
-def _smoothed(joint: Joint, args: argparse.Namespace) -> tuple[Joint, str]:
-    """The joint with the smoothing asked for, and how that is said."""
+def _smoothed(joint: Joint, args: argparse.Namespace) -> tuple[Joint, str, float | None]:
+    """The joint with the smoothing asked for, how that is said, and the pseudo-count."""
     pseudocount, why = args.pseudocount, "as asked for"
     if pseudocount is None and args.epsilon is None:
         if not (args.example == "digits" and "dual" in args.problem):
-            return joint, "none"
+            return joint, "none", None
         pseudocount, why = DIGITS_PSEUDOCOUNT, "default of digits: dual needs p(y|x) > 0"
     joint = joint.smoothed(args.epsilon, pseudocount=pseudocount)
     rule = f"epsilon {args.epsilon:g}" if pseudocount is None else f"pseudocount {pseudocount:g} in each cell"
-    return joint, f"{rule}, for all problems ({why})"
+    return joint, f"{rule}, for all problems ({why})", pseudocount
+
+
+def _of_file(args: argparse.Namespace) -> Joint:
+    """The joint of a file, whose name every complaint has."""
+    try:
+        return _read_joint(args)
+    except ValueError as error:
+        if Path(args.joint).name in str(error):
+            raise
+        raise ValueError(f"{args.joint}: {error}") from None
 
 
 def _read_joint(args: argparse.Namespace) -> Joint:
@@ -127,8 +167,47 @@ def _read_joint(args: argparse.Namespace) -> Joint:
     if not Path(args.joint).exists():
         raise UsageError(f"no such file: {args.joint}; give an .npz or .csv that exists, or --example")
     if suffix == ".npz":
-        if args.x or args.y or args.header is not None or args.index is not None:
-            raise UsageError("--x, --y, --header and --index are for CSV files; an .npz holds p_xy or counts")
-        return Joint.from_npz(args.joint)
+        given = args.x or args.y or args.bins or args.header is not None or args.index is not None
+        if given:
+            raise UsageError("--x, --y, --bins, --header and --index are for CSV files; an .npz holds p_xy or counts")
+        return Joint.from_npz(args.joint, p_x=_prior(args), normalise=args.normalise)
+    size = Path(args.joint).stat().st_size
+    if size > LARGEST_CSV and not args.yes_really:
+        raise UsageError(
+            f"{args.joint} has {size / 1e6:.0f} MB of text: reading takes some {size * CSV_SECONDS:.0f} s and up to "
+            f"{size * CSV_MEMORY / 2**30:.1f} GiB of memory. Save it as .npz (numpy.savez(file, p_xy=...)), or say --yes-really"
+        )
     x, y = (c[0] if c and len(c) == 1 else c for c in (args.x, args.y))
-    return Joint.from_csv(args.joint, x, y, header=args.header, index=args.index)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        options = {"header": args.header, "index": args.index, "bins": args.bins, "normalise": args.normalise}
+        joint = Joint.from_csv(args.joint, x, y, p_x=_prior(args), **options)
+    for warning in caught:
+        print(f"dualib: warning: {in_our_words(str(warning.message))}", file=sys.stderr)
+    return joint
+
+
+def _prior(args: argparse.Namespace) -> FloatArray | None:
+    """The p(x) of --p-x, None where it is not given."""
+    if args.p_x is None:
+        return None
+    if args.x or args.y:
+        raise UsageError("--p-x is for a matrix p(y|x), not for a table of samples (--x and --y)")
+    if args.p_x != "uniform":
+        return read_vector(args.p_x)
+    if Path(args.joint).suffix.lower() == ".npz":
+        n = len(read_npz(args.joint).get("p_y_given_x", ()))
+    else:
+        n = len(read_matrix(args.joint, args.header, args.index)[0])
+    return np.full(n, 1.0 / max(n, 1))
+
+
+def check_cost(cost: Cost, args: argparse.Namespace) -> None:
+    """Refuse what takes more than an hour or half of the memory, unless that is really wanted."""
+    memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if args.yes_really or (cost.seconds <= LONGEST and cost.bytes <= LARGEST_SHARE * memory):
+        return
+    raise UsageError(
+        f"{cost.describe()}, of the {memory / 2**30:.2g} GiB here. Merge x that mean the same, take fewer β (--betas LO HI N), "
+        "or say --yes-really"
+    )

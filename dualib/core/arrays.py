@@ -179,17 +179,29 @@ def symmetric(value: ArrayLike, name: str) -> FloatArray:
     array = finite_array(value, name)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise ValueError(f"{name} must be a square matrix, got shape {array.shape}")
-    gap = np.abs(array - array.T)
-    worst = float(gap.max())
+    worst, place = 0.0, (0, 0)
+    for rows in _row_blocks(len(array)):
+        gap = np.abs(array[rows] - array[:, rows].T)
+        if float(gap.max()) > worst:
+            row, column = divmod(int(gap.argmax()), len(array))
+            worst, place = float(gap.max()), (rows.start + row, column)
     if worst == 0.0:
         return array
-    if worst > SYMMETRY_TOLERANCE * float(np.abs(array).max()):
-        i, j = np.unravel_index(int(gap.argmax()), array.shape)
+    if worst > SYMMETRY_TOLERANCE * max(float(array.max()), -float(array.min())):
+        i, j = place
         raise ValueError(
             f"{name} is not symmetric: {name}[{i}, {j}] = {array[i, j]:.6g} but {name}[{j}, {i}] = {array[j, i]:.6g}. "
             "Check that rows and columns are the same points in the same order."
         )
-    return 0.5 * (array + array.T)
+    mean = np.empty_like(array)
+    for rows in _row_blocks(len(array)):
+        mean[rows] = 0.5 * (array[rows] + array[:, rows].T)
+    return mean
+
+
+def _row_blocks(n: int, size: int = 512) -> list[slice]:
+    """Slices of rows, so that a large matrix has no second of its size beside it."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def check_positive_semidefinite(matrix: FloatArray, name: str) -> None:
@@ -200,7 +212,9 @@ def check_positive_semidefinite(matrix: FloatArray, name: str) -> None:
     shifted = matrix.copy()
     shifted[np.diag_indices_from(shifted)] += tolerance + np.finfo(float).tiny
     try:
-        cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+        cholesky(
+            shifted.T, lower=True, overwrite_a=True, check_finite=False
+        )  # in place: the transpose is in LAPACK's order
     except LinAlgError:
         smallest = float(eigvalsh(matrix, subset_by_index=[0, 0], check_finite=False)[0])
         if smallest < -tolerance:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,7 +47,8 @@ def in_order(
 ) -> Iterator[Value]:
     """The values of `function` at the items, in their order, each as soon as it and all before it are there.
 
-    The values do not depend on the executor. When the caller stops early or an item raises, what has not begun is cancelled.
+    The values do not depend on the executor; where its workers were killed, the rest is computed here, with a warning.
+    When the caller stops early or an item raises, what has not begun is cancelled.
 
     Parameters
     ----------
@@ -68,17 +70,36 @@ def in_order(
                 yield function(item)
                 done(1)
             return
-        waiting: deque[Future[Value]] = deque()
+        waiting: deque[tuple[Item, Future[Value]]] = deque()
         rest = iter(listed)
+
+        def first() -> Value:
+            item, future = waiting.popleft()
+            try:
+                return future.result()
+            except BrokenExecutor as error:  # a worker was killed: what it did is done here
+                warnings.warn(f"{error}: going on in this process", RuntimeWarning, stacklevel=2)
+                return function(item)
+
         try:
             for item in rest:
-                waiting.append(executor.submit(function, item))
+                waiting.append((item, _submitted(executor, function, item)))
                 if len(waiting) >= AHEAD:
-                    yield waiting.popleft().result()
+                    yield first()
                     done(1)
             while waiting:
-                yield waiting.popleft().result()
+                yield first()
                 done(1)
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
+
+
+def _submitted(executor: Executor, function: Callable[[Item], Value], item: Item) -> Future[Value]:
+    """The future of an item; one that has failed where the executor takes nothing any more."""
+    try:
+        return executor.submit(function, item)
+    except BrokenExecutor as error:
+        future: Future[Value] = Future()
+        future.set_exception(error)
+        return future

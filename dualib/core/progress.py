@@ -33,6 +33,15 @@ def progress_bar(
         yield bar.update
 
 
+@contextlib.contextmanager
+def above_the_bar() -> Iterator[None]:
+    """What is printed within stands above the bar, where there is one."""
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        yield
+
+
 def counted(
     items: Iterable[Item],
     description: str,

@@ -59,13 +59,11 @@ def mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     unit : Unit
     level : float
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     x = repetitions(values)
-    error = float(x.std(ddof=1)) / np.sqrt(x.size)
-    return _symmetric(
-        float(x.mean()), error, float(stats.t.ppf(0.5 + level / 2, x.size - 1)), unit, level, x.size, "mean"
-    )
+    error, quantile = float(x.std(ddof=1)) / np.sqrt(x.size), float(stdtrit(x.size - 1, 0.5 + level / 2))
+    return _symmetric(float(x.mean()), error, quantile, unit, level, x.size, "mean")
 
 
 def geometric_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
@@ -89,7 +87,7 @@ def pair_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     values : array, shape (R (R − 1) / 2,)
         In the order of ``np.triu_indices(R, 1)``.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     x = repetitions(values, 3)
     n = round((1 + np.sqrt(1 + 8 * x.size)) / 2)
@@ -99,44 +97,37 @@ def pair_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     table[np.triu_indices(n, 1)] = x
     rows = (table + table.T).sum(axis=1) / (n - 1)
     error = 2 * float(rows.std(ddof=1)) / np.sqrt(n) * (n - 1) / (n - 2)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1))
+    half = float(stdtrit(n - 1, 0.5 + level / 2))
     return _symmetric(float(x.mean()), error, half, unit, level, n, "mean over pairs")
 
 
 def share(happened: ArrayLike, level: float = LEVEL) -> Estimate:
     """The share of independent repetitions in which something happened, with Clopper and Pearson's interval."""
-    from scipy import stats
+    from scipy.special import betaincinv
 
     yes = np.asarray(happened, dtype=bool).ravel()
     if not yes.size:
         raise ValueError("a share needs at least one repetition, got none")
-    found = stats.binomtest(int(yes.sum()), yes.size).proportion_ci(level, method="exact")
-    return Estimate(
-        float(yes.mean()), float(found.low), float(found.high), Kind.STATISTICAL, Unit.ONE, level, yes.size, "share"
-    )
+    k, n, tail = int(yes.sum()), yes.size, (1 - level) / 2
+    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    return Estimate(k / n, low, high, Kind.STATISTICAL, Unit.ONE, level, n, "share")
 
 
 def difference(a: ArrayLike, b: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
-    """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval."""
-    from scipy import stats
+    """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval ([welch1947]_)."""
+    from scipy.special import stdtrit
 
     x, y = repetitions(a), repetitions(b)
     value, n = float(x.mean() - y.mean()), min(x.size, y.size)
-    if _equal(x) and _equal(y):
+    variances = np.array([0.0 if _equal(group) else group.var(ddof=1) / group.size for group in (x, y)])
+    error = float(np.sqrt(variances.sum()))
+    if error == 0.0:
         return Estimate(value, value, value, Kind.STATISTICAL, unit, level, n, "difference of means")
-    found = stats.ttest_ind(x, y, equal_var=False)
-    interval = found.confidence_interval(level)
-    error = float(np.sqrt(x.var(ddof=1) / x.size + y.var(ddof=1) / y.size))
-    return Estimate.within(
-        value,
-        (interval.low, interval.high),
-        Kind.STATISTICAL,
-        unit,
-        level=level,
-        n=n,
-        method="difference of means",
-        std_error=error,
-    )
+    shares = variances / variances.sum()
+    freedom = 1.0 / float((shares**2 / [x.size - 1, y.size - 1]).sum())
+    quantile = float(stdtrit(freedom, 0.5 + level / 2))
+    return _symmetric(value, error, quantile, unit, level, n, "difference of means")
 
 
 def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
@@ -145,16 +136,14 @@ def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     The interval is the shortest symmetric one of coverage `level` at least; with few repetitions that is more than the
     range covers, and the estimate's level then says what the range does cover, 1 − 2^(1−n). Infinite repetitions count.
     """
-    from scipy import stats
+    from scipy.special import bdtr
 
     x = np.sort(np.asarray(values, dtype=np.float64).ravel())
     if not x.size or np.isnan(x).any():
         raise ValueError(f"a median needs repetitions that are numbers, got {x.tolist()}")
     n = x.size
-    below = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
-    while below > 0 and stats.binom.cdf(below - 1, n, 0.5) > (1 - level) / 2:
-        below -= 1
-    covered = 1.0 - 2.0 * float(stats.binom.cdf(max(below, 1) - 1, n, 0.5))
+    below = int(np.count_nonzero(bdtr(np.arange(n), n, 0.5) <= (1 - level) / 2))
+    covered = 1.0 - 2.0 * float(bdtr(max(below, 1) - 1, n, 0.5))
     low, high = (x[0], x[-1]) if below == 0 else (x[below - 1], x[n - below])
     middle = x[(n - 1) // 2] if np.isinf(x[n // 2]) else 0.5 * (x[(n - 1) // 2] + x[n // 2])
     reached = level if covered >= level else max(covered, np.finfo(float).tiny)
@@ -169,24 +158,21 @@ def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
 
 def correlation(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Estimate:
     """Pearson's correlation of independent pairs with Fisher's z interval; four pairs at least."""
-    from scipy import stats
+    from scipy.special import ndtri
 
     x, y = repetitions(a, 4), repetitions(b, 4)
     if x.size != y.size:
         raise ValueError(f"a correlation needs pairs, got {x.size} and {y.size} values")
     if _equal(x) or _equal(y):
         raise ValueError("a correlation needs values that vary, got constant ones")
-    found = stats.pearsonr(x, y)
-    interval = found.confidence_interval(level)
-    return Estimate.within(
-        float(found.statistic),
-        (interval.low, interval.high),
-        Kind.STATISTICAL,
-        Unit.ONE,
-        level=level,
-        n=x.size,
-        method="Pearson correlation",
-    )
+    first, second = ((group - group.mean()) / np.linalg.norm(group - group.mean()) for group in (x, y))
+    value = float(np.clip(first @ second, -1.0, 1.0))
+    half = float(ndtri(0.5 + level / 2)) / np.sqrt(x.size - 3)
+    with np.errstate(divide="ignore"):  # of points on a line
+        z = np.arctanh(value)
+    interval = float(np.tanh(z - half)), float(np.tanh(z + half))
+    method = "Pearson correlation"
+    return Estimate.within(value, interval, Kind.STATISTICAL, Unit.ONE, level=level, n=x.size, method=method)
 
 
 def bootstrap(

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
 from dualib.core.arrays import whole
-from dualib.core.progress import counted, progress_bar
+from dualib.core.progress import counted
 from dualib.core.special import entropy_nats
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
-from dualib.curves.limits import MAX_POINTS
-from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
+from dualib.curves.limits import LARGEST_ENCODERS, MAX_POINTS
+from dualib.curves.refine import BRACKET, RESOLUTION, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
 from dualib.solution import Solution
 from dualib.solvers.options import Certify
@@ -74,33 +75,91 @@ def information_curve(
         If some β is not positive and finite, tolerance, resolution or max_points is out of range, or `out` holds points of
         other settings (each is named).
     """
-    accuracy = Accuracy.of(certify)
-    if resolution is None and betas is None:
-        resolution = RESOLUTION
-    _check_goal(tolerance, resolution, max_points, accuracy.options)
-    grid = default_betas(problem) if betas is None else ascending(betas)
-    sweep = Sweep.open(problem, grid, accuracy, out, executor)
-    seconds = np.zeros(2)
-    points: list[Solution] = []
-    for point in counted(sweep.points(), problem.name, progress, total=len(grid), note=Point.describe):
-        seconds += (point.seconds_solving, point.seconds_certifying)
-        points.append(point.solution_of(problem))
-    single = float(problem.p_x @ problem.distortion(problem.single_decoder)[0])
-    notes = [_note(problem)]
-    if tolerance is not None or resolution is not None:
-        goal = Goal(tolerance, resolution, BRACKET * single, max_points)
-        with progress_bar(None, f"{problem.name}: further points", progress) as done:
+    build = CurveBuild.begin(
+        problem,
+        betas,
+        certify=certify,
+        tolerance=tolerance,
+        resolution=resolution,
+        max_points=max_points,
+        out=out,
+        progress=progress,
+        executor=executor,
+    )
+    for _ in build.solutions():
+        pass
+    return build.curve()
 
-            def between(pairs: Sequence[Between]) -> Iterator[Solution]:
-                for found in sweep.between(pairs):
-                    seconds[:] += (found.seconds_solving, found.seconds_certifying)
-                    done(1)
-                    yield found.solution_of(problem)
 
-            points, reached = refine(points, goal, between)
-        if not reached:
-            notes.append(_cap_note(goal))
-    return _assemble(problem, points, single, ". ".join(filter(None, notes)), accuracy.options.tolerance, *seconds)
+@dataclass(eq=False)
+class CurveBuild:
+    """A curve while it is made: :meth:`solutions` as they come, then the :meth:`curve`. Arguments: those of :func:`information_curve`."""
+
+    sweep: Sweep
+    goal: Goal
+    progress: bool | None
+    found: list[Solution] = field(default_factory=list)
+    seconds: tuple[float, float] = (0.0, 0.0)
+    reached: bool = True
+
+    @classmethod
+    def begin(
+        cls,
+        problem: Bottleneck,
+        betas: ArrayLike | None = None,
+        *,
+        certify: bool | Certify = True,
+        tolerance: float | None = None,
+        resolution: float | None = None,
+        max_points: int = MAX_POINTS,
+        out: str | PathLike[str] | None = None,
+        progress: bool | None = None,
+        executor: Executor | None = None,
+    ) -> CurveBuild:
+        """Everything checked and the directory opened, before any point is solved."""
+        accuracy = Accuracy.of(certify)
+        if resolution is None and betas is None:
+            resolution = RESOLUTION
+        _check_goal(tolerance, resolution, max_points, accuracy.options)
+        grid = default_betas(problem) if betas is None else ascending(betas)
+        goal = Goal(tolerance, resolution, BRACKET * _single_distortion(problem), max_points)
+        return cls(Sweep.open(problem, grid, accuracy, out, executor), goal, progress)
+
+    def solutions(self) -> Iterator[Solution]:
+        """The solutions on the grid, ascending in β; then further ones, where they are needed most."""
+        sweep, name = self.sweep, self.sweep.problem.name
+        n = len(sweep.grid)
+        yield from counted(map(self._add, sweep.points()), name, self.progress, total=n, note=Solution.in_a_line)
+        if self.goal.tolerance is None and self.goal.resolution is None:
+            return
+        described = f"{name}: further points, at most"
+        room = max(0, self.goal.max_points - n)
+        yield from counted(self._further(), described, self.progress, total=room, note=Solution.in_a_line)
+
+    def _further(self) -> Iterator[Solution]:
+        on_grid = list(self.found)
+        self.reached = yield from refine(on_grid, self.goal, lambda pairs: map(self._add, self.sweep.between(pairs)))
+
+    def _add(self, point: Point) -> Solution:
+        self.seconds = self.seconds[0] + point.seconds_solving, self.seconds[1] + point.seconds_certifying
+        self.found.append(point.solution_of(self.sweep.problem))
+        return self.found[-1]
+
+    def curve(self) -> InformationCurve:
+        """The curve through the points that there are."""
+        notes = [_note(self.sweep.problem), "" if self.reached else _cap_note(self.goal)]
+        size = self.sweep.problem.joint.n_x * sum(s.n_clusters for s in self.found)
+        keep = size <= LARGEST_ENCODERS
+        notes.append(
+            ""
+            if keep
+            else f"p(t|x) is not kept: {size} numbers, more than {LARGEST_ENCODERS}; solve(problem, beta) has it"
+        )
+        return _assemble(self, keep, ". ".join(filter(None, notes)))
+
+
+def _single_distortion(problem: Bottleneck) -> float:
+    return float(problem.p_x @ problem.distortion(problem.single_decoder)[0])
 
 
 def _check_goal(tolerance: float | None, resolution: float | None, max_points: int, options: Certify) -> None:
@@ -129,15 +188,10 @@ def _note(problem: Bottleneck) -> str:
     return ""
 
 
-def _assemble(
-    problem: Bottleneck,
-    points: list[Solution],
-    single: float,
-    note: str,
-    tolerance: float,
-    solving: float,
-    certifying: float,
-) -> InformationCurve:
+def _assemble(build: CurveBuild, keep_encoders: bool, note: str) -> InformationCurve:
+    problem = build.sweep.problem
+    points = sorted(build.found, key=lambda solution: solution.beta)
+
     def column(name: str) -> FloatArray:
         return np.array([getattr(solution, name) for solution in points])
 
@@ -157,12 +211,14 @@ def _assemble(
         weights=tuple(s.p_t for s in points),
         problem=problem.name,
         information_xy=problem.joint.mutual_information(),
-        single_distortion=single,
+        single_distortion=_single_distortion(problem),
         entropy_x=float(entropy_nats(problem.p_x)),
-        tolerance=tolerance,
+        tolerance=build.sweep.accuracy.options.tolerance,
+        x_labels=tuple(map(str, problem.joint.x_labels or ())),
         y_labels=tuple(map(str, problem.joint.y_labels or ())),
+        encoders=tuple(s.p_t_given_x for s in points) if keep_encoders else (),
         note=note,
-        seconds_solving=float(solving),
-        seconds_certifying=float(certifying),
+        seconds_solving=build.seconds[0],
+        seconds_certifying=build.seconds[1],
         solutions=tuple(points),
     )

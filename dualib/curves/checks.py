@@ -59,7 +59,7 @@ def _check_arrays(curve: Fields) -> None:
             )
     if n == 0:
         raise ValueError("curve: beta is empty; a curve has at least one point")
-    for name in ("decoders", "weights"):
+    for name in ("decoders", "weights", *(["encoders"] if curve.encoders else [])):
         if len(getattr(curve, name)) != n:
             raise ValueError(f"curve: {name} has {len(getattr(curve, name))} entries for {n} beta")
 
@@ -106,7 +106,16 @@ def _check_clusters(curve: Fields) -> None:
                 f"curve: at beta = {curve.beta[i]:g} (entry {i}) n_clusters is {n}, weights have shape "
                 f"{np.shape(weights)} and decoders {np.shape(rows)}; expected ({n},) and ({n}, n_y)"
             )
-        for name, table in (("weights", weights), ("decoders", rows)):
+        tables = [("weights", weights), ("decoders", rows)]
+        if curve.encoders:
+            encoder = curve.encoders[i]
+            if encoder.shape[1:] != (n,) or (curve.x_labels and len(encoder) != len(curve.x_labels)):
+                raise ValueError(
+                    f"curve: at beta = {curve.beta[i]:g} (entry {i}) encoders has shape {encoder.shape}; expected "
+                    f"({len(curve.x_labels) or 'n_x'}, {n})"
+                )
+            tables.append(("encoders", encoder))
+        for name, table in tables:
             excess = float(np.abs(table.sum(axis=-1) - 1.0).max())
             if not (excess <= SUM_TOLERANCE and table.min() >= 0.0):
                 raise ValueError(

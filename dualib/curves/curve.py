@@ -18,8 +18,11 @@ from dualib.core.result import Arrays, Result
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from dualib.core.units import Units, to_units
 from dualib.curves.checks import check_curve
+from dualib.curves.limits import MAX_TRANSITIONS
 from dualib.curves.locate import RELATIVE_WIDTH, Transition, TransitionKind, optimum
 from dualib.curves.refine import SHOWN
+from dualib.curves.tables import clusters_frame, encoders_frame
+from dualib.curves.tradeoff import Tradeoff
 from dualib.curves.transitions import first_transition, join_first, transitions_between
 from dualib.plane import PlanePath
 from dualib.solution import Solution
@@ -80,8 +83,10 @@ class InformationCurve(Result):
         H(X), the ceiling of the rate; inf where it is not known.
     tolerance : float
         The gap within which a point counts as certified.
-    y_labels : tuple of str
-        Names of the symbols y, or () for their indices.
+    x_labels, y_labels : tuple of str
+        Names of the x and of the symbols y, or () for their indices.
+    encoders : tuple of arrays
+        p(t|x), shape (n_x, n_t), at each β; () where they would hold more than 2·10⁷ numbers, as the note says then.
     note : str
         What the reader has to know, for example that Y is a function of X; "" otherwise.
     seconds_solving, seconds_certifying : float
@@ -109,7 +114,9 @@ class InformationCurve(Result):
     single_distortion: float = float("nan")
     entropy_x: float = float("inf")
     tolerance: float = Certify().tolerance
+    x_labels: tuple[str, ...] = ()
     y_labels: tuple[str, ...] = ()
+    encoders: tuple[FloatArray, ...] = field(default=(), repr=False)
     note: str = ""
     seconds_solving: float = 0.0
     seconds_certifying: float = 0.0
@@ -155,9 +162,16 @@ class InformationCurve(Result):
 
     @cached_property
     def transitions(self) -> tuple[Transition, ...]:
-        """Transitions within the range of β, found by bisection when first asked for; see :class:`dualib.Transition`."""
-        if self.stored_transitions is not None:
-            return self.stored_transitions
+        """Transitions within the range of β; found when first asked for, up to 50 of them, see :class:`dualib.Transition`."""
+        return self._found() if self.stored_transitions is None else self.stored_transitions
+
+    def with_transitions(
+        self, *, max_transitions: int = MAX_TRANSITIONS, progress: bool | None = None
+    ) -> InformationCurve:
+        """The curve with its transitions found, up to `max_transitions` of them located by bisection."""
+        return replace(self, stored_transitions=self._found(max_transitions, progress))
+
+    def _found(self, most: int = MAX_TRANSITIONS, progress: bool | None = None) -> tuple[Transition, ...]:
         if not self.solutions:
             return ()
         core = self.solutions[0].problem.reduced
@@ -165,10 +179,11 @@ class InformationCurve(Result):
         points = [
             evaluate(core, s.beta, s.p_t, s.p_y_given_t) for s in self.solutions if s.beta > first.beta * (1 + 1e-4)
         ]
-        if not points or first.beta < self.beta[0]:
-            return self._with_jumps(transitions_between(points))
-        below = optimum(core, first.beta * (1 + 1e-4), points[0])
-        return self._with_jumps(join_first(first, transitions_between([below, *points])))
+        begins_within = bool(points) and first.beta >= self.beta[0]
+        if begins_within:
+            points.insert(0, optimum(core, first.beta * (1 + 1e-4), points[0]))
+        later = transitions_between(points, self.problem, max_transitions=most, progress=progress)
+        return self._with_jumps(join_first(first, later) if begins_within else later)
 
     def _with_jumps(self, found: Iterable[Transition]) -> tuple[Transition, ...]:
         """Transitions at which the curve jumps are of first order, whatever a look from one side said."""
@@ -176,7 +191,8 @@ class InformationCurve(Result):
         near = 1e-5
         return tuple(
             replace(t, kind=TransitionKind.FIRST_ORDER)
-            if any(t.upper >= low * (1 - near) and t.lower <= high * (1 + near) for low, high in ends)
+            if t.kind is not TransitionKind.NOT_LOCATED
+            and any(t.upper >= low * (1 - near) and t.lower <= high * (1 + near) for low, high in ends)
             else t
             for t in found
         )
@@ -203,10 +219,15 @@ class InformationCurve(Result):
     def _ceiling(self) -> FloatArray:
         """Rates, and the relevance proven to be out of reach there: E d ≥ (F − I(X;T)) / β at every β."""
         rate = np.linspace(0.0, float(self.rate.max()), CEILING_POINTS)
-        least = ((self.lower_bound - rate[:, None]) / self.beta).max(axis=1)
-        return np.column_stack([rate, np.minimum(self.information_xy - least, np.minimum(rate, self.information_xy))])
+        ceiling = self.information_xy - self.tradeoff.least_distortion(rate)
+        return np.column_stack([rate, np.minimum(ceiling, rate)])
 
     # --- between the computed points ---
+
+    @property
+    def tradeoff(self) -> Tradeoff:
+        """What the points prove of every rate and distortion."""
+        return Tradeoff(self.beta, self.rate, self.distortion, self.lower_bound)
 
     def bracket(self, beta: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bound of F at any β within the range, shapes of `beta`."""
@@ -217,6 +238,11 @@ class InformationCurve(Result):
             )
         upper = (self.rate + b[..., None] * self.distortion).min(axis=-1)
         return np.interp(b, self.beta, self.lower_bound), np.minimum(upper, _concave_upper(self, b))
+
+    def relevance_reached(self, rate: ArrayLike) -> FloatArray:
+        """I(T;Y) by sharing time between neighbours of the curve, at any I(X;T) (nats), shape of `rate`."""
+        rates, relevances, _ = self._from_zero()
+        return np.asarray(np.interp(np.asarray(rate, float), rates, np.maximum.accumulate(relevances)))
 
     def at_beta(self, beta: float) -> CurvePoint:
         """The point at β: the computed one, or of the two beside it the one whose I(X;T) + β E d is least."""
@@ -243,10 +269,10 @@ class InformationCurve(Result):
     def _at(self, rate: float) -> CurvePoint:
         rates, relevances, distortions = self._from_zero()
         relevance, distortion = (float(np.interp(rate, rates, values)) for values in (relevances, distortions))
-        bounds = (self.lower_bound - rate) / self.beta  # every β: E d ≥ (F − I(X;T)) / β
-        i = int(np.argmax(bounds))
-        ceiling = self.information_xy - float(bounds[i]) if self.problem == "ib" else float("nan")
-        return CurvePoint(float(self.beta[i]), rate, relevance, distortion, float(bounds[i]), ceiling)
+        i = int(np.argmax((self.lower_bound - rate) / self.beta))
+        least = float(self.tradeoff.least_distortion(rate))
+        ceiling = self.information_xy - least if self.problem == "ib" else float("nan")
+        return CurvePoint(float(self.beta[i]), rate, relevance, distortion, least, ceiling)
 
     def _from_zero(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Rate, relevance and distortion by ascending rate, from one cluster on where its distortion is known."""
@@ -269,13 +295,13 @@ class InformationCurve(Result):
 
     def clusters_to_frame(self) -> pd.DataFrame:
         """One row a cluster at each β: p(t), and the decoder under the symbols' names, ``p(y = sun | t)``."""
-        import pandas as pd
+        return clusters_frame(self.beta, self.weights, self.decoders, self.symbol_names)
 
-        rows = np.concatenate(self.decoders)
-        decoder = {f"p(y = {name} | t)": rows[:, i] for i, name in enumerate(self.symbol_names)}
-        number = np.concatenate([np.arange(n) for n in self.n_clusters])
-        beta = np.repeat(self.beta, self.n_clusters)
-        return pd.DataFrame({"beta": beta, "t": number, "p(t)": np.concatenate(self.weights), **decoder})
+    def encoders_to_frame(self) -> pd.DataFrame:
+        """One row for each β, x (by its label) and cluster t with p(t|x) of at least 1e-6; a ValueError without encoders."""
+        if not self.encoders:
+            raise ValueError(f"the curve does not hold its encoders: {self.note or 'its file has none'}")
+        return encoders_frame(self.beta, self.encoders, self.x_labels)
 
 
 def _concave_upper(curve: InformationCurve, beta: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from dualib.core.typing import FloatArray, IntArray
 from dualib.joint import Joint
 from dualib.solvers.hard import (
     LARGEST_AGGLOMERATION,
+    MAX_SWEEPS,
     HardClusterings,
     agglomerative_ib,
     clusterings,
@@ -38,7 +39,8 @@ def hard_front(joint: Joint, *, betas: FloatArray | None = None, seed: int = 0) 
     Returns
     -------
     HardClusterings
-        ``exact`` says whether all partitions were enumerated.
+        ``exact`` says whether all partitions were enumerated, ``cut_short`` whether a limit was reached: of sweeps, of
+        64 clusters of the sequential search, or of 4000 rows of the agglomerative one (`method` says which).
 
     References
     ----------
@@ -48,15 +50,21 @@ def hard_front(joint: Joint, *, betas: FloatArray | None = None, seed: int = 0) 
     if merged.joint.n_x <= ENUMERATED:
         labels = pareto_partitions(merged.joint)[:, merged.index]
         return clusterings(joint, labels, "all partitions of the distinct rows", exact=True)
-    found = [sequential_ib(joint, k, seed=seed) for k in range(1, min(merged.joint.n_x, SEQUENTIAL) + 1)]
+    n = merged.joint.n_x
+    found = [sequential_ib(joint, k, seed=seed) for k in range(1, min(n, SEQUENTIAL) + 1)]
     found += [deterministic_ib(joint, float(b)) for b in (np.geomspace(1, 1000, 20) if betas is None else betas)]
+    limits = [f"sequential up to {SEQUENTIAL} clusters"] if n > SEQUENTIAL else []
+    limits += [f"a search stopped after {MAX_SWEEPS} sweeps"] if any(f.cut_short for f in found) else []
     method = "sequential and deterministic IB"
-    if merged.joint.n_x <= LARGEST_AGGLOMERATION:
+    if n <= LARGEST_AGGLOMERATION:
         found.append(agglomerative_ib(joint))
         method = "agglomerative, " + method
+    else:
+        limits.append(f"no agglomeration of more than {LARGEST_AGGLOMERATION} rows")
     labels = np.concatenate([f.labels for f in found])
     rate, relevance = (np.concatenate([getattr(f, name) for f in found]) for name in ("rate", "relevance"))
-    return clusterings(joint, labels[pareto(rate, relevance)], method + ": the best found, no proof")
+    method = "; ".join([method + ": the best found, no proof", *limits])
+    return clusterings(joint, labels[pareto(rate, relevance)], method, cut_short=bool(limits))
 
 
 def pareto(rate: FloatArray, relevance: FloatArray) -> IntArray:

@@ -5,3 +5,9 @@ MAX_POINTS = 400
 
 LARGEST_GRID = 100_000
 """A grid of more β is refused: the points alone would fill gigabytes."""
+
+MAX_TRANSITIONS = 50
+"""So many transitions are located, by ascending β, unless told otherwise; the others are bracketed by solved points."""
+
+LARGEST_ENCODERS = 20_000_000
+"""A curve whose encoders p(t|x) hold more numbers (160 MB) goes without them, and says so."""

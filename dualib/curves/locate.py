@@ -27,10 +27,15 @@ JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is fi
 
 
 class TransitionKind(StrEnum):
-    """Whether rate and relevance are continuous at a transition, or jump: then the curve is straight between."""
+    """Whether rate and relevance are continuous at a transition, or jump: then the curve is straight between.
+
+    Beyond the number of transitions that were to be located, the bracket is that of two solved points, and there may be
+    several within.
+    """
 
     CONTINUOUS = "continuous"
     FIRST_ORDER = "first-order"
+    NOT_LOCATED = "not located"
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,19 @@ def locate(low: Iterate, high: Iterate) -> Transition:
             break
         atoms = np.concatenate([atoms, ceiling.argmax[None]])
     lower, upper = sorted(map(float, bracket))
-    kind = kind_of(abs(high.rate - low.rate))
+    kind = kind_of(high.rate - low.rate)
+    if kind is TransitionKind.FIRST_ORDER:  # or only steep: nearer to it the rate differs by less, or as much
+        kind = kind_of(optimum(high.problem, upper, high).rate - optimum(low.problem, lower, low).rate)
     counts = clusters(low), clusters(high)
     beta = 0.5 * (lower + upper)
     return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
+
+
+def bracketed(low: Iterate, high: Iterate) -> Transition:
+    """What two solutions with different numbers of clusters tell by themselves."""
+    beta = float(np.sqrt(low.beta * high.beta))
+    counts = clusters(low), clusters(high)
+    return Transition(beta, low.beta, high.beta, TransitionKind.NOT_LOCATED, _is_birth(low, high), *counts)
 
 
 def _bracket(few: Iterate, atoms: FloatArray, start: tuple[float, float], width: float) -> tuple[float, float] | None:
@@ -163,7 +177,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
 
 def kind_of(jump: float) -> TransitionKind:
     """Whether a jump of the rate, nats, is one."""
-    return TransitionKind.FIRST_ORDER if jump > JUMP else TransitionKind.CONTINUOUS
+    return TransitionKind.FIRST_ORDER if abs(jump) > JUMP else TransitionKind.CONTINUOUS
 
 
 def _is_birth(low: Iterate, high: Iterate) -> bool:

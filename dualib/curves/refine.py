@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,30 +88,34 @@ def distortion_bracket(low: Solution, high: Solution) -> float:
 
 
 def refine(
-    points: list[Solution],
+    points: Sequence[Solution],
     goal: Goal,
     solve_between: Callable[[Sequence[Between]], Iterable[Solution]],
-) -> tuple[list[Solution], bool]:
-    """Add points where they are needed most until the goal is reached, some at a time.
+) -> Generator[Solution, None, bool]:
+    """Yield further points where they are needed most until the goal is reached, some at a time.
 
     A first-order transition is closed in on from both sides: from above the tangents meet ever nearer to it, and the
     last point falls just below.
 
     Parameters
     ----------
-    points : list of Solution
+    points : sequence of Solution
         Ascending in β.
     goal : Goal
     solve_between : callable
         The solutions at the β of some (low, high, β), in order.
 
+    Yields
+    ------
+    Solution
+
     Returns
     -------
-    tuple
-        The points, ascending in β, and whether the goal was reached (False: at `max_points`).
+    bool
+        Whether the goal was reached (False: stopped at `max_points`).
     """
     largest = max(max(point.rate for point in points), 1e-300)
-    order = itertools.count()
+    order, n = itertools.count(), len(points)
     heap: list[tuple[float, int, Solution, Solution]] = []
 
     def consider(low: Solution, high: Solution) -> None:
@@ -121,15 +125,15 @@ def refine(
 
     for low, high in itertools.pairwise(points):
         consider(low, high)
-    points = list(points)
-    while heap and len(points) < goal.max_points:
-        pairs = [heapq.heappop(heap)[2:] for _ in range(min(TOGETHER, len(heap), goal.max_points - len(points)))]
+    while heap and n < goal.max_points:
+        pairs = [heapq.heappop(heap)[2:] for _ in range(min(TOGETHER, len(heap), goal.max_points - n))]
         asked = [(low, high, _place(low, high, goal)) for low, high in pairs]
         for (low, high), point in zip(pairs, solve_between(asked), strict=True):
-            points.append(point)
+            n += 1
             consider(low, point)
             consider(point, high)
-    return sorted(points, key=lambda point: point.beta), not heap
+            yield point
+    return not heap
 
 
 def _place(low: Solution, high: Solution, goal: Goal) -> float:

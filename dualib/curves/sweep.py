@@ -27,7 +27,7 @@ from dualib.curves.betas import ascending, default_betas
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import merge_atoms, start_from
-from dualib.solvers.columns import generate_columns
+from dualib.solvers.columns import generate_columns, start
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
 
@@ -237,10 +237,10 @@ def swept(
     again from them where it is worse there or knows a G > 1.
     """
     found = [] if top is None else [top]
-    it = merge_atoms(start_from(core, float(betas[-1])), 1e-2) if top is None else top[0]
+    it = start(core, float(betas[-1])) if top is None else top[0]
     for beta in betas[::-1][len(found) :]:
         it = iterate(evaluate(core, float(beta), it.weights, it.atoms), 1)
-        found.append(generate_columns(it, options, None))
+        found.append(_small(generate_columns(it, options, None)))
         it = found[-1][0]
     found.reverse()
     for i, (it, estimate, _) in enumerate(found):
@@ -249,8 +249,13 @@ def swept(
             continue
         other = iterate(evaluate(core, it.beta, lower[0].weights, lower[0].atoms), 1)
         if other.value < it.value - 1e-12 or estimate > options.tolerance:
-            found[i] = min(found[i], generate_columns(other, options, None), key=lambda result: result[0].value)
+            found[i] = min(found[i], _small(generate_columns(other, options, None)), key=lambda result: result[0].value)
     return found
+
+
+def _small(found: Found) -> Found:
+    """What is kept and sent to workers: without what has an entry for each cluster and x."""
+    return found[0].without_tables(), *found[1:]
 
 
 def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
@@ -270,6 +275,7 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
 def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
     """Everything that the points of a grid depend on, short enough to be read."""
     return {
+        "format": 2,  # solutions without their encoders
         "problem": problem.name,
         "alpha": getattr(problem, "alpha", None),
         "joint": f"{problem.joint.n_x} x {problem.joint.n_y}, {_digest(problem.joint.p_xy)}",

@@ -12,20 +12,23 @@ interval. Below β_1 one cluster is optimal. For IB, 1/β_1 is the contraction c
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
 from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.search import search_maximum
-from dualib.core.arrays import positive
+from dualib.core.arrays import positive, whole
+from dualib.core.progress import counted
 from dualib.core.typing import FloatArray
+from dualib.curves.limits import MAX_TRANSITIONS
 from dualib.curves.locate import (
     COARSE,
     RELATIVE_WIDTH,
     Transition,
     TransitionKind,
+    bracketed,
     clusters,
     kind_of,
     locate,
@@ -149,7 +152,14 @@ def _root(p_x: FloatArray, gain: FloatArray, beta: float) -> float:
     return beta
 
 
-def find_transitions(problem: Bottleneck, beta_max: float, *, n_grid: int = 40) -> tuple[Transition, ...]:
+def find_transitions(
+    problem: Bottleneck,
+    beta_max: float,
+    *,
+    n_grid: int = 40,
+    max_transitions: int = MAX_TRANSITIONS,
+    progress: bool | None = None,
+) -> tuple[Transition, ...]:
     """Find every transition up to beta_max that a sweep of n_grid solutions and bisection between them shows.
 
     The first is bracketed by :func:`first_transition`. Later ones are where the number of clusters of the optimum changes,
@@ -163,6 +173,10 @@ def find_transitions(problem: Bottleneck, beta_max: float, *, n_grid: int = 40) 
         Largest β looked at, positive.
     n_grid : int
         Number of solutions of the sweep.
+    max_transitions : int
+        So many are located, by ascending β; of the others ``kind`` says that they are not.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
 
     Returns
     -------
@@ -176,14 +190,15 @@ def find_transitions(problem: Bottleneck, beta_max: float, *, n_grid: int = 40) 
     betas = np.geomspace(first.beta * (1.0 + 1e-3), beta_max, n_grid)
     core = problem.reduced
     points: list[Iterate] = []
-    for beta in betas[::-1]:
+    for beta in counted(betas[::-1], f"{problem.name}: sweep", progress):
         points.append(optimum(core, float(beta), points[-1] if points else None))
     above = optimum(core, first.beta * (1.0 + 10 * RELATIVE_WIDTH), points[-1])
     if (
         kind_of(above.rate) is TransitionKind.FIRST_ORDER
     ):  # started from one cluster, the other end of a jump may not be found
         first = replace(first, kind=TransitionKind.FIRST_ORDER)
-    return join_first(first, transitions_between(points[::-1]))
+    later = transitions_between(points[::-1], problem.name, max_transitions=max_transitions, progress=progress)
+    return join_first(first, later)
 
 
 def join_first(first: Transition, later: list[Transition]) -> tuple[Transition, ...]:
@@ -195,19 +210,36 @@ def join_first(first: Transition, later: list[Transition]) -> tuple[Transition, 
     return (replace(first, n_after=n_after), *(t for t in later if t not in again))
 
 
-def transitions_between(points: list[Iterate]) -> list[Transition]:
-    """Transitions between solved points at ascending β."""
+def transitions_between(
+    points: list[Iterate], name: str, *, max_transitions: int = MAX_TRANSITIONS, progress: bool | None = None
+) -> list[Transition]:
+    """Transitions between solved points at ascending β; beyond `max_transitions` only with the points as their bracket."""
+    search = _Search(whole(max_transitions, "max_transitions", 0))
+    pairs = [pair for pair in itertools.pairwise(points) if clusters(pair[0]) != clusters(pair[1])]
     found: list[Transition] = []
-    for low, high in itertools.pairwise(points):
-        found += _bisect(low, high)
-    return found
+    for some in counted(map(search.between, pairs), f"{name}: transitions", progress, total=len(pairs), note=_last_of):
+        found += some
+    return sorted(found, key=lambda transition: transition.beta)
 
 
-def _bisect(low: Iterate, high: Iterate) -> list[Transition]:
-    if clusters(low) == clusters(high):
-        return []
-    if high.beta - low.beta <= COARSE * high.beta:
-        return [locate(low, high)]
-    beta = float(np.sqrt(low.beta * high.beta))
-    middle = optimum(low.problem, beta, high)
-    return _bisect(low, middle) + _bisect(middle, high)
+def _last_of(some: list[Transition]) -> str:
+    return f"β = {some[-1].beta:.4g}, {some[-1].n_after} clusters" if some else ""
+
+
+@dataclass
+class _Search:
+    """Bisection between solved points, as long as there are transitions left to locate."""
+
+    left: int
+
+    def between(self, pair: tuple[Iterate, Iterate]) -> list[Transition]:
+        low, high = pair
+        if clusters(low) == clusters(high):
+            return []
+        if self.left == 0:
+            return [bracketed(low, high)]
+        if high.beta - low.beta <= COARSE * high.beta:
+            self.left -= 1
+            return [locate(low, high)]
+        middle = optimum(low.problem, float(np.sqrt(low.beta * high.beta)), high)
+        return self.between((low, middle)) + self.between((middle, high))

@@ -2,6 +2,15 @@
 
 from dualib.examples.channels import hamming, toy
 from dualib.examples.icosahedral import icosahedral_patterns, icosahedral_score, icosahedron
-from dualib.examples.images import digit_images, digits
+from dualib.examples.images import digit_images, digits, mnist_images
 
-__all__ = ["digit_images", "digits", "hamming", "icosahedral_patterns", "icosahedral_score", "icosahedron", "toy"]
+__all__ = [
+    "digit_images",
+    "digits",
+    "hamming",
+    "icosahedral_patterns",
+    "icosahedral_score",
+    "icosahedron",
+    "mnist_images",
+    "toy",
+]

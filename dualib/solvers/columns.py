@@ -5,21 +5,57 @@ Alternating minimisation from many atoms → Newton → where an ascent finds G 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from dualib.bottleneck import Rows
+from dualib.bottleneck import Bottleneck, Rows
 from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
-from dualib.solvers.alternating import accelerate
-from dualib.solvers.atoms import START_ATOMS, add_atoms, merge_atoms, prune, separations, trivial
-from dualib.solvers.iterate import Iterate
-from dualib.solvers.newton import MAX_UNKNOWNS, newton, newton_weights, splits
+from dualib.joint import Joint
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import (
+    LARGEST_START,
+    SEPARATE,
+    add_atoms,
+    check_size,
+    merge_atoms,
+    prune,
+    separations,
+    start_from,
+    trivial,
+)
+from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.krylov import newton_cg
+from dualib.solvers.newton import MAX_UNKNOWNS, newton, splits
 from dualib.solvers.options import Certify
 
+SAMPLE = 2000  # rows whose optimum starts that of very many
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
+AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
-ACCURACY = 1e-7  # residual of the accelerated alternation; the error of F is about its square over the least curvature
+SCREENED = 4000  # rows from which on G is looked at in single precision first,
+SINGLE = 1e4  # where rounding then leaves β d three digits after the point,
+FAR_BELOW = -0.01  # and in double precision where log G may be above this
+ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
+LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
+LAST_STEPS = 3
+CG_STEPS = 12  # then clusters that have met are merged
+
+
+def start(core: Bottleneck, beta: float) -> Iterate:
+    """T = X, its clusters merged that all but coincide; of very many rows, the optimum of a sample of them."""
+    rows = core.p_y_given_x
+    if len(rows) <= LARGEST_START or rows.shape[1] == 2:
+        return merge_atoms(start_from(core, beta), SEPARATE)
+    drawn = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
+    keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
+    joint = Joint.from_conditional(core.p_x[keep] / core.p_x[keep].sum(), rows[keep])
+    few = replace(core, joint=joint).reduced
+    it, _, _ = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None)
+    check_size(len(it.weights), core, beta)
+    return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
 
 
 def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
@@ -42,7 +78,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
     for _ in range(options.max_rounds):
         g = it.dual
         found = ascend(g, it, rng)
-        log_g = g.log(found)
+        log_g = _log_at(g, found)
         if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
             found = g.ascend(split, 2)
             log_g = g.log(found)
@@ -50,21 +86,20 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if estimate <= 0.1 * options.tolerance:
             break
         better, better_residual = minimise(add_atoms(it, found, log_g, 0.1 * options.tolerance))
-        if not better.value < it.value - 1e-15:
+        if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
+            it, residual, _ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
+            estimate = max(0.0, float(_log_at(it.dual, ascend(it.dual, it, rng)).max()))
             break
         it, residual = better, better_residual
     return prune(it), estimate, residual
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton up to `largest` unknowns, accelerated alternation above."""
+    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
     residual = np.inf
     for _ in range(30):
         if it.atoms.size > largest:
-            it, residual = accelerate(it, ACCURACY, 25)
-            done = residual < ACCURACY
-            if len(it.weights) <= START_ATOMS:  # small weights with G ≠ 1 hardly move by plain steps
-                it = newton_weights(it, 3)
+            it, residual, done = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS)
         else:
             it, residual = newton(it, max_steps=12)
             done = residual < 1e-11
@@ -96,29 +131,55 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         return g.ascend(starts, 6)
     starts = rows
     if len(rows) > MOST_STARTS:
-        at_rows = _log_at(g, rows)
-        away = np.flatnonzero(separations(rows, it.atoms, it.beta).min(axis=1) > 0.1)
-        away = away[np.argsort(-at_rows[away], kind="stable")[:MOST_STARTS]]
-        starts = rows[np.append(away, at_rows.argmax())]
+        at_rows = log_at_rows(g)
+        starts = rows[np.argsort(-at_rows, kind="stable")[: AMONG * MOST_STARTS]]
+        starts = starts[separations(starts, it.atoms, it.beta).min(axis=1) > 0.1][:MOST_STARTS]
+        starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
     elif rng is not None and len(rows) * rows.shape[1] < 2000:
         n = min(4 * len(rows), 200)
         mixing = np.zeros((n, len(rows)))
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
-    found = g.ascend(starts, 4)
-    log_g = g.log(found)
+    found = ascended(g, starts, 4)
+    log_g = _log_at(g, found)
     # Those near an atom end there, where G = 1 already.
     elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
     elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
-    return np.concatenate([found[[log_g.argmax()]], g.ascend(found[elsewhere], 20)])
+    return np.concatenate([found[[log_g.argmax()]], ascended(g, found[elsewhere], 20)])
+
+
+def ascended(g: DualFunction, starts: Rows, steps: int) -> Rows:
+    """Ascents of any number of atoms, in pieces that fit in memory."""
+    size = max(1, PAIRS // len(g.log_weights))
+    return np.concatenate([starts[:0], *(g.ascend(starts[i : i + size], steps) for i in range(0, len(starts), size))])
 
 
 def largest_at_rows(g: DualFunction) -> float:
     """The largest log G at the rows p(y|x), all of them."""
-    return float(_log_at(g, g.problem.p_y_given_x).max())
+    return float(log_at_rows(g).max())
+
+
+def log_at_rows(g: DualFunction) -> FloatArray:
+    """The values log G at all rows p(y|x); of very many, those that are far below 0 in single precision only."""
+    problem, rows = g.problem, g.problem.p_y_given_x
+    if len(rows) <= SCREENED or g.beta * problem.rounding_scale > SINGLE:
+        return _log_at(g, rows)
+    left = np.column_stack([-g.beta * problem.of_atoms(rows), np.ones(len(rows))]).astype(np.float32)
+    right = np.column_stack([problem.of_rows, g.log_weights]).T.astype(np.float32)
+    found, size = np.empty(len(rows)), max(1, PAIRS // len(rows))
+    ones = np.ones(len(rows), dtype=np.float32)
+    with np.errstate(over="ignore", divide="ignore"):
+        for i in range(0, len(rows), size):
+            terms = left[i : i + size] @ right
+            found[i : i + size] = np.log((np.exp(terms, out=terms) @ ones).astype(np.float64))
+    large = np.flatnonzero(~(found < FAR_BELOW))
+    found[large] = _log_at(g, rows[large])
+    return found
 
 
 def _log_at(g: DualFunction, atoms: FloatArray) -> FloatArray:
     """The values log G at any number of atoms, in pieces that fit in memory."""
     size = max(1, PAIRS // len(g.log_weights))
+    if not len(atoms):
+        return np.empty(0)
     return np.concatenate([g.log(atoms[i : i + size]) for i in range(0, len(atoms), size)])

@@ -48,6 +48,8 @@ class HardClusterings(Result):
         How they were found.
     exact : bool
         Whether no hard clustering of this joint lies above any of them, by enumeration of all.
+    cut_short : bool
+        Whether a search stopped at a limit, of sweeps or of clusters, before it had come to its end; `method` says which.
     """
 
     labels: Int[np.ndarray, "n n_x"]
@@ -56,6 +58,7 @@ class HardClusterings(Result):
     relevance: Float[np.ndarray, " n"]
     method: str
     exact: bool = False
+    cut_short: bool = False
 
     def __len__(self) -> int:
         return len(self.rate)
@@ -68,7 +71,9 @@ class HardClusterings(Result):
         return pd.DataFrame({"n_clusters": self.n_clusters, **information})
 
 
-def clusterings(joint: Joint, labels: IntArray, method: str, exact: bool = False) -> HardClusterings:
+def clusterings(
+    joint: Joint, labels: IntArray, method: str, exact: bool = False, cut_short: bool = False
+) -> HardClusterings:
     """The clusterings with labels (n, n_x) of a joint, renumbered, with their informations."""
     tables = []
     numbered = np.empty_like(labels)
@@ -79,7 +84,7 @@ def clusterings(joint: Joint, labels: IntArray, method: str, exact: bool = False
     weights = [table.sum(axis=1) for table in tables]
     rate = np.array([float(entropy_nats(w)) for w in weights])
     relevance = np.array([_relevance(table, joint.p_y) for table in tables])
-    return HardClusterings(numbered, np.array([len(w) for w in weights]), rate, relevance, method, exact)
+    return HardClusterings(numbered, np.array([len(w) for w in weights]), rate, relevance, method, exact, cut_short)
 
 
 def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None, seed: int = 0) -> HardClusterings:
@@ -122,12 +127,17 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
         here = np.arange(n)
         new = np.where(gain[here, best] > gain[here, labels] + 1e-12, best, labels)  # ties stay: no endless exchange
         if (new == labels).all():
-            stopped = ""
+            cut_short = False
             break
         labels = new
     else:
-        stopped = f", stopped after {MAX_SWEEPS} sweeps"
-    return clusterings(joint, _expanded(merged.index, labels[None]), f"deterministic IB at β = {beta:g}{stopped}")
+        cut_short = True
+    method = f"deterministic IB at β = {beta:g}{_stopped(cut_short)}"
+    return clusterings(joint, _expanded(merged.index, labels[None]), method, cut_short=cut_short)
+
+
+def _stopped(cut_short: bool) -> str:
+    return f", stopped after {MAX_SWEEPS} sweeps" if cut_short else ""
 
 
 def agglomerative_ib(joint: Joint) -> HardClusterings:
@@ -201,16 +211,19 @@ def sequential_ib(joint: Joint, n_clusters: int, *, restarts: int = 10, seed: in
     if k > core.n_x:
         raise ValueError(f"n_clusters = {k} is more than the {core.n_x} distinct rows of the joint")
     rng = np.random.default_rng(seed)
-    best, most = np.zeros(core.n_x, int), -np.inf
+    best, most, cut_short = np.zeros(core.n_x, int), -np.inf, False
     for _ in range(whole(restarts, "restarts", 1)):
-        labels = _one_sequential_run(core, k, rng)
+        labels, stands_still = _one_sequential_run(core, k, rng)
+        cut_short |= not stands_still
         relevance = _relevance(_summed(core.p_xy, labels), core.p_y)
         if relevance > most:
             best, most = labels, relevance
-    return clusterings(joint, _expanded(merged.index, best[None]), f"sequential IB, {k} clusters")
+    method = f"sequential IB, {k} clusters{_stopped(cut_short)}"
+    return clusterings(joint, _expanded(merged.index, best[None]), method, cut_short=cut_short)
 
 
-def _one_sequential_run(core: Joint, k: int, rng: np.random.Generator) -> IntArray:
+def _one_sequential_run(core: Joint, k: int, rng: np.random.Generator) -> tuple[IntArray, bool]:
+    """Labels, and whether no x wants to move any more."""
     labels = rng.permutation(np.arange(core.n_x) % k)
     table = _summed(core.p_xy, labels, k)
     for _ in range(MAX_SWEEPS):
@@ -226,8 +239,8 @@ def _one_sequential_run(core: Joint, k: int, rng: np.random.Generator) -> IntArr
             table[new] += core.p_xy[x]
             moved += new != old
         if not moved:
-            break
-    return labels
+            return labels, True
+    return labels, False
 
 
 def _merge_cost(one: FloatArray, others: FloatArray) -> FloatArray:

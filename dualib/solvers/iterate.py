@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,9 +27,8 @@ class Iterate:
         The r_t.
     value : float
         Φ, nats.
-    ratio : array, shape (n_t, n_x)
-        e^{−βd(x,r_t)} / z_x, so that q(t|x) = ν_t ratio_tx.
     log_z : array, shape (n_x,)
+        log Σ_t ν_t e^{−βd(x,r_t)}.
     """
 
     problem: Bottleneck
@@ -36,8 +36,54 @@ class Iterate:
     weights: Float[np.ndarray, " n_t"]
     atoms: Atoms
     value: float
-    ratio: Table
     log_z: Float[np.ndarray, " n_x"]
+
+    @classmethod
+    def of(
+        cls,
+        problem: Bottleneck,
+        beta: float,
+        weights: Float[np.ndarray, " n_t"],
+        atoms: Atoms,
+        kernel: Table,
+        top: Float[np.ndarray, " n_x"],
+    ) -> Iterate:
+        """The iterate with a kernel e^{−βd − top} at hand."""
+        z = weights @ kernel
+        log_z = np.log(z) + top
+        it = cls(problem, beta, weights, atoms, -float(problem.p_x @ log_z), log_z)
+        it.__dict__.update(kernel=kernel, z=z)
+        return it
+
+    def without_tables(self) -> Iterate:
+        """The same, small: what has n_t times n_x entries is computed again when it is asked for."""
+        return replace(self)
+
+    @cached_property
+    def kernel(self) -> Table:
+        """e^{−βd(x,r_t)}, up to a factor for each x."""
+        exponents = self.problem.exponents(self.beta, self.atoms, -self.log_z)
+        return np.asarray(np.exp(exponents, out=exponents))
+
+    @cached_property
+    def z(self) -> Float[np.ndarray, " n_x"]:
+        """Σ_t ν_t kernel_tx, so that q(t|x) = ν_t kernel_tx / z_x."""
+        return np.asarray(self.weights @ self.kernel)
+
+    @property
+    def ratio(self) -> Table:
+        """e^{−βd(x,r_t)} / Σ_t ν_t e^{−βd(x,r_t)}."""
+        return np.asarray(self.kernel / self.z)
+
+    @cached_property
+    def gain(self) -> Float[np.ndarray, " n_t"]:
+        """G at the atoms, Σ_x p(x) ratio_tx: 1 at an optimum."""
+        return np.asarray(self.sums[:, 0])
+
+    @cached_property
+    def sums(self) -> Float[np.ndarray, "n_t n_sums"]:
+        """Σ_x p(x) ratio_tx of 1 and of the statistic of x, all that an alternating step takes."""
+        return np.asarray(self.kernel @ (self.problem.sums * (self.problem.p_x / self.z)[:, None]))
 
     @property
     def encoder(self) -> Table:
@@ -57,8 +103,9 @@ class Iterate:
     @property
     def posterior(self) -> Table:
         """p(x|t)."""
-        joint = self.ratio * self.problem.p_x
-        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+        joint = self.kernel * (self.problem.p_x / self.z)
+        joint /= joint.sum(axis=1, keepdims=True)
+        return np.asarray(joint)
 
     @property
     def rate(self) -> float:
@@ -72,11 +119,21 @@ class Iterate:
         return DualFunction(self.problem, self.beta, np.log(self.problem.p_x) - self.log_z)
 
 
-def evaluate(problem: Bottleneck, beta: float, weights: Float[np.ndarray, " n_t"], atoms: Atoms) -> Iterate:
-    """Φ and the encoder at weights and atoms."""
-    exponent = -beta * problem.distortion_at(beta, atoms)
-    top = exponent.max(axis=0)
-    kernel = np.exp(exponent - top)
-    z = weights @ kernel
-    log_z = np.log(z) + top
-    return Iterate(problem, beta, weights, atoms, -float(problem.p_x @ log_z), kernel / z, log_z)
+def evaluate(
+    problem: Bottleneck,
+    beta: float,
+    weights: Float[np.ndarray, " n_t"],
+    atoms: Atoms,
+    near: Float[np.ndarray, " n_x"] | None = None,
+) -> Iterate:
+    """Φ and the encoder at weights and atoms; `near`, log z of an iterate near by, saves two passes."""
+    if near is not None:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            kernel = problem.exponents(beta, atoms, -near)
+            it = Iterate.of(problem, beta, weights, atoms, np.exp(kernel, out=kernel), near)
+        if it.z.min() > 1e-100 and it.z.max() < 1e100:
+            return it
+    kernel = problem.exponents(beta, atoms)
+    top = kernel.max(axis=0)
+    np.subtract(kernel, top, out=kernel)
+    return Iterate.of(problem, beta, weights, atoms, np.exp(kernel, out=kernel), top)

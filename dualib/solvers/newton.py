@@ -14,14 +14,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from dualib.bottleneck import Atoms, Bottleneck, Table
+from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
 from dualib.solvers.alternating import step
 from dualib.solvers.iterate import Iterate, evaluate
 
-MAX_UNKNOWNS = 300  # above, the accelerated alternation is faster; up to 3 times as many to reach the last digits
-MAX_SPLIT_WORK = 1e9  # multiplications; beyond, splits are left to the ascents
+MAX_UNKNOWNS = 300  # above, conjugate gradients are faster; up to 3 times as many for a proof
+MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents
+MAX_SLOPES = 2e7  # slopes of all pairs of cluster and x (160 MB); beyond, from moments, with half the digits
+SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 
@@ -114,6 +116,17 @@ def _descend(
     return None, 0
 
 
+def moments(posterior: Table, statistics: Rows) -> Float[np.ndarray, "n_t n_y n_y"]:
+    """Covariances of the statistics of x under each posterior, by one matrix product."""
+    n_t, n_y = len(posterior), statistics.shape[1]
+    i, j = np.triu_indices(n_y)
+    mean = posterior @ statistics
+    found = np.empty((n_t, n_y, n_y))
+    found[:, i, j] = posterior @ (statistics[:, i] * statistics[:, j]) - mean[:, i] * mean[:, j]
+    found[:, j, i] = found[:, i, j]
+    return found
+
+
 def _curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
     """Σ_x weights_tx (−∂²(−d)/∂r²) r, (n_t, n_y); 1 where r is 0 because no x of the cluster has that y."""
     curvature = (weights @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
@@ -135,19 +148,24 @@ def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
 
 
 def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
-    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: a step each way along the unstable direction."""
+    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: the step along the unstable direction at which G is largest."""
     posterior = it.posterior
     mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
     n_y = it.atoms.shape[1]
     if not mixed.any() or mixed.sum() * n_y**2 * max(n_y, len(it.problem.p_x)) > MAX_SPLIT_WORK:
         return it.atoms[:0]
     atoms = it.atoms[mixed]
-    largest, direction = instability(it.problem, it.beta, atoms, posterior[mixed])
+    posterior = posterior if mixed.all() else posterior[mixed]
+    largest, direction = instability(it.problem, it.beta, atoms, posterior)
     atoms, direction = atoms[largest > 1.0 + 1e-7], direction[largest > 1.0 + 1e-7]
+    if not len(atoms):
+        return it.atoms[:0]
     log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
-    log_step *= 0.3 / np.maximum(np.abs(log_step).max(axis=1, keepdims=True), 0.3)
-    both = np.concatenate([atoms * np.exp(log_step), atoms * np.exp(-log_step)])
-    return np.asarray(both / both.sum(axis=1, keepdims=True))
+    log_step /= np.abs(log_step).max(axis=1, keepdims=True)
+    tried = atoms * np.exp(np.multiply.outer(SPLITS, log_step))
+    tried /= tried.sum(axis=2, keepdims=True)
+    log_g = it.dual.log(tried.reshape(-1, n_y)).reshape(len(SPLITS), -1)
+    return np.asarray(tried[log_g.argmax(axis=0), np.arange(len(atoms))])
 
 
 def instability(
@@ -155,9 +173,14 @@ def instability(
 ) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
     """β λ_max(C(t)) of each atom and its direction δr_t/√r_t, from the posterior p(x|t)."""
     basis = tangent_basis(atoms)
-    a = problem.slope(atoms) @ basis
-    a = a - posterior[:, None, :] @ a
-    covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
+    if posterior.size * atoms.shape[1] <= MAX_SLOPES:
+        a = problem.slope(atoms) @ basis
+        a = a - posterior[:, None, :] @ a
+        covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
+    else:
+        scale, _ = problem.slope_parts(atoms)
+        spread = scale[:, :, None] * moments(posterior, problem.near_sums[:, 1:]) * scale[:, None, :]
+        covariance = basis.transpose(0, 2, 1) @ spread @ basis
     diagonal = _curvature(problem, atoms, posterior)
     factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
     inverse = np.linalg.inv(factor)

@@ -17,6 +17,7 @@ import numpy as np
 from ntkinfo.activations import closed_forms
 from ntkinfo.activations.arrays import Array, namespace, special
 from ntkinfo.activations.closed_forms import Expectations, Function
+from ntkinfo.activations.families import of_tanh, polynomial, times_gaussian
 from ntkinfo.activations.hermite import check_derivatives, differentiated, series
 
 
@@ -28,7 +29,7 @@ class Activation:
     ----------
     name : str
     derivatives : tuple of functions
-        φ, φ', and φ'' unless φ has a kink; elementwise on arrays of NumPy (float64) and of JAX.
+        φ, φ', and unless φ has a kink φ'' and as many more as are at hand; elementwise on arrays of NumPy (float64) and of JAX.
     expectations : (a, b, q) -> (E φφ, E φ'φ', E φ''φ'')
         Gaussian expectations at variances a, b and covariance q, elementwise over arrays that broadcast.
     saturates : bool
@@ -131,8 +132,9 @@ class Activation:
 
         Parameters
         ----------
-        phi : function, or three functions
-            φ written in ``jax.numpy``, which is differentiated automatically; or φ, φ' and φ'' on float64 arrays.
+        phi : function, or three functions or more
+            φ written in ``jax.numpy``, which is differentiated automatically; or φ, φ', φ'' and as many further derivatives as are
+            at hand, on float64 arrays. Corrections of finite width take five; what is not given is differentiated by JAX.
         name : str
         saturates : bool
         max_degree : int
@@ -161,12 +163,12 @@ class Activation:
         [daniely2016]_
         """
         functions = tuple(differentiated(phi, k) for k in range(3)) if callable(phi) else tuple(phi)
-        if len(functions) != 3:
+        if len(functions) < 3:
             raise ValueError(f"give φ, φ' and φ'', or φ alone written in jax.numpy; got {len(functions)} functions")
         if max_degree < 1:
             raise ValueError(f"max_degree must be at least 1, got {max_degree}")
         check_derivatives(functions)
-        return cls(name, functions, series(functions, max_degree), saturates=saturates)
+        return cls(name, functions, series(functions[:3], max_degree), saturates=saturates)
 
     @classmethod
     def polynomial(cls, coefficients: Sequence[float], *, name: str = "polynomial") -> Activation:
@@ -181,7 +183,7 @@ class Activation:
         from numpy.polynomial.polynomial import polyder
 
         given = np.asarray(coefficients, dtype=np.float64)
-        functions = tuple(partial(_polynomial, coefficients=polyder(given, k).tolist()) for k in range(3))
+        functions = tuple(partial(polynomial, coefficients=polyder(given, k).tolist()) for k in range(6))
         return cls(name, functions, closed_forms.polynomial(given.tolist()))
 
     @classmethod
@@ -223,15 +225,6 @@ def names() -> tuple[str, ...]:
 # --- the list ---
 
 
-def _polynomial(x: Array, coefficients: Sequence[float]) -> Array:
-    """Σ_k c_k x^k by Horner's rule, in the precision of x: the coefficients are Python's numbers."""
-    *others, last = coefficients
-    total: Array = last + 0 * x
-    for c in reversed(others):
-        total = c + total * x
-    return total
-
-
 def _density(x: Array) -> Array:
     """The density of N(0, 1)."""
     return namespace(x).exp(-0.5 * x * x) / sqrt(2 * pi)
@@ -244,6 +237,14 @@ def _tanh(x: Array) -> Array:
 def _sech2(x: Array) -> Array:
     """1 - tanh² x, the derivative of tanh."""
     return (1 - _tanh(x)) * (1 + _tanh(x))
+
+
+def _sin(x: Array) -> Array:
+    return namespace(x).sin(x)
+
+
+def _cos(x: Array) -> Array:
+    return namespace(x).cos(x)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -265,12 +266,19 @@ register(
             lambda x: special(x).erf(x),
             lambda x: 2 / sqrt(pi) * namespace(x).exp(-x * x),
             lambda x: -4 / sqrt(pi) * x * namespace(x).exp(-x * x),
+            *(times_gaussian((2 / sqrt(pi),), 1.0, order) for order in (2, 3, 4)),
         ),
         closed_forms.erf,
         saturates=True,
     )
 )
-register(Activation.smooth((_tanh, _sech2, lambda x: -2 * _sech2(x) * _tanh(x)), name="tanh", saturates=True))
+register(
+    Activation.smooth(
+        (_tanh, _sech2, lambda x: -2 * _sech2(x) * _tanh(x), *(of_tanh((0.0, 1.0), 1.0, order) for order in (3, 4, 5))),
+        name="tanh",
+        saturates=True,
+    )
+)
 register(Activation.leaky_relu(0.0, name="relu"))
 register(Activation.leaky_relu(0.01))
 register(
@@ -280,6 +288,7 @@ register(
             lambda x: 0.5 * x * special(x).erfc(-sqrt(0.5) * x),
             lambda x: special(x).ndtr(x) + x * _density(x),
             lambda x: (2 - x * x) * _density(x),
+            *(times_gaussian((2 / sqrt(2 * pi), 0.0, -1 / sqrt(2 * pi)), 0.5, order) for order in (1, 2, 3)),
         ),
         closed_forms.gelu,
     )
@@ -287,14 +296,14 @@ register(
 register(
     Activation(
         "sin",
-        (lambda x: namespace(x).sin(x), lambda x: namespace(x).cos(x), lambda x: -namespace(x).sin(x)),
+        (_sin, _cos, lambda x: -_sin(x), lambda x: -_cos(x), _sin, _cos),
         closed_forms.sin,
     )
 )
 register(
     Activation(
         "cos",
-        (lambda x: namespace(x).cos(x), lambda x: -namespace(x).sin(x), lambda x: -namespace(x).cos(x)),
+        (_cos, lambda x: -_sin(x), lambda x: -_cos(x), _sin, _cos, lambda x: -_sin(x)),
         closed_forms.cos,
     )
 )
@@ -305,6 +314,7 @@ register(
             lambda x: namespace(x).exp(-0.5 * x * x),
             lambda x: -x * namespace(x).exp(-0.5 * x * x),
             lambda x: (x * x - 1) * namespace(x).exp(-0.5 * x * x),
+            *(times_gaussian((1.0,), 0.5, order) for order in (3, 4, 5)),
         ),
         closed_forms.gaussian,
         saturates=True,
@@ -313,9 +323,10 @@ register(
 register(
     Activation(
         "linear",
-        (lambda x: x, lambda x: namespace(x).ones_like(x), lambda x: namespace(x).zeros_like(x)),
+        (lambda x: x, lambda x: namespace(x).ones_like(x), *[lambda x: namespace(x).zeros_like(x)] * 4),
         closed_forms.polynomial((0.0, 1.0)),
     )
 )
-register(Activation.smooth((_sigmoid, _logistic_density, _logistic_slope), name="sigmoid", saturates=True))
-register(Activation.smooth((lambda x: namespace(x).logaddexp(x, 0.0), _sigmoid, _logistic_density), name="softplus"))
+_SIGMOID = (_sigmoid, _logistic_density, _logistic_slope, *(of_tanh((0.5, 0.5), 0.5, order) for order in (3, 4, 5)))
+register(Activation.smooth(_SIGMOID, name="sigmoid", saturates=True))
+register(Activation.smooth((lambda x: namespace(x).logaddexp(x, 0.0), *_SIGMOID[:5]), name="softplus"))

@@ -103,6 +103,10 @@ class BoundsTable(Result):
         found: Bool[np.ndarray, " t"] = np.array([b.vacuous for b in self._row(name)]) | (self.risk_bound(name) >= 1)
         return found
 
+    def kl_column(self, units: Units = "bits") -> str:
+        """The name of the KL's column in :meth:`to_frame`."""
+        return f"{_KL_COLUMN[self.kl_model]}_{units}"
+
     def to_frame(self, units: Units = "bits") -> pd.DataFrame:
         """One row a time: risks, the KL in `units`, each bound on the risk, and whether it is vacuous; heuristics last."""
         import pandas as pd
@@ -110,7 +114,7 @@ class BoundsTable(Result):
         data: dict[str, ArrayLike] = {"tau": self.tau, "train_risk": self.train_risk}
         if self.test_risk is not None:
             data["test_risk"] = self.test_risk
-        data[f"{_KL_COLUMN[self.kl_model]}_{units}"] = to_units(self.kl, units)
+        data[self.kl_column(units)] = to_units(self.kl, units)
         for name in self.bounds:
             data[_column(name)], data[f"{_column(name)}_vacuous"] = self.risk_bound(name), self.vacuous(name)
         for name in self.heuristics:

@@ -1,20 +1,15 @@
-"""Kernel functions evaluated block by block: compiled once, in memory that is bounded, the last block filled up."""
+"""Kernels block by block, in memory that is bounded, the last block filled up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from dualib.core.arrays import finite_array, whole
+from dualib.core.arrays import finite_array, symmetric, whole
 from dualib.core.progress import progress_bar
 from dualib.core.typing import ArrayLike, FloatArray
-from ntkinfo.activations.arrays import Array
-from ntkinfo.kernels.cache import compile_on_disk
 from ntkinfo.kernels.checks import double
-from ntkinfo.kernels.convolutions import pad_first_on_cpu
 
 WORKING_COPIES = 24
 """Arrays of a block's size that a kernel function of a few layers keeps at once (an upper estimate)."""
@@ -22,23 +17,8 @@ WORKING_COPIES = 24
 LARGEST_SIDE = 1024
 
 
-class BothKernels(Protocol):
-    """What a kernel function gives when both kernels are asked for."""
-
-    @property
-    def ntk(self) -> Array:
-        """The tangent kernel Θ."""
-
-    @property
-    def nngp(self) -> Array:
-        """The kernel K of the outputs at initialisation."""
-
-
-KernelFunction: TypeAlias = Callable[..., BothKernels]
-"""(x1, x2 or None for x1, ("nngp", "ntk")) → the kernels of an infinitely wide network."""
-
-Evaluate = Callable[[FloatArray, FloatArray | None], tuple[FloatArray, FloatArray]]
-"""(x1, x2 or None for x1) → Θ, K between them."""
+Evaluate = Callable[[FloatArray, FloatArray | None], tuple[FloatArray, ...]]
+"""(x1, x2 or None for x1) → Θ, K (and Ω) between them."""
 
 
 def points(x_train: ArrayLike, x_test: ArrayLike | None) -> tuple[FloatArray, ...]:
@@ -61,48 +41,6 @@ def points(x_train: ArrayLike, x_test: ArrayLike | None) -> tuple[FloatArray, ..
     return arrays
 
 
-def evaluator(kernel_fn: KernelFunction, jit: bool = True) -> Evaluate:
-    """Θ and K of a kernel function as arrays; with `jit` compiled, once for each shape of its arguments in all calls."""
-    try:
-        return _compiled(kernel_fn) if jit else _plain(kernel_fn)
-    except TypeError:  # a callable without hash is compiled again
-        return _compiled.__wrapped__(kernel_fn)
-
-
-def _both(kernel_fn: KernelFunction) -> Callable[[Array, Array | None], tuple[Array, Array]]:
-    def both(a: Array, b: Array | None) -> tuple[Array, Array]:
-        kernels = kernel_fn(a, b, ("nngp", "ntk"))
-        return kernels.ntk, kernels.nngp
-
-    return both
-
-
-def _plain(kernel_fn: KernelFunction) -> Evaluate:
-    both = _both(kernel_fn)
-
-    def evaluate(a: FloatArray, b: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        ntk, nngp = both(a, b)
-        return np.asarray(ntk), np.asarray(nngp)
-
-    return evaluate
-
-
-@lru_cache(maxsize=16)
-def _compiled(kernel_fn: KernelFunction) -> Evaluate:
-    import jax
-
-    compile_on_disk()
-    pad_first_on_cpu()
-    both = _both(kernel_fn)
-    pair, single = jax.jit(both), jax.jit(lambda a: both(a, None))
-
-    def evaluate(a: FloatArray, b: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        ntk, nngp = single(a) if b is None else pair(a, b)
-        return np.asarray(ntk), np.asarray(nngp)
-
-    return evaluate
-
-
 def side(sizes: tuple[int, ...], shape: tuple[int, ...], memory_gib: float) -> int:
     """The side of all blocks: the work of one fits in `memory_gib`, and as little as may be is filled up.
 
@@ -120,8 +58,24 @@ def all_blocks(
     batch_size: int | None = None,
     memory_gib: float = 2.0,
     progress: bool | None = None,
+    *,
+    names: tuple[str, ...] = ("ntk", "nngp"),
+    devices: int = 1,
+    filled: bool = True,
 ) -> dict[str, FloatArray]:
-    """Θ and K of training points and test points by the names of :class:`ntkinfo.Kernels`.
+    """The kernels of training points and test points by the names of :class:`ntkinfo.Kernels`, each block written into its place.
+
+    Parameters
+    ----------
+    evaluate : Evaluate
+        What gives the kernels called `names` between two blocks of points; with several `devices`, of that many pairs at once.
+    arrays : (x_train,) or (x_train, x_test)
+    batch_size, memory_gib, progress :
+        Those of :meth:`ntkinfo.Kernels.compute`.
+    names : tuple of str
+    devices : int
+    filled : bool
+        Whether the last block is filled up, so that all have one shape.
 
     Raises
     ------
@@ -135,14 +89,65 @@ def all_blocks(
     if batch_size is not None:
         size = min(whole(batch_size, "batch_size", 1), max(sizes))
     train, test = arrays[0], arrays[-1]
-    jobs: list[tuple[str, FloatArray, FloatArray | None]] = [("", train, None)]
+    parts: list[tuple[str, FloatArray, FloatArray | None]] = [("", train, None)]
     if len(arrays) > 1:
-        jobs += [("_test_train", test, train), ("_test", test, None)]
+        parts += [("_test_train", test, train), ("_test", test, None)]
     found: dict[str, FloatArray] = {}
-    with progress_bar(sum(_count(a, b, size) for _, a, b in jobs), "kernel blocks", progress) as done:
-        for suffix, a, b in jobs:
-            found["ntk" + suffix], found["nngp" + suffix] = _blockwise(evaluate, a, b, size, done)
+    with progress_bar(sum(_count(a, b, size) for _, a, b in parts), "kernel blocks", progress) as done:
+        for suffix, a, b in parts:
+            whole_matrices = [np.empty((len(a), len(a if b is None else b))) for _ in names]
+            found |= {name + suffix: matrix for name, matrix in zip(names, whole_matrices, strict=True)}
+            for group in _groups(_places(len(a), None if b is None else len(b), size), devices):
+                if not filled:
+                    blocks = [evaluate(a[r], None if own else (a if b is None else b)[c]) for r, c, own in group]
+                else:
+                    blocks = _at_once(evaluate, a, b, group, size, devices)
+                for place, block in zip(group, blocks, strict=True):
+                    _write(whole_matrices, place, block, b is None, size if filled else None)
+                done(len(group))
     return found
+
+
+Place = tuple[slice, slice, bool]
+"""Rows and columns of a block, and whether it is one of points with themselves."""
+
+
+def _places(n_rows: int, n_columns: int | None, size: int) -> Iterator[Place]:
+    """The blocks of a matrix; without columns of a symmetric one, of which those below the diagonal are left out."""
+    for top in range(0, n_rows, size):
+        rows = slice(top, min(top + size, n_rows))
+        last = n_rows if n_columns is None else n_columns
+        for left in range(top if n_columns is None else 0, last, size):
+            yield rows, slice(left, min(left + size, last)), n_columns is None and left == top
+
+
+def _groups(places: Iterable[Place], devices: int) -> Iterator[list[Place]]:
+    """As many blocks as there are devices, those of points with themselves apart."""
+    waiting: dict[bool, list[Place]] = {True: [], False: []}
+    for place in places:
+        kind = waiting[place[2]]
+        kind.append(place)
+        if len(kind) == devices:
+            yield kind.copy()
+            kind.clear()
+    yield from (kind for kind in waiting.values() if kind)
+
+
+def _at_once(
+    evaluate: Evaluate, a: FloatArray, b: FloatArray | None, group: list[Place], size: int, devices: int
+) -> list[tuple[FloatArray, ...]]:
+    """The kernels of each place, from blocks that are filled up with copies of their last point."""
+    each = group + group[-1:] * (devices - len(group))
+    x = [_filled(a[rows], size) for rows, _, _ in each]
+    y = None if group[0][2] else [_filled((a if b is None else b)[columns], size) for _, columns, _ in each]
+    if devices == 1:
+        return [tuple(evaluate(x[0], None if y is None else y[0]))]
+    kernels = evaluate(np.stack(x), None if y is None else np.stack(y))
+    return list(zip(*kernels, strict=True))[: len(group)]
+
+
+def _filled(x: FloatArray, size: int) -> FloatArray:
+    return np.concatenate([x, np.repeat(x[-1:], size - len(x), axis=0)])
 
 
 def _count(a: FloatArray, b: FloatArray | None, size: int) -> int:
@@ -150,39 +155,24 @@ def _count(a: FloatArray, b: FloatArray | None, size: int) -> int:
     return rows * (rows + 1) // 2 if b is None else rows * -(-len(b) // size)
 
 
-def _blockwise(
-    evaluate: Evaluate, a: FloatArray, b: FloatArray | None, size: int, done: Callable[[int], object]
-) -> tuple[FloatArray, FloatArray]:
-    """Both kernels between `a` and `b` (None: a with itself, where the blocks below the diagonal are mirrored)."""
-    other = a if b is None else b
-    ntk, nngp = (np.empty((len(a), len(other))) for _ in range(2))
-    for rows, x in _blocks(a, size):
-        for columns, y in _blocks(other, size):
-            if b is None and columns.start < rows.start:
-                continue
-            blocks = evaluate(x, None if b is None and rows == columns else y)
-            for full, block in zip((ntk, nngp), blocks, strict=True):
-                _check_block(block, size)
-                full[rows, columns] = block[: rows.stop - rows.start, : columns.stop - columns.start]
-                if b is None:
-                    full[columns, rows] = full[rows, columns].T
-            done(1)
-    return ntk, nngp
+def _write(
+    matrices: list[FloatArray], place: Place, block: Sequence[FloatArray], mirrored: bool, size: int | None
+) -> None:
+    rows, columns, own = place
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    for matrix, part in zip(matrices, block, strict=True):
+        _check_block(part, (height, width) if size is None else (size, size))
+        kept = part[:height, :width]
+        matrix[rows, columns] = symmetric(kept, "a kernel of points with themselves") if own else kept
+        if mirrored and not own:
+            matrix[columns, rows] = kept.T
 
 
-def _blocks(x: FloatArray, size: int) -> Iterator[tuple[slice, FloatArray]]:
-    """Slices of at most `size` points; the last is filled up with copies of the last point, so that all have one shape."""
-    for start in range(0, len(x), size):
-        block = x[start : start + size]
-        filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        yield slice(start, start + len(block)), filled
-
-
-def _check_block(block: FloatArray, size: int) -> None:
+def _check_block(block: FloatArray, shape: tuple[int, int]) -> None:
     if block.dtype != np.float64:
         double(block, "the kernel function's result")
-    if block.shape != (size, size):
+    if block.shape != shape:
         raise ValueError(
-            f"kernel_fn returned shape {block.shape} for {size} and {size} points; it must be ({size}, {size}). "
+            f"kernel_fn returned shape {block.shape} for {shape[0]} and {shape[1]} points; it must be {shape}. "
             "End the network in a readout (Flatten or pooling, then Dense), with the output axis traced out."
         )

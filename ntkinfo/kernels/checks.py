@@ -49,8 +49,10 @@ def kernel_matrix(value: ArrayLike, name: str, size: int | None = None, like: st
 def check_above(larger: Float[np.ndarray, "n n"], smaller: Float[np.ndarray, "n n"], names: str, why: str) -> None:
     """Refuse two kernels whose difference is not positive semi-definite, within rounding; `why` says what they are not."""
     rounding = ROUNDING * float(np.abs(larger).sum(axis=0).max())
+    difference = larger - smaller
+    difference[np.diag_indices_from(difference)] += rounding
     try:
-        check_positive_semidefinite(larger - smaller + rounding * np.eye(len(larger)), names)
+        check_positive_semidefinite(difference, names)
     except ValueError as error:
         raise ValueError(f"{why}: {error}") from None
 
@@ -92,7 +94,7 @@ def check_joint(
     shifted = train.copy()
     shifted[np.diag_indices_from(shifted)] += tolerance
     try:
-        factor = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+        factor = cholesky(shifted.T, lower=True, overwrite_a=True, check_finite=False)  # in place
     except LinAlgError:
         return check_positive_semidefinite(train, name)
     white = solve_triangular(factor, cross.T, lower=True, check_finite=False)

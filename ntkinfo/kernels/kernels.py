@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from dualib.core.arrays import check_positive_semidefinite, of_shape, read_only
+from dualib.core.files import writable_directory
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.kernels import blocks
 from ntkinfo.kernels.cache import SAME, fingerprint
 from ntkinfo.kernels.checks import check_above, check_joint, double, kernel_matrix, third_kernel
+from ntkinfo.kernels.compiled import KernelFunction, evaluator, local_devices
+from ntkinfo.resources import need
 
 Matrix = Float[np.ndarray, "_ _"]
 """Whose shape the constructor checks against the others', with a message of its own."""
@@ -150,13 +154,14 @@ class Kernels(Result):
     @classmethod
     def compute(
         cls,
-        kernel_fn: blocks.KernelFunction,
+        kernel_fn: KernelFunction,
         x_train: ArrayLike,
         x_test: ArrayLike | None = None,
         *,
         batch_size: int | None = None,
         working_memory_gib: float = 2.0,
         jit: bool = True,
+        devices: int | None = None,
         cache: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> Kernels:
@@ -173,6 +178,8 @@ class Kernels(Result):
         working_memory_gib : float
         jit : bool
             Whether `kernel_fn` is compiled with JAX; False for a kernel function written in NumPy.
+        devices : int or None
+            On how many of JAX's devices blocks are computed at once; None takes all of this machine. The numbers are the same.
         cache : path or None
             An .npz file that keeps the result. Where it exists it is read in place of computing, if it holds the kernels of this
             function on these points.
@@ -186,32 +193,69 @@ class Kernels(Result):
         Raises
         ------
         ValueError
-            If test and training inputs do not match (both shapes are printed), `cache` holds other kernels, or as on
-            construction.
+            If test and training inputs do not match (both shapes are printed), there are fewer devices, `cache` holds other
+            kernels, or as on construction.
+        """
+        used = local_devices(devices) if jit else 1
+        evaluate = evaluator(kernel_fn, jit, used)
+
+        def compute(points: tuple[FloatArray, ...], settings: dict[str, object]) -> Kernels:
+            found = blocks.all_blocks(evaluate, points, batch_size, working_memory_gib, progress, devices=used)
+            return cls(**found, settings=settings)
+
+        return cls.kept(cache, x_train, x_test, compute=compute)
+
+    @classmethod
+    def kept(
+        cls,
+        path: str | os.PathLike[str] | None,
+        x_train: ArrayLike,
+        x_test: ArrayLike | None = None,
+        *,
+        compute: Callable[[tuple[FloatArray, ...], dict[str, object]], Kernels],
+    ) -> Kernels:
+        """What `compute` gives for the points, kept in a file, and read from there the next time.
+
+        Parameters
+        ----------
+        path : path or None
+            An .npz file, read where it exists; None keeps nothing.
+        x_train, x_test : array, shapes (n, ...) and (m, ...)
+        compute : (points, settings) -> Kernels
+            Of (x_train,) or (x_train, x_test); `settings` become those of the result.
+
+        Raises
+        ------
+        MemoryError
+            If there is no memory for them (before the work; the message says for how many points there is).
+        ValueError
+            If the file cannot be written (before the work), is damaged, or holds the kernels of other points or of another network:
+            those between the first two points are computed again and compared.
         """
         points = blocks.points(x_train, x_test)
-        evaluate = blocks.evaluator(kernel_fn, jit)
-        settings = {"points": fingerprint(points)}
-        if cache is not None and os.path.exists(cache):
-            return cls.load(cache)._of(evaluate, points, cache)
-        kernels = cls(
-            **blocks.all_blocks(evaluate, points, batch_size, working_memory_gib, progress), settings=settings
-        )
-        if cache is not None:
-            kernels.save(cache)
-        return kernels
-
-    def _of(self, evaluate: blocks.Evaluate, points: tuple[FloatArray, ...], path: str | os.PathLike[str]) -> Kernels:
-        """These kernels, read from `path`, once they are seen to be of those points and that function."""
-        if self.settings.get("points") != fingerprint(points):
+        if path is None or not os.path.exists(path):
+            need(len(points[0]), 3.0, "the kernels and their check")
+            if path is not None:
+                writable_directory(Path(path).parent)
+            found = compute(points, {"points": fingerprint(points)})
+            if path is not None:
+                found.save(path)
+            return found
+        kernels = cls.load(path)
+        if kernels.settings.get("points") != fingerprint(points):
             raise ValueError(f"{os.fspath(path)} holds the kernels of other points: give another file, or remove it")
-        first = evaluate(points[0][:2], None)
-        for name, found in zip(("ntk", "nngp"), first, strict=True):
-            kept = getattr(self, name)[:2, :2]
-            worst = float(np.abs(found - kept).max())
-            if worst > SAME * float(np.abs(kept).max()):
+        first = compute((points[0][:2],), {})
+        for name in ("ntk", "nngp", "omega"):
+            of_file, of_network = getattr(kernels, name), getattr(first, name)
+            if (of_file is None) != (of_network is None):
+                there = "without" if of_file is None else "with"
+                raise ValueError(f"{os.fspath(path)} holds kernels {there} {name}: give another file, or remove it")
+            if of_file is None:
+                continue
+            worst = float(np.abs(of_network - of_file[:2, :2]).max())
+            if worst > SAME * float(np.abs(of_file[:2, :2]).max()):
                 raise ValueError(
                     f"{os.fspath(path)} holds the kernels of another network, whose {name} differs by {worst:.3g} at the "
                     "first points: give another file, or remove it"
                 )
-        return self
+        return kernels

@@ -18,6 +18,8 @@ that is linear in its parameters has Ω = Θ = K.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,32 +27,33 @@ import numpy as np
 from dualib.core.arrays import positive, whole
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.activations import Activation
-from ntkinfo.kernels.blocks import points
+from ntkinfo.kernels.blocks import LARGEST_SIDE, all_blocks
 from ntkinfo.kernels.kernels import Kernels
 
 
 class Recursion(NamedTuple):
-    """Kernels of all pairs of p points: Θ, K, and Ω or None without third kernel."""
+    """Kernels of all pairs of p and q points: Θ, K, and Ω or None without third kernel."""
 
-    ntk: Float[np.ndarray, "p p"]
-    nngp: Float[np.ndarray, "p p"]
-    omega: Float[np.ndarray, "p p"] | None
+    ntk: Float[np.ndarray, "p q"]
+    nngp: Float[np.ndarray, "p q"]
+    omega: Float[np.ndarray, "p q"] | None
 
 
 def recursion(
     x: Float[np.ndarray, "p d"],
+    y: Float[np.ndarray, "q d"] | None = None,
     *,
     hidden_layers: int = 2,
     activation: str | Activation = "erf",
     w_std: float = 1.5,
     b_std: float = 0.1,
 ) -> Recursion:
-    """Θ, K and Ω of a fully connected network, that of :func:`ntkinfo.mlp` with the same arguments, on the points `x`.
+    """Θ, K and Ω of a fully connected network, that of :func:`ntkinfo.mlp` with the same arguments, between points.
 
     Parameters
     ----------
-    x : array, shape (p, d)
-        Patterns, one a row.
+    x, y : array, shapes (p, d) and (q, d)
+        Patterns, one a row; None for y between x and itself.
     hidden_layers : int
         At least 0.
     activation : str or Activation
@@ -71,20 +74,41 @@ def recursion(
     ----------
     Ω: derived here; K and Θ: [jacot2018]_, [lee2019]_
     """
+    scales = {"w_std": w_std, "b_std": b_std}
+    *_, last = layers(x, y, hidden_layers=hidden_layers, activation=activation, **scales)
+    if y is not None:
+        return last
+    theta, k, omega = last
+    theta, k = (0.5 * (a + a.T) for a in (theta, k))
+    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+
+
+def layers(
+    x: Float[np.ndarray, "p d"],
+    y: Float[np.ndarray, "q d"] | None = None,
+    *,
+    hidden_layers: int,
+    activation: str | Activation,
+    w_std: float,
+    b_std: float,
+) -> Iterator[Recursion]:
+    """The kernels of the first 0, 1, ... `hidden_layers` hidden layers with a readout; arguments as of :func:`recursion`."""
     phi, depth = Activation.named(activation), whole(hidden_layers, "hidden_layers")
     w2, b2 = positive(w_std, "w_std") ** 2, positive(b_std, "b_std", zero=True) ** 2
-    k: FloatArray = w2 * (x @ x.T) / x.shape[1] + b2
+    k: FloatArray = w2 * (x @ (x if y is None else y).T) / x.shape[1] + b2
+    ends = [] if y is None else [w2 * np.einsum("ij,ij->i", z, z) / z.shape[1] + b2 for z in (x, y)]
     theta = k
     omega = k if phi.has_third_kernel or not depth else None
+    yield Recursion(theta, k, omega)
     for _ in range(depth):
-        variance = np.diagonal(k)
-        f, f1, f2 = map(np.asarray, phi.expectations(variance[:, None], variance[None, :], k))
+        left, right = ends or [np.diagonal(k)] * 2
+        f, f1, f2 = map(np.asarray, phi.expectations(left[:, None], right[None, :], k))
+        ends = [w2 * np.asarray(phi.expectations(z, z, z)[0]) + b2 for z in ends]
         k = w2 * f + b2
         if omega is not None:
             omega = k + w2 * (2 * f1 * theta + f2 * theta**2 + f1 * omega)
         theta = k + w2 * f1 * theta
-    theta, k = (0.5 * (a + a.T) for a in (theta, k))
-    return Recursion(theta, k, None if omega is None else 0.5 * (omega + omega.T))
+        yield Recursion(theta, k, omega)
 
 
 def dense(
@@ -95,6 +119,10 @@ def dense(
     activation: str | Activation = "erf",
     w_std: float = 1.5,
     b_std: float = 0.1,
+    third_kernel: bool | None = None,
+    batch_size: int = LARGEST_SIDE,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
 ) -> Kernels:
     """Θ, K and Ω of a fully connected network by :func:`recursion`, without JAX; no Ω where φ has a kink.
 
@@ -103,6 +131,14 @@ def dense(
     x_train, x_test : array, shapes (n, d) and (m, d)
     hidden_layers, activation, w_std, b_std :
         The same as for :func:`recursion`.
+    third_kernel : bool or None
+        Whether to have Ω; None where φ has no kink.
+    batch_size : int
+        Points on the side of a block.
+    cache : path or None
+        An .npz file that keeps the result; see :meth:`ntkinfo.Kernels.compute`.
+    progress : bool or None
+        Whether to show a bar; None shows it on a terminal.
 
     Returns
     -------
@@ -111,7 +147,8 @@ def dense(
     Raises
     ------
     ValueError
-        As in :func:`recursion`, and if the inputs do not match (both shapes are printed).
+        As in :func:`recursion`, if the inputs do not match (both shapes are printed), `cache` holds other kernels, or Ω is
+        asked for where φ has a kink.
 
     Examples
     --------
@@ -120,16 +157,22 @@ def dense(
     array([[0.5, 0. ],
            [0. , 0.5]])
     """
-    given = points(x_train, x_test)
-    if given[0].ndim != 2:
-        raise ValueError(f"x_train must have shape (points, features), got {given[0].shape}: flatten its features")
-    phi, n = Activation.named(activation), len(given[0])
-    settings = {"hidden_layers": hidden_layers, "activation": phi.name, "w_std": w_std, "b_std": b_std}
-    found = recursion(np.concatenate(given), hidden_layers=hidden_layers, activation=phi, w_std=w_std, b_std=b_std)
-    blocks: dict[str, FloatArray] = {}
-    for name, whole_matrix in found._asdict().items():
-        if whole_matrix is not None:
-            blocks[name] = whole_matrix[:n, :n]
-            if x_test is not None:
-                blocks |= {f"{name}_test_train": whole_matrix[n:, :n], f"{name}_test": whole_matrix[n:, n:]}
-    return Kernels(**blocks, settings={"architecture": "mlp", **settings})
+    phi, depth = Activation.named(activation), whole(hidden_layers, "hidden_layers")
+    there = phi.has_third_kernel or depth == 0
+    if third_kernel and not there:
+        raise ValueError(f"{phi.name} has a kink: its third kernel is infinite on the diagonal. Leave third_kernel out")
+    names = ("ntk", "nngp", "omega") if there and third_kernel is not False else ("ntk", "nngp")
+    scales = {"w_std": w_std, "b_std": b_std}
+
+    def evaluate(x: FloatArray, y: FloatArray | None) -> tuple[FloatArray, ...]:
+        found = recursion(x, y, hidden_layers=depth, activation=phi, **scales)
+        return tuple(getattr(found, name) for name in names)
+
+    def compute(given: tuple[FloatArray, ...], settings: dict[str, object]) -> Kernels:
+        if given[0].ndim != 2:
+            raise ValueError(f"x_train must have shape (points, features), got {given[0].shape}: flatten its features")
+        found = all_blocks(evaluate, given, batch_size, progress=progress, names=names, filled=False)
+        made = {"architecture": "mlp", "hidden_layers": depth, "activation": phi.name, **scales}
+        return Kernels(**found, settings=made | settings)
+
+    return Kernels.kept(cache, x_train, x_test, compute=compute)

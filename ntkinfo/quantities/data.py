@@ -174,7 +174,7 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     .. math:: \frac k2\left[\mathrm{Tr}\,K^{-1} R K R - n - 2 \log\det R\right] + \tfrac12 \mathrm{Tr}\,\mu^\top K^{-1}\mu
 
     The log-determinant comes from the spectrum, never from the collapsed covariance. The rounding of the sums is added;
-    what the condition number of K takes is told by :func:`ntkinfo.precision.rounding_loss`.
+    what the condition number of K takes is told by ``ntkinfo.timeline(..., digits=True)``.
 
     Returns
     -------

@@ -23,6 +23,9 @@ from ntkinfo.laws import Law, Marginals
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 
+Pair = tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]
+"""The information of the N-point input, and its leave-one-out bound, at each time."""
+
 _register = partial(REGISTRY.register, unit=Unit.NATS, group=Group.INPUTS, holds_for=DataSets.ONE)
 
 _ON_POINTS = "I(Z;X|D) of X uniform on the points"
@@ -40,7 +43,7 @@ _SAMPLED = "[shwartzziv2019]_ eq. 13; [oord2018]_"
     only=[Condition.ONE_OUTPUT],
     main=True,
 )
-def input_information(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+def input_information(law: Law | Marginals, informations: Pair | None = None) -> Float[np.ndarray, "*t"]:
     r"""Mutual information of a scalar output and the uniform N-point input, in nats.
 
     .. math:: I = \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1N \sum_j p(z|x_j)}\,dz
@@ -49,6 +52,12 @@ def input_information(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     halved until they agree, where the widths are too different for one grid or the nearest neighbours change); points
     without variance, or too little to resolve, are atoms and counted exactly, so that distinct deterministic outputs
     give log N.
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    informations : pair of arrays or None
+        What the quadrature gave for this law, where it is known already.
 
     Returns
     -------
@@ -61,7 +70,7 @@ def input_information(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
         If there is more than one output (use the bounds of :func:`input_information_kolchinsky_tracey_lower` or the
         sampled :func:`input_information_infonce`).
     """
-    return scalar_informations(law, leave_one_out=False)[0]
+    return (informations or scalar_informations(law, leave_one_out=False))[0]
 
 
 @_register(
@@ -73,17 +82,23 @@ def input_information(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     only=[Condition.ONE_OUTPUT],
     provided=[Condition.FRESH_POINTS],
 )
-def input_information_leave_one_out(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
+def input_information_leave_one_out(law: Law | Marginals, informations: Pair | None = None) -> Float[np.ndarray, "*t"]:
     r"""Leave-one-out upper bound, in nats: as :func:`input_information`, but a point is left out of its own mixture.
 
     .. math:: \frac1N \sum_i \int p(z|x_i) \log \frac{p(z|x_i)}{\frac1{N-1} \sum_{j \ne i} p(z|x_j)}\,dz
+
+    Parameters
+    ----------
+    law : Law or Marginals
+    informations : pair of arrays or None
+        The same as for :func:`input_information`.
 
     Returns
     -------
     array of the law's leading shape
         +inf where a point's output has no variance and no twin.
     """
-    return scalar_informations(law, leave_one_out=True)[1]
+    return (informations or scalar_informations(law, leave_one_out=True))[1]
 
 
 @_register(

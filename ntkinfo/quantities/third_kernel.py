@@ -2,6 +2,7 @@ r"""The information in the parameters of infinitely wide networks, by their thir
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientFlow
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.spectra import like, seen_modes
+from ntkinfo.resources import column_blocks
 
 _KNOWN_FOR = (
     Condition.GRADIENT_FLOW,
@@ -27,23 +29,22 @@ _register = partial(REGISTRY.register, source="derived here", only=_KNOWN_FOR)
 
 
 def infinite_width_terms(
-    values: Float[np.ndarray, " n"], tau: float
-) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, " n"]]:
-    r"""∫_0^τ e^{-sλ_i} (1 - e^{-sλ_j})/λ_j ds of all pairs, and τλ - (1 - e^{-τλ}) of each eigenvalue.
+    values: Float[np.ndarray, " n"], tau: float, rows: slice = slice(None)
+) -> tuple[Float[np.ndarray, "r n"], Float[np.ndarray, " n"]]:
+    r"""∫_0^τ e^{-sλ_i} (1 - e^{-sλ_j})/λ_j ds of all pairs (i in `rows`), and τλ - (1 - e^{-τλ}) of each eigenvalue.
 
     With x = τλ_i, y = τλ_j and h(x) = (1 - e^{-x})/x the first is τ² [h(x) - e^{-x} h(y)]/(x + y), which loses digits only
     where x + y is small; there it is τ² ∫_0^1 e^{-xs} s h(ys) ds, by Gauss-Legendre quadrature.
     """
     x = tau * values
     h = np.where(x > 0, -np.expm1(-x) / np.where(x > 0, x, 1.0), 1.0)
-    total = x[:, None] + x
-    wide = (h[:, None] - np.exp(-x)[:, None] * h) / np.where(total > 0, total, 1.0)
+    total = x[rows, None] + x
+    wide = (h[rows, None] - np.exp(-x[rows, None]) * h) / np.where(total > 0, total, 1.0)
     nodes, weights = np.polynomial.legendre.leggauss(16)
     s, weights = (nodes + 1) / 2, weights / 2
-    small = np.minimum(x, 1.0)
-    sx = small[:, None] * s
+    sx = np.minimum(x, 1.0)[:, None] * s
     inner = s * np.where(sx > 0, -np.expm1(-sx) / np.where(sx > 0, sx, 1.0), 1.0)
-    narrow = (np.exp(-sx) * weights) @ inner.T
+    narrow = (np.exp(-sx[rows]) * weights) @ inner.T
     return tau**2 * np.where(total < 1.0, narrow, wide), expm1_gap(-x)
 
 
@@ -90,12 +91,13 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.
     ValueError
         If the learning rule, ridge, mode or start is another, or the kernels have no Ω.
     """
-    values, weight = _modes(ensemble)
+    values = _eigenvalues(ensemble)
     at = np.atleast_1d(times(tau, "tau"))
     found = np.where(np.isinf(at), np.inf if values.size else 0.0, 0.0)
-    for i in np.flatnonzero(np.isfinite(at)):
-        integrals, gap = infinite_width_terms(values, float(at[i]))
-        found[i] = ensemble.n_outputs * gap.sum() + (weight * integrals).sum()
+    for rows, weight in _weights(ensemble):
+        for i in np.flatnonzero(np.isfinite(at)):
+            integrals, gap = infinite_width_terms(values, float(at[i]), rows)
+            found[i] += ensemble.n_outputs * gap[rows].sum() + (weight * integrals).sum()
     return like(found, tau)
 
 
@@ -114,10 +116,12 @@ def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike) -> Floa
 
     .. math:: k\,\mathrm{Tr}\,\Theta(I - E) + \mathrm{Tr}\left[(kK + YY^\top)\, E\, \Omega\, A\right]
     """
-    values, weight = _modes(ensemble)
+    values = _eigenvalues(ensemble)
     at = np.atleast_1d(times(tau, "tau"))[:, None]
     left, moved = np.exp(-at * values), -np.expm1(-at * values)
-    rate: FloatArray = ensemble.n_outputs * moved @ values + np.einsum("ti,ij,tj->t", left, weight, moved / values)
+    rate: FloatArray = ensemble.n_outputs * moved @ values
+    for rows, weight in _weights(ensemble):
+        rate += ((left[:, rows] @ weight) * (moved / values)).sum(axis=1)
     return like(rate, tau)
 
 
@@ -132,16 +136,23 @@ def conditions_of(ensemble: Ensemble) -> dict[Condition, bool]:
     }
 
 
-def _modes(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:
-    """The eigenvalues of Θ above zero, and M_ji Ω_ij in their eigenvectors; on the null space of Θ Ω vanishes too."""
+def _eigenvalues(ensemble: Ensemble) -> FloatArray:
+    """The eigenvalues of Θ above zero, of an ensemble for which these formulas hold."""
     missing = [condition for condition, met in conditions_of(ensemble).items() if not met]
-    omega = ensemble.kernels.omega
-    if missing or omega is None:
+    if missing:
         raise ValueError(
             "the infinite-width information in the parameters is known for gradient flow of all layers from a random start, "
             f"without ridge, of kernels with their Ω; here {', '.join(missing)}"
         )
-    seen = seen_modes(ensemble)
-    v, y = ensemble.eigenvectors[:, seen], ensemble.y_modes[seen]
-    power = ensemble.n_outputs * ensemble.nngp_modes[np.ix_(seen, seen)] + y @ y.T
-    return ensemble.eigenvalues[seen], power * (v.T @ omega @ v)
+    values: FloatArray = ensemble.eigenvalues[seen_modes(ensemble)]
+    return values
+
+
+def _weights(ensemble: Ensemble) -> Iterator[tuple[slice, FloatArray]]:
+    """M_ji Ω_ij in the eigenvectors of Θ above zero, in blocks of rows i; on the null space of Θ Ω vanishes too."""
+    first, k, omega = ensemble.n_train - ensemble.rank, ensemble.n_outputs, ensemble.omega_modes
+    assert omega is not None
+    y = ensemble.y_modes[first:]
+    for rows in column_blocks(ensemble.rank):
+        there = slice(first + rows.start, first + rows.stop)
+        yield rows, (k * ensemble.nngp_modes[there, first:] + y[rows] @ y.T) * omega[there, first:]

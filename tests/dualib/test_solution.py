@@ -1,5 +1,7 @@
 """Solutions: identities, the self-consistent equations, invariances, limits, and the cases where annealing fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -158,8 +160,9 @@ def test_a_solution_survives_its_file(kind, tmp_path):
     assert type(two.problem) is type(problem)
     assert two.describe() == one.describe()
     assert two.certified
-    for name in ("p_t", "p_t_given_x", "p_y_given_t"):
+    for name in ("p_t", "p_y_given_t"):
         np.testing.assert_array_equal(getattr(two, name), getattr(one, name))
+    np.testing.assert_allclose(two.p_t_given_x, one.p_t_given_x, rtol=1e-12)
     np.testing.assert_allclose(two.encode(problem.p_y_given_x), one.encode(problem.p_y_given_x), rtol=1e-12)
 
 
@@ -194,3 +197,17 @@ def test_the_knob_that_would_help_is_named():
         assert dualib.solve(dual, 5.0, certify=dualib.Certify(max_work=max_work)).status is status
     with pytest.raises(TypeError, match="certify must be True, False"):
         dualib.solve(problem, 8.0, certify=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rate_and_relevance_are_those_of_the_encoder_wherever_the_minimisation_stopped(seed):
+    """The data processing inequality holds for the encoder, not for weights that are off its marginal."""
+    joint = random_joint(seed, 6, 6, concentration=0.05)
+    rng = np.random.default_rng(seed)
+    solution = dualib.solve(dualib.IB(joint), 1.5, certify=False)
+    off = solution.p_t * np.exp(rng.normal(0, 0.1, solution.n_clusters))
+    stopped = replace(solution, p_t=off / off.sum())
+    table = joint.p_x[:, None] * stopped.p_t_given_x
+    assert stopped.rate == pytest.approx(dualib.mutual_information(table), abs=1e-12)
+    assert stopped.relevance == pytest.approx(dualib.mutual_information(table.T @ joint.p_y_given_x), abs=1e-12)
+    assert stopped.relevance <= stopped.rate + 1e-12

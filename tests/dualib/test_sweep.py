@@ -1,15 +1,18 @@
 """Points as they come: the same bits on any executor, kept as soon as they are solved, gone on with."""
 
 import itertools
+import os
+import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import fields
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import numpy as np
 import pytest
 from joints import PROBLEMS, random_joint
 
 import dualib
+from dualib.core.parallel import in_order
 from dualib.curves import sweep
 from dualib.curves.sweep import SEGMENT
 
@@ -49,6 +52,29 @@ def spawned(workers):
 def test_the_numbers_do_not_depend_on_the_executor(problem, grid, whole, pool):
     with pool(2) as executor:
         assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, executor=executor))
+
+
+def test_the_numbers_do_not_depend_on_the_cluster(problem, grid, whole, tmp_path):
+    """dask.distributed, two processes."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        curve = dualib.information_curve(problem, grid, resolution=0.1, executor=client.get_executor(), out=tmp_path)
+    assert_same_bits(whole, curve)
+
+
+def _end(item):
+    """The third item kills its worker, as a machine out of memory does, but not the process of the test."""
+    if item == 2 and parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
+
+
+def test_a_killed_worker_loses_nothing():
+    with spawned(2) as executor, pytest.warns(RuntimeWarning, match="going on in this process"):
+        assert list(in_order(_end, range(6), executor=executor, progress=False)) == [0, 1, 4, 9, 16, 25]
 
 
 @pytest.mark.parametrize("kind", sorted(PROBLEMS))

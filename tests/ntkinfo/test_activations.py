@@ -32,7 +32,7 @@ def test_expectations_of_smooth_activations_are_integrals(name):
         u = np.sqrt(a) * z
         v = np.sqrt(b) * (rho * z[:, None] + np.sqrt(1 - rho**2) * z)
         found = activation.expectations(*arrays(a, b, rho * np.sqrt(a * b)))
-        for value, f in zip(found, activation.derivatives, strict=True):
+        for value, f in zip(found, activation.derivatives[:3], strict=True):
             expected = weight @ ((f(u)[:, None] * f(v)) @ weight)
             size = np.sqrt((weight @ f(u) ** 2) * (weight @ f(np.sqrt(b) * z) ** 2))
             assert value[0] == pytest.approx(expected, rel=0, abs=2e-12 * max(size, 1e-3)), (a, b, rho)

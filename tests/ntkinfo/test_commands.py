@@ -103,3 +103,100 @@ def test_times_out_of_range_never_end_in_a_traceback(values):
     if 0 < low <= high < np.inf and count == 1:
         return
     assert main(["bounds", "--n-train", "3", "--n-test", "4", "--taus", *values]) == 2
+
+
+NETWORK = """
+from neural_tangents import stax
+
+narrow = stax.serial(stax.Dense(8), stax.Relu(), stax.Dense(1))
+finite = stax.serial(stax.Dense(8), stax.Relu(), stax.Dense(1))[:2]
+text = "none"
+"""
+
+
+def test_a_network_of_ones_own_and_kernels_that_are_kept(tmp_path, capsys, monkeypatch):
+    file, kept = tmp_path / "net.py", tmp_path / "k.npz"
+    file.write_text(NETWORK)
+    own = ["--network", f"{file}:narrow", "--kernels", str(kept)]
+    assert main(["curve", *SMALL, *own, "--units", "nats"]) == 0  # the timeline under its other name
+    first = capsys.readouterr().out
+    assert "parameter_kl_nats" in first
+    monkeypatch.setattr(ntkinfo.kernels.blocks, "all_blocks", only_two(ntkinfo.kernels.blocks.all_blocks))
+    assert main(["timeline", *SMALL, *own, "--units", "nats"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["bounds", *SMALL, *own, "--task", "digits", "--loss", "zero_one"]) == 2
+    assert "other points" in capsys.readouterr().err
+    assert main(["curve", *SMALL, "--kernels", str(kept)]) == 2  # that of the default options, on the same points
+    assert "another network, whose ntk differs" in capsys.readouterr().err
+
+
+def only_two(function):
+    """Kernels of more than two points are computed no more."""
+
+    def checked(evaluate, arrays, *more, **options):
+        assert len(arrays[0]) == 2
+        return function(evaluate, arrays, *more, **options)
+
+    return checked
+
+
+def test_kernels_of_the_options_are_kept_with_the_third(tmp_path, capsys):
+    kept = ["--kernels", str(tmp_path / "k.npz"), "--activation", "tanh", "--depth", "1"]
+    assert main(["bounds", *SMALL, "--task", "digits", "--loss", "zero_one", *kept, "--units", "nats"]) == 0
+    out = capsys.readouterr().out
+    assert "parameter_kl_infinite_width_nats" in out
+    assert ntkinfo.Kernels.load(tmp_path / "k.npz").omega is not None
+    assert main(["bounds", *SMALL, "--task", "digits", "--loss", "zero_one", *kept, "--units", "nats"]) == 0
+    assert capsys.readouterr().out == out
+    assert main(["bounds", *SMALL, "--task", "digits", *kept, "--third-kernel", "no"]) == 2
+    assert "holds kernels with omega" in capsys.readouterr().err
+
+
+def test_finite_networks_stand_in_where_no_analytic_kernels_are_known(tmp_path, capsys):
+    file = tmp_path / "net.py"
+    file.write_text(NETWORK)
+    assert main(["modes", *SMALL, "--network", f"{file}:finite", "--replicas", "3"]) == 0
+    assert "means over 3 finite networks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--network", "net.py"], "FILE.py:NAME, got 'net.py'"),
+        (["--network", "missing.py:net"], "no Python file missing.py"),
+        (["--network", "{net}:nothing"], "has no 'nothing'; it has stax, narrow"),
+        (["--network", "{net}:text"], "is of type str: it must be (init_fn"),
+        (["--network", "{broken}:x"], "NameError: name 'undefined' is not defined (line 2)"),
+        (["--network", "{net}:narrow", "--depth", "3"], "leave --depth out"),
+        (["--network", "{net}:narrow", "--third-kernel", "yes"], "leave --third-kernel out"),
+        (["--activation", "relu", "--third-kernel", "yes"], "relu has a kink"),
+        (["--kernels", "{net}"], "not a whole .npz file"),
+        (["--kernels", "/proc/none/k.npz"], "cannot write into"),
+    ],
+)
+def test_bad_networks_and_kernels_are_one_clear_line(arguments, message, tmp_path, capsys):
+    (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "broken.py").write_text("x = 1\nundefined\n")
+    places = {"net": tmp_path / "net.py", "broken": tmp_path / "broken.py"}
+    assert main(["timeline", *SMALL, *(argument.format(**places) for argument in arguments)]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["curve", "bounds"])
+def test_help_shows_every_option_with_its_default(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for option, default in {
+        "activation": "erf",
+        "depth": 2,
+        "w-std": 1.5,
+        "b-std": 0.1,
+        "third-kernel": "auto",
+    }.items():
+        assert f"--{option}" in text
+        assert f"(default: {default})" in text
+    for option in ("--labels", "--units", "--network FILE.py:NAME", "--kernels FILE.npz"):
+        assert option in text

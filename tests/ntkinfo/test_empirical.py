@@ -27,7 +27,30 @@ def test_networks_of_one_hidden_layer_have_the_analytic_kernels_as_their_means()
     for name, error in found.errors.items():
         assert (np.abs(getattr(found.kernels, name) - getattr(exact, name)) < 5 * error).all(), name
     assert found.kernels.ntk.dtype == np.float64
-    assert all(value < 0.5 for value in found.distance(exact).values())
+    for name, distance in found.distance(exact).items():
+        assert distance.low == 0.0, name  # the expected kernels are these
+        assert distance.value < 0.5
+
+
+def test_the_distance_of_empirical_kernels_holds_that_of_the_expected_ones():
+    """Expected kernels are X Xᵀ at every width: half of twice as much; in 95 of 100 repetitions and more."""
+    exact = X @ X.T
+    twice = ntkinfo.Kernels(2 * exact, 2 * exact)
+    held = []
+    for seed in range(40):
+        found = ntkinfo.kernels.empirical(linear(), X, replicas=4, seed=seed).distance(twice)
+        held.append(found["nngp"].low <= 0.5 <= found["nngp"].high)
+        assert abs(found["ntk"].value - 0.5) < 1e-12  # the same in every draw
+    assert np.mean(held) >= 0.95
+    with pytest.raises(ValueError, match=r"ntk has shape \(5, 5\) here and \(2, 2\)"):
+        ntkinfo.kernels.empirical(linear(), X, replicas=2).distance(ntkinfo.Kernels(np.eye(2), np.eye(2)))
+
+
+def test_no_gaussian_quadratic_form_has_a_heavier_tail_than_one_square():
+    """P(Σ λ_i χ_i² > 3.84) with Σ λ = 1 is at most that of one term: what the interval of the distance rests on."""
+    squares = np.random.default_rng(0).standard_normal((200_000, 6)) ** 2
+    for weights in ([0.9, 0.1], [0.6, 0.4], [0.5, 0.3, 0.2], [1 / 6] * 6):
+        assert (squares[:, : len(weights)] @ np.array(weights) > 3.8415).mean() < 0.05
 
 
 def test_a_linear_network_has_the_same_ntk_in_every_draw(tmp_path):
@@ -110,3 +133,41 @@ def test_equinox_networks():
         first, last = build(key).layers
         truth.append(hand_made((np.float64(first.weight).T, np.float64(last.weight[0])), X))
     np.testing.assert_allclose(found.kernels.ntk, np.mean(truth, axis=0), rtol=1e-6)
+
+
+def test_torch_networks():
+    torch = pytest.importorskip("torch")
+
+    def build():
+        layers = torch.nn.Linear(3, 8, bias=False), torch.nn.Tanh(), torch.nn.Linear(8, 1, bias=False)
+        built.append(torch.nn.Sequential(*layers))
+        return built[-1]
+
+    built = []
+    before = torch.random.get_rng_state()
+    found = ntkinfo.kernels.empirical(adapters.torch(build), X[:3], X[3:], replicas=2, seed=3, batch_size=2)
+    assert torch.equal(before, torch.random.get_rng_state())
+    weights = [[p.detach().numpy() for p in module.parameters()] for module in built]
+    assert not np.allclose(weights[0][0], weights[1][0])
+    truth = np.mean([hand_made((first.T, last[0]), X) for first, last in weights], axis=0)
+    np.testing.assert_allclose(found.kernels.ntk_test_train, truth[3:, :3], rtol=1e-12)
+    np.testing.assert_allclose(found.kernels.ntk_test, truth[3:, 3:], rtol=1e-12)
+    outputs = [np.tanh(X @ first.T) @ last[0] for first, last in weights]
+    np.testing.assert_allclose(
+        found.kernels.nngp, np.mean([np.outer(z, z) for z in outputs], axis=0)[:3, :3], rtol=1e-12
+    )
+    with pytest.raises(ValueError, match=r"gives shape \(2, 3, 8\)|gives shape"):
+        ntkinfo.kernels.empirical(adapters.torch(lambda: torch.nn.Unflatten(1, (3, 1))), X, replicas=2)
+
+
+def test_torch_parameters_without_gradient_are_fixed():
+    torch = pytest.importorskip("torch")
+
+    def build():
+        first, last = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+        first.requires_grad_(False)
+        return torch.nn.Sequential(first, torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5), last)
+
+    one = next(adapters.torch(build).draw(0, (3,), 1))(X, None)[0]
+    eigenvalues = np.linalg.eigvalsh(one)
+    assert (np.abs(eigenvalues[0]) < 1e-12 * eigenvalues[-1]).all()  # affine in x: rank 4 of 5

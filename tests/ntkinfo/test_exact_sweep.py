@@ -6,7 +6,6 @@ import pytest
 from exact import Exact
 
 import ntkinfo
-from ntkinfo.precision import rounding_loss
 
 TAUS = np.array([1e-6, 1e-3, 0.3, 20.0, 3e3, 1e6, 1e12])
 BOUNDS = {
@@ -52,8 +51,8 @@ def failures(seed, kind):
     rng = np.random.default_rng([seed, len(kind)])
     kernels, y, y_test = random_kernels(rng, kind), rng.standard_normal(4), rng.standard_normal(2)
     ensemble, exact = ntkinfo.Ensemble(kernels, y), Exact(kernels, y)
-    curve = ntkinfo.timeline(ensemble, TAUS, y_test=y_test, progress=False)
-    loss = rounding_loss(ensemble, TAUS, y_test=y_test)
+    curve = ntkinfo.timeline(ensemble, TAUS, y_test=y_test, digits=True, progress=False)
+    loss = curve.rounding
     wrong, compared = [], 0
     for t, tau in enumerate(TAUS):
         truth = exact.columns(tau) | exact.test_columns(tau, y_test) | {"data_information_joint": exact.joint_kl(tau)}
@@ -99,10 +98,8 @@ def test_the_reported_loss_is_small_where_the_kernel_is_benign_and_not_where_it_
     theta = root @ root.T / 8 + np.eye(6)
     blocks = theta[:4, :4], theta[:4, :4], theta[4:, :4], theta[4:, :4], theta[4:, 4:], theta[4:, 4:]
     benign = ntkinfo.Ensemble(ntkinfo.Kernels(*blocks), rng.standard_normal(4))
-    early = rounding_loss(benign, [0.3, 3.0], y_test=[1.0, -0.5])
+    early = ntkinfo.timeline(benign, [0.3, 3.0], y_test=[1.0, -0.5], digits=True).rounding
     assert {name: loss.max() for name, loss in early.items() if loss.max() > 1e-10} == {}
     hard = ntkinfo.Ensemble(ntkinfo.Kernels(np.diag([1.0, 1e-13]) + 1e-14, np.eye(2)), [1.0, 2.0])
-    late = rounding_loss(hard, [1e13])
+    late = ntkinfo.timeline(hard, [1e13], digits=True).rounding
     assert 1e-4 < late["degrees_of_freedom"][0] < np.inf
-    with pytest.raises(ValueError, match="samples"):
-        rounding_loss(hard, [1.0], samples=0)

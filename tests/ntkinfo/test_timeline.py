@@ -12,7 +12,9 @@ import ntkinfo
 from dualib.core.quantity import Quantity, Registry, Relation, needs
 from dualib.core.units import Unit
 from ntkinfo import quantities, setting, timelines
+from ntkinfo.precision import perturbed
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.setting import GLOSSARY
 
 
@@ -166,6 +168,47 @@ def test_the_table_refuses_before_the_work(linear_model):
         with pytest.raises(ValueError, match=match):
             ntkinfo.timeline(ensemble, [1.0], **options)
     assert "nngp_modes" not in vars(ensemble)
+
+
+def test_one_quadrature_serves_both_informations_of_the_inputs(gaussian_timeline, monkeypatch):
+    found, ensemble, data = gaussian_timeline
+    calls = []
+
+    def counted(law, **options):
+        calls.append(law)
+        return scalar_informations(law, **options)
+
+    for module in (setting, quantities.inputs):
+        monkeypatch.setattr(module, "scalar_informations", counted)
+    tau = found.tau[[5, 9]]
+    again = ntkinfo.timeline(ensemble, tau, y_test=data.y_test)
+    assert len(calls) == 1
+    law = ensemble.marginals(tau)
+    for name in ("input_information", "input_information_leave_one_out"):
+        np.testing.assert_allclose(again[name], getattr(quantities, name)(law), rtol=1e-11)
+
+
+def test_the_digits_that_the_kernels_rounding_leaves_are_reported(tmp_path):
+    """A smooth kernel of eight points, condition 1e13: informations of labels lose most digits, the Fisher trace none."""
+    x = np.linspace(-2, 2, 8)[:, None]
+    kernels = ntkinfo.kernels.dense(x, x[:3] + 0.1, hidden_layers=1, b_std=0.3)
+    ensemble = ntkinfo.Ensemble(kernels, np.sin(2 * x))
+    found = ntkinfo.timeline(ensemble, [1.0, 1e9], digits=True)
+    assert found.rounding.keys() == found.values.keys()
+    other = ntkinfo.timeline(perturbed(ensemble, 7), [1.0, 1e9])
+    for name, loss in found.rounding.items():  # a fourth change is within what three have shown
+        with np.errstate(invalid="ignore"):
+            assert (np.isinf(loss) | (np.abs(other[name] - found[name]) <= loss * np.abs(found[name]))).all(), name
+    assert found.rounding["fisher_trace"].max() < 1e-13
+    assert "at least 13 digits are left" in found.describe("paths")
+    assert max(loss.max() for loss in found.rounding.values()) > 1e-9
+    again = ntkinfo.timeline(ensemble, [1.0, 1e9])
+    assert again.rounding == {}
+    assert "digits" not in again.describe("paths").split("fisher_trace")[1].splitlines()[0]
+    found.save(tmp_path / "t.npz")
+    np.testing.assert_array_equal(
+        ntkinfo.Timeline.load(tmp_path / "t.npz").rounding["fisher_trace"], found.rounding["fisher_trace"]
+    )
 
 
 def test_every_quantity_says_what_it_is():

@@ -14,6 +14,7 @@ from scipy.special import entr
 from scipy.stats import norm
 
 from deepnets.estimators import Binning, Kind
+from dualib import entropy, mutual_information
 from dualib.core.arrays import row_codes
 
 
@@ -267,3 +268,26 @@ def test_bad_activations_are_refused():
         Binning.from_range()
     with pytest.raises(ValueError, match="leave p_x out"):
         Binning(sampled=True).layer([[0.0], [0.1]], rows, [0.3, 0.7])
+
+
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_intervals_of_few_samples_cover_laws_whose_rare_cells_they_miss(n):
+    """Laws of 3 and 5 cells, even and very uneven: where all samples share a cell they do not vary, and prove nothing."""
+    hits, trials = np.zeros(2), 120
+    laws = [np.array(p) for p in ([0.97, 0.02, 0.01], [0.9, 0.06, 0.02, 0.01, 0.01], [0.5, 0.3, 0.2], [0.2] * 5)]
+    for law in laws:
+        k = len(law)
+        given = np.random.default_rng(k).dirichlet([0.5, 0.5], k)
+        joint = law[:, None] * given
+        truth = np.array([entropy(law), mutual_information(joint)])
+        estimator = Binning(edges=tuple(np.linspace(0, 1, k + 1)), sampled=True)
+        covered = np.zeros(2)
+        for seed in range(trials):
+            rng = np.random.default_rng([seed, n])
+            cells = rng.choice(k, n, p=law)
+            labels = (rng.random(n) < given[cells, 1]).astype(int)
+            found = estimator.layer(((cells + 0.5) / k)[:, None], np.eye(2)[labels])
+            covered += [e.low <= v <= e.high for e, v in zip((found.rate, found.relevance), truth, strict=True)]
+        assert (covered / trials >= 0.93 - 4 * np.sqrt(0.05 * 0.95 / trials)).all(), law
+        hits += covered
+    assert (hits / trials / len(laws) >= 0.95 - 4 * np.sqrt(0.05 * 0.95 / trials / len(laws))).all()

@@ -1,6 +1,7 @@
-"""Finite against infinite: the statistics on made-up numbers, where the answer is known; a small comparison; the report."""
+"""Finite against infinite: a small comparison, what it says and what it would have seen; interruptions; the report."""
 
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -8,82 +9,15 @@ import pandas as pd
 import pytest
 
 import deepnets
+import ntkinfo
 from deepnets.__main__ import main
-from deepnets.widths import compare
-from deepnets.widths.agreement import Comparison, Verdict, straight_line
+from deepnets.widths import Comparison, Verdict, samples
 from deepnets.widths.exponents import bias_exponent
-from deepnets.widths.finite import Row, jackknife
+from deepnets.widths.finite import LEAST, jackknife
 from dualib.core.quantity import Relation
 from ntkinfo.quantities import REGISTRY
 
 WIDTHS = (64, 128, 256, 512)
-
-
-def made_up(limit, slope, predicted, error=0.01, relation=Relation.EXACT, seed=0, step=0.0, widths=WIDTHS, second=0.0):
-    noise = np.random.default_rng(seed).normal(size=len(widths)) * error
-    rows = [
-        Row("q", 1.0, w, predicted, limit + slope / w + second / w**2 + e, error, relation, step_error=step)
-        for w, e in zip(widths, noise, strict=True)
-    ]
-    return Comparison(tuple(rows), (), {})
-
-
-@pytest.mark.parametrize("widths", [WIDTHS[:3], WIDTHS])
-def test_extrapolation_has_the_error_it_says(widths):
-    z = []
-    for seed in range(300):
-        a, error, p = made_up(2.0, 30.0, 2.0, seed=seed, widths=widths).extrapolated("q", 1.0)
-        z.append((a - 2.0) / error)
-        assert 0 <= p <= 1
-    assert abs(np.mean(z)) < 4 / np.sqrt(300)
-    if len(widths) == 3:
-        assert abs(np.std(z) - 1) < 4 / np.sqrt(600)
-    else:  # from four widths on the error of the line is added: of a true line, noise only
-        assert 0.6 < np.std(z) < 1 + 4 / np.sqrt(600)
-
-
-@pytest.mark.parametrize("second", [-4000.0, 4000.0])
-def test_a_correction_of_second_order_does_not_refute(second):
-    """1/width² is as large as 1/width at the narrowest; a line through all widths misses by many standard errors."""
-    found = made_up(2.0, 60.0, 2.0, error=0.01, second=second)
-    a, error, _ = found.extrapolated("q", 1.0)
-    assert abs(a - 2.0) > 5 * straight_line(found.select("q")).error
-    assert abs(a - 2.0) < 2 * error
-    assert found.verdicts()[0].verdict is Verdict.AGREES
-    assert made_up(2.0, 60.0, 3.0, error=0.01, second=second).verdicts()[0].verdict is Verdict.DIFFERS
-
-
-def test_verdicts_follow_from_the_numbers():
-    def verdict(**settings):
-        return made_up(**settings).verdicts()[0].verdict
-
-    assert verdict(limit=2.0, slope=30.0, predicted=2.0) is Verdict.AGREES
-    assert verdict(limit=2.0, slope=30.0, predicted=2.2) is Verdict.DIFFERS
-    assert verdict(limit=2.0, slope=30.0, predicted=2.2, step=0.2) is Verdict.AGREES
-    assert verdict(limit=2.0, slope=0.0, predicted=2.2, relation=Relation.UPPER) is Verdict.HOLDS
-    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=Relation.UPPER) is Verdict.BROKEN
-    assert verdict(limit=2.0, slope=0.0, predicted=1.8, relation=Relation.LOWER) is Verdict.HOLDS
-    rate = np.mean([verdict(limit=2.0, slope=5.0, predicted=2.0, seed=s) is Verdict.DIFFERS for s in range(400)])
-    assert rate < 0.02  # three standard errors
-
-
-def test_widths_that_are_too_small_do_not_refute():
-    def verdict(least, limit=2.2):
-        found = made_up(limit=limit, slope=0.0, predicted=2.0)
-        rows = tuple(replace(r, least_width=least) for r in found.rows)
-        return replace(found, rows=rows).verdicts()[0]
-
-    assert verdict(1000.0).verdict is Verdict.TOO_NARROW
-    assert "widths above 1e+03" in verdict(1000.0).describe()
-    assert verdict(500.0).verdict is Verdict.DIFFERS
-    assert verdict(1000.0, limit=2.0).verdict is Verdict.AGREES
-
-
-def test_every_quantity_is_compared_or_has_a_reason():
-    verdicts = {v.quantity: v for v in made_up(1.0, 0.0, 1.0).verdicts()}
-    assert set(verdicts) >= {q.name for q in REGISTRY.quantities}
-    assert {Verdict.AGREES, Verdict.NOT_MEASURABLE} == {v.verdict for v in verdicts.values()}
-    assert all(v.reason for v in verdicts.values() if v.verdict is Verdict.NOT_MEASURABLE)
 
 
 @pytest.mark.parametrize("power", [-1.0, -0.5, -1.5])
@@ -99,7 +33,8 @@ def test_the_power_of_a_bias_below_the_noise_of_single_entries_is_found(power):
 
 def test_jackknife_of_a_mean_and_of_a_variance():
     sample = np.random.default_rng(0).normal(size=1000)
-    value, error = jackknife(lambda x: float(x.mean()), sample)
+    value, error, freedom = jackknife(lambda x: float(x.mean()), sample)
+    assert freedom == 24
     assert value == pytest.approx(sample.mean(), abs=1e-12)
     assert error == pytest.approx(sample.std() / np.sqrt(1000), rel=0.5)
     samples = np.random.default_rng(1).normal(size=(300, 50))
@@ -122,33 +57,118 @@ def test_a_comparison_has_every_row_and_the_parameters_divergence_agrees(small):
     frame = found.to_frame()
     assert set(frame.width) == {16, 32, 64}
     assert (frame.std_error > 0).all()
-    by_quantity = {v.quantity: v.verdict for v in found.verdicts()}
+    by_quantity = {v.quantity: v.verdict for v in found.verdicts(within=0.3)}
     agreeing = ("parameter_distance_squared", "fisher_trace", "degrees_of_freedom")
     for name in ("parameter_kl_infinite_width", "parameter_kl_infinite_width_rate", *agreeing):
         assert by_quantity[name] is Verdict.AGREES, name
     for name in ("path_length_lower", "path_length_upper", "path_length_upper_modes"):
         assert by_quantity[name] is Verdict.HOLDS, name
-    assert by_quantity["parameter_kl"] is Verdict.DIFFERS  # linearised, of a nonlinear network
+    own = {v.quantity: v.verdict for v in found.verdicts()}
+    assert own["parameter_kl"] is Verdict.DIFFERS  # linearised, of a nonlinear network
+    needed = found.plan().needed
+    assert needed["gibbs_nll"] < 200 < needed["data_information"]  # 2.6 and 20 % would have been seen
     fluctuation = found.exponents[2]
     assert fluctuation.low <= -0.4
     assert fluctuation.high >= -0.6
 
 
+def multiplied(comparison, factor):
+    """The verdicts on the predictions of the networks themselves, not linearised, times a factor."""
+    rows = [r for r in comparison.rows if r.relation is Relation.EXACT and r.quantity not in LINEARISED]
+    return [
+        v.verdict
+        for v in replace(comparison, rows=tuple(replace(r, infinite=factor * r.infinite) for r in rows)).verdicts()
+        if v.widths
+    ]
+
+
+LINEARISED = {"parameter_kl", "parameter_kl_rate", "parameter_kl_published"}
+
+
+def test_predictions_that_are_off_are_no_longer_called_agreement(small):
+    right = multiplied(small[0], 1.0)
+    assert right.count(Verdict.AGREES) >= 8
+    assert Verdict.DIFFERS not in right
+    assert multiplied(small[0], 1.05).count(Verdict.AGREES) <= 2  # 2.5 % of 29 is less than one
+    for factor in (1.1, 1.2):
+        wrong = multiplied(small[0], factor)
+        assert Verdict.AGREES not in wrong
+    assert wrong.count(Verdict.DIFFERS) >= 8
+
+
+def test_every_row_states_what_it_would_have_seen(small):
+    table = small[0].to_table()
+    assert list(table.columns[4:8]) == ["predicted", "width 16", "width 32", "width 64"]
+    exact = table[table.relation == Relation.EXACT]
+    seen = 3.6 * exact.std_error / exact.predicted.abs()  # 1.96 + 1.645, at least
+    assert (exact.detectable >= seen).all()
+    assert (exact.detectable <= 1.2 * seen).all()
+    agree = exact.verdict.str.startswith("agrees")
+    assert (exact.detectable[agree] < 0.1).all()
+    assert ((table.low <= table.extrapolated) & (table.extrapolated <= table.high)).all()
+
+
 def test_a_kink_takes_the_parameters_divergence_and_the_powers_of_the_bias_and_nothing_else(small):
-    found = deepnets.compare_with_infinite_width(**{**SMALL, "activation": "relu", "widths": (16, 32), "replicas": 100})
-    verdicts = {v.quantity: v for v in found.verdicts()}
+    """With few networks, on threads: what both take is said, and the rest is there."""
+    few = {**SMALL, "activation": "relu", "widths": (16, 32), "replicas": 20}
+    with ThreadPoolExecutor(2) as executor:
+        found = deepnets.compare_with_infinite_width(**few, executor=executor)
+    verdicts = {v.quantity: v for v in found.verdicts(within=0.5)}
     lost = {name for name, v in verdicts.items() if "kink" in v.reason}
     assert lost == {q.name for q in REGISTRY.quantities if q.shows and q.shows[0] in ("kl", "kl_rate")}
-    assert set(small[0].quantities()) - set(found.quantities()) == lost
+    joint = {name for name, v in verdicts.items() if "takes 48 networks" in v.reason}
+    assert joint == {"data_information_joint", "bayes_nll_joint"}
+    assert set(small[0].quantities()) - set(found.quantities()) == lost | joint
     assert np.isfinite([(r.finite, r.std_error) for r in found.rows]).all()
     assert [np.isnan(x.exponent) for x in found.exponents] == [True, True, False, False]
-    for name in ("parameter_distance_squared", "fisher_trace", "degrees_of_freedom"):
+    for name in ("fisher_trace", "gibbs_nll"):
         assert verdicts[name].verdict is Verdict.AGREES, name
+    power = {v.quantity: v.detectable for v in small[0].verdicts()}
+    assert all(v.detectable > power[name] for name, v in verdicts.items() if v.widths)  # what few networks cost
+
+
+def with_arrays(data, **arrays):
+    """A data set as a user may make it, past the shapes that the tests check when it is made."""
+    changed = copy(data)
+    for name, value in arrays.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+def test_own_data_with_labels_as_a_vector_and_own_kernels(small):
+    data = ntkinfo.gaussian_task(4, 12, x_dim=3, seed=0)
+    flat = with_arrays(data, y_train=data.y_train[:, 0], y_test=data.y_test[:, 0])
+    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test, hidden_layers=1, activation="erf", w_std=1.2, b_std=0.3)
+    other = replace(kernels, ntk=1.1**2 * kernels.ntk, omega=None, omega_test_train=None, omega_test=None)
+    path = small[1]  # the networks are those of the small comparison
+    again = deepnets.compare_with_infinite_width(flat, kernels=kernels, out=path, **SMALL)
+    pd.testing.assert_frame_equal(again.to_frame(), small[0].to_frame())
+    found = deepnets.compare_with_infinite_width(flat, kernels=other, out=path, **SMALL)
+    trace = {v.quantity: v for v in found.verdicts()}["fisher_trace"]
+    assert trace.predicted == pytest.approx(1.21 * kernels.ntk.trace())
+    assert trace.verdict is Verdict.DIFFERS
+    assert "parameter_kl_infinite_width" not in found.quantities()  # no Ω
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_train": np.ones((4, 2))}, r"y_train has shape \(4, 2\), but the finite networks have one output"),
+        ({"y_test": np.ones(5)}, r"y_test has shape \(5,\), but x_test of shape \(12, 3\) asks for"),
+        ({"x_test": np.ones((12, 2))}, r"\(4, 3\) and \(12, 2\): they must have as many columns"),
+        ({"x_train": np.ones((4, 2, 2))}, "flatten"),
+        ({"x_train": np.full((4, 3), np.nan)}, "12 entries that are not finite"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(change, message):
+    data = with_arrays(ntkinfo.gaussian_task(4, 12, x_dim=3, seed=0), **change)
+    with pytest.raises(ValueError, match=message):
+        deepnets.compare_with_infinite_width(data, **SMALL)
 
 
 def test_finished_networks_are_not_trained_again(small, monkeypatch):
     found, path = small
-    monkeypatch.setattr(compare, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
     again = deepnets.compare_with_infinite_width(out=path, **SMALL)
     pd.testing.assert_frame_equal(found.to_frame(), again.to_frame())
     with pytest.raises(ValueError, match=r"step: 0.05 there, 0.1 now"):
@@ -176,62 +196,79 @@ def test_tables_are_in_the_units_that_are_asked_for(small):
     said = {v.quantity: v for v in small[0].verdicts()}["input_information"]
     assert f"predicted {said.predicted / np.log(2):.5g} bits" in said.describe()
     assert f"predicted {said.predicted:.5g} nats" in said.describe("nats")
+    ratio = small[0].to_table("nats").predicted / small[0].to_table("bits").predicted
+    np.testing.assert_allclose(ratio, np.where(small[0].to_table().unit == "1", 1.0, np.log(2)))
 
 
 def test_damaged_networks_are_trained_again(small, monkeypatch):
     found, path = small
     damaged = path / "flow_32_100.npz"
     damaged.write_bytes(damaged.read_bytes()[:1000])
-    trained, original = [], compare.gradient_flow
-    monkeypatch.setattr(compare, "gradient_flow", lambda *a, **k: trained.append(k["first"]) or original(*a, **k))
+    trained, original = [], samples.gradient_flow
+    monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: trained.append(k["first"]) or original(*a, **k))
     again = deepnets.compare_with_infinite_width(out=path, **SMALL)
     assert trained == [100]
     assert again.rows == found.rows
 
 
-@pytest.mark.slow
-def test_an_interruption_stops_every_width_and_loses_nothing_finished(small, tmp_path, monkeypatch):
-    """Ctrl-C, here out of the progress bar: the other widths stop as well, and the same call ends with the same numbers."""
-    called = []
+def test_an_interruption_stops_every_batch_and_loses_nothing_finished(small, tmp_path, monkeypatch):
+    """Ctrl-C after the second batch: the others stop as well, and the same call ends with the same numbers."""
+    found, path = small
+    put, trained, original = samples.Store.put, [], samples.gradient_flow
 
-    @contextmanager
-    def interrupted(total, description, show=None):
-        def update(count):
-            called.append(count)
-            if len(called) == 4:
-                raise KeyboardInterrupt
-
-        yield update
+    def interrupted(store, name, result):
+        put(store, name, result)
+        trained.append(name)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare, "progress_bar", interrupted)
+        patch.setattr(samples.Store, "put", interrupted)
         with pytest.raises(KeyboardInterrupt):
             deepnets.compare_with_infinite_width(out=tmp_path, **SMALL)
-    assert len(called) <= 6
-    kept = list(tmp_path.glob("flow_*.npz"))
-    assert kept
-    assert deepnets.compare_with_infinite_width(out=tmp_path, **SMALL).rows == small[0].rows
+    kept = {file.name for file in tmp_path.glob("*.npz")}
+    assert kept == {f"{name}.npz" for name in trained}
+    again = []
+    monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: again.append(1) or original(*a, **k))
+    assert deepnets.compare_with_infinite_width(out=tmp_path, **SMALL).rows == found.rows
+    assert len(again) == len(list(path.glob("*.npz"))) - 2
+
+
+def test_a_pilots_networks_are_the_first_of_the_long_run(small, monkeypatch):
+    found, path = small
+    monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
+    pilot = deepnets.compare_with_infinite_width(out=path, **{**SMALL, "replicas": 100})
+    assert pilot.plan().told(200) > 3
+    ratio = pilot.to_table().std_error / found.to_table().std_error
+    assert 1.0 < ratio.median() < 2.0
 
 
 def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
-    options = "--depth 1 --widths 16 32 --replicas 200 --taus 0.8"
-    command = ["compare", "--out", str(tmp_path), *options.split()]
-    assert main(command) == 0
+    data = ntkinfo.gaussian_task(4, 12, x_dim=3, seed=1)
+    np.savez(tmp_path / "own.npz", **{name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")})
+    options = f"--depth 1 --widths 16 32 64 --replicas 110 --taus 0.8 --within 0.1 --data {tmp_path}/own.npz"
+    assert main(["compare", "--out", str(tmp_path), *options.split()]) == 0
     said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
     for quantity in REGISTRY.quantities:
         assert f"`{quantity.name}`" in report
     assert "parameter_kl_infinite_width" in said
+    assert said.index("from a pilot of 100 networks: to tell ±10 %") < said.index("would see")
+    assert "4 training and 12 test points" in report
+    assert report.count("agrees to within ±10 %") >= 3
     pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
     assert len(pictures) > 25
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
-    assert len(Comparison.load(tmp_path / "erf_1.npz").rows) == len(pd.read_csv(tmp_path / "erf_1.csv"))
+    loaded = Comparison.load(tmp_path / "erf_1.npz")
+    assert len(loaded.rows) == len(pd.read_csv(tmp_path / "erf_1.csv"))
+    assert list(pd.read_csv(tmp_path / "erf_1_verdicts.csv").verdict) == list(loaded.to_table().verdict)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"widths": (64,)}, "two different"),
-        ({"replicas": 20}, "at least 100"),
+        ({"replicas": LEAST - 1}, "at least 10"),
+        ({"within": 0.0}, "within"),
         ({"activation": "swish"}, "tanh"),
         ({"taus": (0.0,)}, "increase"),
     ],

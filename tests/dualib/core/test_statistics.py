@@ -1,5 +1,7 @@
 """Every interval covers what it promises, from three repetitions on, within the error of the simulation."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,35 @@ def test_groups_that_are_equal_but_for_rounding_differ_by_nothing_more():
     found = statistics.difference([1.0, 1.0 + 1e-15], [0.5, 0.5], Unit.ONE)
     assert (found.low, found.high) == (found.value, found.value)
     assert found.kind is Kind.STATISTICAL
+
+
+@pytest.mark.parametrize("spread", [1e-12, 1e-9, 1e-6, 1e-3])
+def test_groups_that_are_equal_but_for_little_have_welchs_interval_without_a_warning(spread):
+    """Against the definition in forty digits; one group does not vary at all."""
+    a, b = 1.0 + spread * np.array([0.0, 1.0, 0.5]), np.full(4, 0.5)
+    found = statistics.difference(a, b, Unit.ONE)
+    deviations = [Decimal(v) - sum(map(Decimal, a)) / 3 for v in a]
+    error = float((sum(d * d for d in deviations) / 6).sqrt())
+    assert found.std_error == pytest.approx(error, rel=1e-3 if spread < 1e-9 else 1e-6)
+    assert found.high - found.value == pytest.approx(4.302652729911275 * found.std_error, rel=1e-3)  # t of 2 degrees
+    correlated = statistics.correlation([1, 2, 3, 4.0], 1.0 + 1e-9 * np.array([1, 2, 4, 3.0]))
+    assert correlated.value == pytest.approx(0.8, abs=1e-6)
+
+
+def test_differences_and_correlations_are_scipys():
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=5), 3 * rng.normal(size=9)
+    welch, found = (
+        stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95),
+        statistics.difference(x, y, Unit.ONE),
+    )
+    np.testing.assert_allclose([found.low, found.high], [welch.low, welch.high], rtol=1e-12)
+    pearson, found = stats.pearsonr(x, y[:5]), statistics.correlation(x, y[:5])
+    interval = pearson.confidence_interval(0.95)
+    np.testing.assert_allclose(
+        [found.value, found.low, found.high], [pearson.statistic, interval.low, interval.high], rtol=1e-12
+    )
+    line = statistics.correlation([1, 2, 3, 4.0], [2, 4, 6, 8.0])
+    assert (line.low, line.value, line.high) == pytest.approx((1.0, 1.0, 1.0))

@@ -1,8 +1,20 @@
 """Brackets of transitions against the definition of G on a grid: nothing improves below, something does above."""
 
 import numpy as np
+import pytest
 
-from dualib import IB, DualIB, Joint, examples, find_transitions, solve
+from dualib import (
+    IB,
+    DualIB,
+    Joint,
+    default_betas,
+    examples,
+    find_transitions,
+    information_curve,
+    local_critical_beta,
+    solve,
+)
+from dualib.curves.locate import TransitionKind
 from dualib.solvers.columns import minimise
 from dualib.solvers.iterate import evaluate
 
@@ -41,3 +53,66 @@ def test_later_transitions_of_the_toy_are_proven():
     later = find_transitions(DualIB(examples.toy()), 30.0, n_grid=20)[1:]
     np.testing.assert_allclose([t.beta for t in later], [11.810, 26.684], rtol=5e-5)
     assert all(t.proven and t.lower < t.upper <= t.lower * (1 + 2e-6) for t in later)
+
+
+def test_beyond_the_number_to_locate_transitions_are_bracketed_by_points():
+    problem = IB(examples.toy())
+    every = find_transitions(problem, 30.0, n_grid=8)
+    assert all(t.kind is not TransitionKind.NOT_LOCATED for t in every)
+    for most in (0, 1, len(every) - 1):  # the first transition is always located
+        some = find_transitions(problem, 30.0, n_grid=8, max_transitions=most)
+        located = [t for t in some if t.kind is not TransitionKind.NOT_LOCATED]
+        assert located == list(every[: most + 1])
+        rest = [t for t in some if t.kind is TransitionKind.NOT_LOCATED]
+        for missed in every[most + 1 :]:
+            assert any(t.lower <= missed.beta <= t.upper for t in rest)
+
+
+def test_a_curve_locates_as_many_as_asked_for():
+    curve = information_curve(IB(examples.toy()), np.geomspace(4, 40, 6))
+    none = curve.with_transitions(max_transitions=0)
+    assert [t.kind for t in none.transitions[1:]] == [TransitionKind.NOT_LOCATED] * 2
+    for wide, t in zip(none.transitions, curve.transitions, strict=True):
+        assert wide.lower <= t.beta <= wide.upper
+        assert (wide.n_before, wide.n_after) == (t.n_before, t.n_after)
+
+
+def test_a_steep_curve_is_not_called_a_jump():
+    """Nearly deterministic labels: the rate moves by 1e-2 nats in 1e-4 of β, and by nothing in ever less."""
+    rows = 0.985 * np.eye(4) + 0.015 * np.random.default_rng(1).dirichlet(np.ones(4), 4)
+    problem = IB(Joint.from_conditional([0.1, 0.2, 0.3, 0.4], rows))
+    second = find_transitions(problem, 1.025, n_grid=4)[1]
+    below, above = (solve(problem, beta, certify=False).rate for beta in (second.beta - 5e-5, second.beta + 5e-5))
+    assert above - below > 1e-3
+    assert second.kind is TransitionKind.CONTINUOUS
+
+
+@pytest.mark.parametrize("rare", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("problem", [IB, DualIB])
+def test_the_default_grid_starts_at_the_true_first_transition_of_a_rare_x(problem, rare):
+    """log G at r is convex in β and 0 at β = 0: its root, least over the line of decoders between the two rows, is β_1."""
+    rows = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    of = problem(Joint.from_conditional([rare, 1 - rare], rows))
+    share = np.linspace(0, 1, 4001)[1:, None]
+    line = share * rows[0] + (1 - share) * rows[1]
+    if problem is DualIB:
+        line = np.exp(share * np.log(rows[0]) + (1 - share) * np.log(rows[1]))
+        line /= line.sum(axis=1, keepdims=True)
+    gain = of.accurate_distortion(of.single_decoder)[0] - of.accurate_distortion(line)
+
+    def improves(beta):
+        return (np.log(of.p_x @ np.exp(beta * gain).T) > 1e-13).any()
+
+    grid = default_betas(of)
+    assert grid[1] < 0.2 * local_critical_beta(of)
+    assert not improves(grid[0])
+    assert not improves(grid[1] * (1 - 1e-4))
+    assert improves(grid[1] * (1 + 1e-4))
+
+
+@pytest.mark.parametrize("problem", [IB, DualIB])
+def test_the_default_grid_starts_at_a_first_order_transition(problem):
+    of = problem(examples.hamming(0.3))
+    grid = default_betas(of)
+    assert solve(of, grid[1] * (1 - 1e-5)).rate == pytest.approx(0.0, abs=1e-6)
+    assert solve(of, grid[1] * (1 + 1e-5)).rate > 0.1

@@ -260,3 +260,13 @@ def test_pairs_above_what_is_kept_are_the_same(monkeypatch):
     monkeypatch.setattr("dualib.bottleneck.PAIRS_KEPT", 29)
     np.testing.assert_array_equal(kept, np.stack([again.pair_distortions(i) for i in range(30)]))
     assert "_all_pair_distortions" not in again.__dict__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_conjugate_gradients_on_awkward_joints(kind, monkeypatch):
+    """As above, with no problem small enough for a Hessian; and with slopes of all pairs where atoms have no moments."""
+    monkeypatch.setattr("dualib.solvers.columns.minimise.__defaults__", (0,))
+    for seed in range(6):
+        monkeypatch.setattr("dualib.solvers.krylov.LARGEST_BLOCKS", 24 if seed % 2 else 0)
+        for problem in awkward_problems(kind, seed):
+            check(problem, any_beta(problem, seed))

@@ -1,0 +1,13 @@
+from .comparison import RelaxationComparison as RelaxationComparison
+from .comparison import autocorrelation_time as autocorrelation_time
+from .comparison import compare_relaxations as compare_relaxations
+from .loop import relax as relax
+from .methods import BottleneckTargets as BottleneckTargets
+from .methods import ContinueTraining as ContinueTraining
+from .methods import KickAndProject as KickAndProject
+from .methods import Langevin as Langevin
+from .methods import Metropolis as Metropolis
+from .relaxed import Relaxation as Relaxation
+from .starts import diffusion_start as diffusion_start
+from .starts import largest_curvature as largest_curvature
+from .starts import sgd_temperature as sgd_temperature

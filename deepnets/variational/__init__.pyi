@@ -1,0 +1,17 @@
+from .equal_rate import at_equal_rate as at_equal_rate
+from .evaluation import Evaluation as Evaluation
+from .fit import VariationalFit as VariationalFit
+from .fit import fit_variational as fit_variational
+from .gap import Gap as Gap
+from .gaussian import GaussianFit as GaussianFit
+from .gaussian import fit_gaussian as fit_gaussian
+from .label_models import Confusion as Confusion
+from .label_models import Exact as Exact
+from .label_models import OneHot as OneHot
+from .label_models import Smoothed as Smoothed
+from .label_models import Teacher as Teacher
+from .objectives import CEB as CEB
+from .objectives import VIB as VIB
+from .objectives import NonlinearIB as NonlinearIB
+from .objectives import VariationalDualIB as VariationalDualIB
+from .settings import VariationalSettings as VariationalSettings

@@ -1,0 +1,158 @@
+"""What an ensemble of n training points takes of memory and time, said before the work, and refused where it is not there.
+
+The largest things are n × n matrices of doubles: Θ and K (and Ω), the eigenvectors of Θ with LAPACK's workspace, K (and Ω) among
+them. No quantity makes another. A subset of the eigenvectors would not do: informations in the parameters weigh every mode by its
+time τλ, and variances at the end of training come from the smallest eigenvalues, of which iterations that multiply by Θ know nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+DOUBLE = 8
+GIB = 2**30
+
+EIGENVECTORS = 3.0
+"""Matrices that the decomposition of Θ adds: its eigenvectors, and twice as much of workspace (LAPACK's dsyevd)."""
+
+LARGEST_EVD = 32_700
+"""Points beyond which dsyevd's workspace of 2 n² doubles has no 32-bit length; dsyevr then takes its place."""
+
+LARGEST_BATCH = 2**24
+"""Doubles in a batch of times, so that a batch of a large ensemble is small beside its matrices."""
+
+_BASE = 0.6 * GIB  # Python with its libraries, JAX among them
+_SMALL = 0.25 * GIB  # needs below it are not compared with what there is
+_TRIAL = 400
+LARGE = 2000
+"""Training points from which it is said what they need."""
+_CUBES = 1.35  # whole table in units of its eigendecomposition, 25 times and 1000 test points at n = 20 000
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What kernels, eigenmodes and table of an ensemble take.
+
+    Attributes
+    ----------
+    n_train, n_test : int
+    matrices : float
+        The most matrices of n × n doubles that are there at once.
+    memory : float
+        Bytes.
+    """
+
+    n_train: int
+    n_test: int
+    matrices: float
+    memory: float
+
+    @property
+    def seconds(self) -> float:
+        """An estimate, from a small eigendecomposition on this machine; the kernels come on top, and their bar says how long."""
+        return _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
+
+    def describe(self) -> str:
+        """Points, memory and time in words."""
+        return f"n = {self.n_train}: {self.memory / GIB:.1f} GiB, about {_words(self.seconds)}"
+
+    def check(self) -> None:
+        """Refuse what this machine has not got.
+
+        Raises
+        ------
+        MemoryError
+            With both amounts, and the most points for which the memory would do.
+        """
+        refuse(self.n_train, self.matrices, self.memory, "kernels, eigenvectors and table")
+
+
+def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs:
+    """What an ensemble takes from its kernels to the end of its table.
+
+    Parameters
+    ----------
+    n_train, n_test : int
+    third_kernel : bool
+        Whether its kernels have Ω.
+
+    Returns
+    -------
+    Needs
+    """
+    matrices = (3.0 if third_kernel else 2.0) + EIGENVECTORS
+    memory = _BASE + DOUBLE * (matrices * n_train**2 + 6 * n_train * n_test + 30 * n_test**2)
+    return Needs(n_train, n_test, matrices, memory)
+
+
+def need(n: int, matrices: float, what: str) -> None:
+    """Refuse, before the work, matrices of n × n doubles for which there is no memory left.
+
+    Raises
+    ------
+    MemoryError
+        As of :meth:`Needs.check`.
+    """
+    refuse(n, matrices, DOUBLE * matrices * n**2, what)
+
+
+def refuse(n: int, matrices: float, memory: float, what: str) -> None:
+    """The refusal of `need` and of :meth:`Needs.check`."""
+    there = available_memory() if memory > _SMALL else None
+    if there is None or memory <= there:
+        return
+    spare = max(there - (memory - DOUBLE * matrices * n**2), 0.0)
+    most = int(np.sqrt(spare / (DOUBLE * matrices)))
+    raise MemoryError(
+        f"n = {n} training points need {memory / GIB:.1f} GiB for {what} ({matrices:g} matrices of n² doubles), and "
+        f"{there / GIB:.1f} GiB are free: that is enough for n = {most}. Take fewer points, or a machine with more memory; "
+        "kernels given as memory maps (numpy.load(..., mmap_mode='r')) lie on disk and take none"
+    )
+
+
+def available_memory() -> float | None:
+    """Bytes that this process may still take: of the machine, and of its control group; None where it is not known."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            taken = int((group / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
+            found.append(float(int(limit) - taken))
+    except OSError:
+        pass
+    return min(found, default=None)
+
+
+def column_blocks(n: int, size: int = 512) -> list[slice]:
+    """Slices of a matrix of n columns, or rows, one after the other."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+@cache
+def _trial_seconds() -> float:
+    matrix = np.random.default_rng(0).standard_normal((_TRIAL, _TRIAL))
+    matrix = matrix @ matrix.T
+    seconds = []
+    for _ in range(3):
+        start = perf_counter()
+        np.linalg.eigh(matrix)
+        seconds.append(perf_counter() - start)
+    return min(seconds)
+
+
+def _words(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
