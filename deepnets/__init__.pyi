@@ -27,8 +27,6 @@ from .recordings.run import Run as Run
 from .relaxation.comparison import compare_relaxations as compare_relaxations
 from .relaxation.loop import relax as relax
 from .relaxation.relaxed import Relaxation as Relaxation
-from .relaxation.starts import diffusion_start as diffusion_start
-from .relaxation.starts import sgd_temperature as sgd_temperature
 from .tasks import Task as Task
 from .tasks import digits_task as digits_task
 from .tasks import icosahedral_task as icosahedral_task
