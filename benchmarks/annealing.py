@@ -10,9 +10,9 @@ def reverse_annealing(p_x, rows, betas, kind="ib", tolerance=1e-12, max_iteratio
     Distortions as matrix products. Stops an iteration when F falls by less than `tolerance` (nats) in one step. Returns
     (F, seconds) for the β done within the time limit, largest β first.
     """
-    from time import perf_counter
+    from time import process_time
 
-    begin, done = perf_counter(), []
+    begin, done = process_time(), []
     negative_entropy, log_rows = xlogy(rows, rows).sum(1), np.log(np.maximum(rows, 1e-300))
     encoder = np.eye(len(p_x)) * (1 - 1e-6) + 1e-6 / len(p_x)
     for beta in sorted(betas, reverse=True):
@@ -33,9 +33,9 @@ def reverse_annealing(p_x, rows, betas, kind="ib", tolerance=1e-12, max_iteratio
             z = encoder.sum(1)
             encoder /= z[:, None]
             value, last = -(p_x @ np.log(z)), value
-            if last - value < tolerance or perf_counter() - begin > time_limit:
+            if last - value < tolerance or process_time() - begin > time_limit:
                 break
-        if perf_counter() - begin > time_limit:
+        if process_time() - begin > time_limit:
             break
         done.append(value)
-    return np.array(done), perf_counter() - begin
+    return np.array(done), process_time() - begin

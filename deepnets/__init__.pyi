@@ -35,7 +35,5 @@ from .tasks import two_gaussians_task as two_gaussians_task
 from .training import presets as presets
 from .training.settings import Training as Training
 from .training.train import train as train
-from .variational.fit import VariationalFit as VariationalFit
-from .variational.fit import fit_variational as fit_variational
 from .widths.compare import compare_with_infinite_width as compare_with_infinite_width
 from .widths.comparison import Comparison as Comparison

@@ -22,7 +22,7 @@ from dualib.solvers.iterate import Iterate, evaluate
 
 MOST_PRODUCTS = 60  # of one step
 MOST_ATTEMPTS = 12  # to follow one path
-LARGEST_BLOCKS = 24  # symbols up to which an atom's second moments are kept
+LARGEST_BLOCKS = 12  # symbols up to which an atom's second moments are kept
 LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
 
 
@@ -112,11 +112,13 @@ class System:
         scale, offset = self.slope
         w, b = v[:, :1], v[:, 1:]
         left = np.column_stack([w + (b * offset).sum(axis=1, keepdims=True), b * scale])
-        back = self._by_blocks(left) if b.shape[1] <= LARGEST_BLOCKS else self._by_pairs(w, left)
+        back = self._by_blocks(left) if b.shape[1] <= LARGEST_BLOCKS else self._by_pairs(left)
         out = np.column_stack([back[:, 0], scale * back[:, 1:] + offset * back[:, :1] + self.curvature * b])
         if b.shape[1] <= LARGEST_BLOCKS:
             out[:, 0] -= (self.mean * b).sum(axis=1)
             out[:, 1:] -= np.matmul(self.second, b[:, :, None])[:, :, 0] + self.mean * w
+        else:
+            out[:, :1] += w * self.sums[:, :1]
         out[:, 1:] -= self.tangent * (self.tangent * out[:, 1:]).sum(axis=1, keepdims=True)
         return out
 
@@ -124,16 +126,13 @@ class System:
         along = np.einsum("kx,kx->x", (self.root * left).T.astype(np.float32) @ self.kernel, self.right)
         return np.asarray(self.root * (self.kernel @ (self.right * along).T))
 
-    def _by_pairs(self, w: FloatArray, left: FloatArray) -> FloatArray:
+    def _by_pairs(self, left: FloatArray) -> FloatArray:
         """Where there are too many symbols for an atom's second moments: by the slopes along the step of all pairs."""
         root = self.root.astype(np.float32)
         steps = left.astype(np.float32) @ self.near
         steps *= self.shares
         along = (root.T @ steps) / self.it.problem.p_x.astype(np.float32)
-        back = (self.shares * (root * along) - steps) @ self.near.T
-        back = back.astype(np.float64)
-        back[:, :1] += w * self.sums[:, :1]
-        return back
+        return np.asarray((self.shares * (root * along) - steps) @ self.near.T, dtype=np.float64)
 
     @cached_property
     def shares(self) -> FloatArray:

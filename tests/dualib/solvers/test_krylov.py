@@ -1,0 +1,105 @@
+"""Products with the Hessian against the dense one and against differences of the gradient; what large sizes do differently."""
+
+import numpy as np
+import pytest
+
+from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta, solve
+from dualib.solvers import atoms, columns, krylov, newton
+from dualib.solvers.atoms import start_from
+from dualib.solvers.iterate import evaluate
+from dualib.solvers.krylov import System, newton_cg
+
+PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
+
+
+def joint(n_x=9, n_y=4, weak=False, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(n_y, 2.0), n_x)
+    if weak:
+        rows = rng.dirichlet(np.full(n_y, 2.0)) * (1 + 0.2 * rng.uniform(-1, 1, (n_x, n_y)))
+        rows /= rows.sum(axis=1, keepdims=True)
+    return Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
+
+
+def rough(problem, factor=3.0):
+    """An iterate that is no minimum."""
+    it = start_from(problem, factor * local_critical_beta(problem))
+    return evaluate(problem, it.beta, it.weights, it.atoms * 0.7 + 0.3 * problem.joint.p_y)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("blocks", [24, 0])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_products_are_those_of_the_dense_hessian(name, blocks, weak, monkeypatch):
+    monkeypatch.setattr(krylov, "LARGEST_BLOCKS", blocks)
+    it = rough(PROBLEMS[name](joint(weak=weak)))
+    gradient, hessian, basis = newton._system(it)
+    system = System(it)
+    inside = np.random.default_rng(1).normal(size=gradient.shape)
+    vector = np.column_stack([inside[:, 0], (basis @ inside[:, 1:, None])[:, :, 0]])
+    there = np.column_stack([gradient[:, 0], (basis @ gradient[:, 1:, None])[:, :, 0]])
+    np.testing.assert_allclose(system.gradient, there, atol=1e-12)
+    product = (hessian @ inside.ravel()).reshape(gradient.shape)
+    product = np.column_stack([product[:, 0], (basis @ product[:, 1:, None])[:, :, 0]])
+    np.testing.assert_allclose(system.product(vector), product, atol=2e-5 * np.abs(product).max())
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_both_newtons_reach_the_same_minimum(name):
+    it = rough(PROBLEMS[name](joint(20, 5)))
+    dense, _ = columns.minimise(it)
+    krylov_it, _ = columns.minimise(it, 0)
+    assert krylov_it.value == pytest.approx(dense.value, abs=1e-11)
+    end, size, done = newton_cg(krylov_it, 1e-15, 5)
+    assert done
+    assert size < 1e-6
+    assert end.value <= krylov_it.value + 1e-14
+
+
+def test_g_at_very_many_rows_is_screened_without_loss(monkeypatch):
+    problem = IB(joint(300, 4))
+    g = rough(problem).dual
+    whole = g.log(problem.p_y_given_x)
+    monkeypatch.setattr(columns, "SCREENED", 100)
+    found = columns.log_at_rows(g)
+    np.testing.assert_allclose(found[whole > 0], whole[whole > 0], rtol=1e-13)
+    np.testing.assert_allclose(found, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_instability_from_moments(name, monkeypatch):
+    it = rough(PROBLEMS[name](joint(40, 5)))
+    slopes, _ = newton.instability(it.problem, it.beta, it.atoms, it.posterior)
+    monkeypatch.setattr(newton, "MAX_SLOPES", 0)
+    moments, _ = newton.instability(it.problem, it.beta, it.atoms, it.posterior)
+    np.testing.assert_allclose(moments, slopes, rtol=1e-8, atol=1e-10)
+
+
+def test_a_sample_of_the_rows_starts_very_many(monkeypatch):
+    problem = IB(joint(400, 5))
+    beta = 4 * local_critical_beta(problem)
+    whole = solve(problem, beta, certify=False)
+    monkeypatch.setattr(columns, "LARGEST_START", 100)
+    monkeypatch.setattr(columns, "SAMPLE", 60)
+    assert solve(problem, beta, certify=False).objective == pytest.approx(whole.objective, abs=1e-8)
+
+
+def test_what_does_not_fit_is_refused_in_words(monkeypatch):
+    problem = IB(joint(50, 3))
+    beta = 10 * local_critical_beta(problem)
+    n_t = solve(problem, beta, certify=False).n_clusters
+    monkeypatch.setattr(atoms, "LARGEST_TABLE", 50 * n_t)
+    atoms.check_size(n_t, problem, beta)
+    with pytest.raises(ValueError, match=f"more than {n_t} clusters are needed for 50 distinct rows"):
+        atoms.check_size(n_t + 1, problem, beta)
+
+
+def test_a_solution_in_parts_is_the_whole(monkeypatch):
+    problem = DualIB(joint(30, 4))
+    whole, parts = (solve(problem, 3 * local_critical_beta(problem), certify=False) for _ in range(2))
+    values = [whole.rate, whole.relevance, whole.distortion]
+    monkeypatch.setattr("dualib.solution.PAIRS", 7 * parts.n_clusters)
+    assert len(parts._parts()) == 5
+    np.testing.assert_allclose([parts.rate, parts.relevance, parts.distortion], values, rtol=1e-12)
+    q = parts.p_t_given_x
+    assert parts.rate == pytest.approx(float(problem.p_x @ (q * np.log(q / (problem.p_x @ q))).sum(axis=1)), abs=1e-12)
