@@ -11,14 +11,20 @@ x_2 = (-.2, .8, 1.1), and x_3 = (.6, .2, .5) for testing, labels (1, -.7); entri
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
 import deepnets
+from deepnets.networks import Parameterisation
 from deepnets.widths.exponents import deviations_of, kernel_fluctuation
 from deepnets.widths.flow import gradient_flow
 from deepnets.widths.start import start_law_sample, start_sample
 from ntkinfo import finite_width
+from ntkinfo.activations import Activation
+from ntkinfo.kernels.recursion import layers
+
+Rows = dict[str, tuple[float, list[float], list[float], list[float]]]
 
 X = np.array([[1.0, 0.5, -0.3], [-0.2, 0.8, 1.1], [0.6, 0.2, 0.5]])
 Y = np.array([1.0, -0.7])
@@ -35,7 +41,9 @@ CASES = {
 
 def network(case, width):
     depth, activation, w_std, b_std = CASES[case]
-    return deepnets.Network((3, *[width] * depth, 1), activation, parameterisation="ntk", w_std=w_std, b_std=b_std)
+    return deepnets.Network(
+        (3, *[width] * depth, 1), activation, parameterisation=Parameterisation.NTK, w_std=w_std, b_std=b_std
+    )
 
 
 def predicted(case):
@@ -68,8 +76,28 @@ def mean(values):
     return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
 
 
+def bent(case, sample):
+    """The part even in d of E K̂² - K² = F(K¹ + d) - F(K¹), given K̂¹ = K¹ + d; the odd part has mean zero but for terms in 1/width²."""
+    _, activation, w_std, b_std = CASES[case]
+    first, k = (
+        layer.nngp
+        for layer in list(layers(X[:2], hidden_layers=2, activation=activation, w_std=w_std, b_std=b_std))[1:]
+    )
+    d = sample.grams[:, 0] - first
+
+    def mapped(kernel):
+        v = np.diagonal(kernel, axis1=-2, axis2=-1)
+        return (
+            w_std**2 * np.asarray(Activation.named(activation).expectations(v[:, :, None], v[:, None, :], kernel)[0])
+            + b_std**2
+        )
+
+    return (mapped(first + d) + mapped(first - d)) / 2 - k
+
+
 def start(case, widths, networks, seed):
-    found, rows = predicted(case), {}
+    found: Any = predicted(case)
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         sample = start_law_sample(net, X[:2], replicas=networks, seed=seed)
@@ -81,6 +109,12 @@ def start(case, widths, networks, seed):
         )
         pairs = [(a, b) for a, b in ((0, 0), (0, 1), (1, 1))]
         values = {f"M_{a + 1}{b + 1}": (found.ntk_bias[a, b], left[:, a, b]) for a, b in pairs if CASES[case][0] > 1}
+        if CASES[case][0] == 2:
+            values |= {
+                f"MK_{a + 1}{b + 1}": (found.nngp_bias[a, b], bend[:, a, b])
+                for bend in [bent(case, sample)]
+                for a, b in pairs
+            }
         for name, tensor, p, q in (
             ("VK", found.nngp_covariance, dk, dk),
             ("TK", found.ntk_nngp_covariance, dt, dk),
@@ -98,8 +132,9 @@ def start(case, widths, networks, seed):
 
 
 def training(case, widths, pairs, seed, tau):
-    after = finite_width.trained(predicted(case), Y, tau)
-    limit, rows = after.limit("train"), {}
+    after: Any = finite_width.trained(predicted(case), Y, tau)
+    limit: Any = after.limit("train")
+    rows: Rows = {}
     for width in widths:
         net = network(case, width)
         step = 0.05 / float(np.linalg.eigvalsh(after.start.kernels.ntk)[-1])
@@ -108,7 +143,8 @@ def training(case, widths, pairs, seed, tau):
         kernels = start_law_sample(net, X[:2], replicas=100, seed=seed)
         deviations = deviations_of(net, X, Y, (tau,), step, both[0], both[1], at_start, kernels)
         outputs, averaged = both[0].outputs[:, 0], (both[0].outputs[:, 0] + both[1].outputs[:, 0]) / 2
-        values = {f"mean_{a + 1}": (after.mean[a], deviations.pair_outputs[:, a]) for a in range(3)}
+        left = np.asarray(deviations.pair_outputs)
+        values = {f"mean_{a + 1}": (after.mean[a], left[:, a]) for a in range(3)}
         for a, b in ((0, 0), (0, 1), (1, 1)):
             centred = outputs[:, [a, b]] - outputs[:, [a, b]].mean(axis=0)
             values[f"Cov_{a + 1}{b + 1}"] = (after.covariance[a, b], centred.prod(axis=1) - limit.covariance[a, b])

@@ -36,12 +36,13 @@ def peak_gib():
 def enlarged(n, n_test):
     """n and n_test digits with noise, of ten classes."""
     data, rng = digits(1200, 597, labels="classes"), np.random.default_rng(0)
-    drawn: dict[str, np.ndarray] = {}
-    for part, size in (("train", n), ("test", n_test)):
-        x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
-        chosen = rng.integers(len(x), size=size)
-        drawn |= {f"x_{part}": x[chosen] + 0.1 * rng.standard_normal((size, x.shape[1])), f"y_{part}": y[chosen]}
-    return replace(data, **drawn)
+    train, test = (rng.integers(size, size=count) for size, count in ((1200, n), (597, n_test)))
+
+    def noisy(x):
+        return x + 0.1 * rng.standard_normal(x.shape)
+
+    x_train, x_test = noisy(data.x_train[train]), noisy(data.x_test[test])
+    return replace(data, x_train=x_train, y_train=data.y_train[train], x_test=x_test, y_test=data.y_test[test])
 
 
 def mapped(kernels, folder):

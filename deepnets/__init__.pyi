@@ -27,8 +27,6 @@ from .recordings.run import Run as Run
 from .relaxation.comparison import compare_relaxations as compare_relaxations
 from .relaxation.loop import relax as relax
 from .relaxation.relaxed import Relaxation as Relaxation
-from .relaxation.starts import diffusion_start as diffusion_start
-from .relaxation.starts import sgd_temperature as sgd_temperature
 from .tasks import Task as Task
 from .tasks import digits_task as digits_task
 from .tasks import icosahedral_task as icosahedral_task
@@ -37,7 +35,5 @@ from .tasks import two_gaussians_task as two_gaussians_task
 from .training import presets as presets
 from .training.settings import Training as Training
 from .training.train import train as train
-from .variational.fit import VariationalFit as VariationalFit
-from .variational.fit import fit_variational as fit_variational
 from .widths.compare import compare_with_infinite_width as compare_with_infinite_width
 from .widths.comparison import Comparison as Comparison

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.arrays import SUM_TOLERANCE, distribution, group_rows, read_only
-from dualib.core.files import read_npz
+from dualib.core.arrays import distribution, group_rows, read_only
 from dualib.core.result import Result
 from dualib.core.special import mutual_information_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray, Int
 from dualib.joint_columns import binned, seen_once
 from dualib.joint_files import (
     Labels,
+    Parts,
     check_table,
     encode,
     label_tuple,
-    normalised,
-    read_matrix,
+    matrix_parts,
+    npz_parts,
     read_table,
     two_axes,
 )
@@ -249,28 +249,7 @@ class Joint(Result):
             return cls.from_frame(read_table(path, header=0), x, y, bins=bins)
         if bins is not None:
             raise ValueError("bins= is for a table of samples (x= and y=)")
-        matrix, x_labels, y_labels = read_matrix(path, header, index)
-        return cls._of_table(matrix, p_x, x_labels, y_labels, normalise)
-
-    @classmethod
-    def _of_table(
-        cls,
-        matrix: FloatArray,
-        p_x: ArrayLike | None,
-        x_labels: Labels | None,
-        y_labels: Labels | None,
-        normalise: bool,
-    ) -> Joint:
-        if p_x is not None:
-            prior = np.asarray(p_x, float)
-            if normalise:
-                prior, matrix = normalised(prior, "p_x"), normalised(matrix, "p_y_given_x")
-            return cls.from_conditional(prior, matrix, x_labels, y_labels)
-        if normalise:
-            return cls(normalised(matrix, "p_xy"), x_labels, y_labels)
-        if abs(matrix.sum() - 1.0) > SUM_TOLERANCE and (matrix == np.rint(matrix)).all():
-            return cls.from_counts(matrix, x_labels, y_labels)
-        return cls(matrix, x_labels, y_labels)
+        return cls._of_parts(matrix_parts(path, header, index, p_x, normalise))
 
     @classmethod
     def from_npz(cls, path: str | PathLike[str], *, p_x: ArrayLike | None = None, normalise: bool = False) -> Joint:
@@ -278,20 +257,15 @@ class Joint(Result):
 
         `p_x` may be given beside a file with p_y_given_x alone; with `normalise` sums may be off 1.
         """
-        found = read_npz(path)
-        x_labels, y_labels = (label_tuple(found.get(key)) for key in ("x_labels", "y_labels"))
-        samples = float(found["n_samples"]) if "n_samples" in found else None
-        given = found.get("p_x", p_x) if "p_y_given_x" in found else None
-        if normalise and ("p_xy" in found or given is not None):
-            table = two_axes(found["p_xy"] if given is None else found["p_y_given_x"], "p_xy")
-            return cls._of_table(table, given, x_labels, y_labels, normalise)
-        if "p_xy" in found:
-            return cls(found["p_xy"], x_labels, y_labels, samples)
-        if given is not None:
-            return cls.from_conditional(given, found["p_y_given_x"], x_labels, y_labels, samples)
-        if "counts" in found:
-            return cls.from_counts(found["counts"], x_labels, y_labels)
-        raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
+        return cls._of_parts(npz_parts(path, p_x, normalise))
+
+    @classmethod
+    def _of_parts(cls, parts: Parts) -> Joint:
+        if parts.p_x is not None:
+            return cls.from_conditional(parts.p_x, parts.table, parts.x_labels, parts.y_labels, parts.n_samples)
+        if parts.is_counts:
+            return cls.from_counts(parts.table, parts.x_labels, parts.y_labels)
+        return cls(parts.table, parts.x_labels, parts.y_labels, parts.n_samples)
 
     # --- changes of the joint ---
 

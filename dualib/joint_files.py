@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Hashable, Iterable
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dualib.core.arrays import SUM_TOLERANCE, check_entries, real_array
+from dualib.core.files import read_npz
 from dualib.core.typing import ArrayLike, BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -175,17 +176,6 @@ def read_vector(path: str | PathLike[str]) -> FloatArray:
     return np.array(numbers, float)
 
 
-def normalised(table: FloatArray, name: str) -> FloatArray:
-    """A table over its sum, or its rows over theirs (`name` is "p_y_given_x"): it may be off 1, not empty or infinite."""
-    axis = -1 if name == "p_y_given_x" else None
-    total = np.asarray(table.sum(axis=axis, keepdims=True))
-    bad = np.argwhere(~((total > 0) & np.isfinite(total)))
-    if len(bad):
-        place = f", row {bad[0][0]}," if axis is not None else ""
-        raise ValueError(f"{name}{place} sums to {total[tuple(bad[0])]:g}: that cannot be normalised")
-    return np.asarray(table / total)
-
-
 def _number(cell: str) -> float | None:
     try:
         return float(cell)
@@ -223,3 +213,65 @@ def _even(lines: FloatArray) -> BoolArray:
     steps = np.diff(lines, axis=1)
     even = (steps > 0).all(axis=1) & (np.ptp(steps, axis=1) <= 1e-9 * np.abs(lines).max(axis=1))
     return np.asarray(even & (steps[:, 0] == 1) if lines.shape[1] == 2 else even)
+
+
+# --- what a joint is made of ---
+
+
+class Parts(NamedTuple):
+    """A table over (x, y) and what it holds: p(y|x) where there is a p(x), counts, or p(x, y)."""
+
+    table: FloatArray
+    p_x: FloatArray | None
+    is_counts: bool
+    x_labels: Labels | None
+    y_labels: Labels | None
+    n_samples: float | None = None
+
+
+def matrix_parts(
+    path: str | PathLike[str], header: bool | None, index: bool | None, p_x: ArrayLike | None, normalise: bool
+) -> Parts:
+    """The parts of a CSV matrix: counts, where it holds whole numbers that do not sum to 1."""
+    table, x_labels, y_labels = read_matrix(path, header, index)
+    is_counts = p_x is None and bool(abs(table.sum() - 1.0) > SUM_TOLERANCE and (table == np.rint(table)).all())
+    return _parts(table, p_x, is_counts, x_labels, y_labels, None, normalise)
+
+
+def npz_parts(path: str | PathLike[str], p_x: ArrayLike | None, normalise: bool) -> Parts:
+    """The parts of an .npz file, by the names of its arrays."""
+    found = read_npz(path)
+    labels = [label_tuple(found.get(key)) for key in ("x_labels", "y_labels")]
+    samples = float(found["n_samples"]) if "n_samples" in found else None
+    prior = found.get("p_x", p_x)
+    for name, given, is_counts in (("p_xy", None, False), ("p_y_given_x", prior, False), ("counts", None, True)):
+        if name in found and not (name == "p_y_given_x" and prior is None):
+            return _parts(two_axes(found[name], name), given, is_counts, labels[0], labels[1], samples, normalise)
+    raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
+
+
+def _parts(
+    table: FloatArray,
+    p_x: ArrayLike | None,
+    is_counts: bool,
+    x_labels: Labels | None,
+    y_labels: Labels | None,
+    n_samples: float | None,
+    normalise: bool,
+) -> Parts:
+    prior = None if p_x is None else real_array(p_x, "p_x")
+    if normalise and not is_counts:
+        table = normalised(table, "p_xy" if prior is None else "p_y_given_x")
+        prior = None if prior is None else normalised(prior, "p_x")
+    return Parts(table, prior, is_counts, x_labels, y_labels, n_samples)
+
+
+def normalised(table: FloatArray, name: str) -> FloatArray:
+    """A table over its sum, or its rows over theirs (`name` is "p_y_given_x"): it may be off 1, not empty or infinite."""
+    axis = -1 if name == "p_y_given_x" else None
+    total = np.asarray(table.sum(axis=axis, keepdims=True))
+    bad = np.argwhere(~((total > 0) & np.isfinite(total)))
+    if len(bad):
+        place = f", row {bad[0][0]}," if axis is not None else ""
+        raise ValueError(f"{name}{place} sums to {total[tuple(bad[0])]:g}: that cannot be normalised")
+    return np.asarray(table / total)

@@ -53,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     for one in (over_time, modes):
         one.add_argument("--label-noise", type=float, help="variance of Y given X; None: the task's, else 1")
     over_time.add_argument("--output-noise", type=float, default=0.0, help="variance of noise added to every output")
+    text = "find how many digits the kernels' rounding leaves of each column (columns.txt): four times the work"
+    over_time.add_argument("--digits", action="store_true", help=text)
     modes.add_argument("--tau", type=float, help="the time; None: that of the least test error")
     bounds.add_argument("--loss", choices=get_args(Loss), default="clipped_square", help="in [0, 1]")
     bounds.add_argument("--delta", type=float, default=0.05, help="probability of failure")
@@ -168,6 +170,7 @@ def _timeline(a: argparse.Namespace) -> None:
         label_noise=work.label_noise,
         output_noise=a.output_noise,
         seed=a.seed,
+        digits=a.digits,
     )
     say(found.table(units=a.units))
     _say_labels(data)

@@ -254,10 +254,23 @@ def timeline(
     classes = Condition.CLASS_LABELS in setting.conditions
     known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
     settings = setting.settings() | {"information_xy": float(known[0])}
-    rounding: dict[str, FloatArray] = {}
-    if digits:
-        same = {"on": setting.on, "y_test": y_test, "entropy_y": entropy_y, **noises, "seed": seed, "progress": False}
-        rounding = rounding_loss(values, lambda other: timeline(other, setting.times, **same).values, ensemble)
+
+    def again(other: Ensemble) -> dict[str, FloatArray]:
+        table = timeline(
+            other,
+            setting.times,
+            on=setting.on,
+            y_test=y_test,
+            entropy_y=entropy_y,
+            label_noise=label_noise,
+            output_noise=output_noise,
+            weight_noise=weight_noise,
+            seed=seed,
+            progress=False,
+        )
+        return table.values
+
+    rounding = rounding_loss(values, again, ensemble) if digits else {}
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
 
 

@@ -115,9 +115,11 @@ def _cells(comparison: Comparison, units: Units) -> tuple[list[str], list[list[s
     for v in measured:
         scale = to_units(1.0, units) if v.unit.is_information else 1.0
         numbers = [f"{scale * x:.4g}" for x in (v.predicted, *v.measured, v.value)]
+        errors = [f"{scale * x:.2g}" for x in (v.error, v.slope, v.slope_error)]
+        slope = "–" if np.isnan(v.predicted_slope) else f"{scale * v.predicted_slope:.2g}"
         unit, tau = v.unit.shown_in(units).suffix.strip(), f"{v.tau:g}"
-        rows.append([v.quantity, unit, tau, *numbers, f"{scale * v.error:.2g}", percent(v.detectable), v.said()])
-    return [*names, "∞", "±", "would see", "verdict"], rows
+        rows.append([v.quantity, unit, tau, *numbers, *errors, slope, percent(v.detectable), v.said()])
+    return [*names, "∞", "±", "slope", "±", "predicted", "would see", "verdict"], rows
 
 
 def _table(comparison: Comparison, units: Units) -> str:
@@ -155,7 +157,8 @@ _PREFACE = (
     "*cannot tell*, and what would is said. *Would see* is the relative difference that would have been found in 95 % of the "
     "cases. Bounds *hold* if a lies on their right side. Of several times the worst is shown; all of them are in the files "
     "`*_verdicts.csv`. Divergences of the linearised parameters are set against the measured one as well; of nonlinear networks "
-    "they are not expected to agree. *Not at these widths* is said where b/N at the widest exceeds what is claimed, where leaving "
+    "they are not expected to agree. *Slope* is b, beside what theory predicts for it where it does. "
+    "*Not at these widths* is said where b/N at the widest exceeds what is claimed, where leaving "
     "out the narrowest moves a by more than its error, and of a law that collapses as e^{-2λτ}, whose modes widths below "
     "e^{2(λ_max - λ_min)τ} mix at leading order."
 )

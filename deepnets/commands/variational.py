@@ -19,7 +19,7 @@ from deepnets.variational.fit import VariationalFit, fit_variational
 from deepnets.variational.gap import Gap
 from deepnets.variational.label_models import Confusion, Exact, LabelModel, OneHot, Smoothed, Teacher
 from deepnets.variational.objectives import OBJECTIVES, Distortion
-from deepnets.variational.plotting import plot_gap, plot_rate_relevance
+from deepnets.variational.plotting import plot_gap, plot_planes
 from deepnets.variational.settings import EncoderKind, VariationalSettings
 from dualib.core.arrays import positive
 from dualib.core.command import add_units, say, write_figure
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 name, type=int, nargs="+", metavar="WIDTH", help="widths of the encoder's hidden layers"
             )
-        elif of is not bool:
+        elif default is not None:
             parser.add_argument(name, type=of, help=text)
     add_units(parser)
 
@@ -151,7 +151,7 @@ def _evaluate(a: argparse.Namespace, fits: dict[str, VariationalFit], start: flo
         found[name] = fit.evaluate() if kept is None else kept
         store.put("evaluation", found[name])
     _write(a, "variational", {name: e.to_frame(a.units) for name, e in found.items()}, fits, start, SHOWN)
-    write_figure(a.out / "plane.png", lambda: plot_rate_relevance(found, units=a.units))
+    write_figure(a.out / "plane.png", lambda: plot_planes(found, a.units))
     written = "variational.csv .json, plane.png"
     if a.rate is not None and len(found) > 1:
         nats = NATS_PER_BIT if a.units == "bits" else 1.0

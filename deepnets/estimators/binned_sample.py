@@ -27,7 +27,8 @@ def sampled_information(layer: Layer, cells: IntArray, most: float, method: str)
     The interval of the rate goes from the plug-in to the jackknife, or to the coverage-adjusted entropy ([chao2003]_) where it is
     larger, and on by the step from plug-in to jackknife. That of the relevance goes from the mean log ratio of posteriors
     that do not know the own sample, which is under I(T;Y) in expectation ([barber2003]_), to the plug-in. Both go on by
-    Student's quantile of standard errors.
+    Student's quantile of standard errors, or by the entropy of what n samples do not show, where that is more: samples in one
+    cell, or of one label in each cell, do not vary.
     """
     n = len(cells)
     rows = layer.p_xy * n
@@ -51,7 +52,8 @@ def sampled_information(layer: Layer, cells: IntArray, most: float, method: str)
     ):
         error = max(float(x.std(ddof=1)) for x in terms) / math.sqrt(n) if n > 1 else math.inf
         half = ROUNDING + (float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * error if n > 1 else math.inf)
-        interval = min(limit, max(0.0, min(ends) - half)), min(limit, max(0.0, max(ends) + max(half, unseen)))
+        half = max(half, unseen)
+        interval = min(limit, max(0.0, min(ends) - half)), min(limit, max(0.0, max(ends) + half))
         found.append(
             Estimate.within(value, interval, Kind.STATISTICAL, level=LEVEL, n=n, method=method, std_error=error)
         )

@@ -42,7 +42,7 @@ class Clustering(Result):
     binned_entropy: float
     within_mean: float
     between_mean: float
-    distance_edges: Float[np.ndarray, " bins+1"]
+    distance_edges: Float[np.ndarray, " edges"]
     within: Float[np.ndarray, " bins"]
     between: Float[np.ndarray, " bins"]
     scatter_ratio: float

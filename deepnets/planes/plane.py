@@ -78,7 +78,7 @@ class InformationPlane(Result):
         """The index of the snapshot nearest to `epoch` on a logarithmic scale."""
         return int(np.abs(np.log1p(self.epochs) - np.log1p(epoch)).argmin())
 
-    def processing_violations(self, tolerance: float = 1e-9) -> Float[np.ndarray, " L-1"]:
+    def processing_violations(self, tolerance: float = 1e-9) -> Float[np.ndarray, " pairs"]:
         """Share of (replica, snapshot) pairs at which an estimate rises from a layer to the next, as no information does.
 
         Parameters

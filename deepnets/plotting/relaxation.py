@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COST = "cost (forward passes)"
+SCORES = ("train loss", "test loss", "test accuracy", "norm of the parameters")
 
 
 def plot_relaxations(comparison: RelaxationComparison, units: Units = "bits") -> Figure:
@@ -22,9 +23,7 @@ def plot_relaxations(comparison: RelaxationComparison, units: Units = "bits") ->
 
     Means over replicas with Student's 95 % intervals; the horizontal line is no change.
     """
-    wanted = [
-        q for q in ("train loss", "test loss", "test accuracy", "norm of the parameters") if q in comparison.quantities
-    ]
+    wanted = [q for q in comparison.quantities if q in SCORES]
     rates = [q for q in comparison.quantities if q.startswith("I(X;T)")]
     for kind in dict.fromkeys(q.split(",")[0] for q in rates):
         layers = [q for q in rates if q.startswith(f"{kind},")]

@@ -1,6 +1,6 @@
 """What is known of a training: recordings of its layers."""
 
-from deepnets.recordings.frameworks import follow_equinox, follow_flax, follow_torch, keras_callback
+from deepnets.recordings.frameworks import follow_equinox, follow_flax, follow_torch, keras_callback, kernels
 from deepnets.recordings.reading import read_recording
 from deepnets.recordings.recorded import Recorded
 from deepnets.recordings.recorder import Recorder
@@ -15,5 +15,6 @@ __all__ = [
     "follow_flax",
     "follow_torch",
     "keras_callback",
+    "kernels",
     "read_recording",
 ]

@@ -145,7 +145,8 @@ def follow_flax(
 
     Layers are what the network sows into "intermediates" (``self.sow("intermediates", "hidden", h)``; of nnx,
     ``self.sow(nnx.Intermediate, "hidden", h)``), by their names; of a linen network that sows nothing, the outputs of its modules,
-    which bear no activation function. The output comes last.
+    which bear no activation function. The output comes last. Of linen the weights are recorded too, and
+    ``recorder.batch(epoch, kernels(gradients["params"]), size)`` counts the gradients of a batch.
 
     Parameters
     ----------
@@ -159,9 +160,6 @@ def follow_flax(
     """
     nnx = import_module("flax.nnx")  # untyped, installed or not
 
-    def add(epoch: int, sown: Mapping[str, ArrayLike], output: ArrayLike, scores: Mapping[str, float]) -> None:
-        _add(recorder, epoch, {**sown, OUTPUT: output}, softmax, replica=replica, **scores)
-
     def of_linen(epoch: int, params: Mapping[str, object], **scores: float) -> None:
         variables = params if "params" in params else {"params": params}
         output, state = model.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
@@ -170,16 +168,23 @@ def follow_flax(
         modules = {name.removesuffix("/__call__"): t for name, t in found.items() if name.endswith("/__call__")}
         if not sown and modules and next(reversed(modules.values())) is output:
             modules.popitem()
-        add(epoch, sown or modules, output, scores)
+        layers = {**(sown or modules), OUTPUT: output}
+        _add(recorder, epoch, layers, softmax, replica=replica, weights=kernels(variables["params"]), **scores)
 
     def of_nnx(epoch: int, **scores: float) -> None:
         if hasattr(nnx, "capture"):  # as flax wants it from 0.12.4 on
             output, sown = nnx.capture(model, nnx.Intermediate)(x)
         else:
             output, sown = model(x), nnx.pop(model, nnx.Intermediate)
-        add(epoch, _named(nnx.to_pure_dict(sown)), output, scores)
+        layers = {**_named(nnx.to_pure_dict(sown)), OUTPUT: output}
+        _add(recorder, epoch, layers, softmax, replica=replica, **scores)
 
     return of_nnx if isinstance(model, nnx.Module) else of_linen
+
+
+def kernels(tree: Mapping[str, Any]) -> dict[str, ArrayLike]:
+    """The weights of a tree of parameters, or their gradients: its arrays of more than one axis, by their path."""
+    return {name: leaf for name, leaf in _named(tree).items() if np.ndim(leaf) > 1}
 
 
 def _named(tree: Mapping[str, Any], prefix: str = "") -> dict[str, ArrayLike]:

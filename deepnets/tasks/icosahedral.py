@@ -33,7 +33,7 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     Raises
     ------
     ValueError
-        If gamma is not positive and finite.
+        If gamma is not positive and finite, or threshold not finite.
 
     References
     ----------
@@ -41,6 +41,8 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     """
     if gamma is not None:
         gamma = positive(gamma, "gamma (None for labels without noise)")
+    if not np.isfinite(threshold):
+        raise ValueError(f"threshold must be finite, got {threshold}")
     score = icosahedral_score() - threshold
     patterns = (np.arange(4096)[:, None] >> np.arange(11, -1, -1)) & 1
     if gamma is None:

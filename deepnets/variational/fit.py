@@ -147,6 +147,7 @@ def fit_variational(
     fit = VariationalFit(objective, chosen, patterns, beta, params, trained, log_confusion)
     if store is not None:
         store.put("fit", fit)
+        (store.path / f"{CHECKPOINT}.npz").unlink(missing_ok=True)
     return fit
 
 

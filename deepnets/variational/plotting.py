@@ -9,7 +9,7 @@ import numpy as np
 
 from deepnets.variational.evaluation import Evaluation
 from deepnets.variational.gap import Gap
-from dualib.core.figure import COLUMN, GREY, axes_or_new, colour, describe, marker, panels
+from dualib.core.figure import COLUMN, GREY, LABEL, axes_or_new, colour, describe, marker, panels
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def plot_rate_relevance(
-    evaluations: Mapping[str, Evaluation], ax: Axes | None = None, units: Units = "bits", reading: str = "raw"
+    evaluations: Mapping[str, Evaluation],
+    ax: Axes | None = None,
+    units: Units = "bits",
+    reading: str = "raw",
+    legend: bool = True,
 ) -> Axes:
     """Label information of the single-sample decoder against the rate, medians over seeds, joined over β.
 
@@ -33,6 +37,7 @@ def plot_rate_relevance(
     units : {"bits", "nats"}
     reading : str
         Which predictions: "raw", "tempered", "unlinked" or "unlinked_tempered".
+    legend : bool
 
     Raises
     ------
@@ -49,7 +54,7 @@ def plot_rate_relevance(
         quartiles = np.quantile(relevance, [0.25, 0.5, 0.75], axis=0)
         y, spread = quartiles[1], np.stack([quartiles[1] - quartiles[0], quartiles[2] - quartiles[1]])
         across = np.stack([np.maximum(x - low, 0.0), np.maximum(high - x, 0.0)])
-        ax.errorbar(x, y, yerr=spread, xerr=across, fmt="none", ecolor=colour(j), elinewidth=0.7, alpha=0.6)
+        ax.errorbar(x, y, yerr=spread, xerr=across, fmt="none", ecolor=colour(j), elinewidth=0.8, capsize=2.5)
         ax.plot(x, y, marker(j) + "-", color=colour(j), markersize=3.5, linewidth=1.0, label=name)
     entropy = to_units(next(iter(evaluations.values())).entropy_y, units)
     ax.axhline(entropy, color=GREY, linestyle=":", linewidth=0.8)
@@ -58,9 +63,24 @@ def plot_rate_relevance(
     )
     ax.set_ylim(bottom=min(-0.05 * entropy, ax.get_ylim()[0]), top=1.1 * entropy)
     describe(
-        ax, f"rate I(X;Z): lower to upper bound  [{units}]", f"H(Y) − E[−log d(y|z)]  [{units}]", loc="lower right"
+        ax,
+        f"rate I(X;Z): lower to upper bound  [{units}]",
+        f"H(Y) − E[−log d(y|z)]  [{units}]",
+        legend=legend,
+        loc="lower right",
     )
     return ax
+
+
+def plot_planes(evaluations: Mapping[str, Evaluation], units: Units = "bits") -> Figure:
+    """:func:`plot_rate_relevance` of the decoders as they are, and after one temperature."""
+    figure, axes = panels(2, height=3.1, sharey=True)
+    titles = {"raw": "the decoder as it is", "tempered": "after one temperature"}
+    for i, (reading, title) in enumerate(titles.items()):
+        plot_rate_relevance(evaluations, axes[i], units, reading, legend=i == 0)
+        axes[i].set_title(title, fontsize=LABEL)
+    axes[1].set_ylabel("")
+    return figure
 
 
 def plot_gap(gaps: Mapping[str, Gap], units: Units = "bits") -> Figure:

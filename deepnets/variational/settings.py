@@ -67,8 +67,9 @@ class VariationalSettings(Result):
         Patterns a step, drawn with replacement; None for all. A table's encoder takes all.
     samples : int
         Draws of z a pattern and step.
-    annealed : bool
-        Whether β rises from β/10 to its value in the first half of the steps, geometrically.
+    annealed : bool or None
+        Whether β rises from β/10 to its value in the first half of the steps, geometrically. None: of tables, whose codes stick
+        in local minima without it; not of networks, whose codes collapse to nothing while β is small, and come back late.
     train_fraction : float
         Share of a task's patterns that is trained on; of a joint all are.
     seeds : int
@@ -93,7 +94,7 @@ class VariationalSettings(Result):
     learning_rate: float = 3e-3
     batch_size: int | None = 256
     samples: int = 1
-    annealed: bool = True
+    annealed: bool | None = None
     train_fraction: float = 0.5
     seeds: int = 10
     seed: int = 0
@@ -107,7 +108,7 @@ class VariationalSettings(Result):
             "learning_rate": positive(self.learning_rate, "learning_rate"),
             "train_fraction": positive(self.train_fraction, "train_fraction"),
             "batch_size": None if self.batch_size is None else whole(self.batch_size, "batch_size", 1),
-            "annealed": bool(self.annealed),
+            "annealed": self.encoder != EncoderKind.MLP if self.annealed is None else bool(self.annealed),
             "seed": whole(self.seed, "seed"),
         }
         for name in ("code_dim", "components", "decoder_width", "steps", "samples", "seeds"):

@@ -99,6 +99,8 @@ class Agreement(Result):
         What would tell.
     slope, slope_error : float
         Coefficient b of 1/width, and its standard error.
+    predicted_slope : float
+        What theory has for b; NaN where it has none.
     p : float
         p-value of the line.
     least_width : float
@@ -124,6 +126,7 @@ class Agreement(Result):
     remedy: Remedy = Remedy.NETWORKS
     slope: float = np.nan
     slope_error: float = np.nan
+    predicted_slope: float = np.nan
     p: float = np.nan
     least_width: float = 0.0
 
@@ -131,6 +134,13 @@ class Agreement(Result):
     def off(self) -> float:
         """How far the value is from the prediction, relative to it."""
         return (self.value - self.predicted) / abs(self.predicted)
+
+    @property
+    def slope_agrees(self) -> bool | None:
+        """Whether b is within three standard errors of its prediction; None where there is none."""
+        if np.isnan(self.predicted_slope):
+            return None
+        return bool(abs(self.slope - self.predicted_slope) <= 3 * self.slope_error)
 
     def said(self) -> str:
         """The verdict with its share: "agrees to within ±5 %"; what is undecided with what would help."""
@@ -154,7 +164,9 @@ class Agreement(Result):
         return text + (f"; takes widths above {self.least_width:.1g}" if self.least_width else "")
 
 
-def agreement(rows: Sequence[Row], within: float, networks: int, times: int = 1) -> Agreement:
+def agreement(
+    rows: Sequence[Row], within: float, networks: int, times: int = 1, predicted_slope: float = np.nan
+) -> Agreement:
     """The verdict from the rows of one quantity and time at all widths.
 
     Parameters
@@ -166,6 +178,8 @@ def agreement(rows: Sequence[Row], within: float, networks: int, times: int = 1)
         Of the widest width.
     times : int
         Among which the level of a "does not" is shared.
+    predicted_slope : float
+        NaN where there is none.
     """
     rows = sorted(rows, key=lambda row: row.width)
     first, widest = rows[0], rows[-1].width
@@ -205,6 +219,7 @@ def agreement(rows: Sequence[Row], within: float, networks: int, times: int = 1)
         remedy=_remedy(line, first.step_error, needed),
         slope=line.slope,
         slope_error=line.slope_error,
+        predicted_slope=predicted_slope,
         p=line.p if len(rows) > 2 else np.nan,
         least_width=first.least_width if leak else 0.0,
     )

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from deepnets.widths.finite import LEAST, Row, rows_of
 from deepnets.widths.flow import steps_of
 from deepnets.widths.formulas import hidden_width
 from deepnets.widths.samples import IN_A_FILE, Batch, Flows, batches
+from deepnets.widths.slopes import Slopes, predicted_slopes
 from deepnets.widths.start import start_law_sample, start_sample
 from dualib.core.arrays import columns, finite_array, positive, whole
 from dualib.core.store import Store
@@ -128,8 +130,9 @@ def compare_with_infinite_width(
     errors = work.step_errors(nets[0])
     rows = [replace(r, step_error=errors.get((r.quantity, r.tau), 0.0)) for part, _ in found for r in part]
     exponents = width_exponents([deviations for _, deviations in found], hidden_layers, seed)
+    slopes = work.slopes(nets[0], rows, store) if kernels is None else Slopes()
     sizes = {"widths": list(chosen), "replicas": replicas, "n_points": (len(y), len(x) - len(y))}
-    return Comparison(tuple(rows), exponents, {**kept, **sizes, "own_kernels": kernels is not None}, within)
+    return Comparison(tuple(rows), exponents, {**kept, **sizes, "own_kernels": kernels is not None}, within, slopes)
 
 
 def _checked(data: ntkinfo.Dataset) -> ntkinfo.Dataset:
@@ -217,6 +220,19 @@ class _Work:
         start = start_sample(net, self.x, replicas=mirrored.n_networks, seed=flows.seed)
         law = start_law_sample(net, self.x[:n], replicas=_KERNELS * self.replicas, seed=flows.seed)
         return rows, deviations_of(net, self.x, self.y, taus, self.step, sample, mirrored, start, law)
+
+    def slopes(self, net: Network, rows: Sequence[Row], store: Store | None) -> Slopes:
+        """The predicted coefficients of 1/width, which are kept beside the networks."""
+        name = f"slopes_{len({row.quantity for row in rows})}"  # few networks have fewer rows
+        if store is not None:
+            with suppress(ValueError):  # damaged
+                kept = store.get(name, Slopes)
+                if kept is not None:
+                    return kept
+        found = predicted_slopes(self.setting, net, self.x, rows)
+        if store is not None:
+            store.put(name, found)
+        return found
 
     def step_errors(self, net: Network) -> dict[tuple[str, float], float]:
         """|q(step) - q(step/2)|·4/3, the error of a second-order step, of the same networks; 0 of responses to the labels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from deepnets.widths.agreement import WITHIN, WORST, Agreement, Verdict, agreeme
 from deepnets.widths.exponents import Exponent
 from deepnets.widths.finite import Row, why_not_measured
 from deepnets.widths.lines import Line, extrapolated
+from deepnets.widths.slopes import Slopes
 from dualib.core.arrays import positive
 from dualib.core.result import Result
 from dualib.core.units import Units, to_units
@@ -35,12 +36,15 @@ class Comparison(Result):
         Of everything.
     within : float
         The share x to within which agreement is asked for, unless a method is given another.
+    slopes : Slopes
+        The predicted coefficients of 1/width.
     """
 
     rows: tuple[Row, ...]
     exponents: tuple[Exponent, ...]
     settings: dict[str, Any]
     within: float = WITHIN
+    slopes: Slopes = field(default_factory=Slopes)
 
     def __post_init__(self) -> None:
         positive(self.within, "within")
@@ -82,7 +86,9 @@ class Comparison(Result):
         networks, found = int(self.settings.get("replicas", 1)), []
         for name in self.quantities():
             times = list(dict.fromkeys(row.tau for row in self.select(name)))
-            found += [agreement(self.select(name, tau), x, networks, len(times)) for tau in times]
+            for tau in times:
+                predicted = self.slopes.of(name, tau)
+                found.append(agreement(self.select(name, tau), x, networks, len(times), predicted))
         return tuple(found)
 
     def verdicts(self, within: float | None = None) -> tuple[Agreement, ...]:
@@ -123,6 +129,7 @@ class Comparison(Result):
                     "high": scale * v.high,
                     "slope": scale * v.slope,
                     "slope_std_error": scale * v.slope_error,
+                    "slope_predicted": scale * v.predicted_slope,
                     "detectable": v.detectable,
                     "within": v.within,
                     "verdict": v.said(),

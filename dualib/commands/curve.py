@@ -25,6 +25,7 @@ from dualib.core.units import Units, to_units
 from dualib.curves.betas import default_betas
 from dualib.curves.build import CurveBuild
 from dualib.curves.curve import InformationCurve
+from dualib.curves.hard_points import check_size
 from dualib.curves.limits import LARGEST_GRID
 from dualib.curves.refine import RESOLUTION
 from dualib.curves.sweep import Accuracy, Sweep
@@ -43,6 +44,9 @@ def run(args: argparse.Namespace) -> int:
     task = Task.of(args, DEFAULT_BETAS if betas is None else len(betas))
     if args.samples:
         check_counts(task)
+    if args.hard:
+        with bad_input():
+            check_size(task.joint)
     out = writable_directory(args.out) if args.out else None
     if args.figure:
         writable_directory(Path(args.figure).parent)

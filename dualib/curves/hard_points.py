@@ -119,13 +119,13 @@ def hard_points(
     Returns
     -------
     HardPoints
-        Deterministic IB at 20 β from 1 to 1000; agglomerative IB up to 4000 distinct rows; sequential IB up to 20 clusters;
-        the front of all partitions up to 12 distinct rows. The note says which limit was reached.
+        Deterministic IB at 20 β from 1 to 1000; agglomerative IB; sequential IB up to 20 clusters; the front of all
+        partitions up to 12 distinct rows. The note says which limit was reached.
 
     Raises
     ------
     ValueError
-        If the curve is of another problem, or of a joint with another I(X;Y).
+        If the joint has more than 4000 distinct rows, or the curve is of another problem, or of a joint with another I(X;Y).
 
     References
     ----------
@@ -134,7 +134,7 @@ def hard_points(
     information = joint.mutual_information()
     if curve is not None:
         _check_curve(curve, information)
-    n = joint.merge_equal_rows().joint.n_x
+    n = check_size(joint)
     counts = range(2, min(n, MOST_SEQUENTIAL) + 1)
     found: dict[HardMethod, list[HardClusterings]] = {}
     searches = _searches(joint, n, counts, seed)
@@ -142,7 +142,6 @@ def hard_points(
         found.setdefault(method, []).append(one)
     joined = {method: _joined(joint, parts, method) for method, parts in found.items()}
     limits = [f"sequential up to {MOST_SEQUENTIAL} clusters"] if n > MOST_SEQUENTIAL else []
-    limits += [f"no agglomeration of more than {LARGEST_AGGLOMERATION} rows"] if n > LARGEST_AGGLOMERATION else []
     limits += [f"all are enumerated up to {ENUMERATED} distinct rows, here are {n}"] if n > ENUMERATED else []
     limits += sorted(
         {f"{method}: a search stopped at its limit of sweeps" for method, f in joined.items() if f.cut_short}
@@ -150,6 +149,16 @@ def hard_points(
     below = [_below(f, curve) for f in joined.values()]
     low, high = zip(*below, strict=True)
     return HardPoints(tuple(joined), tuple(joined.values()), low, high, information, "; ".join(limits))
+
+
+def check_size(joint: Joint) -> int:
+    """The number of distinct rows; a ValueError where it is too large for the searches."""
+    n = joint.merge_equal_rows().joint.n_x
+    if n > LARGEST_AGGLOMERATION:
+        raise ValueError(
+            f"the joint has {n} distinct rows p(y|x); hard clusterings are looked for up to {LARGEST_AGGLOMERATION}: bin x"
+        )
+    return n
 
 
 def _check_curve(curve: InformationCurve, information: float) -> None:
@@ -166,8 +175,7 @@ def _searches(joint: Joint, n: int, counts: range, seed: int) -> Iterator[tuple[
         yield HardMethod.FRONT, hard_front(joint)
     for beta in BETAS:
         yield HardMethod.DETERMINISTIC, deterministic_ib(joint, float(beta))
-    if n <= LARGEST_AGGLOMERATION:
-        yield HardMethod.AGGLOMERATIVE, agglomerative_ib(joint)
+    yield HardMethod.AGGLOMERATIVE, agglomerative_ib(joint)
     for k in counts:
         yield HardMethod.SEQUENTIAL, sequential_ib(joint, k, seed=seed)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LARGEST_AGGLOMERATION = 4000  # distinct rows: their table of pairs is 128 MB
 MAX_SWEEPS = 1000
+BLOCK = 1 << 22  # (x, t, y) whose divergences are computed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +118,12 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
         labels = np.arange(n)
     else:
         labels = np.random.default_rng(seed).integers(0, whole(n_clusters, "n_clusters", 1), n)
+    blocks = np.array_split(np.arange(n), -(-n * n * core.n_y // BLOCK))
     for _ in range(MAX_SWEEPS):
         labels = np.unique(labels, return_inverse=True)[1]
         table = _summed(core.p_xy, labels)
         weights = table.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = np.log(weights) - beta * kl_nats(core.p_y_given_x[:, None], (table / weights[:, None])[None])
-        best = gain.argmax(axis=1)
-        here = np.arange(n)
-        new = np.where(gain[here, best] > gain[here, labels] + 1e-12, best, labels)  # ties stay: no endless exchange
+        new = np.concatenate([_best_moves(core, table, weights, labels, beta, block) for block in blocks])
         if (new == labels).all():
             cut_short = False
             break
@@ -134,6 +132,17 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
         cut_short = True
     method = f"deterministic IB at β = {beta:g}{_stopped(cut_short)}"
     return clusterings(joint, _expanded(merged.index, labels[None]), method, cut_short=cut_short)
+
+
+def _best_moves(
+    core: Joint, table: FloatArray, weights: FloatArray, labels: IntArray, beta: float, rows: IntArray
+) -> IntArray:
+    """The best cluster of some rows, given p(t, y) and p(t) of all."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.log(weights) - beta * kl_nats(core.p_y_given_x[rows, None], (table / weights[:, None])[None])
+    best, here = gain.argmax(axis=1), np.arange(len(rows))
+    stays = gain[here, best] <= gain[here, labels[rows]] + 1e-12  # ties stay: no endless exchange
+    return np.where(stays, labels[rows], best)
 
 
 def _stopped(cut_short: bool) -> str:

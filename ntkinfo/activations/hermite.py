@@ -8,7 +8,7 @@ of f = φ, φ' and φ''. The coefficients are integrals over z ~ N(0, 1), by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -24,6 +24,9 @@ REACH = 12.0
 
 TILE = 2**14
 """Numbers in a piece of the sum."""
+
+ROWS = 256
+"""Degrees of Hermite polynomials that are in memory at once."""
 
 LEFT_OUT = 1e-12
 """The part of E f² that the series may leave out."""
@@ -98,7 +101,7 @@ def _coefficients(f: Function, variances: FloatArray, max_degree: int) -> FloatA
         weights = np.exp(-0.5 * z**2)
         weights /= weights.sum()
         values: FloatArray = np.asarray(f(z[:, None] * np.sqrt(variances)))
-        found = (_hermite(z, degrees) * weights) @ values
+        found = np.concatenate([(rows * weights) @ values for rows in _hermite(z, degrees)])
         missing = _missing(values, found, weights)
         if missing <= LEFT_OUT:
             return found
@@ -119,14 +122,15 @@ def _missing(f: FloatArray, h: FloatArray, weights: FloatArray) -> float:
     return float(np.divide(left_out, power, out=np.zeros(power.shape), where=power > 0).max())
 
 
-def _hermite(z: FloatArray, degrees: int) -> FloatArray:
-    """He_d(z)/√d! for d < degrees, shape (degrees, z)."""
-    found = np.ones((degrees, z.size))
-    if degrees > 1:
-        found[1] = z
-    for d in range(1, degrees - 1):
-        found[d + 1] = (z * found[d] - np.sqrt(d) * found[d - 1]) / np.sqrt(d + 1)
-    return found
+def _hermite(z: FloatArray, degrees: int) -> Iterator[FloatArray]:
+    """He_d(z)/√d! for d < degrees, shape (degrees, z), in blocks of :data:`ROWS` degrees."""
+    last = np.stack([np.zeros(z.size), np.ones(z.size)])  # of degrees -1 and 0
+    for start in range(0, degrees, ROWS):
+        rows = np.empty((min(ROWS, degrees - start), z.size))
+        for row, d in zip(rows, range(start, start + len(rows)), strict=True):
+            row[:] = last[1]
+            last = np.stack([last[1], (z * last[1] - np.sqrt(d) * last[0]) / np.sqrt(d + 1)])
+        yield rows
 
 
 # --- derivatives ---

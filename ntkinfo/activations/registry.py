@@ -276,6 +276,7 @@ register(
     Activation.smooth(
         (_tanh, _sech2, lambda x: -2 * _sech2(x) * _tanh(x), *(of_tanh((0.0, 1.0), 1.0, order) for order in (3, 4, 5))),
         name="tanh",
+        max_degree=2**14,  # its poles are at ±iπ/2: at variance v it takes some 130 v degrees
         saturates=True,
     )
 )

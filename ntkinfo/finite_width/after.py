@@ -129,7 +129,7 @@ def trained(start: Corrections, y_train: ArrayLike, tau: float) -> Trained:
     >>> x = np.array([[1.0, 0.5, -0.3], [-0.2, 0.8, 1.1], [0.6, 0.2, 0.5]])
     >>> after = trained(corrections(x[:2], x[2:], hidden_layers=1, b_std=0.3), [1.0, -0.7], 1.0)
     >>> after.mean.round(3), after.least_width(0.1)
-    (array([-0.374,  0.288, -0.066]), 16.0)
+    (array([-0.374,  0.288, -0.066]), 4.0)
     """
     n = start.kernels.n_train
     y = columns(y_train, "y_train", n, f"{n} training points")

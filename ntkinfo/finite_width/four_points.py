@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from itertools import combinations, pairwise, product
+from itertools import chain, combinations, pairwise, product
 from math import comb
 from typing import TypeAlias
 
@@ -149,14 +149,16 @@ class LayerMoments:
 
     def expected(self, powers: Orders, epsilons: Epsilons) -> Ring:
         """E φ_1^{power_1} ... φ_4^{power_4} in the ring."""
-        terms: list[Ring] = []
-        for mask, pairs, key in expansion(powers, epsilons):
-            kept = arranged(key)
-            value, left = self.fours[kept], list(range(4))
-            axes = [left.pop(next(n for n, i in enumerate(left) if kept[i] == entry)) for entry in key]
-            value = value.transpose(*range(value.ndim - 4), *(value.ndim - 4 + i for i in axes))
-            terms.append({mask: reduce(np.multiply, (_on_axes(self.theta, *pair) for pair in pairs), value)})
-        return add(terms)
+
+        def terms() -> Iterator[Ring]:
+            for mask, pairs, key in expansion(powers, epsilons):
+                kept = arranged(key)
+                value, left = self.fours[kept], list(range(4))
+                axes = [left.pop(next(n for n, i in enumerate(left) if kept[i] == entry)) for entry in key]
+                value = value.transpose(*range(value.ndim - 4), *(value.ndim - 4 + i for i in axes))
+                yield {mask: reduce(np.multiply, (_on_axes(self.theta, *pair) for pair in pairs), value)}
+
+        return add(terms())
 
     def of_pair(self, powers: Orders, orders: Orders, epsilons: Epsilons) -> Ring:
         """E of the derivative of φ_iφ_j, by the expectations over two points."""
@@ -196,11 +198,11 @@ def four_point(layers: Iterable[LayerMoments], epsilons: Epsilons, w_std: float)
         moved = {(p, q): multiply(_correlation(p, epsilons), _correlation(q, epsilons), v[p, q]) for p, q in v}
         v = {
             (f, g): add(
-                [
-                    scaled(w2**2 / layer.ratio, layer.expected(_sum(f, g), epsilons)),
-                    scaled(-(w2**2) / layer.ratio, multiply(means[f], means[g])),
-                    *_carried(f, g, jacobian, moved),
-                ]
+                chain(
+                    [scaled(w2**2 / layer.ratio, layer.expected(_sum(f, g), epsilons))],
+                    [scaled(-(w2**2) / layer.ratio, multiply(means[f], means[g]))],
+                    _carried(f, g, jacobian, moved),
+                )
             )
             for f, g in v
         }
@@ -210,9 +212,10 @@ def four_point(layers: Iterable[LayerMoments], epsilons: Epsilons, w_std: float)
 def _carried(
     f: Orders, g: Orders, jacobian: dict[tuple[Orders, Orders], Ring], moved: dict[tuple[Orders, Orders], Ring]
 ) -> Iterator[Ring]:
+    """The terms one by one, as each may take eight arrays of p⁴ entries."""
     for (p, q), below in moved.items():
         if below and jacobian[f, p] and jacobian[g, q]:
-            yield multiply(jacobian[f, p], below, jacobian[g, q])
+            yield multiply(jacobian[f, p], jacobian[g, q], below)
 
 
 def _correlation(orders: Orders, epsilons: Epsilons) -> Ring:

@@ -24,7 +24,7 @@ from ntkinfo.finite_width.ring import Ring, add, multiply, scaled
 PAIRS = ((1, 1), (2, 0), (0, 2))
 """Products φ(u)^i φ(v)^j of two virtual points: the kernel's entries 12, 11 and 22; and, by Price's theorem, ∂_u^i ∂_v^j."""
 
-TILE = 2**20
+TILE = 2**17
 """Numbers in an array of the quadrature."""
 
 

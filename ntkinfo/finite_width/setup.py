@@ -61,12 +61,22 @@ def checked_setup(
 
 
 def check_memory(p: int, depth: int, memory_gib: float) -> None:
-    """Refuse more points than the four-point arrays leave room for."""
-    copies = 12 * depth + 70
-    needs = 8 * copies * p**4 / 2**30
-    if needs > memory_gib:
-        most = int((memory_gib * 2**30 / (8 * copies)) ** 0.25)
+    """Refuse more points than the arrays of four points leave room for; the number of arrays is an upper estimate."""
+    arrays = 16 * depth + 90
+    if 8 * arrays * p**4 > memory_gib * 2**30:
+        most = int((memory_gib * 2**30 / (8 * arrays)) ** 0.25)
         raise ValueError(
-            f"the four-point functions of {p} points take {needs:.3g} GiB, more than memory_gib = {memory_gib:g} (it grows with the "
-            f"fourth power): use at most {most} points, or pair_corrections, whose arrays are ({p}, {p})"
+            f"the four-point functions of {p} points take {8 * arrays * p**4 / 2**30:.3g} GiB, more than memory_gib = {memory_gib:g} "
+            f"(it grows with the fourth power): use at most {most} points, or pair_corrections, whose arrays are ({p}, {p})"
+        )
+
+
+def check_pair_memory(p: int, depth: int, memory_gib: float) -> None:
+    """Refuse more points than the arrays of pairs of points leave room for; the number of arrays is an upper estimate."""
+    arrays = 100 * depth + 40
+    if 8 * arrays * p**2 > memory_gib * 2**30:
+        most = int((memory_gib * 2**30 / (8 * arrays)) ** 0.5)
+        raise ValueError(
+            f"expectations over all pairs of {p} points take {8 * arrays * p**2 / 2**30:.3g} GiB, more than memory_gib = "
+            f"{memory_gib:g}: use at most {most} points, or some of them at a time"
         )

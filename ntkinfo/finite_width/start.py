@@ -22,7 +22,7 @@ from ntkinfo.architectures import Architecture
 from ntkinfo.finite_width.four_points import OF_COVARIANCES, Key, LayerMoments, covariances, hierarchy, moments, needed
 from ntkinfo.finite_width.nodes import root
 from ntkinfo.finite_width.refine import Refinement, refined_pairs, relative_change
-from ntkinfo.finite_width.setup import check_memory, checked_setup
+from ntkinfo.finite_width.setup import check_memory, check_pair_memory, checked_setup
 from ntkinfo.kernels import Kernels
 
 PAIRS_AT_ONCE = 256
@@ -141,8 +141,8 @@ def corrections(
     r"""All corrections of order 1/width of a fully connected network at the start, from one four-point function.
 
     Gaussian expectations are sums over nodes: a grid where the points' kernel has at most three directions, else scrambled draws.
-    Nodes are doubled until nothing moves by more than `tolerance`. Time is L p⁴ nodes, memory p⁴: a second for p = 8 points, and for
-    many points :func:`pair_corrections`.
+    Nodes are doubled until nothing moves by more than `tolerance`. Time grows as L p⁴ (two erf layers: half a second for p = 3 points,
+    7 s for 8), memory as p⁴; for many points there is :func:`pair_corrections`.
 
     Parameters
     ----------
@@ -224,11 +224,13 @@ def pair_corrections(
     w_std: float = 1.5,
     b_std: float = 0.1,
     width_ratios: Sequence[float] | None = None,
+    memory_gib: float = 4.0,
     progress: bool | None = None,
 ) -> PairCorrections:
     """The biases of both kernels and what else concerns one pair of points, for many points: arrays (p, p), and time p².
 
-    Parameters are those of :func:`corrections`. Expectations are grids in two dimensions, converged to 1e-9.
+    Parameters are those of :func:`corrections`. Expectations are grids in two dimensions, doubled until the biases do not move; then
+    they are exact to about 1e-8.
 
     Returns
     -------
@@ -237,9 +239,10 @@ def pair_corrections(
     Raises
     ------
     ValueError
-        As :func:`corrections`, but for the memory.
+        As :func:`corrections`.
     """
     setup = checked_setup(x_train, x_test, hidden_layers, activation, w_std, b_std, width_ratios)
+    check_pair_memory(len(setup.below[0].nngp), len(setup.below), positive(memory_gib, "memory_gib"))
     pairs, bias, _, nodes = refined_pairs(setup)
     p = len(bias.ntk)
     ends = np.stack(np.triu_indices(p), axis=1)

@@ -135,12 +135,13 @@ class _Modes:
             + np.einsum("aeff,ek->aefk", third, k_any)
         )
         weights = _three(second, k_any)
-        return (
+        found: FloatArray = (
             -flow.carried(first, rates)
             + flow.carried(chained, rates[:, None], rates[None, :])
             + flow.carried(crossed, *self.third_rates)
             - flow.carried(self.fourth[..., None] * weights, *self.fourth_rates)
         )
+        return found
 
     def ntk(self) -> FloatArray:
         """The coefficient n (E Θ_τ - Θ) of the kernel."""
@@ -149,17 +150,17 @@ class _Modes:
         second = np.outer(self.y, self.y) + self.k
         once = ordered_integral(flow.tau, 0.0, rates)
         twice = ordered_integral(flow.tau, 0.0, rates[:, None], rates[:, None] + rates[None, :])
-        moved: FloatArray = np.einsum("abef,ef->ab", self.fourth_any, second * twice)
-        return self.ntk_bias - third @ once + moved
+        moved: FloatArray = self.ntk_bias + np.einsum("abef,ef->ab", self.fourth_any, second * twice) - third @ once
+        return moved
 
 
 def _three(pair: FloatArray, one: FloatArray) -> FloatArray:
     """Σ pair_ef one_g over the three choices of g; `one` may have a second axis, which comes last."""
-    return (
-        np.einsum("ef,g...->efg...", pair, one)
-        + np.einsum("eg,f...->efg...", pair, one)
-        + np.einsum("fg,e...->efg...", pair, one)
-    )
+    choices = [
+        np.einsum(f"{two},{last}...->efg...", pair, one) for two, last in (("ef", "g"), ("eg", "f"), ("fg", "e"))
+    ]
+    total: FloatArray = np.sum(choices, axis=0)
+    return total
 
 
 def coefficients(

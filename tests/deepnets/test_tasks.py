@@ -98,6 +98,16 @@ def test_settings_of_no_task_are_refused(settings):
         task_from_settings(settings)
 
 
+def test_limits_of_the_icosahedral_rule():
+    """A steep rule is the rule itself, at every pattern; a threshold that is no number is refused."""
+    plain, steep = deepnets.icosahedral_task(), deepnets.icosahedral_task(gamma=1e9)
+    np.testing.assert_array_equal(steep.p_y_given_x, plain.p_y_given_x)
+    np.testing.assert_array_equal(steep.y, plain.y)
+    for threshold in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="threshold must be finite"):
+            deepnets.icosahedral_task(threshold=threshold)
+
+
 # --- one's own data ---
 
 

@@ -8,6 +8,7 @@ import pytest
 import dualib
 from dualib import solve_at
 from dualib.curves import front as front_module
+from dualib.curves import hard_points as hard_points_module
 from dualib.curves.front import ENUMERATED, hard_front, pareto_partitions
 from dualib.curves.hard_points import HardMethod, hard_points
 from dualib.measures import entropy, mutual_information
@@ -189,3 +190,15 @@ def test_hard_points_name_their_limits_and_refuse_another_curve():
     with pytest.raises(ValueError, match="another joint"):
         hard_points(joint, other)
     assert [path.joined for path in points.plane_paths()] == [False] * 3
+
+
+def test_blocks_and_the_largest_size(monkeypatch):
+    joint = random_joint(4, 24, 3)
+    whole = deterministic_ib(joint, 20.0)
+    monkeypatch.setattr(hard, "BLOCK", 24 * 3 * 5)
+    np.testing.assert_array_equal(deterministic_ib(joint, 20.0).labels, whole.labels)
+    monkeypatch.setattr(hard_points_module, "LARGEST_AGGLOMERATION", 24)
+    assert hard_points_module.check_size(joint) == 24
+    monkeypatch.setattr(hard_points_module, "LARGEST_AGGLOMERATION", 23)
+    with pytest.raises(ValueError, match=r"24 distinct rows.*up to 23: bin x"):
+        hard_points(joint)

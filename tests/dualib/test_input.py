@@ -46,7 +46,7 @@ def test_a_table_off_its_sum_is_normalised_where_that_is_asked_for(tmp_path, cap
         assert status == 0
         assert f"I(X;T) = {solve(IB(Joint(RAW / RAW.sum())), 9.0).rate:.6g} nats" in text
     with pytest.raises(ValueError, match="cannot be normalised"):
-        Joint.from_csv(write(tmp_path / "zero.csv", np.zeros((2, 2))), normalise=True)
+        Joint.from_csv(write(tmp_path / "zero.csv", [[0.5, -0.5], [0.25, -0.25]]), normalise=True)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npz"])

@@ -257,3 +257,17 @@ def test_a_series_that_does_not_converge_is_refused_inside_jax_as_well():
 def test_activations_without_slope_are_refused():
     with pytest.raises(ValueError, match="needs at least φ and φ', got 1"):
         Activation("step", (np.sign,), Activation.named("erf").expectations)
+
+
+def test_tanh_at_a_variance_of_twenty_against_quadrature_in_two_dimensions():
+    """Its poles are near there, and its series needs thousands of degrees."""
+    a, b, q = 20.0, 16.0, 15.0
+    s = np.arange(-9.0, 9.0, 0.015)
+    weights = np.exp(-0.5 * s**2)
+    weights /= weights.sum()
+    u = np.sqrt(a) * s[:, None]
+    v = q / np.sqrt(a) * s[:, None] + np.sqrt(b - q**2 / a) * s
+    found = Activation.named("tanh").expectations(np.array([a]), np.array([b]), np.array([q]))
+    tanh, slope = np.tanh, lambda x: 1 / np.cosh(x) ** 2
+    for value, f in zip(found, (tanh, slope, lambda x: -2 * tanh(x) * slope(x)), strict=True):
+        np.testing.assert_allclose(value[0], weights @ (f(u) * f(v)) @ weights, rtol=1e-9)

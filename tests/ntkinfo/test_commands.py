@@ -16,7 +16,7 @@ SMALL = ["--n-train", "12", "--n-test", "15", "--taus", "1e-2", "1e2", "4"]
 
 def test_timeline_command_writes_what_it_prints(tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["timeline", *SMALL, "--out", str(out)]) == 0
+    assert main(["timeline", *SMALL, "--digits", "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert "parameter_kl_infinite_width_bits" in printed.out
     assert "parameter_kl_bits" not in printed.out  # the linearised KL gives way
@@ -24,6 +24,7 @@ def test_timeline_command_writes_what_it_prints(tmp_path, capsys):
     frame = pd.read_csv(out / "timeline.csv")
     found = ntkinfo.Timeline.load(out / "timeline.npz")
     np.testing.assert_allclose(frame["parameter_kl_bits"], found["parameter_kl"] / np.log(2))
+    assert "digits are left" in (out / "columns.txt").read_text()
     record = json.loads((out / "timeline.json").read_text())
     assert record["settings"]["seed"] == 0
     assert record["units"]["parameter_kl"] == "bits"

@@ -2,6 +2,7 @@
 
 import re
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,8 +203,8 @@ def test_pairs_by_themselves_are_the_same_numbers():
 
 
 def test_many_points_take_draws_whose_error_is_told():
-    """Of five points two are those of the grid: draws agree with it within their stated errors, and say when they fall short."""
-    x = np.vstack([X, np.random.default_rng(0).standard_normal((3, 3))])
+    """Of four points two are those of the grid: draws agree with it within their stated errors, and say when they fall short."""
+    x = np.vstack([X, np.random.default_rng(0).standard_normal((2, 3))])
     few = {"hidden_layers": 2, "b_std": 0.3, "max_nodes": 2**15}
     drawn, exact = corrections(x, tolerance=1e-4, **few), corrections(X, hidden_layers=2, b_std=0.3)
     assert drawn.status is Status.NODES
@@ -225,7 +226,6 @@ def test_an_activation_of_ones_own_needs_five_derivatives_or_jax():
 
     sine = Activation.named("sin")
     own = [Activation.smooth(sine.derivatives, name="own"), Activation.smooth(jax.numpy.sin, name="by jax")]
-    own.append(Activation.smooth([lambda x, k=k: jax.numpy.sin(x + k * np.pi / 2) for k in range(3)], name="three"))
     expected = corrections(X, hidden_layers=1, activation=sine)
     for activation in own:
         found = corrections(X, hidden_layers=1, activation=activation)
@@ -264,6 +264,8 @@ def test_the_memory_is_refused_beyond_its_limit_and_not_below():
     check_memory(most, 2, 4.0)
     with pytest.raises(ValueError, match=f"at most {most} points"):
         check_memory(most + 1, 2, 4.0)
+    with pytest.raises(ValueError, match=r"all pairs of 30 points take .* GiB, more than memory_gib = 0.001"):
+        pair_corrections(np.zeros((30, 1)), memory_gib=1e-3)
 
 
 def test_an_architecture_and_its_file(tmp_path, erf_two):
@@ -347,3 +349,12 @@ def test_depth_one_in_closed_form():
         np.testing.assert_allclose(c.third[points], w_std**4 * third, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(c.fourth[points], w_std**4 * fourth, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(c.ntk_covariance[points], w_std**4 * covariance, rtol=1e-7, atol=1e-8)
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "finite_width.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_blocks_of_the_page_run_as_they_stand(block, capsys):
+    exec(compile(block, "docs/finite_width.md", "exec"), {})
+    assert capsys.readouterr().out.strip()

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -198,22 +199,31 @@ def kept(task, tmp_path_factory):
     return path, train(NET, task, out=path, **SETTINGS)
 
 
+def emptied(path):
+    path.write_bytes(b"")
+
+
 @pytest.mark.parametrize("name", ["checkpoint.npz", "split.npz", "snapshot_00000004.npz", "settings.json"])
-@pytest.mark.parametrize("damage", [halved, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("damage", [halved, emptied, Path.unlink])
 def test_a_damaged_file_is_named_with_what_repairs_it_and_that_repairs_it(task, kept, tmp_path, name, damage):
     path, whole = tmp_path / "run", kept[1]
     shutil.copytree(kept[0], path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     damage(path / name)
-    with pytest.raises(
-        ValueError, match=rf"{name} is not (a )?whole .*deepnets train .* --out .* makes it again"
-    ) as error:
+    gone = damage is Path.unlink
+    how = rf"(no file .*|no ){name}" if gone else rf"{name} is not (a )?whole .*"
+    remedy = (
+        "the command that began it"
+        if gone and name == "checkpoint.npz"
+        else "deepnets train .* --out .* makes it again"
+    )
+    with pytest.raises(ValueError, match=remedy if gone and name == "checkpoint.npz" else f"{how}.*{remedy}") as error:
         deepnets.Run.load(path, task)
     assert "\n" not in str(error.value)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         same(whole, train(NET, task, out=path, **SETTINGS))
-    assert bool(said) == (name in ("checkpoint.npz", "snapshot_00000004.npz"))
+    assert bool(said) == (name in ("checkpoint.npz", "snapshot_00000004.npz")[gone:])
     same(whole, deepnets.Run.load(path, task))
     after = {file.name: file.read_bytes() for file in path.iterdir()}
     assert after.keys() == before.keys()
@@ -406,3 +416,10 @@ def test_snapshot_epochs_rise_from_0_to_the_last(epochs, count):
     assert chosen[-1] == epochs
     assert (np.diff(chosen) > 0).all()
     assert len(chosen) <= count
+
+
+def test_what_is_compiled_is_kept_on_disk_unless_that_is_turned_off():
+    """To the same bits: the killed run above goes on in another process."""
+    from ntkinfo.kernels.cache import folder
+
+    assert (jax.config.jax_compilation_cache_dir is None) == (folder() is None)

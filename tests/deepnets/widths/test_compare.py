@@ -1,5 +1,6 @@
 """Finite against infinite: a small comparison, what it says and what it would have seen; interruptions; the report."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
@@ -11,9 +12,10 @@ import pytest
 import deepnets
 import ntkinfo
 from deepnets.__main__ import main
-from deepnets.widths import Comparison, Verdict, samples
+from deepnets.widths import Comparison, Verdict, compare, samples
 from deepnets.widths.exponents import bias_exponent
 from deepnets.widths.finite import LEAST, jackknife
+from deepnets.widths.slopes import Slopes
 from dualib.core.quantity import Relation
 from ntkinfo.quantities import REGISTRY
 
@@ -43,7 +45,7 @@ def test_jackknife_of_a_mean_and_of_a_variance():
     assert abs(samples.var(axis=1).mean() - 1) > 0.01
 
 
-SMALL = {"widths": (16, 32, 64), "replicas": 200, "taus": (0.8,), "step": 0.05}
+SMALL = {"widths": (16, 32, 64), "replicas": 200, "taus": (0.8,)}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,21 @@ def test_every_row_states_what_it_would_have_seen(small):
     assert ((table.low <= table.extrapolated) & (table.extrapolated <= table.high)).all()
 
 
+def test_slopes_are_those_of_theory(small):
+    """Coefficients of 1/width, predicted from the four-point function, against 200 to 800 networks of each width."""
+    found = {v.quantity: v for v in small[0].agreements()}
+    known = {name: v for name, v in found.items() if v.slope_agrees is not None}
+    assert {"expected_square_error", "data_information_joint", "degrees_of_freedom", "fisher_trace"} <= set(known)
+    assert all(v.slope_agrees for name, v in known.items() if name != "data_information_train")  # its modes mix
+    table = small[0].to_table("nats").set_index("quantity")
+    assert table.slope_predicted["fisher_trace"] == pytest.approx(0.0, abs=1e-6)  # no bias with one hidden layer
+    limit, b = known["train_square_error"].predicted, known["train_square_error"].predicted_slope
+    assert (
+        abs(limit + b / 64 - table["width 64"]["train_square_error"])
+        < 4 * small[0].select("train_square_error")[-1].std_error
+    )
+
+
 def test_a_kink_takes_the_parameters_divergence_and_the_powers_of_the_bias_and_nothing_else(small):
     """With few networks, on threads: what both take is said, and the rest is there."""
     few = {**SMALL, "activation": "relu", "widths": (16, 32), "replicas": 20}
@@ -143,7 +160,8 @@ def test_own_data_with_labels_as_a_vector_and_own_kernels(small):
     path = small[1]  # the networks are those of the small comparison
     again = deepnets.compare_with_infinite_width(flat, kernels=kernels, out=path, **SMALL)
     pd.testing.assert_frame_equal(again.to_frame(), small[0].to_frame())
-    found = deepnets.compare_with_infinite_width(flat, kernels=other, out=path, **SMALL)
+    step = again.settings["step"]  # which by default follows the kernels
+    found = deepnets.compare_with_infinite_width(flat, kernels=other, step=step, out=path, **SMALL)
     trace = {v.quantity: v for v in found.verdicts()}["fisher_trace"]
     assert trace.predicted == pytest.approx(1.21 * kernels.ntk.trace())
     assert trace.verdict is Verdict.DIFFERS
@@ -171,7 +189,7 @@ def test_finished_networks_are_not_trained_again(small, monkeypatch):
     monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
     again = deepnets.compare_with_infinite_width(out=path, **SMALL)
     pd.testing.assert_frame_equal(found.to_frame(), again.to_frame())
-    with pytest.raises(ValueError, match=r"step: 0.05 there, 0.1 now"):
+    with pytest.raises(ValueError, match=r"step: 0.03\d+ there, 0.1 now"):
         deepnets.compare_with_infinite_width(out=path, **{**SMALL, "step": 0.1})
 
 
@@ -214,6 +232,7 @@ def test_damaged_networks_are_trained_again(small, monkeypatch):
 def test_an_interruption_stops_every_batch_and_loses_nothing_finished(small, tmp_path, monkeypatch):
     """Ctrl-C after the second batch: the others stop as well, and the same call ends with the same numbers."""
     found, path = small
+    monkeypatch.setattr(compare, "predicted_slopes", lambda *a: Slopes())  # of no interest here, and seconds
     put, trained, original = samples.Store.put, [], samples.gradient_flow
 
     def interrupted(store, name, result):
@@ -231,7 +250,7 @@ def test_an_interruption_stops_every_batch_and_loses_nothing_finished(small, tmp
     again = []
     monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: again.append(1) or original(*a, **k))
     assert deepnets.compare_with_infinite_width(out=tmp_path, **SMALL).rows == found.rows
-    assert len(again) == len(list(path.glob("*.npz"))) - 2
+    assert len(again) == len(list(path.glob("*_*_*.npz"))) - 2
 
 
 def test_a_pilots_networks_are_the_first_of_the_long_run(small, monkeypatch):
@@ -243,10 +262,10 @@ def test_a_pilots_networks_are_the_first_of_the_long_run(small, monkeypatch):
     assert 1.0 < ratio.median() < 2.0
 
 
-def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
-    data = ntkinfo.gaussian_task(4, 12, x_dim=3, seed=1)
-    np.savez(tmp_path / "own.npz", **{name: getattr(data, name) for name in ("x_train", "y_train", "x_test", "y_test")})
-    options = f"--depth 1 --widths 16 32 64 --replicas 110 --taus 0.8 --within 0.1 --data {tmp_path}/own.npz"
+def test_the_command_writes_a_report_with_every_quantity(small, tmp_path, capsys):
+    """Of the networks of the small comparison, which are there: a pilot of the first hundred, and all of them."""
+    shutil.copytree(small[1], tmp_path / "erf_1")
+    options = "--depth 1 --widths 16 32 64 --replicas 200 --taus 0.8 --within 0.1"
     assert main(["compare", "--out", str(tmp_path), *options.split()]) == 0
     said, report = capsys.readouterr().out, (tmp_path / "report.md").read_text()
     for quantity in REGISTRY.quantities:
@@ -254,13 +273,33 @@ def test_the_command_writes_a_report_with_every_quantity(tmp_path, capsys):
     assert "parameter_kl_infinite_width" in said
     assert said.index("from a pilot of 100 networks: to tell ±10 %") < said.index("would see")
     assert "4 training and 12 test points" in report
-    assert report.count("agrees to within ±10 %") >= 3
+    assert report.count("agrees to within ±10 %") >= 8
     pictures = [line.split("(")[1].rstrip(")") for line in report.splitlines() if line.startswith("![")]
     assert len(pictures) > 25
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
     loaded = Comparison.load(tmp_path / "erf_1.npz")
+    assert loaded.rows == small[0].rows
     assert len(loaded.rows) == len(pd.read_csv(tmp_path / "erf_1.csv"))
     assert list(pd.read_csv(tmp_path / "erf_1_verdicts.csv").verdict) == list(loaded.to_table().verdict)
+
+
+def test_the_command_takes_own_data(tmp_path, monkeypatch, capsys):
+    data, seen = ntkinfo.gaussian_task(3, 5, x_dim=2, seed=1), []
+    names = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(tmp_path / "own.npz", **{name: getattr(data, name) for name in names})
+
+    def compared(dataset, **settings):
+        seen.append((dataset, settings))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("deepnets.commands.compare.compare_with_infinite_width", compared)
+    options = f"--depth 3 --activation gelu --within 0.2 --data {tmp_path}/own.npz".split()
+    assert main(["compare", "--out", str(tmp_path), *options]) == 2
+    dataset, settings = seen[0]
+    for name in names:
+        assert sorted(getattr(dataset, name).ravel()) == sorted(getattr(data, name).ravel())
+    assert (settings["hidden_layers"], settings["activation"], settings["within"]) == (3, "gelu", 0.2)
+    assert "enough" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
