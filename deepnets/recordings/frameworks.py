@@ -160,7 +160,7 @@ def follow_flax(
     """
     nnx = import_module("flax.nnx")  # untyped, installed or not
 
-    def of_linen(epoch: int, params: Mapping[str, object], **scores: float) -> None:
+    def of_linen(epoch: int, params: Mapping[str, Any], **scores: float) -> None:
         variables = params if "params" in params else {"params": params}
         output, state = model.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])
         found = _named(state.get("intermediates", {}))
