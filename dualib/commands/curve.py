@@ -16,7 +16,7 @@ from dualib.bottleneck import Bottleneck
 from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
 from dualib.commands.samples import check_counts, check_samples, samples_step
-from dualib.commands.task import Task, bad_input, check_positive, report
+from dualib.commands.task import Task, bad_input, certification, check_positive, report
 from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
@@ -32,7 +32,7 @@ from dualib.curves.sweep import Accuracy, Sweep
 from dualib.plane import InPlane
 from dualib.plotting import plot_bifurcation, plot_information_plane, plot_objective
 from dualib.solution import Solution
-from dualib.solvers.options import AUTO, Certify, CertifyLike
+from dualib.solvers.options import Certify
 
 DEFAULT_BETAS = 50
 FORMATS = (".png", ".pdf", ".svg")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         build = CurveBuild.begin(
             problem,
             grid,
-            certify=_certify(args),
+            certify=certification(args),
             tolerance=args.tolerance,
             resolution=RESOLUTION if betas is None else None,
             max_points=args.max_points,
@@ -91,12 +91,6 @@ def run(args: argparse.Namespace) -> int:
     if args.figure:
         write_figure(Path(args.figure), lambda: plot_information_plane(drawn, units=args.units), dpi=300)
     return 0
-
-
-def _certify(args: argparse.Namespace) -> CertifyLike:
-    if args.no_certify:
-        return False
-    return AUTO if args.max_work is None else Certify(max_work=args.max_work)
 
 
 def _checked(args: argparse.Namespace) -> FloatArray | None:
@@ -143,7 +137,7 @@ def _grid(problem: Bottleneck, betas: FloatArray | None, out: Path | None, args:
     grid = default_betas(problem) if betas is None else betas
     if out is not None:
         with bad_input():
-            Sweep.open(problem, grid, Accuracy.of(_certify(args)), _points(out, problem))
+            Sweep.open(problem, grid, Accuracy.of(certification(args)), _points(out, problem))
     return grid
 
 

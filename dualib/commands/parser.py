@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from dualib.core.command import add_units
-from dualib.curves.limits import MAX_POINTS, MAX_TRANSITIONS
+from dualib.curves.limits import CURVE_WORK, MAX_POINTS, MAX_TRANSITIONS
 
 DESCRIPTION = """\
 Bottleneck curves of a finite joint distribution p(x,y), each point with a proven interval for
@@ -95,6 +95,8 @@ def _solve_options(sub: argparse.ArgumentParser) -> None:
         text = f"the point with this {what}, in --units; the interval of its β is stated, and whether the curve jumps there"
         sub.add_argument(f"--{name}", type=float, metavar="R", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs")
+    text = "entries of tables (n_x, n_y) computed for the proof of a point (default: that of Certify)"
+    sub.add_argument("--max-work", type=int, metavar="N", help=text)
 
 
 def _curve_options(sub: argparse.ArgumentParser) -> None:
@@ -103,7 +105,7 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     text = f"no β is added beyond N points (default: {MAX_POINTS})"
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
-    text = "entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: 400000000, ten to twenty seconds)"
+    text = f"entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: {CURVE_WORK}, ten to twenty seconds)"
     sub.add_argument("--max-work", type=int, metavar="N", help=text)
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")
     text = "hard clusterings beside the curve, each with its distance to the proven curve of ib"

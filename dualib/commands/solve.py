@@ -11,7 +11,7 @@ import numpy as np
 
 from dualib.bottleneck import Bottleneck
 from dualib.commands.parser import UsageError
-from dualib.commands.task import Task, check_positive, report
+from dualib.commands.task import Task, certification, check_positive, report
 from dualib.core.command import write_table
 from dualib.core.files import writable_directory, write_npz
 from dualib.core.units import to_units
@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("give exactly one of --beta, --rate and --relevance")
     asked, value = given[0], getattr(args, given[0])
     check_positive(value, f"--{asked}")
+    check_positive(args.max_work, "--max-work")
     task = Task.of(args)
     out = writable_directory(args.out) if args.out else None
     report(task.describe(args.units), args)
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _point(problem: Bottleneck, asked: str, value: float, args: argparse.Namespace) -> Solution | TargetSolution:
-    certify = not args.no_certify
+    certify = certification(args)
     if asked == "beta":
         return solve(problem, value, certify=certify)
     nats = value / float(to_units(1.0, args.units))

@@ -26,6 +26,7 @@ from dualib.joint import Joint
 from dualib.joint_files import read_matrix, read_vector
 from dualib.problems import IB, AlphaIB, DualIB
 from dualib.solvers.cost import Cost, expected_cost
+from dualib.solvers.options import AUTO, Certify, CertifyLike
 
 HAMMING_ERROR = 0.3
 JOINTS: Mapping[str, Callable[[], Joint]] = {
@@ -74,6 +75,13 @@ def in_our_words(message: str) -> str:
     for ours, theirs in WORDS:
         message = message.replace(ours, theirs)
     return message
+
+
+def certification(args: argparse.Namespace) -> CertifyLike:
+    """What --no-certify and --max-work ask for."""
+    if args.no_certify:
+        return False
+    return AUTO if args.max_work is None else Certify(max_work=args.max_work)
 
 
 def check_positive(value: float | None, name: str) -> None:

@@ -1,4 +1,4 @@
-"""How many points a curve has at most."""
+"""How much of a curve is computed at most."""
 
 MAX_POINTS = 400
 """No point is added to a curve by refinement from here on, unless told otherwise."""
@@ -11,3 +11,6 @@ MAX_TRANSITIONS = 50
 
 LARGEST_ENCODERS = 20_000_000
 """A curve whose encoders p(t|x) hold more numbers (160 MB) goes without them, and says so."""
+
+CURVE_WORK = 1_000_000_000
+"""Entries of tables (n_x, n_y) computed for all proofs of a curve beyond small dimensions: some ten to twenty seconds."""

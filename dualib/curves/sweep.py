@@ -25,7 +25,7 @@ from dualib.core.result import Result
 from dualib.core.store import Store
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
-from dualib.curves.limits import MAX_POINTS
+from dualib.curves.limits import CURVE_WORK, MAX_POINTS
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import merge_atoms, start_from
@@ -34,7 +34,6 @@ from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
-CURVE_WORK = 1_000_000_000  # of all proofs of a curve beyond small dimensions: some ten to twenty seconds
 Found = tuple[Iterate, float, float]  # what column generation returns
 
 

@@ -16,7 +16,7 @@ from dualib.core.units import Units, to_units
 from dualib.curves.close_in import Axis, Search
 from dualib.curves.tradeoff import ROUNDING, Tradeoff
 from dualib.solution import Solution
-from dualib.solvers.options import Certify
+from dualib.solvers.options import AUTO, CertifyLike
 
 ROUNDS = 3  # proofs may find better solutions, on the other side of the target
 
@@ -121,7 +121,7 @@ def solve_at(
     *,
     rate: float | None = None,
     relevance: float | None = None,
-    certify: bool | Certify = True,
+    certify: CertifyLike = AUTO,
     progress: bool | None = None,
 ) -> TargetSolution:
     r"""Find the point of the curve with a given rate or relevance, and the β to which it belongs.
@@ -133,7 +133,7 @@ def solve_at(
         I(X;T) asked for, nats, above 0 and below that of all distinct rows.
     relevance : float or None
         I(T;Y) asked for, nats, above 0 and below I(X;Y). For dualIB and α-IB that of the Markov decoder.
-    certify : bool or Certify
+    certify : bool, Certify or "auto"
         Whether to prove each point on the way, or how far; the interval of β is proven from their lower bounds.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
@@ -184,7 +184,7 @@ def _target(problem: Bottleneck, rate: float | None, relevance: float | None) ->
     return axis, value
 
 
-def _result(search: Search, certify: bool | Certify) -> TargetSolution:
+def _result(search: Search, certify: CertifyLike) -> TargetSolution:
     """What is known of the target from all solutions that were met."""
     low, high, target, met = search.low, search.high, search.target, search.met
     step = search.value(high) - search.value(low)
