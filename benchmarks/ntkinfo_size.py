@@ -1,7 +1,7 @@
 """Digits with ten classes, n training points: time and peak memory of kernels, eigenmodes and table, stage by stage.
 
     python benchmarks/ntkinfo_size.py --n 3000
-    python benchmarks/ntkinfo_size.py --n 20000 --n-test 1000      # 16 GiB; about an hour on two free cores
+    python benchmarks/ntkinfo_size.py --n 20000 --n-test 1000      # 17 GiB; about an hour on two free cores
 
 The digits are drawn with replacement, with noise on every pixel. Memory is the process's largest resident set less that before the
 kernels, in units of n² doubles; --third-kernel adds Ω, --on-disk keeps Θ and K (and Ω) in files that are mapped.

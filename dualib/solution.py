@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from dualib.bottleneck import EVERY, Atoms, Bottleneck, Table
+from dualib.certificate.boxes.search import Memory
 from dualib.certificate.ceiling import Method
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
@@ -23,7 +24,7 @@ from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from
 from dualib.solvers.columns import PAIRS, best_start
 from dualib.solvers.columns import start as cold_start
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.options import Certify
+from dualib.solvers.options import Certify, CertifyLike
 from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
 
 
@@ -54,6 +55,8 @@ class Solution(Result):
         Where the lower bound comes from.
     cells : int
         Cells examined for the proof.
+    work : float
+        Entries of tables (n_x, n_y) computed for it beyond `Certify.max_dimension`, where `Certify.max_work` limits them.
     residual : float
         Norm of the gradient at which the minimisation stopped.
     """
@@ -68,6 +71,7 @@ class Solution(Result):
     status: Status
     method: Method
     cells: int = 0
+    work: float = 0.0
     residual: float = field(default=0.0, repr=False)
 
     @property
@@ -192,7 +196,7 @@ def solve(
     problem: Bottleneck,
     beta: float,
     *,
-    certify: bool | Certify = True,
+    certify: CertifyLike = "auto",
     start: ArrayLike | None = None,
     seed: int = 0,
 ) -> Solution:
@@ -206,9 +210,10 @@ def solve(
         IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     beta : float
         Trade-off, positive.
-    certify : bool or Certify
-        The tolerance and limits of the proof, True for the default ones. False skips every lower bound but 0; the solution is
-        then as good as many ascents can tell.
+    certify : "auto", bool or Certify
+        The tolerance and limits of the proof, True for the default ones. "auto" takes these, but leaves the search out where the
+        joint is so large that it would take long, and `status` says so. False skips every lower bound but 0; the solution is then
+        as good as many ascents can tell.
     start : array, shape (n, n_y), or None
         Atoms to start from, for example another solution's p_y_given_t; None takes the rows p(y|x).
     seed : int
@@ -224,7 +229,7 @@ def solve(
     ValueError
         If beta is not positive and finite, or a row of `start` is no distribution.
     TypeError
-        If certify is neither a bool nor a Certify.
+        If certify is none of these.
 
     Examples
     --------
@@ -241,9 +246,17 @@ def solve(
 
 
 def complete(
-    problem: Bottleneck, it: Iterate, estimate: float, residual: float, certify: bool, options: Certify
+    problem: Bottleneck,
+    it: Iterate,
+    estimate: float,
+    residual: float,
+    certify: bool,
+    options: Certify,
+    memory: Memory | None = None,
 ) -> Solution:
     """The solution from what column generation found on merged rows, proven as far as asked for and possible.
+
+    `memory` is that of proofs at neighbouring β.
 
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
 
@@ -254,7 +267,7 @@ def complete(
     """
     ceiling = None
     if certify:
-        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options)
+        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options, memory)
     core = problem.reduced
     of_one = it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
     objective = min(it.upper_value, float(entropy_nats(core.p_x)), of_one)
@@ -275,5 +288,6 @@ def complete(
         status=proof.status,
         method=proof.method,
         cells=proof.cells,
+        work=proof.work,
         residual=residual,
     )

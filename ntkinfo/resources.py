@@ -86,7 +86,7 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     Needs
     """
     matrices = (3.0 if third_kernel else 2.0) + EIGENVECTORS
-    memory = _BASE + DOUBLE * (matrices * n_train**2 + 6 * n_train * n_test + 30 * n_test**2)
+    memory = _BASE + DOUBLE * (matrices * n_train**2 + (6 * n_test + 3000) * n_train + 80 * n_test**2)
     return Needs(n_train, n_test, matrices, memory)
 
 

@@ -25,3 +25,30 @@ def random_joint(seed, n_x, n_y, concentration=1.0, rank=None, log_rank=None):
         rows = np.maximum(rng.dirichlet(np.full(n_y, concentration), n_x), 1e-6)
         rows /= rows.sum(axis=1, keepdims=True)
     return dualib.Joint.from_conditional(p_x, rows)
+
+
+KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
+
+
+def channel(kind, rng):
+    """log w (n,), rows (n, K) and β of a random problem of some kind."""
+    n, k = int(rng.integers(2, 9)), int(rng.integers(2, 6))
+    rows, beta = rng.dirichlet(np.full(k, rng.choice([0.3, 1.0, 3.0])), n), float(rng.uniform(0.5, 20.0))
+    log_weights = np.log(rng.dirichlet(np.ones(n))) + rng.uniform(-1, 1, n)
+    if kind == "weak":
+        rows = np.full(k, 1.0 / k) * (1 + 1e-3 * rng.uniform(-1, 1, (n, k)))
+        beta = 1e6 * rng.uniform(0.1, 3)
+    elif kind == "rare":
+        log_weights[0] -= 20.0
+    elif kind == "zeros":
+        rows[rng.random((n, k)) < 0.4] = 0.0
+        rows[:, 0] += 0.05
+    elif kind == "tiny":
+        rows[rng.random((n, k)) < 0.4] = 10.0 ** -rng.uniform(5, 15)
+        rows[:, 0] += 0.05
+    elif kind == "cold":
+        beta *= 200.0
+    elif kind == "hot":
+        beta = 0.3
+    rows /= rows.sum(axis=1, keepdims=True)
+    return log_weights, rows[:, rows.max(axis=0) > 0], beta

@@ -17,6 +17,7 @@ class Method(StrEnum):
     POSTERIORS = "branch and bound over the posteriors of x"
     BOXES = "boxes of decoders"
     ROWS = "cells of rows"
+    COARSE = "the problem with some y merged"
     PAIRS = "distances between pairs of x"
     SIGN = "F is not negative"
 
@@ -64,6 +65,8 @@ class Ceiling:
         Which bound gave `upper`.
     rounding : float
         Allowance for floating-point error that `upper` does not contain, nats.
+    work : float
+        Entries of tables (n_x, n_y) that were computed for it.
     """
 
     upper: float
@@ -73,6 +76,7 @@ class Ceiling:
     complete: bool
     method: Method
     rounding: float = 0.0
+    work: float = 0.0
 
     @property
     def log_bound(self) -> float:

@@ -1,7 +1,7 @@
 """Which search bounds the maximum of log G: by the dimension of the decoders' hull, and by the number of x and y.
 
 Up to a small dimension simplices are cut, over the decoders or over the posteriors of the few x. Beyond, for IB and dualIB, cells
-of rows come first, which prove it where nearly every x is a cluster of its own, and then, for IB, boxes of decoders.
+of rows come first, which prove it where nearly every x is a cluster of its own, and then boxes of decoders.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
-from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, max_log_g_over_row_cells
-from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.boxes.bounds import MOST_ROWS
+from dualib.certificate.boxes.families import BoxBounds, DualBoxes, IBBoxes
+from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, RowCells, max_log_g_over_row_cells
+from dualib.certificate.boxes.search import Memory, max_log_g_over_boxes
 from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.certificate.charts import chart_of
 from dualib.certificate.dual_function import DualFunction
@@ -22,6 +24,8 @@ from dualib.hull import HullKind
 from dualib.problems import IB, DualIB
 
 ROW_CELLS = 520  # evaluations of every pair of rows: 40 shells, 13 mixtures
+LEAST_CELLS, LEAST_BOXES = 30, 500  # simplices for each dimension, boxes: fewer bound hardly anything
+BOX_SYMBOLS = 8  # a box costs as much as that many times n_y more x: its Newton steps
 MOST_SYMBOLS = 16  # symbols y up to which boxes are tried: their Newton steps cost n_y³
 
 
@@ -44,12 +48,30 @@ def search_maximum(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: i
 def more_work_helps(problem: Bottleneck, max_work: float) -> bool:
     """Whether :func:`search_in_any_dimension` would do more with more work: more boxes, or cells of rows at all."""
     n_x, n_y = problem.p_y_given_x.shape
-    if isinstance(problem, IB) and n_y <= MOST_SYMBOLS:
-        return True
-    return isinstance(problem, IB | DualIB) and ROW_CELLS * n_x**2 > max_work
+    return isinstance(problem, IB | DualIB) and (n_y <= MOST_SYMBOLS or ROW_CELLS * n_x**2 > max_work)
 
 
-def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
+def fewer_shares_known(problem: Bottleneck) -> bool:
+    """Whether boxes are tried with γ = 1, as the rows are too many for their contraction coefficient."""
+    n_x, n_y = problem.p_y_given_x.shape
+    return isinstance(problem, IB) and n_x > MOST_ROWS and n_y <= MOST_SYMBOLS
+
+
+def boxes_fit(problem: Bottleneck) -> bool:
+    """Whether boxes are tried: not with too many symbols y."""
+    return isinstance(problem, IB | DualIB) and problem.p_y_given_x.shape[1] <= MOST_SYMBOLS
+
+
+def least_work(problem: Bottleneck, max_dimension: int) -> float:
+    """Entries of tables (n_x, n_y) below which a search is not worth its start."""
+    dimension = problem.dimension
+    cells = LEAST_CELLS ** max(dimension, 1) if dimension <= max_dimension else LEAST_BOXES
+    return float(cells * problem.p_y_given_x.size)
+
+
+def search_in_any_dimension(
+    g: DualFunction, atoms: Atoms, tolerance: float, max_work: float, memory: Memory | None = None
+) -> Ceiling | None:
     """The least ceiling that cells of rows and boxes prove within some work; None where neither can be tried.
 
     Parameters
@@ -60,19 +82,32 @@ def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max
     tolerance : float
         Nats; cells that cannot exceed max(best log G, 0) + tolerance are dropped.
     max_work : float
-        Entries of tables (n_x, n_y) that may be computed: as many boxes as that makes.
+        Entries of tables (n_x, n_y) that may be computed: as many boxes as that makes. Cells of rows are tried before,
+        and, where boxes leave a gap, in full behind, if they take no more than half of it.
+    memory : Memory or None
+        Of a proof at a neighbouring β.
     """
-    problem, found = g.problem, []
-    rows = problem.p_y_given_x
-    if isinstance(problem, IB | DualIB) and ROW_CELLS * len(rows) ** 2 <= max_work:
-        if isinstance(problem, IB):
-            limit = max(float(g.log(atoms).max()), 0.0) + tolerance  # boxes do better where this is not reached
-            cells: IBRowCells | DualRowCells = IBRowCells(g.log_weights, rows, g.beta)
-        else:
-            limit, cells = np.inf, DualRowCells(g.log_weights, rows, g.beta)
+    problem = g.problem
+    if not isinstance(problem, IB | DualIB):
+        return None
+    rows, of_ib = problem.p_y_given_x, isinstance(problem, IB)
+    boxes_known = rows.shape[1] <= MOST_SYMBOLS
+    rows_work = float(ROW_CELLS * len(rows) ** 2)
+    rows_too = rows_work <= (0.5 * max_work if boxes_known else max_work)
+    cells: RowCells = (IBRowCells if of_ib else DualRowCells)(g.log_weights, rows, g.beta)
+    found, work = [], 0.0
+    if rows_too:
+        # Given up at the first row that leaves a gap, where boxes may do better.
+        limit = max(float(g.log(atoms).max()), 0.0) + tolerance if boxes_known else np.inf
         found.append(max_log_g_over_row_cells(cells, atoms, tolerance, give_up_above=limit))
-    done = found and found[0].complete
-    if isinstance(problem, IB) and rows.shape[1] <= MOST_SYMBOLS and not done:
-        budget = Budget(cells=max(1, int(max_work / rows.size)))
-        found.append(max_log_g_over_boxes(g.log_weights, rows, g.beta, atoms, tolerance, budget))
-    return min(found, key=lambda ceiling: ceiling.log_bound) if found else None
+        work += rows_work * found[0].cells / len(rows)
+    if boxes_known and not (found and found[0].complete):
+        boxes: BoxBounds = (IBBoxes if of_ib else DualBoxes)(g.log_weights, rows, g.beta)
+        a_box = rows.shape[1] * (len(rows) + BOX_SYMBOLS * rows.shape[1])
+        left = max_work - work - (rows_work if rows_too else 0.0)
+        found.append(max_log_g_over_boxes(boxes, atoms, tolerance, Budget(cells=max(1, int(left / a_box))), memory))
+        work += a_box * found[-1].cells
+        if rows_too and not found[-1].complete:
+            found.append(max_log_g_over_row_cells(cells, atoms, tolerance))
+            work += rows_work
+    return replace(min(found, key=lambda ceiling: ceiling.log_bound), work=work) if found else None

@@ -32,7 +32,7 @@ from dualib.curves.sweep import Accuracy, Sweep
 from dualib.plane import InPlane
 from dualib.plotting import plot_bifurcation, plot_information_plane, plot_objective
 from dualib.solution import Solution
-from dualib.solvers.options import Certify
+from dualib.solvers.options import AUTO, Certify, CertifyLike
 
 DEFAULT_BETAS = 50
 FORMATS = (".png", ".pdf", ".svg")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         build = CurveBuild.begin(
             problem,
             grid,
-            certify=not args.no_certify,
+            certify=_certify(args),
             tolerance=args.tolerance,
             resolution=RESOLUTION if betas is None else None,
             max_points=args.max_points,
@@ -93,9 +93,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _certify(args: argparse.Namespace) -> CertifyLike:
+    if args.no_certify:
+        return False
+    return AUTO if args.max_work is None else Certify(max_work=args.max_work)
+
+
 def _checked(args: argparse.Namespace) -> FloatArray | None:
     """The β asked for, and all options looked at before any work."""
     check_positive(args.tolerance, "--tolerance")
+    check_positive(args.max_work, "--max-work")
     if args.tolerance is not None and not args.tolerance > Certify().tolerance:
         raise UsageError(f"--tolerance {args.tolerance:g}: must exceed {Certify().tolerance:g} nats, that of one point")
     if args.max_points < 1:
@@ -136,7 +143,7 @@ def _grid(problem: Bottleneck, betas: FloatArray | None, out: Path | None, args:
     grid = default_betas(problem) if betas is None else betas
     if out is not None:
         with bad_input():
-            Sweep.open(problem, grid, Accuracy.of(not args.no_certify), _points(out, problem))
+            Sweep.open(problem, grid, Accuracy.of(_certify(args)), _points(out, problem))
     return grid
 
 

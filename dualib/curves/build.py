@@ -15,20 +15,21 @@ from dualib.core.progress import counted
 from dualib.core.special import entropy_nats
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
+from dualib.curves.budget import HELPED, spend
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import LARGEST_ENCODERS, MAX_POINTS
 from dualib.curves.refine import BRACKET, RESOLUTION, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
 from dualib.solution import Solution
-from dualib.solvers.options import Certify
+from dualib.solvers.options import Certify, CertifyLike
 
 
 def information_curve(
     problem: Bottleneck,
     betas: ArrayLike | None = None,
     *,
-    certify: bool | Certify = True,
+    certify: CertifyLike = "auto",
     tolerance: float | None = None,
     resolution: float | None = None,
     max_points: int = MAX_POINTS,
@@ -47,8 +48,9 @@ def information_curve(
         IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     betas : array or None
         The β to solve at, any order; None takes :func:`dualib.default_betas`, refined.
-    certify : bool or Certify
-        Whether to prove each point, or how far.
+    certify : "auto", bool or Certify
+        Whether to prove each point, or how far. Its `max_work` is that of all points together: each gets a share, and what easy
+        points leave goes to the hard ones; `note` says what was spent where some stay open.
     tolerance : float or None
         If given, points are added until F is bracketed this closely at every β, nats.
     resolution : float or None
@@ -101,6 +103,7 @@ class CurveBuild:
     found: list[Solution] = field(default_factory=list)
     seconds: tuple[float, float] = (0.0, 0.0)
     reached: bool = True
+    note: str = ""
 
     @classmethod
     def begin(
@@ -108,7 +111,7 @@ class CurveBuild:
         problem: Bottleneck,
         betas: ArrayLike | None = None,
         *,
-        certify: bool | Certify = True,
+        certify: CertifyLike = "auto",
         tolerance: float | None = None,
         resolution: float | None = None,
         max_points: int = MAX_POINTS,
@@ -126,7 +129,15 @@ class CurveBuild:
         return cls(Sweep.open(problem, grid, accuracy, out, executor), goal, progress)
 
     def solutions(self) -> Iterator[Solution]:
-        """The solutions on the grid, ascending in β; then further ones, where they are needed most."""
+        """The solutions on the grid, ascending in β; then further ones, where they are needed most; at the end open ones are proven."""
+        yield from self._points()
+        if self.sweep.accuracy.prove:
+            seconds = np.array(self.seconds)
+            self.found, spent = spend(sorted(self.found, key=lambda s: s.beta), self.sweep, seconds)
+            self.seconds = float(seconds[0]), float(seconds[1])
+            self.note = _work_note(self.found, spent, self.sweep.accuracy.options)
+
+    def _points(self) -> Iterator[Solution]:
         sweep, name = self.sweep, self.sweep.problem.name
         n = len(sweep.grid)
         yield from counted(map(self._add, sweep.points()), name, self.progress, total=n, note=Solution.in_a_line)
@@ -147,7 +158,7 @@ class CurveBuild:
 
     def curve(self) -> InformationCurve:
         """The curve through the points that there are."""
-        notes = [_note(self.sweep.problem), "" if self.reached else _cap_note(self.goal)]
+        notes = [_note(self.sweep.problem), self.note, "" if self.reached else _cap_note(self.goal)]
         size = self.sweep.problem.joint.n_x * sum(s.n_clusters for s in self.found)
         keep = size <= LARGEST_ENCODERS
         notes.append(
@@ -177,6 +188,16 @@ def _cap_note(goal: Goal) -> str:
     if goal.resolution is not None:
         wanted.append(f"steps of rate were within {goal.resolution:g} of the largest rate")
     return f"stopped at {goal.max_points} points before {' and '.join(wanted)}; raise max_points"
+
+
+def _work_note(points: list[Solution], spent: float, options: Certify) -> str:
+    left = sum(point.status in HELPED for point in points)
+    if not left:
+        return ""
+    return (
+        f"{left} proofs stopped short: {spent:.2g} of max_work = {options.max_work:.2g} entries were spent on the curve, the most "
+        f"on the hardest points; raise max_work"
+    )
 
 
 def _note(problem: Bottleneck) -> str:

@@ -11,28 +11,30 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
+from dualib.certificate.boxes.search import Memory
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.progress import counted
 from dualib.core.result import Result
 from dualib.core.store import Store
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
+from dualib.curves.limits import MAX_POINTS
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import merge_atoms, start_from
 from dualib.solvers.columns import generate_columns, start
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.options import Certify
+from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
-CURVE_WORK = 3_000_000  # of a point's proof beyond small dimensions, as there are many points: half a second each
+CURVE_WORK = 1_000_000_000  # of all proofs of a curve beyond small dimensions: some ten to twenty seconds
 Found = tuple[Iterate, float, float]  # what column generation returns
 
 
@@ -44,17 +46,20 @@ class Accuracy:
     options: Certify
 
     @classmethod
-    def of(cls, certify: bool | Certify) -> Accuracy:
-        """True, False or a Certify; True means less work a point than for one solution, as there are many."""
-        options = certify if isinstance(certify, Certify) else Certify(max_work=CURVE_WORK)
-        return cls(certify is not False, options)
+    def of(cls, certify: CertifyLike) -> Accuracy:
+        """What ``certify=`` says; `max_work` is that of all points together."""
+        return cls(certify is not False, Certify.of(certify, CURVE_WORK))
+
+    def share(self, points: int) -> Accuracy:
+        """The same with one of `points` equal shares of the work."""
+        return replace(self, options=replace(self.options, max_work=int(self.options.max_work / points)))
 
 
 def curve_points(
     problem: Bottleneck,
     betas: ArrayLike | None = None,
     *,
-    certify: bool | Certify = True,
+    certify: CertifyLike = "auto",
     out: str | PathLike[str] | None = None,
     progress: bool | None = None,
     executor: Executor | None = None,
@@ -67,8 +72,9 @@ def curve_points(
         IB(joint), DualIB(joint) or AlphaIB(joint, alpha).
     betas : array or None
         The β to solve at, any order; None takes :func:`dualib.default_betas`.
-    certify : bool or Certify
-        Whether to prove each point, or how far.
+    certify : "auto", bool or Certify
+        Whether to prove each point, or how far; its `max_work` is that of all points together, of which each gets a quarter
+        of an equal share here, and :func:`dualib.information_curve` spends the rest on the open ones.
     out : path or None
         A directory in which every point is kept as soon as it is solved; the same call goes on there.
     progress : bool or None
@@ -146,44 +152,56 @@ class Sweep:
     def points(self) -> Iterator[Point]:
         """The points of the grid, ascending, each kept as soon as it is there."""
         segments = [self.grid[i : i + SEGMENT] for i in range(0, len(self.grid), SEGMENT)]
-        kept = [[self._kept(float(beta)) for beta in segment] for segment in segments]
+        kept = [[self.kept(float(beta)) for beta in segment] for segment in segments]
         missing = [i for i, points in enumerate(kept) if None in points]
         tops = self._tops(segments) if missing else []
         tasks = [
-            Segment(self.problem, segments[i], self.accuracy, tops[i], tops[i - 1] if i else None) for i in missing
+            Segment(self.problem, segments[i], self._first_share, tops[i], tops[i - 1] if i else None) for i in missing
         ]
         one: Callable[[Segment], Iterable[Point]] = Segment.points if self.executor is None else Segment.all_points
         solved = in_order(one, tasks, executor=self.executor, progress=False)
         for points in kept:
             if None in points:
                 for point, old in zip(next(solved), points, strict=True):
-                    yield self._keep(point) if old is None else old
+                    yield self.keep(point) if old is None else old
             else:
                 yield from (point for point in points if point is not None)
 
     def between(self, pairs: Sequence[tuple[Solution, Solution, float]]) -> Iterator[Point]:
         """The point at the β between two solved ones for each (low, high, β), in order."""
-        kept = [self._kept(beta) for _, _, beta in pairs]
+        kept = [self.kept(beta) for _, _, beta in pairs]
         tasks = [
-            Between(self.problem, self.accuracy, np.concatenate([high.p_y_given_t, low.p_y_given_t]), beta)
+            Between(
+                self.problem,
+                self.accuracy.share(4 * MAX_POINTS),
+                np.concatenate([high.p_y_given_t, low.p_y_given_t]),
+                beta,
+            )
             for (low, high, beta), point in zip(pairs, kept, strict=True)
             if point is None
         ]
         solved = in_order(Between.point, tasks, executor=self.executor, progress=False)
         for point in kept:
-            yield self._keep(next(solved)) if point is None else point
+            yield self.keep(next(solved)) if point is None else point
+
+    @property
+    def _first_share(self) -> Accuracy:
+        """Of a point of the grid: three quarters of the work are left for further points, and for those that stay open."""
+        return self.accuracy.share(4 * len(self.grid))
 
     def _tops(self, segments: list[FloatArray]) -> list[Found]:
         with one_thread():
             return swept(self.problem.reduced, np.array([s[-1] for s in segments]), self.accuracy.options)
 
-    def _keep(self, point: Point) -> Point:
+    def keep(self, point: Point, turn: int = 0) -> Point:
+        """The point, kept on disk; `turn` tells later proofs of a β from the first."""
         if self.store is not None:
-            self.store.put(_name(point.beta), point)
+            self.store.put(_name(point.beta, turn), point)
         return point
 
-    def _kept(self, beta: float) -> Point | None:
-        return None if self.store is None else self.store.get(_name(beta), Point)
+    def kept(self, beta: float, turn: int = 0) -> Point | None:
+        """The point at β, if it is on disk."""
+        return None if self.store is None else self.store.get(_name(beta, turn), Point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,8 +220,9 @@ class Segment:
         with one_thread():  # many small matrices; and the same bits wherever they are multiplied
             found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
         solving = (time.perf_counter() - begin) / len(found)
+        memory = Memory()
         for one in found:
-            yield finished(self.problem, self.accuracy, one, solving)
+            yield finished(self.problem, self.accuracy, one, solving, memory)
 
     def all_points(self) -> list[Point]:
         """The points at once, as a worker hands them back."""
@@ -258,11 +277,13 @@ def _small(found: Found) -> Found:
     return found[0].without_tables(), *found[1:]
 
 
-def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
+def finished(
+    problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float, memory: Memory | None = None
+) -> Point:
     """The point of what column generation found, proven as far as asked for."""
     with one_thread():
         begin = time.perf_counter()
-        best = complete(problem, *found, accuracy.prove, accuracy.options)
+        best = complete(problem, *found, accuracy.prove, accuracy.options, memory)
         proving = time.perf_counter() - begin
         if best.estimated_gap > accuracy.options.tolerance:  # stuck where its neighbours are: once more, from all rows
             begin = time.perf_counter()
@@ -289,5 +310,5 @@ def _digest(array: FloatArray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:12]
 
 
-def _name(beta: float) -> str:
-    return f"beta_{beta!r}"
+def _name(beta: float, turn: int) -> str:
+    return f"beta_{beta!r}" if turn == 0 else f"beta_{beta!r}_proof_{turn}"

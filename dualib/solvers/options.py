@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
 from dualib.core.arrays import whole
+
+AUTO: Literal["auto"] = "auto"
+"""certify="auto": prove where the size of the joint lets a search get anywhere within seconds."""
+WORK = 100_000_000
+AUTO_WORK = 1e9  # entries of tables (n_x, n_y): what an affordable search must be able to begin with, and twice what its simplices take
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,12 @@ class Certify:
     max_rounds : int
         Rounds of column generation.
     max_work : int
-        Beyond max_dimension, how many entries of tables (n_x, n_y) may be computed for a bound: some five seconds by default.
+        Beyond max_dimension, how many entries of tables (n_x, n_y) may be computed for a bound, by one solution or by all points
+        of a curve together: some five seconds by default. It is counted, not timed, so that the bounds are the same anywhere.
+
+    affordable_only : bool
+        Leave the search out, or stop its simplices early, where the joint is so large that it would take long; what ``certify="auto"``
+        means.
 
     Raises
     ------
@@ -37,17 +48,18 @@ class Certify:
     max_dimension: int = 3
     max_cells: int = 4_000_000
     max_rounds: int = 40
-    max_work: int = 100_000_000
+    max_work: int = WORK
+    affordable_only: bool = False
 
     def __post_init__(self) -> None:
         if not 1e-14 <= self.tolerance < np.inf:
             raise ValueError(f"tolerance = {self.tolerance} nats must be at least 1e-14 (rounding) and finite")
-        for field in fields(self)[1:]:
+        for field in fields(self)[1:-1]:
             whole(getattr(self, field.name), field.name)
 
     @classmethod
-    def of(cls, certify: bool | Certify) -> Certify:
-        """What ``certify=`` asks for: itself, or the defaults for True and False.
+    def of(cls, certify: CertifyLike, max_work: int = WORK) -> Certify:
+        """What ``certify=`` asks for: itself, or the defaults, with some `max_work`, for True, False and "auto".
 
         Raises
         ------
@@ -56,6 +68,10 @@ class Certify:
         """
         if isinstance(certify, Certify):
             return certify
-        if not isinstance(certify, bool):
-            raise TypeError(f"certify must be True, False or a dualib.Certify, got {certify!r}")
-        return cls()
+        if not isinstance(certify, bool) and certify != AUTO:
+            raise TypeError(f'certify must be True, False, "{AUTO}" or a dualib.Certify, got {certify!r}')
+        return cls(max_work=max_work, affordable_only=certify == AUTO)
+
+
+CertifyLike = bool | Literal["auto"] | Certify
+"""What ``certify=`` takes: True, False, "auto", or limits of one's own."""

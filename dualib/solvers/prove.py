@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
+from dualib.certificate.boxes.search import Memory
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
-from dualib.certificate.search import more_work_helps, search_in_any_dimension, search_maximum
+from dualib.certificate.search import (
+    boxes_fit,
+    fewer_shares_known,
+    least_work,
+    more_work_helps,
+    search_in_any_dimension,
+    search_maximum,
+)
 from dualib.core.special import EPS
-from dualib.solvers.atoms import add_atoms
-from dualib.solvers.columns import generate_columns, largest_at_rows, minimise
+from dualib.problems import IB, DualIB
+from dualib.solvers.atoms import SEPARATE, add_atoms, merge_atoms, start_from
+from dualib.solvers.coarse import SYMBOLS, can_be_coarser, coarser, rounding
+from dualib.solvers.columns import best_start, generate_columns, largest_at_rows, minimise
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS
-from dualib.solvers.options import Certify
+from dualib.solvers.options import AUTO_WORK, Certify
 
 QUICK_PAIRS = 1e6  # pairs of x times |Y| up to which the pairwise bound is tried before the search
 PAIR_WORK = 2e8  # the same work up to which the pairwise lower bound is computed: some five seconds
@@ -26,38 +36,50 @@ class Status(StrEnum):
 
     CERTIFIED = "certified: the interval is proven"
     NOT_ASKED = "not certified: certify=False"
+    TOO_LARGE = 'not certified: certify="auto" tries no search where the joint is so large; certify=True does'
     ROUNDING = "not certified: rounding alone may exceed the tolerance; raise tolerance, or lower beta"
     DIMENSION = "not certified: there is no search for the maximum of G in this dimension and with so many y; raise max_dimension"
     CELLS = "not certified: the proof stopped at its number of cells; raise max_cells"
     WORK = "not certified: boxes of decoders or cells of rows leave a gap, or were too many to try; raise max_work"
-    GAP = (
-        "not certified: cells of rows and pairs of x, all that is known for this problem in this dimension, leave a gap"
+    ROWS = (
+        "not certified: boxes of decoders leave a gap, a wider one as with more than 4096 distinct rows the contraction "
+        "coefficient is taken as 1; merge rows, or raise max_work"
     )
+    GAP = "not certified: cells of rows, pairs of x and boxes of a coarser Y, all that is known with so many y, leave a gap"
     ROUNDS = "not certified: an atom is known at which G exceeds 1; raise max_rounds"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A proven lower bound of F(β), nats, where it comes from, what came of it, and the cells examined for it."""
+    """A proven lower bound of F(β), nats, where it comes from, what came of it, and what was done for it.
+
+    `cells` were examined, and `work` entries of tables (n_x, n_y) computed.
+    """
 
     lower_bound: float
     method: Method
     status: Status
     cells: int
+    work: float = 0.0
 
 
-def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
+def prove(
+    it: Iterate, options: Certify, residual: float, memory: Memory | None = None
+) -> tuple[Iterate, Ceiling | None, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it."""
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
+    max_cells = options.max_cells
+    if options.affordable_only:
+        max_cells = min(max_cells, int(2 * AUTO_WORK / it.problem.p_y_given_x.size))
     for left in range(options.max_rounds, -1, -1):
         g = it.dual
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
         if it.problem.dimension <= options.max_dimension:
-            ceiling: Ceiling | None = search_maximum(g, it.atoms, tolerance, options.max_cells)
+            ceiling: Ceiling | None = search_maximum(g, it.atoms, tolerance, max_cells)
         else:
-            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work, memory)
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
@@ -68,7 +90,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
 
 
 def prove_where_needed(
-    it: Iterate, estimate: float, residual: float, options: Certify
+    it: Iterate, estimate: float, residual: float, options: Certify, memory: Memory | None = None
 ) -> tuple[Iterate, float, float, Ceiling | None]:
     """:func:`prove`, and the new estimate of max log G; no ceiling where pairs do as well."""
     if it.problem.dimension < 1:
@@ -77,7 +99,9 @@ def prove_where_needed(
     few = _pair_work(it) <= QUICK_PAIRS
     if few and max(0.0, pairwise_log_ceiling(it.dual)) <= 0.3 * options.tolerance:
         return it, estimate, residual, None
-    it, ceiling, residual = prove(it, options, residual)
+    if _too_large(it, options):
+        return it, estimate, residual, None
+    it, ceiling, residual = prove(it, options, residual, memory)
     if ceiling is None:
         return it, estimate, residual, None
     return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling
@@ -89,12 +113,35 @@ def proof_of(it: Iterate, objective: float, ceiling: Ceiling | None, options: Ce
     bounds = {Method.SIGN: 0.0}
     if ceiling is not None:
         bounds[ceiling.method] = base - ceiling.log_bound
+    cells, work = (0, 0.0) if ceiling is None else (ceiling.cells, ceiling.work)
     if objective - max(bounds.values()) > options.tolerance and _pair_work(it) <= PAIR_WORK:
         bounds[Method.PAIRS] = base - max(pairwise_log_ceiling(g), 0.0)
+    if objective - max(bounds.values()) > options.tolerance and not boxes_fit(it.problem):
+        coarse = _coarse_proof(it, replace(options, max_work=max(0, options.max_work - int(work))))
+        if coarse is not None:
+            bounds[Method.COARSE] = coarse.lower_bound
+            cells, work = cells + coarse.cells, work + coarse.work
     method = max(bounds, key=bounds.__getitem__)
     lower = bounds[method]
     status = Status.CERTIFIED if objective - lower <= options.tolerance else _shortfall(it, ceiling, options)
-    return Proof(lower, method, status, 0 if ceiling is None else ceiling.cells)
+    return Proof(lower, method, status, cells, work)
+
+
+def _coarse_proof(it: Iterate, options: Certify) -> Proof | None:
+    """The lower bound from the same problem with fewer symbols y; None where there is none."""
+    if not isinstance(it.problem, IB | DualIB) or not can_be_coarser(it.problem, SYMBOLS):
+        return None
+    if _too_large(it, options) or it.problem.dimension <= options.max_dimension:
+        return None
+    problem = coarser(it.problem, SYMBOLS)
+    found, estimate, residual = best_start(merge_atoms(start_from(problem, it.beta), SEPARATE), options, None)
+    found, _, _, ceiling = prove_where_needed(found, estimate, residual, options)
+    proof = proof_of(found, found.upper_value, ceiling, options)
+    return replace(proof, lower_bound=proof.lower_bound - rounding(it.problem, it.beta))
+
+
+def _too_large(it: Iterate, options: Certify) -> bool:
+    return options.affordable_only and least_work(it.problem, options.max_dimension) > AUTO_WORK
 
 
 def _pair_work(it: Iterate) -> int:
@@ -103,6 +150,10 @@ def _pair_work(it: Iterate) -> int:
 
 def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status:
     beyond = it.problem.dimension > options.max_dimension
+    if _too_large(it, options):
+        return Status.TOO_LARGE
+    if beyond and ceiling is not None and not ceiling.complete and fewer_shares_known(it.problem):
+        return Status.ROWS
     if beyond and (ceiling is None or not ceiling.complete) and more_work_helps(it.problem, options.max_work):
         return Status.WORK
     if ceiling is None:

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from joints import PROBLEMS, random_joint
 
 import dualib
+from dualib.certificate import search
+from dualib.certificate.boxes import bounds
 from dualib.certificate.ceiling import Method
 from dualib.hull import HullKind
+from dualib.solvers import prove
 from dualib.solvers.prove import Status
 
 KINDS = sorted(PROBLEMS)
@@ -192,11 +195,44 @@ def test_the_knob_that_would_help_is_named():
         s = dualib.solve(problem, 8.0, certify=certify)
         assert not s.certified
         assert s.status is status
-    dual = dualib.DualIB(random_joint(5, 12, 6))  # 144 pairs of rows: cells of rows are tried, or are too many
+    dual = dualib.DualIB(random_joint(5, 12, 17))  # 144 pairs of rows: cells of rows are tried, or are too many
     for max_work, status in ((10**6, Status.GAP), (10**4, Status.WORK)):
         assert dualib.solve(dual, 5.0, certify=dualib.Certify(max_work=max_work)).status is status
     with pytest.raises(TypeError, match="certify must be True, False"):
         dualib.solve(problem, 8.0, certify=1e-6)
+
+
+def test_auto_proves_what_is_small_and_says_what_it_leaves_out(monkeypatch):
+    problem = dualib.IB(random_joint(5, 12, 6))
+    assert dualib.solve(problem, 8.0).status is Status.CERTIFIED
+    monkeypatch.setattr(prove, "AUTO_WORK", 10_000.0)
+    left_out = dualib.solve(problem, 8.0)
+    assert left_out.status is Status.TOO_LARGE
+    assert left_out.method in (Method.PAIRS, Method.SIGN)
+    assert left_out.lower_bound <= left_out.objective
+    assert dualib.solve(problem, 8.0, certify=True).status is Status.CERTIFIED
+    low = dualib.IB(random_joint(6, 16, 4))  # in small dimensions simplices are cut up to a number that fits
+    assert dualib.solve(low, 8.0).status in (Status.TOO_LARGE, Status.CELLS)
+    assert dualib.solve(low, 8.0, certify=True).status is Status.CERTIFIED
+
+
+def test_where_the_contraction_coefficient_is_not_known_the_status_says_so(monkeypatch):
+    problem = dualib.IB(random_joint(5, 12, 6))
+    monkeypatch.setattr(search, "MOST_ROWS", 11)
+    monkeypatch.setattr(bounds, "MOST_ROWS", 11)
+    assert dualib.solve(problem, 8.0, certify=dualib.Certify(max_work=10**5)).status is Status.ROWS
+    monkeypatch.setattr(search, "MOST_ROWS", 12)
+    assert dualib.solve(problem, 8.0, certify=dualib.Certify(max_work=10**5)).status is Status.WORK
+
+
+def test_the_work_is_counted_and_kept():
+    problem = dualib.DualIB(random_joint(5, 24, 8))
+    beta, gaps = 4.0 * dualib.local_critical_beta(problem), []
+    for max_work in (10**5, 10**6, 10**7):
+        s = dualib.solve(problem, beta, certify=dualib.Certify(max_work=max_work))
+        assert 0 < s.work <= 1.2 * max_work + 3e5  # a batch of boxes is finished
+        gaps.append(s.gap)
+    assert gaps[0] >= gaps[1] >= gaps[2]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,7 +13,7 @@ from joints import PROBLEMS, random_joint
 
 import dualib
 from dualib.core.parallel import in_order
-from dualib.curves import sweep
+from dualib.curves import budget, sweep
 from dualib.curves.sweep import SEGMENT
 
 
@@ -105,6 +105,7 @@ def test_what_was_interrupted_is_gone_on_with_to_the_same_bits(problem, grid, wh
 
     monkeypatch.setattr(sweep, "generate_columns", refuse)
     monkeypatch.setattr(sweep, "complete", refuse)
+    monkeypatch.setattr(budget, "complete", refuse)
     assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path))
 
 
@@ -155,3 +156,26 @@ def test_clusters_are_listed_under_the_names_of_their_symbols(tmp_path):
         mean = rows["p(t)"].to_numpy() @ rows[["p(y = sun | t)", "p(y = rain | t)"]].to_numpy()
         np.testing.assert_allclose(mean, joint.p_y, atol=1e-9)
     np.testing.assert_array_equal(table.groupby("beta").size(), curve.n_clusters)
+
+
+def test_a_curve_spends_its_work_on_the_open_points(tmp_path):
+    """All points together keep the limit; easy ones leave their share; the same bits where it goes on from files."""
+    problem = dualib.DualIB(random_joint(8, 12, 6))
+    betas = dualib.local_critical_beta(problem) * np.array([0.3, 0.9, 1.5, 3.0, 50.0])
+    work = 4_000_000
+    curve = dualib.information_curve(problem, betas, certify=dualib.Certify(max_work=work), out=tmp_path)
+    again = dualib.information_curve(problem, betas, certify=dualib.Certify(max_work=work), out=tmp_path)
+    assert_same_bits(curve, again)
+    spent = np.array([s.work for s in curve.solutions])
+    assert spent.max() > work / len(betas) > spent.min()  # more than an equal share where it is needed
+    assert spent.sum() <= 1.2 * work
+    assert (curve.note == "") == curve.certified.all()
+    if not curve.certified.all():
+        assert "proofs stopped short" in curve.note
+        assert f"max_work = {work:.2g}" in curve.note
+    first = list(dualib.curve_points(problem, betas, certify=dualib.Certify(max_work=work)))
+    assert all(s.gap <= one.gap for s, one in zip(curve.solutions, first, strict=True))
+    plenty = dualib.information_curve(problem, betas, certify=dualib.Certify(max_work=100 * work))
+    assert plenty.certified.all()
+    assert plenty.note == ""
+    assert (curve.lower_bound <= plenty.objective).all()

@@ -71,7 +71,7 @@ class Relaxation:
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders r > 0 (shape (m, K)), nats."""
-        log_g: FloatArray = _log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
+        log_g: FloatArray = log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
         return log_g
 
     @property
@@ -211,7 +211,7 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     """
     r = relaxation
     mu = np.clip(mu, -LARGEST_MULTIPLIER * r.beta, LARGEST_MULTIPLIER * r.beta)
-    log_sum, posterior = _log_sum_exp(r.log_a + mu @ r.rows.T)
+    log_sum, posterior = log_sum_exp(r.log_a + mu @ r.rows.T)
     mean = np.maximum(posterior @ r.rows, 1e-300)
     log_mean = np.log(mean)
     excess = r.rest * chords.slope - mu + r.gamma * log_mean
@@ -229,7 +229,7 @@ def tighten(low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> tu
     return low, high
 
 
-def _log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+def log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The sum log Σ e^terms over the last axis, (N,), and the shares of the terms; overwrites `terms`."""
     top = terms.max(axis=1)
     terms -= top[:, None]

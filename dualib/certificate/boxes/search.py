@@ -1,67 +1,78 @@
-"""The rigorous maximum of log G over boxes of decoders, best first, within a budget of cells and seconds.
+"""The rigorous maximum of log G over boxes, best first, within a budget of cells and seconds.
 
 Unlike simplices, boxes are cut one symbol at a time: the bound is separable over y, so that ten symbols are no obstacle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Chords, Point, Relaxation, tighten
-from dualib.certificate.boxes.newton import least_bound
-from dualib.certificate.boxes.second_order import second_order_bound
+from dualib.certificate.boxes.families import BoxBounds
 from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 
 SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 64
-ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
-REACH, SMALLEST_REACH = 1.0, 1e-3  # nats above the goal up to which the second-order bound is tried: at first, at least
-STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
+REACH, SMALLEST_REACH = 1.0, 0.3  # nats above the goal up to which the second-order bound is tried: at first, at least
+REUSED = 0.9  # of the budget: that many boxes of an earlier search are taken up at most
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
+PAUSE = 3  # batches without it after one in which it was of no use at all
+
+
+@dataclass
+class Memory:
+    """What proofs for the same rows at neighbouring β share: the boxes that one ended with are where the next begins.
+
+    Attributes
+    ----------
+    boxes : tuple of arrays, or None
+        Lower and upper ends (N, K) of boxes that hold every maximum, and multipliers (N, ·).
+    """
+
+    boxes: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
 
 def max_log_g_over_boxes(
-    log_weights: Float[np.ndarray, " n"],
-    rows: Float[np.ndarray, "n k"],
-    beta: float,
+    bounds: BoxBounds,
     atoms: Float[np.ndarray, "m k"],
     tolerance: float,
     budget: Budget,
+    memory: Memory | None = None,
 ) -> Ceiling:
-    r"""Bound the maximum of log G(r) = log Σ_x w_x e^{−βD(p_x‖r)} over the whole simplex, by branch and bound over boxes.
+    """Bound the maximum of log G over the whole simplex, by branch and bound over boxes.
 
     Parameters
     ----------
-    log_weights : array, shape (n,)
-        log w_x, nats.
-    rows : array, shape (n, K)
-        p(y|x); every row sums to 1.
-    beta : float
-        β > 0.
+    bounds : BoxBounds
+        :class:`dualib.certificate.boxes.families.IBBoxes` or :class:`~dualib.certificate.boxes.families.DualBoxes`.
     atoms : array, shape (m, K)
         Decoders where G is known to be large, at least one.
     tolerance : float
         Nats; boxes that cannot exceed max(best log G, 0) + tolerance are dropped.
     budget : Budget
         Where the search stops, with a valid but larger bound.
+    memory : Memory or None
+        Of a search over the same rows: taken up, unless its boxes alone would use up the budget, and overwritten.
 
     Returns
     -------
     Ceiling
     """
-    seen = (rows > 0).any(axis=0)
-    found = np.zeros(rows.shape[1])
-    search = _Search(Relaxation.of(log_weights, rows[:, seen], beta), atoms[:, seen], tolerance, budget)
+    search = _Search(bounds, atoms[:, bounds.seen], tolerance, budget, keep=memory is not None)
+    known = memory.boxes if memory is not None else None
+    search.begin(known if known is not None and len(known[0]) <= REUSED * budget.cells else None)
     search.run()
-    found[seen] = search.argmax
+    if memory is not None:
+        memory.boxes = search.partition()
+    argmax = np.zeros(atoms.shape[1])
+    argmax[bounds.seen] = search.argmax
     upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
     complete = upper <= max(search.best, 0.0) + tolerance
-    return Ceiling(upper, search.best, found, search.examined, complete, Method.BOXES)
+    return Ceiling(upper, search.best, argmax, search.examined, complete, Method.BOXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,19 +81,24 @@ class _Cells:
 
     low: FloatArray
     high: FloatArray
-    mu: FloatArray
+    start: FloatArray
     bound: FloatArray
     symbol: IntArray
     place: FloatArray
 
     def take(self, index: IntArray | BoolArray) -> _Cells:
         return _Cells(
-            self.low[index], self.high[index], self.mu[index], self.bound[index], self.symbol[index], self.place[index]
+            self.low[index],
+            self.high[index],
+            self.start[index],
+            self.bound[index],
+            self.symbol[index],
+            self.place[index],
         )
 
     @staticmethod
     def joined(parts: list[_Cells]) -> _Cells:
-        names = ("low", "high", "mu", "bound", "symbol", "place")
+        names = ("low", "high", "start", "bound", "symbol", "place")
         return _Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def halves(self) -> _Cells:
@@ -90,29 +106,42 @@ class _Cells:
         rows = np.arange(len(self.bound))
         high, low = self.high.copy(), self.low.copy()
         high[rows, self.symbol] = low[rows, self.symbol] = self.place
-        left = _Cells(self.low, high, self.mu, self.bound, self.symbol, self.place)
-        return _Cells.joined([left, _Cells(low, self.high, self.mu, self.bound, self.symbol, self.place)])
+        left = _Cells(self.low, high, self.start, self.bound, self.symbol, self.place)
+        return _Cells.joined([left, _Cells(low, self.high, self.start, self.bound, self.symbol, self.place)])
 
 
 class _Search:
     """State of one branch and bound."""
 
-    def __init__(self, relaxation: Relaxation, atoms: FloatArray, tolerance: float, budget: Budget):
-        self.relaxation, self.tolerance, self.budget = relaxation, tolerance, budget
-        self.chords_only = replace(relaxation, gamma=0.0)
+    def __init__(self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget, *, keep: bool):
+        self.bounds, self.tolerance, self.budget, self.keep = bounds, tolerance, budget, keep
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
         self.roots = np.sqrt(self.atoms).T
-        log_g = relaxation.log_g(self.atoms)
+        log_g = bounds.log_g(self.atoms)
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
-        low, high = relaxation.rows.min(axis=0)[None], relaxation.rows.max(axis=0)[None]
-        self.rounding = relaxation.rounding(np.concatenate([low, self.atoms]))
-        self.size = max(16, ENTRIES // len(relaxation.rows))
+        self.root = bounds.root(self.argmax)
+        self.rounding = bounds.rounding(self.root[0], self.atoms)
         self.examined, self.closed = 0, -np.inf
-        self.reach = REACH
-        start = relaxation.beta * np.log(self.argmax)[None]
-        root = _Cells(low, high, start, np.array([np.inf]), np.zeros(1, dtype=np.int64), np.zeros(1))
-        self.cells = self._examined(root)
+        self.done: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        self.reach, self.pause = REACH, 0
+
+    def begin(self, boxes: tuple[FloatArray, FloatArray, FloatArray] | None) -> None:
+        """Bound the boxes to begin with: those of an earlier search, or the one that holds all."""
+        low, high, start = self.root if boxes is None else boxes
+        parts = []
+        for i in range(0, len(low), self.bounds.batch):
+            at = slice(i, i + self.bounds.batch)
+            n = len(low[at])
+            new = _Cells(low[at], high[at], start[at], np.full(n, np.inf), np.zeros(n, dtype=np.int64), np.zeros(n))
+            parts.append(self._examined(new))
+        self.cells = _Cells.joined(parts)
+
+    def partition(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """All boxes that the search ended with, open or not: ends and multipliers."""
+        parts = [*self.done, (self.cells.low, self.cells.high, self.cells.start)]
+        low, high, start = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return low, high, start
 
     @property
     def goal(self) -> float:
@@ -130,77 +159,72 @@ class _Search:
             batch = min(len(self.cells.bound), max(LEAST_BATCH, len(self.cells.bound) // SHARE))
             order = np.argpartition(-self.cells.bound, batch - 1)
             chosen, kept = self.cells.take(order[:batch]), [self.cells.take(order[batch:])]
-            half = max(1, self.size // 2)
+            half = max(1, self.bounds.batch // 2)
             for i in range(0, batch, half):
                 part = chosen.take(np.arange(i, min(i + half, batch)))
                 kept.append(part if self.spent() else self._examined(part.halves()))
             self.cells = _Cells.joined(kept)
-            done = self.cells.bound <= self.goal
+            done = self.cells.bound <= self.goal  # the goal rises with the best log G
             if done.any():
                 self.closed = max(self.closed, float(self.cells.bound[done].max()))
+                self._set_aside(self.cells.low[done], self.cells.high[done], self.cells.start[done])
                 self.cells = self.cells.take(~done)
+
+    def _set_aside(self, low: FloatArray, high: FloatArray, start: FloatArray) -> None:
+        if self.keep:
+            self.done.append((low, high, start))
 
     def _examined(self, cells: _Cells) -> _Cells:
         """The boxes that stay open, with their bounds."""
         self.examined += len(cells.bound)
-        low, high = tighten(cells.low, cells.high)
+        low, high = self.bounds.tighten(cells.low, cells.high)
         some = np.asarray((high >= low - 1e-12).all(axis=1))
-        low, high, parent, start = low[some], np.maximum(high, low)[some], cells.bound[some], cells.mu[some]
+        low, high, parent, start = low[some], np.maximum(high, low)[some], cells.bound[some], cells.start[some]
         if not len(low):
             return cells.take(some)
-        chords = Chords.of(low, high)
-        point = least_bound(self.relaxation, chords, start, self.goal)
-        # No better than the box it was cut from: on faces, γ's share may hold the multipliers where they are.
-        stuck = np.flatnonzero((point.bound > self.goal) & (point.bound > STUCK * parent + (1.0 - STUCK) * self.goal))
-        if len(stuck):
-            other = least_bound(self.chords_only, chords.take(stuck), start[stuck], self.goal)
-            point.replaced(stuck, other, other.bound < point.bound[stuck])
-        self._look_at(point)
-        bound = np.minimum(point.bound, parent)
-        mean = np.clip(point.mean, low, high)
-        self._second_order(low, high, bound, mean)
+        found = self.bounds.examine(low, high, start, parent, self.goal)
+        i = int(found.value.argmax())
+        if found.value[i] > self.best:  # the mixtures behind the bounds are decoders, too
+            log_g = float(self.bounds.log_g(np.maximum(found.decoder[i : i + 1], 1e-300))[0])
+            if log_g > self.best:
+                self.best, self.argmax = log_g, found.decoder[i]
+        bound = np.minimum(found.bound, parent)
+        self._second_order(low, high, bound, found.base)
         open_ = bound > self.goal
         self.closed = max(self.closed, float(bound[~open_].max(initial=-np.inf)))
-        low, high, mean = low[open_], high[open_], mean[open_]
-        # What the chords give away at the mean, and what the multipliers do: both are nothing on a small enough box.
-        excess = point.excess[open_]
-        given_away = self.relaxation.rest * chords.take(open_).gaps(mean)
-        given_away += np.maximum(excess * low, excess * high) - excess * mean
-        symbol = given_away.argmax(axis=1)
+        self._set_aside(low[~open_], high[~open_], found.start[~open_])
+        low, high, mean = low[open_], high[open_], found.mean[open_]
+        symbol = found.given_away[open_].argmax(axis=1)
         rows = np.arange(len(low))
         width = (high - low)[rows, symbol]
         place = low[rows, symbol] + width * np.clip(
             (mean - low)[rows, symbol] / np.maximum(width, 1e-300), FROM_ENDS, 1.0 - FROM_ENDS
         )
-        return _Cells(low, high, point.mu[open_], bound[open_], symbol, place)
+        return _Cells(low, high, found.start[open_], bound[open_], symbol, place)
 
-    def _second_order(self, low: FloatArray, high: FloatArray, bound: FloatArray, mean: FloatArray) -> None:
-        """Lower `bound` where the second-order bound about the nearest atom, or about the mean, is smaller.
+    def _second_order(self, low: FloatArray, high: FloatArray, bound: FloatArray, base_of: FloatArray) -> None:
+        """Lower `bound` where the second-order bound about the nearest atom, or about the mixture behind it, is smaller.
 
         It costs several times the first bound, so it is tried where it has been of use: on boxes bounded below a reach.
         """
-        near = np.flatnonzero((bound > self.goal) & (bound < self.goal + self.reach) & (low > 0).all(axis=1))
+        if self.pause:
+            self.pause -= 1
+            return
+        near = np.flatnonzero((bound > self.goal) & (bound < self.goal + self.reach) & self.bounds.curved(low))
         tried = len(near)
         for about_atom in (True, False):
             if not len(near):
                 break
-            base = mean[near]
+            base = base_of[near]
             if about_atom:
                 base = self.atoms[(np.sqrt(base) @ self.roots).argmax(axis=1)]
-            second = second_order_bound(self.relaxation, low[near], high[near], np.maximum(base, 1e-300))
+            second = self.bounds.second_order(low[near], high[near], np.maximum(base, 1e-300))
             bound[near] = np.minimum(bound[near], second)
             near = near[bound[near] > self.goal]
         if tried:
             closed = 1.0 - len(near) / tried
+            self.pause = PAUSE if closed == 0.0 else 0
             if closed < RARE:
                 self.reach = max(0.7 * self.reach, SMALLEST_REACH)
             elif closed > OFTEN:
                 self.reach = min(1.4 * self.reach, REACH)
-
-    def _look_at(self, point: Point) -> None:
-        """Keep the largest log G that was met: the mixtures behind the bounds are decoders, too."""
-        i = int(point.value.argmax())
-        if point.value[i] > self.best:
-            log_g = float(self.relaxation.log_g(point.mean[i : i + 1])[0])
-            if log_g > self.best:
-                self.best, self.argmax = log_g, point.mean[i]

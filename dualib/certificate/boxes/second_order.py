@@ -61,13 +61,13 @@ def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, ba
     slope = ((r.beta * (mean - base) / scale)[:, None, :] @ vectors)[:, 0]
     middle_z = ((middle * scale)[:, None, :] @ vectors)[:, 0]
     radius_z = ((radius * scale)[:, None, :] @ np.abs(vectors))[:, 0]
-    rise = _largest_along(
+    rise = largest_along(
         slope, curvature - 1.0 + 1e-12 * (1.0 + np.abs(curvature)), middle_z - radius_z, middle_z + radius_z
     )
     return np.asarray(np.where(hopeless, np.inf, value + rise.sum(axis=1)))
 
 
-def _largest_along(slope: FloatArray, curvature: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+def largest_along(slope: FloatArray, curvature: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     """Maximum of slope z + ½ curvature z² over [low, high], elementwise."""
     inner = np.clip(slope / np.maximum(-curvature, 1e-12), low, high)
     at = [z * (slope + 0.5 * curvature * z) for z in (low, high, inner)]

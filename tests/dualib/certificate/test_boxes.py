@@ -5,39 +5,15 @@ import dataclasses
 import mpmath as mp
 import numpy as np
 import pytest
+from joints import KINDS, channel
 
 from dualib.certificate.boxes.bounds import Chords, Relaxation, bound_at, concave_share, tighten
+from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.second_order import exponential_curvature, second_order_bound
 from dualib.certificate.ceiling import Budget, Method
-
-KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
-
-
-def channel(kind, rng):
-    """log w (n,), rows (n, K) and β of a random problem of some kind."""
-    n, k = int(rng.integers(2, 9)), int(rng.integers(2, 6))
-    rows, beta = rng.dirichlet(np.full(k, rng.choice([0.3, 1.0, 3.0])), n), float(rng.uniform(0.5, 20.0))
-    log_weights = np.log(rng.dirichlet(np.ones(n))) + rng.uniform(-1, 1, n)
-    if kind == "weak":
-        rows = np.full(k, 1.0 / k) * (1 + 1e-3 * rng.uniform(-1, 1, (n, k)))
-        beta = 1e6 * rng.uniform(0.1, 3)
-    elif kind == "rare":
-        log_weights[0] -= 20.0
-    elif kind == "zeros":
-        rows[rng.random((n, k)) < 0.4] = 0.0
-        rows[:, 0] += 0.05
-    elif kind == "tiny":
-        rows[rng.random((n, k)) < 0.4] = 10.0 ** -rng.uniform(5, 15)
-        rows[:, 0] += 0.05
-    elif kind == "cold":
-        beta *= 200.0
-    elif kind == "hot":
-        beta = 0.3
-    rows /= rows.sum(axis=1, keepdims=True)
-    return log_weights, rows[:, rows.max(axis=0) > 0], beta
 
 
 def boxes(rows, rng, number):
@@ -198,9 +174,13 @@ def test_below_the_first_transition_of_any_joint_nothing_is_searched():
         beta = 0.999 * concave_share(rows)
         p_y = p_x @ rows
         log_weights = np.log(p_x) + beta * (rows * np.log(rows / p_y)).sum(axis=1)  # one cluster
-        ceiling = max_log_g_over_boxes(log_weights, rows, beta, p_y[None], 1e-9, Budget())
+        ceiling = over_ib_boxes(log_weights, rows, beta, p_y[None], 1e-9, Budget())
         assert ceiling.complete
         assert ceiling.cells == 1
+
+
+def over_ib_boxes(log_weights, rows, beta, atoms, tolerance, budget):
+    return max_log_g_over_boxes(IBBoxes(log_weights, rows, beta), atoms, tolerance, budget)
 
 
 def solution(rng, n, k, factor, concentration=1.0):
@@ -218,7 +198,7 @@ def solution(rng, n, k, factor, concentration=1.0):
 @pytest.mark.parametrize(("n", "k", "factor"), [(12, 3, 1.5), (16, 4, 1.1), (16, 4, 10.0), (10, 6, 3.0), (24, 8, 0.5)])
 def test_the_ceiling_closes_on_solved_problems(n, k, factor):
     log_weights, rows, beta, atoms = solution(np.random.default_rng(n), n, k, factor)
-    ceiling = max_log_g_over_boxes(log_weights, rows, beta, atoms, 1e-8, Budget(cells=100_000))
+    ceiling = over_ib_boxes(log_weights, rows, beta, atoms, 1e-8, Budget(cells=100_000))
     assert ceiling.complete
     assert 0 <= ceiling.upper <= 1e-8 + max(ceiling.lower, 0.0)
 
@@ -229,7 +209,7 @@ def test_the_ceiling_is_above_what_ascents_find_where_g_is_not_optimal():
         for _ in range(4):
             log_weights, rows, beta = channel(kind, rng)
             start = rng.dirichlet(np.full(len(rows), 0.3), 100) @ rows
-            ceiling = max_log_g_over_boxes(log_weights, rows, beta, start[:1], 1e-5, Budget(cells=50_000))
+            ceiling = over_ib_boxes(log_weights, rows, beta, start[:1], 1e-5, Budget(cells=50_000))
             relaxation = Relaxation.of(log_weights, rows, beta)
             for _ in range(100):
                 terms = relaxation.log_a + beta * np.log(np.maximum(start, 1e-300)) @ rows.T
@@ -249,14 +229,14 @@ def test_the_budget_is_kept_and_said():
     case = solution(np.random.default_rng(3), 20, 6, 3.0)
     bounds = []
     for cells in (1, 200, 2000, 100_000):
-        ceiling = max_log_g_over_boxes(*case, 1e-6, Budget(cells=cells))
+        ceiling = over_ib_boxes(*case, 1e-6, Budget(cells=cells))
         assert ceiling.complete == (ceiling.upper <= 1e-6 + max(ceiling.lower, 0.0))
         assert ceiling.cells <= 3 * cells + 200
         bounds.append(ceiling.upper)
     assert bounds == sorted(bounds, reverse=True)
-    assert not max_log_g_over_boxes(*case, 1e-6, Budget(cells=1)).complete
-    assert max_log_g_over_boxes(*case, 1e-6, Budget(cells=100_000)).complete
-    hurried = max_log_g_over_boxes(*case, 1e-6, Budget(seconds=1e-9))
+    assert not over_ib_boxes(*case, 1e-6, Budget(cells=1)).complete
+    assert over_ib_boxes(*case, 1e-6, Budget(cells=100_000)).complete
+    hurried = over_ib_boxes(*case, 1e-6, Budget(seconds=1e-9))
     assert not hurried.complete
     assert hurried.cells == 1
     assert hurried.upper == bounds[0]
@@ -279,14 +259,14 @@ def test_boxes_on_faces_of_the_simplex_are_closed(beta):
     solved = dualib.solve(problem, beta, certify=False)
     z = np.exp(-beta * problem.distortion(solved.p_y_given_t)).T @ solved.p_t
     case = np.log(problem.p_x) - np.log(z), problem.p_y_given_x, beta, solved.p_y_given_t
-    assert max_log_g_over_boxes(*case, 1e-8, Budget(cells=60_000)).complete
+    assert over_ib_boxes(*case, 1e-8, Budget(cells=60_000)).complete
 
 
 def test_symbols_that_no_row_has_change_nothing():
     log_weights, rows, beta, atoms = solution(np.random.default_rng(4), 12, 3, 2.0)
-    plain = max_log_g_over_boxes(log_weights, rows, beta, atoms, 1e-8, Budget())
+    plain = over_ib_boxes(log_weights, rows, beta, atoms, 1e-8, Budget())
     wider = [np.insert(array, 1, 0.0, axis=1) for array in (rows, atoms)]
-    padded = max_log_g_over_boxes(log_weights, wider[0], beta, wider[1], 1e-8, Budget())
+    padded = over_ib_boxes(log_weights, wider[0], beta, wider[1], 1e-8, Budget())
     assert padded.upper == plain.upper
     assert padded.argmax.tolist() == np.insert(plain.argmax, 1, 0.0).tolist()
 

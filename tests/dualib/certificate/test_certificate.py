@@ -171,14 +171,14 @@ def test_large_cases_are_certified(kind, n_x, shape, factor):
 
 
 @pytest.mark.parametrize(
-    ("make", "status"),
-    [(dualib.DualIB, Status.GAP), (lambda joint: dualib.AlphaIB(joint, 0.5), Status.DIMENSION)],
+    ("make", "n_y", "status"),
+    [(dualib.DualIB, 17, Status.GAP), (lambda joint: dualib.AlphaIB(joint, 0.5), 6, Status.DIMENSION)],
     ids=["dual", "alpha"],
 )
-def test_above_the_dimension_nothing_is_called_proven_that_is_not(make, status):
-    problem = make(random_joint(5, 12, 6))
-    solution = dualib.solve(problem, 5.0)
-    assert problem.dimension == 5
+def test_above_the_dimension_nothing_is_called_proven_that_is_not(make, n_y, status):
+    problem = make(random_joint(5, 12, n_y))
+    solution = dualib.solve(problem, 5.0, certify=dualib.Certify(max_work=10**6))
+    assert problem.dimension == min(n_y - 1, 11)
     assert not solution.certified
     assert solution.status is status
     assert solution.lower_bound <= solution.objective

@@ -1,0 +1,182 @@
+"""What the search over boxes asks of a problem: boxes of decoders for IB, boxes of log-odds for dualIB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from dualib.certificate.boxes.bounds import Chords, Relaxation, tighten
+from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of
+from dualib.certificate.boxes.dual_newton import least_dual_bound
+from dualib.certificate.boxes.dual_second_order import dual_second_order_bound
+from dualib.certificate.boxes.newton import least_bound
+from dualib.certificate.boxes.second_order import second_order_bound
+from dualib.core.typing import Bool, BoolArray, Float, FloatArray
+
+ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
+STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """Boxes (N, K) with their bounds.
+
+    Attributes
+    ----------
+    bound : (N,), upper bounds of log G over decoders that belong to the boxes, nats.
+    start : (N, ·), the multipliers that gave them.
+    given_away : (N, K), what the relaxation loses at `mean`, every y: where to cut.
+    mean : (N, K), the relaxation's optimum in the boxes' own coordinates.
+    value : (N,), values f ≤ max log G behind the bounds; `decoder` (N, K), decoders where log G is at least that.
+    base : (N, K), decoders of the boxes about which the second-order bound is tried.
+    """
+
+    bound: FloatArray
+    start: FloatArray
+    given_away: FloatArray
+    mean: FloatArray
+    value: FloatArray
+    decoder: FloatArray
+    base: FloatArray
+
+
+class BoxBounds(Protocol):
+    """The bounds of log G over boxes in some coordinates of the decoders.
+
+    Attributes
+    ----------
+    seen : (K,), the symbols y that the boxes know: those with a positive p(y|x).
+    batch : int
+        Boxes looked at together.
+    """
+
+    seen: BoolArray
+    batch: int
+
+    def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Lower and upper ends of the box that holds every maximum, and first multipliers, given a decoder where G is large."""
+
+    def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
+        """Allowance for floating-point error, nats, in all bounds over boxes above `low`."""
+
+    def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """The values of log G at decoders."""
+
+    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Boxes without what no decoder belongs to; high < low − 1e-12 where nothing is left."""
+
+    def examine(
+        self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
+    ) -> Examined:
+        """First-order bounds, given the multipliers and bounds of the boxes that these were cut from."""
+
+    def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
+        """Where the second-order bound exists."""
+
+    def second_order(self, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
+        """Second-order bounds about decoders `base`."""
+
+
+class IBBoxes:
+    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ."""
+
+    def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
+        self.seen = np.asarray((rows > 0).any(axis=0))
+        self.batch = max(16, ENTRIES // len(rows))
+        self.relaxation = Relaxation.of(log_weights, rows[:, self.seen], beta)
+        self.chords_only = replace(self.relaxation, gamma=0.0)
+
+    def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The box of the rows."""
+        rows = self.relaxation.rows
+        return rows.min(axis=0)[None], rows.max(axis=0)[None], self.relaxation.beta * np.log(decoder)[None]
+
+    def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
+        """It grows with the least r_y."""
+        return self.relaxation.rounding(np.concatenate([low, atoms]))
+
+    def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """The values of log G at decoders."""
+        return self.relaxation.log_g(r)
+
+    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Σ r = 1."""
+        return tighten(low, high)
+
+    def examine(
+        self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
+    ) -> Examined:
+        """Chords for what γ leaves; where that is no better than the box that it was cut from, chords for all."""
+        chords = Chords.of(low, high)
+        point = least_bound(self.relaxation, chords, start, goal)
+        # On faces, γ's share may hold the multipliers where they are.
+        stuck = np.flatnonzero((point.bound > goal) & (point.bound > STUCK * parent + (1.0 - STUCK) * goal))
+        if len(stuck):
+            other = least_bound(self.chords_only, chords.take(stuck), start[stuck], goal)
+            point.replaced(stuck, other, other.bound < point.bound[stuck])
+        mean = np.clip(point.mean, low, high)
+        given_away = self.relaxation.rest * chords.gaps(mean)
+        given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
+        return Examined(point.bound, point.mu, given_away, mean, point.value, point.mean, mean)
+
+    def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
+        """Where no r_y can vanish."""
+        return np.asarray((low > 0).all(axis=1))
+
+    def second_order(self, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
+        """See :func:`second_order_bound`."""
+        return second_order_bound(self.relaxation, low, high, base)
+
+
+class DualBoxes:
+    """Boxes l ≤ t ≤ u of log-odds; the multipliers are e and log τ."""
+
+    def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
+        self.seen = np.ones(rows.shape[1], dtype=bool)
+        self.batch = max(16, ENTRIES // len(rows))
+        self.relaxation = DualRelaxation.of(log_weights, rows, beta)
+
+    def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The box of the rows' log-odds."""
+        odds = self.relaxation.odds
+        start = np.zeros((1, odds.shape[1] + 1))
+        start[0, -1] = -odds.max()
+        return odds.min(axis=0)[None], odds.max(axis=0)[None], start
+
+    def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
+        """The same for all boxes: it grows with the least p(y|x)."""
+        return self.relaxation.rounding
+
+    def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
+        """The values of log G at decoders."""
+        return self.relaxation.log_g(r)
+
+    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Σ t = 0."""
+        return balanced(low, high)
+
+    def examine(
+        self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
+    ) -> Examined:
+        """Chords of the exponentials."""
+        chords = DualChords.of(low, high)
+        point = least_dual_bound(self.relaxation, chords, start[:, :-1], start[:, -1], goal)
+        mean = np.clip(point.mean, low, high)
+        tau = np.exp(point.log_tau + chords.shift)
+        given_away = self.relaxation.beta * tau[:, None] * chords.gaps(mean)
+        given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
+        decoder = np.exp(point.mean - point.mean.max(axis=1, keepdims=True))
+        decoder /= decoder.sum(axis=1, keepdims=True)
+        multipliers = np.column_stack([point.excess, point.log_tau])
+        return Examined(point.bound, multipliers, given_away, mean, point.value, decoder, decoder)
+
+    def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
+        """Everywhere."""
+        return np.ones(len(low), dtype=bool)
+
+    def second_order(self, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
+        """See :func:`dual_second_order_bound`."""
+        least, most = decoders_of(low, high)
+        return dual_second_order_bound(self.relaxation, least, most, base)

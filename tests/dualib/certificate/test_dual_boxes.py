@@ -1,0 +1,178 @@
+"""Bounds over boxes of log-odds really bound: against 50-digit arithmetic, on cells of every kind, and over the whole simplex."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+from joints import KINDS, channel
+
+import dualib
+from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of, dual_bound_at
+from dualib.certificate.boxes.dual_newton import least_dual_bound
+from dualib.certificate.boxes.dual_second_order import dual_second_order_bound, entropy_curvature
+from dualib.certificate.boxes.families import DualBoxes, IBBoxes
+from dualib.certificate.boxes.rows import DualRowCells, max_log_g_over_row_cells
+from dualib.certificate.boxes.search import Memory, max_log_g_over_boxes
+from dualib.certificate.ceiling import Budget
+from dualib.solvers.prove import Status
+
+DEEP = "deep"  # probabilities down to 1e-250
+
+
+def positive_channel(kind, rng):
+    """A random problem whose rows have no zero."""
+    log_weights, rows, beta = channel("generic" if kind == DEEP else kind, rng)
+    rows = np.maximum(rows, 1e-15)
+    if kind == DEEP:
+        rows, beta = np.maximum(rows ** rng.uniform(1, 40), 1e-250), beta * rng.choice([0.05, 1.0])
+    return log_weights, rows / rows.sum(axis=1, keepdims=True), beta
+
+
+def odds_boxes(relaxation, rng, number):
+    """Boxes of many sizes (N, K), each with a q (N, n) whose log-odds lie in it."""
+    odds = relaxation.odds
+    q = rng.dirichlet(np.full(len(odds), rng.choice([0.05, 0.5, 2.0])), number)
+    t = q @ odds
+    size = 10.0 ** -rng.uniform(0, 4, (number, 1)) * np.ptp(odds, axis=0)
+    low = np.minimum(np.maximum(t - size * rng.random(t.shape), odds.min(axis=0)), t)
+    high = np.maximum(np.minimum(t + size * rng.random(t.shape), odds.max(axis=0)), t)
+    return low, high, q
+
+
+def exact_f(log_weights, rows, beta, q):
+    """f(q) = H(q) + ⟨q, log w⟩ + β log Σ_y Π_x p_x(y)^{q_x}, to 50 digits."""
+    with mp.workdps(50):
+        total = mp.fsum(map(mp.mpf, q))
+        q = [mp.mpf(a) / total for a in q]
+        linear = mp.fsum(a * (mp.mpf(w) - mp.log(a)) for a, w in zip(q, log_weights, strict=True) if a > 0)
+        means = [mp.fsum(a * mp.log(mp.mpf(p)) for a, p in zip(q, column, strict=True)) for column in rows.T]
+        return linear + mp.mpf(beta) * mp.log(mp.fsum(map(mp.exp, means)))
+
+
+def exact_log_g(log_weights, rows, beta, r):
+    """log G(r), to 50 digits."""
+    with mp.workdps(50):
+        total = mp.fsum(map(mp.mpf, r))
+        r = [mp.mpf(a) / total for a in r]
+        terms = [
+            mp.mpf(w) - mp.mpf(beta) * mp.fsum(a * mp.log(a / mp.mpf(p)) for a, p in zip(r, row, strict=True) if a > 0)
+            for w, row in zip(log_weights, rows, strict=True)
+        ]
+        return mp.log(mp.fsum(map(mp.exp, terms)))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, DEEP])
+def test_all_multipliers_and_both_orders_bound_f_on_every_box(kind):
+    rng = np.random.default_rng([400, len(kind)])
+    close = finite = 0
+    for _ in range(20):
+        log_weights, rows, beta = positive_channel(kind, rng)
+        relaxation = DualRelaxation.of(log_weights, rows, beta)
+        low, high, q = odds_boxes(relaxation, rng, 12)
+        t = q @ relaxation.odds
+        tight_low, tight_high = balanced(low, high)
+        room = 1e-11 * (1.0 + np.abs(t).sum(axis=1, keepdims=True))
+        assert np.all((tight_low <= t + room) & (t <= tight_high + room))
+        assert np.all((tight_low >= low) & (tight_high <= high))
+        low, high = np.minimum(tight_low, t), np.maximum(tight_high, t)
+        chords = DualChords.of(low, high)
+        excess = beta * rng.choice([0.0, 0.1, 1.0]) * rng.normal(size=low.shape)
+        anywhere = dual_bound_at(relaxation, chords, excess, rng.normal(size=len(low)) - chords.shift)
+        best = least_dual_bound(relaxation, chords, anywhere.excess.copy(), anywhere.log_tau.copy(), -np.inf)
+        assert np.all(best.bound <= anywhere.bound)
+        r = np.exp(t - t.max(axis=1, keepdims=True))
+        r /= r.sum(axis=1, keepdims=True)
+        least, most = decoders_of(low, high)
+        assert np.all((least <= r) & (r <= most))
+        base = np.clip(r * np.exp(rng.normal(0, 0.3, r.shape)), 1e-25, 1.0)
+        second = dual_second_order_bound(relaxation, least, most, base / base.sum(axis=1, keepdims=True))
+        allowance = relaxation.rounding
+        for i in range(3):
+            f = float(exact_f(log_weights, rows, beta, q[i]))
+            assert min(anywhere.bound[i], best.bound[i]) + allowance >= f
+            log_g = float(exact_log_g(log_weights, rows, beta, r[i]))
+            assert second[i] + allowance >= log_g >= f - allowance
+            assert relaxation.log_g(np.maximum(r[i : i + 1], 1e-300))[0] == pytest.approx(log_g, abs=allowance)
+            close += best.bound[i] - f < 0.01
+            finite += np.isfinite(second[i])
+    assert close > 0  # the bounds are not vacuous
+    assert finite > 0
+
+
+def test_entropy_curvature():
+    z = np.array([1e-12, 0.3, 0.9899, 0.9901, 1.0 + 1e-9, 1.0099, 1.0101, 5.0, 1e20])
+    with mp.workdps(50):
+        exact = [float(2 * (mp.mpf(a) * mp.log(a) - mp.mpf(a) + 1) / (mp.mpf(a) - 1) ** 2) for a in z]
+    assert np.all(entropy_curvature(z) <= exact)
+    np.testing.assert_allclose(entropy_curvature(z), exact, rtol=2e-9)
+
+
+def test_the_search_agrees_with_simplices():
+    """Two algorithms, one maximum: in few dimensions simplices prove it, too."""
+    rng = np.random.default_rng(3)
+    for n, k, factor in [(6, 3, 0.7), (12, 3, 2.0), (12, 4, 1.1), (9, 4, 8.0)]:
+        joint = dualib.Joint.from_conditional(rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(k), n))
+        problem = dualib.DualIB(joint)
+        solved = dualib.solve(problem, factor * dualib.local_critical_beta(problem))
+        assert solved.certified
+        z = np.exp(-solved.beta * problem.distortion(solved.p_y_given_t)).T @ solved.p_t
+        # Weights that are not optimal: the maximum of log G is not 0.
+        log_weights = np.log(problem.p_x) - np.log(z) + rng.normal(0, 0.1, n)
+        boxes = DualBoxes(log_weights, problem.p_y_given_x, solved.beta)
+        ceiling = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget(cells=100_000))
+        assert ceiling.complete
+        grid = rng.dirichlet(np.full(k, 0.7), 20_000)
+        assert ceiling.upper >= boxes.log_g(np.maximum(grid, 1e-300)).max()
+        assert boxes.log_g(ceiling.argmax[None])[0] == pytest.approx(ceiling.lower, abs=1e-12)
+        assert ceiling.upper <= max(ceiling.lower, 0.0) + 1e-9
+
+
+@pytest.mark.parametrize(("k", "factor"), [(5, 0.9), (5, 4.0), (7, 2.0)])
+def test_dual_points_beyond_the_simplices_are_proven(k, factor):
+    rng = np.random.default_rng(k)
+    rows = rng.dirichlet(np.full(k, 0.5), 12) + 0.02
+    problem = dualib.DualIB(
+        dualib.Joint.from_conditional(rng.dirichlet(np.ones(12)), rows / rows.sum(1, keepdims=True))
+    )
+    solved = dualib.solve(problem, factor * dualib.local_critical_beta(problem), certify=True)
+    assert solved.status is Status.CERTIFIED
+    assert solved.gap <= 1e-9
+
+
+def test_a_short_search_bounds_too():
+    rng = np.random.default_rng(6)
+    rows = rng.dirichlet(np.ones(6), 20)
+    log_weights = np.log(rng.dirichlet(np.ones(20))) + 0.5
+    bounds = []
+    for cells in (1, 300, 3000):
+        boxes = DualBoxes(log_weights, rows, 6.0)
+        bounds.append(max_log_g_over_boxes(boxes, rows, 1e-9, Budget(cells=cells)).upper)
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[-1] >= boxes.log_g(rows).max()
+    assert max_log_g_over_row_cells(DualRowCells(log_weights, rows, 6.0), rows, 1e-9).upper >= boxes.log_g(rows).max()
+
+
+@pytest.mark.parametrize("kind", ["ib", "dual"])
+def test_a_search_goes_on_from_the_boxes_of_a_neighbouring_beta(kind):
+    """The boxes hold every maximum at any β: the ceiling is proven again, with fewer cells, and is that of a search of its own."""
+    rng = np.random.default_rng(9)
+    joint = dualib.Joint.from_conditional(rng.dirichlet(np.ones(16)), rng.dirichlet(np.ones(5), 16))
+    problem = {"ib": dualib.IB, "dual": dualib.DualIB}[kind](joint)
+    memory, first = Memory(), 3.0 * dualib.local_critical_beta(problem)
+    for beta in first * np.array([1.0, 1.02, 1.3]):
+        solved = dualib.solve(problem, beta, certify=False)
+        z = np.exp(-beta * problem.distortion(solved.p_y_given_t)).T @ solved.p_t
+        boxes = {"ib": IBBoxes, "dual": DualBoxes}[kind](np.log(problem.p_x / z), problem.p_y_given_x, beta)
+        alone = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget())
+        begun = memory.boxes is not None
+        ceiling = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget(), memory)
+        assert ceiling.complete
+        assert ceiling.lower == pytest.approx(alone.lower, abs=1e-9)
+        assert ceiling.upper >= boxes.log_g(np.maximum(rng.dirichlet(np.ones(5), 5000), 1e-300)).max()
+        assert ceiling.cells < alone.cells if begun else ceiling.cells == alone.cells
+    low, high, _ = memory.boxes
+    coordinates = boxes.relaxation.rows if kind == "ib" else boxes.relaxation.odds
+    mixtures = rng.dirichlet(np.full(16, 0.3), 500) @ coordinates
+    held = ((low <= mixtures[:, None] + 1e-12) & (mixtures[:, None] <= high + 1e-12)).all(axis=2).any(axis=1)
+    assert held.all()
+    few = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget(cells=2), memory)  # they alone would be too many
+    assert few.cells <= 2 + 2
