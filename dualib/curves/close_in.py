@@ -12,7 +12,7 @@ from dualib.curves.locate import JUMP
 from dualib.curves.refine import meeting
 from dualib.curves.transitions import first_transition
 from dualib.solution import Solution, solve
-from dualib.solvers.options import Certify
+from dualib.solvers.options import CertifyLike
 
 NEAR = 1e-7  # relative distance of two β between which the rate is taken to jump
 AROUND_ONE = 1e-3  # of β: where Y is a function of X the curve jumps at 1; nearer to it, solving is slow, and F known
@@ -100,7 +100,7 @@ class Search:
         self.met += found
         return min(found, key=lambda solution: solution.objective)
 
-    def prove(self, certify: bool | Certify) -> bool:
+    def prove(self, certify: CertifyLike) -> bool:
         """Solve the ends with their proofs; False if a better solution lies on the other side of the target."""
         low, high = (
             solve(self.problem, end.beta, certify=certify, start=end.p_y_given_t) for end in (self.low, self.high)
