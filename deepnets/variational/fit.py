@@ -168,7 +168,7 @@ def _weights(patterns: Patterns, trained: IntArray) -> FloatArray:
 def _about(
     objective: Objective, settings: VariationalSettings, patterns: Patterns, betas: FloatArray
 ) -> dict[str, object]:
-    return {"objective": str(objective), "data": patterns.digest(), "betas": betas, **asdict(settings)}
+    return {"objective": repr(objective), "data": patterns.digest(), "betas": betas, **asdict(settings)}
 
 
 def _labels(

@@ -50,6 +50,9 @@ class LabelModel(Result, ABC):
 class OneHot(LabelModel):
     """The observed label itself. The dual is infinite on it."""
 
+    def __str__(self) -> str:
+        return "one-hot labels"
+
     def rows(self, patterns: Patterns, trained: IntArray, seed: int) -> Rows:
         """0 at the label, −∞ elsewhere."""
         with np.errstate(divide="ignore"):
@@ -59,6 +62,9 @@ class OneHot(LabelModel):
 @dataclass(frozen=True)
 class Exact(LabelModel):
     """The law p(y|x) of the task or joint. Of real data it is one-hot."""
+
+    def __str__(self) -> str:
+        return "the exact law"
 
     def rows(self, patterns: Patterns, trained: IntArray, seed: int) -> Rows:
         """Log p(y|x)."""
@@ -87,6 +93,9 @@ class Smoothed(LabelModel):
         off = self.alpha / (n_classes - 1)
         return np.where(np.eye(n_classes, dtype=bool), 1.0 - self.alpha, off)
 
+    def __str__(self) -> str:
+        return f"labels smoothed by {self.alpha:g}"
+
     def rows(self, patterns: Patterns, trained: IntArray, seed: int) -> Rows:
         """The row of each label."""
         log_confusion = np.log(self.confusion(patterns.n_classes))
@@ -99,6 +108,9 @@ class Confusion(LabelModel):
 
     The classifier is cross-fitted: each half of the training patterns is classified by a logistic regression on the other.
     """
+
+    def __str__(self) -> str:
+        return "a confusion matrix"
 
     def rows(self, patterns: Patterns, trained: IntArray, seed: int) -> Rows:
         """Counts of (label, prediction) plus :data:`PSEUDOCOUNT`, each row divided by its own sum."""
@@ -115,6 +127,9 @@ class Teacher(LabelModel):
 
     Never of a classifier that saw the pattern: that one's p(y|x) is the label again.
     """
+
+    def __str__(self) -> str:
+        return "a teacher"
 
     def rows(self, patterns: Patterns, trained: IntArray, seed: int) -> Rows:
         """The classifier's log probabilities."""

@@ -22,8 +22,7 @@ PATH = "path of "  # begins the gid of a line that is one
 DASHED = (0, (4, 2))
 MARKER = 3.2
 APART = 0.06  # of the axes: hollow markers nearer to each other than this are left out
-LETTER, HANDLE = 0.052, 6  # inches of a small letter; letters that the handle of a legend's entry takes
-LEGEND_SHARE = 1.08  # of the width of the axes: what a legend may take
+WIDEST = 1.05  # of the width of the axes: what a legend may take
 ROUNDING = 1e-6  # of the largest value: what is less is drawn as 0
 TICKS_APART = 0.012  # of the axes: likewise the bars of transitions
 
@@ -148,30 +147,23 @@ def legend_above(ax: Axes, source: Axes) -> None:
         entries["transition"] = Line2D([], [], ls="none", marker="|", ms=6, mew=0.8, color=GREY)
     if "hollow" in there:
         entries["not proven"] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
-    ax.legend(
-        entries.values(),
-        entries.keys(),
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 1.01),
-        ncols=_columns([*entries], source.bbox.width / source.figure.dpi),
-        frameon=False,
-        fontsize=SMALL,
-        handlelength=1.5,
-        columnspacing=1.0,
-        handletextpad=0.5,
-        borderaxespad=0.0,
-        labelspacing=0.3,
-    )
-
-
-def _columns(names: Sequence[str], width: float) -> int:
-    """As many columns of a legend as fit over axes that wide, inches."""
-    for columns in (4, 3, 2):
-        rows = -(-len(names) // columns)
-        longest = [max(map(len, names[i : i + rows])) + HANDLE for i in range(0, len(names), rows)]
-        if sum(longest) * LETTER <= LEGEND_SHARE * width:
-            return columns
-    return 1
+    for columns in (4, 3, 2, 1):
+        legend = ax.legend(
+            entries.values(),
+            entries.keys(),
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.01),
+            ncols=columns,
+            frameon=False,
+            fontsize=SMALL,
+            handlelength=1.5,
+            columnspacing=1.0,
+            handletextpad=0.5,
+            borderaxespad=0.0,
+            labelspacing=0.3,
+        )
+        if legend.get_window_extent().width <= WIDEST * source.bbox.width:
+            break
 
 
 def beta_axis(ax: Axes, beta: FloatArray, again: bool = False) -> None:

@@ -30,9 +30,9 @@ def test_a_law_is_judged_against_its_proven_optimum(tmp_path, capsys):
     command = ["variational", "--data", str(tmp_path / "law.csv"), "--out", str(tmp_path / "out"), *LAW]
     assert main(command) == 0
     table = pd.read_csv(tmp_path / "out" / "variational.csv")
-    assert list(table["objective"].unique()) == ["vib, Exact()", "dual, Exact()"]
+    assert list(table["objective"].unique()) == ["vib, the exact law", "dual, the exact law"]
     gap = Gap.load(tmp_path / "out" / "dual" / "gap.npz")
-    shown = table.loc[table["objective"] == "dual, Exact()", "total_gap_bits"].to_numpy() * np.log(2)
+    shown = table.loc[table["objective"] == "dual, the exact law", "total_gap_bits"].to_numpy() * np.log(2)
     np.testing.assert_allclose(shown, gap.total.value.ravel())
     assert (gap.total.low >= 0).all()
     fit = VariationalFit.load(tmp_path / "out" / "vib" / "fit.npz")
@@ -64,7 +64,7 @@ def test_images_are_evaluated_and_compared_at_equal_rate(tmp_path, capsys):
     assert "paired by seed" in printed
     found = Evaluation.load(tmp_path / "vib" / "evaluation.npz")
     table = pd.read_csv(tmp_path / "variational.csv")
-    shown = table.loc[table["objective"] == "vib, OneHot()", "rate_mixture_nats"]
+    shown = table.loc[table["objective"] == "vib, one-hot labels", "rate_mixture_nats"]
     np.testing.assert_allclose(shown, found.rate_mixture.ravel())
     compared = pd.read_csv(tmp_path / "equal_rate.csv")
     assert ((compared["low"] <= compared["difference"]) & (compared["difference"] <= compared["high"])).all()

@@ -42,6 +42,7 @@ BETAS = (2.0, 4.0, 10.0)
 # --- bootstrap ---
 
 
+@pytest.mark.slow
 def test_correction_removes_the_bias_of_the_relevance_and_intervals_cover():
     joint, rng, n = random_rows(), np.random.default_rng(0), 24
     betas = dualib.local_critical_beta(dualib.IB(joint)) * np.array([1.5, 8.0, 30.0])

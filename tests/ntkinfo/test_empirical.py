@@ -32,6 +32,7 @@ def test_networks_of_one_hidden_layer_have_the_analytic_kernels_as_their_means()
         assert distance.value < 0.5
 
 
+@pytest.mark.slow
 def test_the_distance_of_empirical_kernels_holds_that_of_the_expected_ones():
     """Expected kernels are X Xᵀ at every width: half of twice as much; in 95 of 100 repetitions and more."""
     exact = X @ X.T

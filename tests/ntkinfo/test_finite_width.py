@@ -354,6 +354,7 @@ def test_depth_one_in_closed_form():
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "finite_width.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
 def test_blocks_of_the_page_run_as_they_stand(block, capsys):
     exec(compile(block, "docs/finite_width.md", "exec"), {})

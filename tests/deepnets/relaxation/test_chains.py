@@ -43,6 +43,7 @@ def quadrature(weight, of):
     return (density * of(points, loss)).sum() / density.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Law.GIBBS, Law.CONSTRAINED])
 def test_metropolis_has_the_law_of_two_parameters_by_quadrature(kind):
     start = np.tile([[0.5, 0.9]], (CHAINS, 1))
@@ -64,6 +65,7 @@ def test_metropolis_has_the_law_of_two_parameters_by_quadrature(kind):
         assert abs(values.mean() - quadrature(weight, of)) < 4 * error, name
 
 
+@pytest.mark.slow
 def test_rules_hold_at_every_step():
     """A constrained chain stays below its ceiling, a search never rises, and so does a Gibbs chain as κ → ∞."""
     start = np.random.default_rng(1).normal(size=(40, 2))

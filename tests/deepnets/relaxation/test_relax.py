@@ -109,6 +109,7 @@ def test_same_seed_same_bits_also_after_an_interruption(run, method, tmp_path, m
         assert np.isfinite(layer["w"]).all()
 
 
+@pytest.mark.slow
 def test_what_is_stored_keeps_the_loss_of_the_start(run):
     patterns = training_patterns(run)
     start = np.asarray(losses_at(NET, run.loss, packed(run, -1), patterns))
@@ -149,7 +150,16 @@ def _first(patterns):
 
 def test_a_replica_does_not_depend_on_how_many_there_are(run):
     params = [{kind: layer[kind][:, :2] for kind in ("w", "b")} for layer in run.params]
-    few = replace(run, params=params, train_patterns=run.train_patterns[:2], failed=run.failed[:2])
+    scores = {name: value[:, :2] for name, value in run.scores.items()}
+    gradients = {name: value[:, :2] for name, value in run.epoch_gradients.items()}
+    few = replace(
+        run,
+        params=params,
+        scores=scores,
+        epoch_gradients=gradients,
+        train_patterns=run.train_patterns[:2],
+        failed=run.failed[:2],
+    )
     a, b = (relax(r, Metropolis(), snapshot=-1, budget=60, progress=False) for r in (few, run))
     for mine, theirs in zip(a.params, b.params, strict=True):
         np.testing.assert_allclose(mine["w"], theirs["w"][:, :2], rtol=1e-4, atol=1e-6)

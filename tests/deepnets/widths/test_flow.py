@@ -43,6 +43,7 @@ def test_passes_are_those_of_automatic_differentiation(depth, activation):
         np.testing.assert_allclose(new, old - 0.1 * g, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_rate_of_the_divergence_is_minus_div_v_plus_theta_v(depth):
     """Exact with one hidden layer; with more, in expectation over the random second derivatives."""
