@@ -58,6 +58,9 @@ def run(a: argparse.Namespace) -> None:
     methods = [method_of(text) for text in a.method]
     if ContinueTraining() not in methods:
         methods.insert(0, ContinueTraining())
+    estimators: dict[str, Estimator | None] = {BINNED: None}
+    if a.noise is not None:
+        estimators[f"noise {a.noise:g}"] = PairwiseBounds(a.noise)
     trained = Run.load(a.directory)
     note_unfinished(trained)
     out, start = writable_directory(a.out), time.perf_counter()
@@ -70,9 +73,6 @@ def run(a: argparse.Namespace) -> None:
             relax(trained, method, snapshot=snapshot, budget=a.budget, seed=a.seed, record=a.record, out=folder)
         )
         say(f"{label(method)}: cost {found[-1].cost[-1]:g}, {time.perf_counter() - begun:.1f} s")
-    estimators: dict[str, Estimator | None] = {BINNED: None}
-    if a.noise is not None:
-        estimators[f"noise {a.noise:g}"] = PairwiseBounds(a.noise)
     comparison = compare_relaxations(found, estimators, seed=a.seed)
     _tell(comparison, a.units)
     comparison.save(out / "relaxations.npz")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepnets.planes.estimate import Estimator, information_plane
+from deepnets.planes.estimate import Estimator, NoiseEstimator, information_plane
 from deepnets.relaxation.methods import ContinueTraining, label
 from deepnets.relaxation.relaxed import Relaxation
 from dualib.core import statistics
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate
+from dualib.core.progress import counted
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.core.units import Unit, Units
@@ -142,7 +143,8 @@ def compare_relaxations(
         Of one run from one snapshot, recorded at the same shares of their budgets.
     estimators : dict or None
         Estimators of the information plane by name, None the default one; by default {"binned": None}. An empty one leaves
-        the plane out.
+        the plane out. One of noisy layers, such as ``PairwiseBounds(0.1)``, adds its noise to the layers of a deterministic
+        network.
     seed : int
         Seed of the estimators.
     progress : bool or None
@@ -219,11 +221,26 @@ def _values(
     }
     found["norm of the parameters"] = (np.sqrt((r.norms[:, replicas] ** 2).sum(axis=2)), Unit.ONE)
     for name, estimator in estimators.items():
-        plane = information_plane(r, estimator, replicas=replicas, seed=seed, progress=progress)
-        for i, layer in enumerate(plane.layers):
-            found[f"I(X;T) {name}, {layer}"] = (plane.rate.value[:, :, i].T, Unit.NATS)
-            found[f"I(T;Y) {name}, {layer}"] = (plane.relevance.value[:, :, i].T, Unit.NATS)
+        layers, rate, relevance = _informations(r, replicas, estimator, seed, progress)
+        for i, layer in enumerate(layers):
+            found[f"I(X;T) {name}, {layer}"] = (rate[:, :, i].T, Unit.NATS)
+            found[f"I(T;Y) {name}, {layer}"] = (relevance[:, :, i].T, Unit.NATS)
     return found
+
+
+def _informations(
+    r: Relaxation, replicas: np.ndarray, estimator: Estimator | None, seed: int, progress: bool | None
+) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
+    """Layers, I(X;T) and I(T;Y), (replicas, S, L): of the plane, or with an estimator's noise added to layers that have none."""
+    if not isinstance(estimator, NoiseEstimator) or r.noise_std > 0:
+        plane = information_plane(r, estimator, replicas=replicas, seed=seed, progress=progress)
+        return plane.layers, plane.rate.value, plane.relevance.value
+    values = np.zeros((2, len(replicas), len(r.epochs), len(r.layers)))
+    for i, s in counted(list(np.ndindex(values.shape[1:3])), "noise added", progress):
+        for j, t in enumerate(r.activations(s, int(replicas[i]))):
+            found = estimator.layer(t, r.task.p_y_given_x, r.task.p_x, seed=seed)
+            values[:, i, s, j] = found.rate.value, found.relevance.value
+    return r.layers, values[0], values[1]
 
 
 def _differences(

@@ -311,7 +311,7 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
     )
     out = tmp_path / "relaxed"
     command = ["relax", str(where), "--out", str(out), "--budget", "60", "--from-epoch", "6"]
-    assert main([*command, "--method", "metropolis:kind=gibbs,kappa=2"]) == 0
+    assert main([*command, "--method", "metropolis:kind=gibbs,kappa=2", "--noise", "0.2"]) == 0
     said = capsys.readouterr().out
     assert "metropolis (kind=gibbs, kappa=2)" in said
     assert "test loss" in said
