@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,7 +33,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     frame.to_csv(temporary)
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    prefix = f".{path.stem}.{_here()}-{os.getpid()}-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -43,6 +45,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that writers left who were killed: those of this machine's processes that are no more."""
+    named = re.compile(rf"\..*\.{re.escape(_here())}-(\d+)-[^.]*\.[^.]+")
+    for path in folder.glob(".*"):
+        found = named.fullmatch(path.name)
+        if found and not _runs(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _here() -> str:
+    """The machine's name, for a file's."""
+    return "".join(c for c in platform.node() if c.isalnum())
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:

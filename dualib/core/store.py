@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 
-from dualib.core.files import plain, read_json, read_npz, versions, writable_directory, write_json, write_npz
+from dualib.core.files import (
+    plain,
+    read_json,
+    read_npz,
+    remove_abandoned,
+    versions,
+    writable_directory,
+    write_json,
+    write_npz,
+)
 from dualib.core.result import Result
 
 SETTINGS = "settings.json"
@@ -42,6 +51,7 @@ class Store:
             If the directory cannot be written, holds other files, or was begun with other settings (each is named).
         """
         store = cls(path, what)
+        remove_abandoned(store.path)
         if not store.exists:
             writable_directory(store.path)
             if any(store.path.iterdir()):

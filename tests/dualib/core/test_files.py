@@ -1,6 +1,9 @@
 """Files are whole or not there; a store goes on only with the settings it was begun with; executors change nothing."""
 
 import json
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -55,6 +58,20 @@ def test_a_store_refuses_other_settings_and_names_them(tmp_path):
     (tmp_path / "s" / "settings.json").write_text("{")
     with pytest.raises(ValueError, match=r"settings\.json is not whole JSON"):
         Store.open(tmp_path / "s", {})
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_others_write_is_not(tmp_path):
+    Store.open(tmp_path, {"n": 1})
+    killed = (
+        "import os, signal, sys; from dualib.core.files import atomic_path\n"
+        "with atomic_path(sys.argv[1] + '/a.npz'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".a.*"))) == 1
+    with atomic_path(tmp_path / "b.npz") as mine:
+        Store.open(tmp_path, {"n": 1})
+        assert not list(tmp_path.glob(".a.*"))
+        assert mine.is_file()
 
 
 def test_order_and_values_do_not_depend_on_the_executor():
