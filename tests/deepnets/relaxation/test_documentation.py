@@ -13,5 +13,5 @@ def test_the_example_of_the_page_runs(capsys):
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     exec(compile(block, "docs/relaxation.md", "exec"), {})
     said = capsys.readouterr().out
-    assert "to_continued" in said
+    assert "continued_low" in said
     assert "metropolis" in said
