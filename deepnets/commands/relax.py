@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from deepnets.commands.shared import note_unfinished, print_table, write_table
+from deepnets.commands.shared import note_unfinished, write_table
 from deepnets.estimators import PairwiseBounds
 from deepnets.planes.estimate import Estimator
 from deepnets.plotting.relaxation import plot_relaxations
 from deepnets.recordings.run import Run
-from deepnets.relaxation.comparison import BINNED, RelaxationComparison, compare_relaxations
+from deepnets.relaxation.comparison import BINNED, compare_relaxations
 from deepnets.relaxation.loop import RECORD, relax
 from deepnets.relaxation.methods import METHODS, ContinueTraining, Method, label, method_from_settings
 from deepnets.relaxation.starts import default_snapshot
 from dualib.core.command import add_units, say, write_figure
 from dualib.core.files import writable_directory
-from dualib.core.units import Units
 
 DEFAULT = ("continue", "metropolis", "langevin", "targets")
 
@@ -74,7 +73,7 @@ def run(a: argparse.Namespace) -> None:
         )
         say(f"{label(method)}: cost {found[-1].cost[-1]:g}, {time.perf_counter() - begun:.1f} s")
     comparison = compare_relaxations(found, estimators, seed=a.seed)
-    _tell(comparison, a.units)
+    say(comparison.describe(a.units))
     comparison.save(out / "relaxations.npz")
     about = {"run": trained.settings, "budget": a.budget, "epoch": int(trained.epochs[snapshot])}
     write_table(a, out, "relaxations", comparison.to_frame(a.units), start, about)
@@ -109,14 +108,3 @@ def _snapshot(run: Run, epoch: int) -> int:
         near = run.epochs[np.abs(run.epochs - epoch).argmin()]
         raise ValueError(f"the run has no snapshot of epoch {epoch}; the nearest is of epoch {near}")
     return int(found[0])
-
-
-def _tell(comparison: RelaxationComparison, units: Units) -> None:
-    """What there is at the end of the budget, of losses, accuracy and norm; and when continued training's loss is reached."""
-    frame = comparison.to_frame(units)
-    last = frame[frame["cost"] == frame.groupby("method")["cost"].transform("max")]
-    shown = last[~last["quantity"].str.startswith(("I(", "train accuracy"))]
-    print_table(shown.drop(columns="cost"))
-    say("means over replicas at the end of the budget, with Student's 95 % intervals, paired by replica")
-    print_table(comparison.reach_frame())
-    say("share of replicas that have the test loss with which continued training ends, and the median cost of it")

@@ -106,6 +106,22 @@ class RelaxationComparison(Result):
             rows.append(row)
         return pd.DataFrame(rows)
 
+    def describe(self, units: Units = "bits") -> str:
+        """Losses, accuracy and norm where the budget ends, and when continued training's last test loss is reached."""
+        frame = self.to_frame(units)
+        last = frame[frame["cost"] == frame.groupby("method")["cost"].transform("max")]
+        shown = last[~last["quantity"].str.startswith(("I(", "train accuracy"))].drop(columns="cost")
+        lines = [
+            _table(shown),
+            "means over replicas at the end of the budget, Student's 95 % intervals, paired by replica",
+        ]
+        if self.reaches:
+            lines += [
+                _table(self.reach_frame()),
+                "share of replicas with the test loss that continued training ends with, and its cost",
+            ]
+        return "\n".join(lines)
+
     def reach_frame(self) -> pd.DataFrame:
         """One row a method: the share of replicas with continued training's final test loss, and the cost of it."""
         import pandas as pd
@@ -179,6 +195,10 @@ def compare_relaxations(
         for name, r in named.items()
     }
     return RelaxationComparison(tuple(differences), reaches, curves)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    return frame.to_string(index=False, float_format=lambda value: f"{value:.4g}")
 
 
 Values = dict[str, tuple[FloatArray, Unit]]
