@@ -39,6 +39,7 @@ def fit():
     return fit_variational(VIB(), task_of(), steps=400, learning_rate=0.01, **SMALL)
 
 
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     settings = {**SMALL, "steps": 330, "learning_rate": 0.01}
     whole = fit_variational(VariationalDualIB(), task_of(), **settings)

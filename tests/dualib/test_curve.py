@@ -267,6 +267,7 @@ def test_function_of_x_is_explained():
 # --- transitions ---
 
 
+@pytest.mark.slow
 def test_toy_of_the_dual_paper():
     joint = dualib.examples.toy()
     assert joint.mutual_information() == pytest.approx(0.122597451, abs=5e-10)

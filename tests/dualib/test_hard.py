@@ -49,6 +49,7 @@ def test_equal_rows_are_never_told_apart():
     assert front.relevance[-1] == pytest.approx(joint.mutual_information(), abs=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [ENUMERATED, ENUMERATED + 1])
 def test_both_sides_of_the_largest_enumeration(n):
     joint = random_joint(7, n, 2)

@@ -118,6 +118,7 @@ def test_folds_deal_every_sample_once_and_fairly():
     assert np.all(np.abs(deals[:, 0].mean(axis=0) - share * counts) <= 4.5 * error)
 
 
+@pytest.mark.slow
 def test_held_out_relevance_finds_the_clusters_where_plug_in_keeps_rising():
     joint, rng, n = three_clusters(), np.random.default_rng(1), 12
     betas = np.geomspace(1.0, 200.0, 9)

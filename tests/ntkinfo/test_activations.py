@@ -202,6 +202,7 @@ def test_layers_agree_with_those_of_neural_tangents():
         np.testing.assert_allclose(ours[1]((), x), theirs[1]((), x), rtol=1e-12, atol=1e-15, err_msg=name)
 
 
+@pytest.mark.slow
 def test_mlp_agrees_with_the_dense_recursion():
     import jax
 

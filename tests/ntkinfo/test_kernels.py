@@ -33,6 +33,7 @@ def test_kernels_agree_with_the_arcsine_formula():
     np.testing.assert_allclose(kernels.ntk, ntk, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_blocks_are_the_whole(activation):
     rng = np.random.default_rng(1)
@@ -50,6 +51,7 @@ def test_blocks_are_the_whole(activation):
             np.testing.assert_allclose(getattr(blocks, name + suffix), part, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_convolutional_kernels_in_blocks():
     x = np.random.default_rng(2).standard_normal((5, 6, 6, 1))
     kernel_fn = ntkinfo.cnn().kernel_fn
@@ -58,6 +60,7 @@ def test_convolutional_kernels_in_blocks():
     assert np.linalg.eigvalsh(blocks.ntk)[0] > 0
 
 
+@pytest.mark.slow
 def test_one_definition_gives_the_network_of_the_kernel():
     """The outputs of 400 networks of width 256 have the NNGP as their covariance, within 4 standard errors."""
     import jax

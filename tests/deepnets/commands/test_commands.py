@@ -60,6 +60,7 @@ def test_plane_writes_what_it_prints(directory, capsys):
         assert (directory / "results" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_gradients_and_layers_write_what_they_print(directory, capsys, tmp_path):
     assert main(["gradients", str(directory), "--out", str(tmp_path)]) == 0
     assert len(pd.read_csv(tmp_path / "gradients.csv")) == 2 * 4 * 3
@@ -111,6 +112,7 @@ def recording(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_plane_layers_and_gradients_read_recordings(recording, tmp_path, capsys):
     assert main(["plane", str(recording), "--out", str(tmp_path), "--bins", "8"]) == 0
     plane = deepnets.InformationPlane.load(tmp_path / "plane.npz")
@@ -125,6 +127,7 @@ def test_plane_layers_and_gradients_read_recordings(recording, tmp_path, capsys)
     assert deepnets.InformationPlane.load(tmp_path / "plane.npz").layers == ("conv[0]", "conv[1]")
 
 
+@pytest.mark.slow
 def test_movie_is_written_of_runs_and_recordings(recording, tmp_path, capsys):
     assert main(["movie", str(recording), "--out", str(tmp_path / "plane.gif"), "--frames", "2"]) == 0
     assert (tmp_path / "plane.gif").read_bytes()[:4] == b"GIF8"
@@ -133,6 +136,7 @@ def test_movie_is_written_of_runs_and_recordings(recording, tmp_path, capsys):
     assert "must end with .gif or .mp4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_train_takes_own_data_and_keeps_them_beside_the_run(tmp_path, capsys):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))

@@ -10,6 +10,7 @@ from deepnets.estimators import PairwiseBounds, Quadrature, SmoothedPlugin
 from dualib.mixtures import kernel_sums
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth(mixtures):
     # 24 mixtures, 15 seeds: 360 intervals of each kind
     covered = []

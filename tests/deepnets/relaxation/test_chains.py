@@ -76,6 +76,7 @@ def test_rules_hold_at_every_step():
         assert (run_chain(Metropolis("gibbs", kappa=1e12, prior=0.0), start, steps, 100).loss <= losses).all()
 
 
+@pytest.mark.slow
 def test_widths_reach_the_wanted_acceptance_and_are_then_frozen():
     start = np.tile([[0.5, 0.9]], (200, 1))
     method = Metropolis("gibbs", kappa=20.0, prior=1.0)

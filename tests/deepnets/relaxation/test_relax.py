@@ -76,6 +76,7 @@ METHODS_HERE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [METHODS_HERE[i] for i in (0, 4, 7, 8, 10)], ids=lambda m: m.name)
 def test_same_seed_same_bits_also_after_an_interruption(run, method, tmp_path, monkeypatch):
     options = {"snapshot": 1, "budget": 60, "seed": 7, "progress": False}
@@ -303,6 +304,7 @@ def test_a_relaxation_is_a_run_and_compares_with_others(run, tmp_path):
         compare_relaxations([found[0], other])
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_prints(tmp_path, capsys):
     where = tmp_path / "run"
     task = deepnets.icosahedral_task()

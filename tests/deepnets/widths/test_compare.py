@@ -152,6 +152,7 @@ def with_arrays(data, **arrays):
     return changed
 
 
+@pytest.mark.slow
 def test_own_data_with_labels_as_a_vector_and_own_kernels(small):
     data = ntkinfo.gaussian_task(4, 12, x_dim=3, seed=0)
     flat = with_arrays(data, y_train=data.y_train[:, 0], y_test=data.y_test[:, 0])
@@ -218,6 +219,7 @@ def test_tables_are_in_the_units_that_are_asked_for(small):
     np.testing.assert_allclose(ratio, np.where(small[0].to_table().unit == "1", 1.0, np.log(2)))
 
 
+@pytest.mark.slow
 def test_damaged_networks_are_trained_again(small, monkeypatch):
     found, path = small
     damaged = path / "flow_32_100.npz"
@@ -229,6 +231,7 @@ def test_damaged_networks_are_trained_again(small, monkeypatch):
     assert again.rows == found.rows
 
 
+@pytest.mark.slow
 def test_an_interruption_stops_every_batch_and_loses_nothing_finished(small, tmp_path, monkeypatch):
     """Ctrl-C after the second batch: the others stop as well, and the same call ends with the same numbers."""
     found, path = small
@@ -262,6 +265,7 @@ def test_a_pilots_networks_are_the_first_of_the_long_run(small, monkeypatch):
     assert 1.0 < ratio.median() < 2.0
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_report_with_every_quantity(small, tmp_path, capsys):
     """Of the networks of the small comparison, which are there: a pilot of the first hundred, and all of them."""
     shutil.copytree(small[1], tmp_path / "erf_1")

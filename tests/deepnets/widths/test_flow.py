@@ -29,6 +29,7 @@ def outputs(machine, theta):
     return machine.passes(theta, X).z[:4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("activation", ["erf", "sin"])
 def test_passes_are_those_of_automatic_differentiation(depth, activation):
@@ -61,6 +62,7 @@ def test_rate_of_the_divergence_is_minus_div_v_plus_theta_v(depth):
     assert abs(rates.mean() - expected) < 4.5 * error + 2e-4 * abs(expected)
 
 
+@pytest.mark.slow
 def test_a_kink_leaves_all_but_the_divergence_of_the_parameters():
     found = gradient_flow(flow_network(2, 8, "relu", 1.2, 0.3), X, Y, (0.2,), 0.05, replicas=3, seed=0)
     assert {f.name for f in fields(found) if np.isnan(getattr(found, f.name)).any()} == {"kl", "kl_rate"}
@@ -77,6 +79,7 @@ def test_steps_are_of_second_order():
         assert 3.0 < ratio < 6.0, name  # 4, and a little more as `best` has an error of its own
 
 
+@pytest.mark.slow
 def test_a_network_is_a_function_of_seed_and_number():
     net = flow_network(1, 8)
     whole = gradient_flow(net, X, Y, (0.5, 1.0), 0.1, replicas=6, seed=3)

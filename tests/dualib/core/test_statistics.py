@@ -78,6 +78,7 @@ def test_pairs_of_repetitions_are_covered():
         statistics.pair_mean([1, 2, 3, 4], Unit.ONE)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_of_a_ratio_is_covered():
     rng, hits, trials = np.random.default_rng(0), 0, 100
     for _ in range(trials):

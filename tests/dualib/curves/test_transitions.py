@@ -55,6 +55,7 @@ def test_later_transitions_of_the_toy_are_proven():
     assert all(t.proven and t.lower < t.upper <= t.lower * (1 + 2e-6) for t in later)
 
 
+@pytest.mark.slow
 def test_beyond_the_number_to_locate_transitions_are_bracketed_by_points():
     problem = IB(examples.toy())
     every = find_transitions(problem, 30.0, n_grid=8)
@@ -77,6 +78,7 @@ def test_a_curve_locates_as_many_as_asked_for():
         assert (wide.n_before, wide.n_after) == (t.n_before, t.n_after)
 
 
+@pytest.mark.slow
 def test_a_steep_curve_is_not_called_a_jump():
     """Nearly deterministic labels: the rate moves by 1e-2 nats in 1e-4 of β, and by nothing in ever less."""
     rows = 0.985 * np.eye(4) + 0.015 * np.random.default_rng(1).dirichlet(np.ones(4), 4)
