@@ -177,6 +177,8 @@ def summary(curve: InformationCurve) -> str:
     """What the table proves, and remarks."""
     proven, n = int(curve.certified.sum()), len(curve.beta)
     lines = [f"  {proven} of {n} points proven optimal; every interval F ≥, F ≤ is proven to hold the optimum"]
+    if curve.solutions[0].problem.reduced.dimension > Certify().max_dimension:
+        lines.append("  a row tells what was proven when it came; the files hold what was proven since")
     if proven < n:
         lines.append("  estimated: no proof of optimality; est. gap is what ascents from many starts could find")
         reason = next((str(s.status) for s in curve.solutions if not s.certified), "")
