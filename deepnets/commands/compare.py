@@ -124,7 +124,8 @@ def _cells(comparison: Comparison, units: Units) -> tuple[list[str], list[list[s
 
 def _table(comparison: Comparison, units: Units) -> str:
     names, rows = _cells(comparison, units)
-    return format_table([(name, "") for name in names], rows)
+    table = format_table([(name, "") for name in names], rows)
+    return f"{table}\n{comparison.slopes.note}" if comparison.slopes.note else table
 
 
 def write_report(comparisons: Mapping[str, Comparison], out: Path, seconds: float, units: Units = "bits") -> None:
@@ -175,7 +176,7 @@ def _settings_line(comparison: Comparison) -> str:
     return (
         f"{s['replicas']} networks of the widest width, up to eight times as many of narrower ones; widths {widths}; "
         f"σ_w = {s['w_std']:g}, σ_b = {s['b_std']:g}; {points} points; τ = {times}; midpoint steps of {s['step']:.3g}; "
-        f"seed {s['seed']}."
+        f"seed {s['seed']}." + f" {comparison.slopes.note}." * bool(comparison.slopes.note)
     )
 
 

@@ -23,8 +23,10 @@ from deepnets.relaxation.methods import (
     BottleneckTargets,
     ContinueTraining,
     KickAndProject,
+    Langevin,
     Method,
     Metropolis,
+    Noise,
     method_settings,
 )
 from deepnets.relaxation.metropolis import MetropolisWalk
@@ -139,6 +141,8 @@ def _walk(run: Run, snapshot: int, method: Method, budget: float, seed: int, pro
     about = (run.network, run.loss, jnp.asarray(packed(run, snapshot)), training_patterns(run))
     if isinstance(method, Metropolis):
         return MetropolisWalk(*about, method, budget, seed)
+    if isinstance(method, Langevin) and method.noise is Noise.MINIBATCH and run.training.batch_size is None:
+        raise ValueError("a run of full batches has no minibatches to take noise from: use isotropic noise")
     step = _stable_steps(run, snapshot, method.step)
     if isinstance(method, KickAndProject):
         return KickWalk(*about, method, step, seed)

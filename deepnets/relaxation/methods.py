@@ -202,9 +202,9 @@ class KickAndProject:
 
 @dataclass(frozen=True)
 class BottleneckTargets:
-    r"""Go on with the run's optimiser on :math:`L + c \sum_l E\|T_l(x) - s^*_l(x)\|^2`, s* from an iteration of the bottleneck.
+    r"""Go on with the run's optimiser on :math:`L + c \sum_l E\|T_l(x) - s^*_l(x)\|^2 / d_l`, d_l the layer's units.
 
-    A layer's activations fall into cells t (bins) with centroids μ_t and p(y|t), counts + 0.1. Then
+    The targets s* are of an iteration of the bottleneck. A layer's activations fall into cells t (bins) with centroids μ_t and p(y|t), counts + 0.1. Then
 
     .. math:: p_β(t|x) ∝ p(t) e^{-β D(p_x \| p(·|t))}, \qquad s^*(x) = \sum_t p_β(t|x) μ_t
 

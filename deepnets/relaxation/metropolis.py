@@ -131,9 +131,9 @@ class MetropolisWalk:
         return FORWARD * steps
 
     def counts(self, state: Chain) -> dict[str, np.ndarray]:
-        """Proposals and acceptances by layer, since the widths were frozen, and the widths."""
+        """Proposals and acceptances by layer, since the widths were frozen, the widths, and how many steps they were adapted on."""
         found = {"proposed": state.proposed, "accepted": state.accepted, "width": jnp.exp(state.width)}
-        return {name: np.asarray(value) for name, value in found.items()}
+        return {"adapted_on": np.array(self.adapted_on), **{name: np.asarray(value) for name, value in found.items()}}
 
 
 @lru_cache(maxsize=16)

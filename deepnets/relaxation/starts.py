@@ -61,7 +61,7 @@ def default_snapshot(run: Run, seed: int = 0) -> int:
     ValueError
         If the run has no such snapshot.
     """
-    when = np.median(gradient_phases(run, seed=seed).transition_epoch()[:, -1])
+    when = np.nanmedian(gradient_phases(run, seed=seed).transition_epoch()[:, -1])
     later = np.flatnonzero(run.epochs >= max(EARLIEST, when))
     if later.size == 0:
         raise ValueError(
@@ -88,9 +88,18 @@ def sgd_temperature(run: Run, snapshot: int, learning_rate: float = 0.1) -> Floa
     Returns
     -------
     array, shape (R,)
+
+    Raises
+    ------
+    ValueError
+        If the run was trained by full batches, whose gradients have no noise.
     """
+    size = run.training.batch_size
+    if size is None:
+        raise ValueError(
+            "a run of full batches has no noise of SGD: give Langevin's temperature as a number, without minibatches"
+        )
     patterns = training_patterns(run)
-    size = run.training.batch_size or patterns.x.shape[1]
     trace = np.asarray(gradient_variance(run.network, run.loss)(jnp.asarray(packed(run, snapshot)), patterns))
     return positive(learning_rate, "learning_rate") * trace / size / (2 * run.network.n_parameters)
 

@@ -130,7 +130,11 @@ def compare_with_infinite_width(
     errors = work.step_errors(nets[0])
     rows = [replace(r, step_error=errors.get((r.quantity, r.tau), 0.0)) for part, _ in found for r in part]
     exponents = width_exponents([deviations for _, deviations in found], hidden_layers, seed)
-    slopes = work.slopes(nets[0], rows, store) if kernels is None else Slopes()
+    slopes = (
+        work.slopes(nets[0], rows, store)
+        if kernels is None
+        else Slopes(note="kernels of one's own have no predicted 1/width")
+    )
     sizes = {"widths": list(chosen), "replicas": replicas, "n_points": (len(y), len(x) - len(y))}
     return Comparison(tuple(rows), exponents, {**kept, **sizes, "own_kernels": kernels is not None}, within, slopes)
 

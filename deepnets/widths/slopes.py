@@ -40,10 +40,13 @@ class Slopes(Result):
     Attributes
     ----------
     values : tuple of Slope
-        Of the quantities and times that have one; empty for activations with a kink, and beyond :data:`MOST_POINTS` points.
+        Of the quantities and times that have one.
+    note : str
+        Why there are none: a kink, more than :data:`MOST_POINTS` points, or what refused them; "" where there are.
     """
 
     values: tuple[Slope, ...] = ()
+    note: str = ""
 
     def of(self, quantity: str, tau: float) -> float:
         """The coefficient of a quantity at a time; NaN where there is none."""
@@ -53,8 +56,10 @@ class Slopes(Result):
 def predicted_slopes(setting: Setting, network: Network, x: FloatArray, rows: Sequence[Row]) -> Slopes:
     """The coefficients of the rows' quantities, for networks of equal widths on the points x, training points first."""
     n = setting.ensemble.n_train
-    if len(x) > MOST_POINTS or not network.phi.has_third_kernel:
-        return Slopes()
+    if not network.phi.has_third_kernel:
+        return Slopes(note=f"{network.activation} has a kink: no coefficients of 1/width are predicted")
+    if len(x) > MOST_POINTS:
+        return Slopes(note=f"coefficients of 1/width are predicted up to {MOST_POINTS} points, not for {len(x)}")
     try:
         start = corrections(
             x[:n],
@@ -65,8 +70,8 @@ def predicted_slopes(setting: Setting, network: Network, x: FloatArray, rows: Se
             b_std=network.b_std,
             progress=False,
         )
-    except ValueError:  # φ has too few derivatives, or the expectations do not converge
-        return Slopes()
+    except ValueError as error:  # φ has too few derivatives, or the expectations do not converge
+        return Slopes(note=f"no coefficients of 1/width: {error}")
     found = []
     for tau in dict.fromkeys(row.tau for row in rows):
         after = trained(start, setting.ensemble.y_train[:, 0], tau)

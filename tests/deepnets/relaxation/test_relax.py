@@ -214,6 +214,35 @@ def test_with_hard_labels_and_beta_one_the_targets_are_class_means(monkeypatch):
     assert np.abs(shuffled - layer_targets(t, rows, y, BottleneckTargets(beta=5.0), True, 0)).max() > 0.01
 
 
+def test_an_epoch_of_targets_is_a_step_on_the_loss_and_the_mean_square_distance(task):
+    import jax
+    import jax.numpy as jnp
+
+    from deepnets.relaxation.descent import TargetsWalk
+    from deepnets.relaxation.energy import loss_on, packing
+    from deepnets.relaxation.targets import targets_of
+
+    settings = {**SETTINGS, "replicas": 1, "optimiser": "sgd", "batch_size": None, "learning_rate": 0.3}
+    plain = deepnets.train(NET, task, epochs=2, snapshots=[0, 2], **settings)
+    method = BottleneckTargets(layers=(0, 1), weight=0.7)
+    walk = TargetsWalk(plain, 1, method, 0, progress=False)
+    moved = walk.vectors(walk.advance(walk.start(), 0, 1))[0]
+    start, own = packed(plain, 1), training_patterns(plain)
+    wanted = [t[0][plain.train_patterns[0]] for t in targets_of(plain, start, (0, 1), method, 0)]
+
+    def objective(v):
+        layers = NET.columns(packing(NET).unravel(v), own.x[0].T)
+        apart = sum(jnp.mean((layer.T - t) ** 2) for layer, t in zip(layers, wanted, strict=False))
+        return loss_on(NET, plain.loss, own.x[0], own.y[0])(v) + 0.7 * apart
+
+    expected = start[0] - 0.3 * np.asarray(jax.jit(jax.grad(objective))(jnp.asarray(start[0])))
+    np.testing.assert_allclose(moved, expected, atol=1e-6)
+    with pytest.raises(ValueError, match="no noise of SGD"):
+        relax(plain, Langevin(), snapshot=1, budget=60, progress=False)
+    with pytest.raises(ValueError, match="no minibatches"):
+        relax(plain, Langevin(temperature=1e-4, noise="minibatch"), snapshot=1, budget=60, progress=False)
+
+
 def test_diffusion_starts_where_the_median_layer_stays_below_one():
     epochs = np.arange(8)
     snr = np.array([[5, 0.5, 3, 0.9, 0.5, 0.4, 0.3, 0.2], [5, 4, 3, 2, 2, 2, 0.3, 0.2]])
@@ -297,6 +326,7 @@ def test_a_relaxation_is_a_run_and_compares_with_others(run, tmp_path):
     assert type(comparison).load(path).to_frame().equals(comparison.to_frame())
     assert {"cost_forward_passes", "epoch"} <= set(found[1].to_frame().columns)
     assert (found[1].cost_with_cache <= found[1].cost).all()
+    assert (found[1].observed["adapted_on"] == 45).all()  # half of the budget, as 200 proposals a layer are more
     share = found[1].acceptance
     assert ((share >= 0) & (share <= 1) | np.isnan(share)).all()
     other = relax(run, Metropolis(), snapshot=1, budget=90, progress=False)

@@ -12,12 +12,13 @@ import pytest
 import deepnets
 import ntkinfo
 from deepnets.__main__ import main
-from deepnets.widths import Comparison, Verdict, compare, samples
+from deepnets.widths import Comparison, Verdict, compare, samples, slopes
 from deepnets.widths.exponents import bias_exponent
 from deepnets.widths.finite import LEAST, jackknife
 from deepnets.widths.slopes import Slopes
 from dualib.core.quantity import Relation
 from ntkinfo.quantities import REGISTRY
+from ntkinfo.setting import Setting
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -105,8 +106,9 @@ def test_every_row_states_what_it_would_have_seen(small):
     seen = 3.6 * exact.std_error / exact.predicted.abs()  # 1.96 + 1.645, at least
     assert (exact.detectable >= seen).all()
     assert (exact.detectable <= 1.2 * seen).all()
-    agree = exact.verdict.str.startswith("agrees")
-    assert (exact.detectable[agree] < 0.1).all()
+    agreeing = [v.detectable for v in small[0].agreements() if v.verdict is Verdict.AGREES]
+    assert agreeing
+    assert max(agreeing) < 0.1
     assert ((table.low <= table.extrapolated) & (table.extrapolated <= table.high)).all()
 
 
@@ -125,11 +127,31 @@ def test_slopes_are_those_of_theory(small):
     )
 
 
+@pytest.mark.parametrize("points", [slopes.MOST_POINTS, slopes.MOST_POINTS + 1])
+def test_slopes_are_computed_up_to_a_number_of_points_and_it_is_said(points, monkeypatch):
+    """The coefficients themselves are left out here: both sides of the limit, and what is said beyond it."""
+    asked = []
+
+    def refuse(*of, **options):
+        asked.append(of)
+        raise ValueError("asked")
+
+    monkeypatch.setattr(slopes, "corrections", refuse)
+    x = np.random.default_rng(0).standard_normal((points, 3))
+    kernels = ntkinfo.kernels.dense(x[:3], hidden_layers=1)
+    setting = Setting(ntkinfo.Ensemble(kernels, np.ones(3)), (1.0,))
+    found = slopes.predicted_slopes(setting, deepnets.Network((3, 4, 1), "erf", parameterisation="ntk"), x, [])
+    assert found.values == ()
+    assert len(asked) == (points == slopes.MOST_POINTS)
+    assert ("asked" if asked else "up to 20 points, not for 21") in found.note
+
+
 def test_a_kink_takes_the_parameters_divergence_and_the_powers_of_the_bias_and_nothing_else(small):
     """With few networks, on threads: what both take is said, and the rest is there."""
     few = {**SMALL, "activation": "relu", "widths": (16, 32), "replicas": 20}
     with ThreadPoolExecutor(2) as executor:
         found = deepnets.compare_with_infinite_width(**few, executor=executor)
+    assert "has a kink" in found.slopes.note
     verdicts = {v.quantity: v for v in found.verdicts(within=0.5)}
     lost = {name for name, v in verdicts.items() if "kink" in v.reason}
     assert lost == {q.name for q in REGISTRY.quantities if q.shows and q.shows[0] in ("kl", "kl_rate")}
