@@ -371,9 +371,17 @@ class Timed:
     def __init__(self, times, information_xy=1.0, clock_name="epoch", rate_is=""):
         n, rate = len(times), np.linspace(0.1, 2.0, len(times))
         self.path = PlanePath(
-            clock_name, rate, rate / 4, np.ones(n - 1, bool), np.arange(n) > 0, information_xy,
-            clock=np.asarray(times, float), clock_name=clock_name, rate_is=rate_is, caveat="Not a bound.",
-        )  # fmt: skip
+            clock_name,
+            rate,
+            rate / 4,
+            np.ones(n - 1, bool),
+            np.arange(n) > 0,
+            information_xy,
+            clock=np.asarray(times, float),
+            clock_name=clock_name,
+            rate_is=rate_is,
+            caveat="Not a bound.",
+        )
 
     def plane_paths(self):
         return [self.path]
