@@ -27,8 +27,8 @@ DIFFERENCES = (
     *((f"same_labels_{key}", f"VIB, {name}") for key, name in LABELS.items()),
     ("over_vib_01", "0.01 − VIB, the labels"),
     ("over_vib_10", "0.1 − VIB, the labels"),
-    ("tempered_over_vib_01", "0.01 − the same, tempered"),
-    ("tempered_over_vib_10", "0.1 − the same, tempered"),
+    ("tempered_over_vib_01", "0.01 − VIB, both tempered"),
+    ("tempered_over_vib_10", "0.1 − VIB, both tempered"),
     ("over_ceb_01", "0.01 − CEB, the labels"),
     ("over_ceb_10", "0.1 − CEB, the labels"),
 )
@@ -87,5 +87,6 @@ def _differences(results: Results) -> Figure:
     ax.axvline(0.0, color=GREY, lw=0.8)
     ax.set_yticks(range(len(rows)), [text for _, text in rows])
     ax.invert_yaxis()
-    describe(ax, "label information, dual − control  [bits]", "", "digits, at equal rate")
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+    describe(ax, "label information at equal rate, dual − control  [bits]", "", **above)
     return figure
