@@ -17,6 +17,7 @@ from papers.experiments.program import Arrays, Results
 from papers.relaxation_2017.measure import change
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SHOWN = {
@@ -24,7 +25,6 @@ SHOWN = {
     "metropolis": "Metropolis, neutral λ",
     "wide_prior": "Metropolis, λ/6",
     "narrow_prior": "Metropolis, 3λ",
-    "gibbs": "Metropolis, Gibbs",
     "langevin": "Langevin",
     "targets": "IB targets",
     "class_means": "class means",
@@ -74,26 +74,27 @@ def _prior(r: Arrays) -> Figure:
         ax.set_xscale("log")
         ax.set_xticks(list(PRIORS.values()), ["λ/6", "λ = P/‖θ‖²", "3λ"])
         ax.minorticks_off()
+        ax.set_xlim(0.13, 4.0)
         ax.axhline(0.0, color="0.6", lw=0.6)
     describe(left, "prior", "change of I(X;T), last hidden  [bits]", "constrained Metropolis", loc="upper right")
     describe(right, "prior", "relative change of ‖θ‖", legend=False)
     return figure
 
 
-def _points(ax: object, groups: dict[float, FloatArray], k: int, name: str) -> None:
+def _points(ax: Axes, groups: dict[float, FloatArray], k: int, name: str) -> None:
     """Replicas as dots, and their mean with Student's interval, of each group at its place on a logarithmic axis."""
-    at = np.array(list(groups)) * 1.08 ** (2 * k - 1)
+    at = np.array(list(groups)) * 1.08 ** (k % 2 - 0.5)
     for x, values in zip(at, groups.values(), strict=True):
-        ax.plot(np.full(len(values), x), values, ".", color=COLOURS[k], ms=2, alpha=0.4)  # type: ignore[attr-defined]
+        ax.plot(np.full(len(values), x), values, ".", color=COLOURS[k], ms=3, alpha=0.6)
     means = [mean(values[np.isfinite(values)], Unit.ONE) for values in groups.values()]
     value = np.array([m.value for m in means])
     error = [value - [m.low for m in means], [m.high for m in means] - value]
-    ax.errorbar(at, value, error, fmt=MARKERS[k] + "-", color=COLOURS[k], ms=4, lw=1, label=name)  # type: ignore[attr-defined]
+    ax.errorbar(at, value, error, fmt=MARKERS[k] + "-", color=COLOURS[k], ms=4, lw=1, label=name)
 
 
 def _regimes(results: Results) -> Figure:
     """Test loss where the budget ends, less that of continued training, paired by replica: means with 95 % intervals."""
-    figure, (ax,) = panels(height=2.6)
+    figure, (ax,) = panels(height=2.8, width=4.2)
     for k, (regime, name) in enumerate(REGIMES.items()):
         r = results[regime]
         for j, method in enumerate(m for m in IN_REGIMES if f"{m}_cost" in r):
@@ -103,7 +104,7 @@ def _regimes(results: Results) -> Figure:
             at = IN_REGIMES.index(method) + 0.2 * (k - 1)
             ax.errorbar(at, found.value, ends, fmt=MARKERS[k], color=COLOURS[k], ms=4, lw=1, label=None if j else name)
     ax.axhline(0.0, color="0.6", lw=0.6)
-    labels = ["Metropolis", "Gibbs", "IB targets", "class means", "IB targets,\nknown p(y|x)"]
+    labels = ["Metropolis", "Gibbs", "IB\ntargets", "class\nmeans", "IB targets,\nknown p(y|x)"]
     ax.set_xticks(range(len(IN_REGIMES)), labels, fontsize=7)
     describe(ax, "", "test loss − continued  [bits]", "where the budget ends")
     return figure
