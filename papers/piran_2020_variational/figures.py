@@ -87,6 +87,6 @@ def _differences(results: Results) -> Figure:
     ax.axvline(0.0, color=GREY, lw=0.8)
     ax.set_yticks(range(len(rows)), [text for _, text in rows])
     ax.invert_yaxis()
-    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
-    describe(ax, "label information at equal rate, dual − control  [bits]", "", **above)
+    x = "label information at equal rate, dual − control  [bits]"
+    describe(ax, x, "", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
