@@ -189,7 +189,7 @@ class Ensemble(Eigenmodes):
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, min(n // (3 * m), LARGEST_BATCH // (m * n)))
+        step = max(1, min(n // (4 * m), LARGEST_BATCH // (m * n)))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen

@@ -94,12 +94,13 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     """
     kernels = 3 if third_kernel else 2
     matrices, points = kernels + EIGENVECTORS, n_train + n_test
-    batch = max(n_test * n_train, min(n_train**2 // 3, LARGEST_BATCH, _TIMES * n_test * n_train))
-    at_once = max(n_train**2, 3 * batch + 5 * n_test**2)  # the last matrix, or what a batch of times takes in its place
+    batch = max(n_test * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * n_test * n_train))
+    joint = 6 * n_test / max(n_train, 1)  # of the test points' covariances in a batch
+    at_once = max(n_train**2, int((3 + joint) * batch))  # the last matrix, or what a batch of times takes in its place
     beside = (
         kernels * points * n_test + 2 * n_test * n_train
     )  # kernels of the test points, and these among the eigenvectors
-    beside += 10 * PAIR_ROWS * n_train if third_kernel else 0
+    beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
     memory = DOUBLE * ((matrices - 1) * n_train**2 + at_once + beside)
     return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0))
 
