@@ -198,6 +198,12 @@ def test_an_estimate_comes_back_from_its_record(e):
     assert Number.of(e).estimate() == e
 
 
+def test_an_objection_has_an_answer():
+    with pytest.raises(ValueError, match="an objection needs its answer"):
+        Claim(1, "s", "p", (condition("a"),), objection="why?")
+    assert Claim(1, "s", "p", (condition("a"),), objection="why?", answer="so").answer == "so"
+
+
 def test_changed_thresholds_show():
     before = claim(condition("a"), condition("b", Role.SIDE), contrasts=[])
     frozen = freeze([before], "program", [0, 1], None, "2026-01-01")

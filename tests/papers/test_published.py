@@ -16,7 +16,6 @@ from papers.runs.paper import load_papers, paper_names
 from papers.runs.sources import HERE
 
 MAY_WAIT = {12, 36}  # Monte Carlo relaxation and the variational dualIB
-NEXT_RUN = {"gap_within_bound_at_5_percent", "gap_within_bound_at_5_percent_noise"}  # measured since the published run
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,16 @@ def papers():
 
 def test_the_ledger_is_whole(papers):
     numbers = [claim.number for paper in papers for claim in paper.claims]
-    assert sorted(numbers) == list(range(1, 37))
+    assert len(set(numbers)) == len(numbers)
+    assert set(range(1, 37)) <= set(numbers)
 
 
 @pytest.mark.parametrize("name", paper_names())
 def test_every_condition_and_check_was_measured_in_every_seed(name):
     (paper,) = load_papers([name])
+    if paper.published is None:
+        pytest.skip("nothing of it is published yet")
+    current = paper.published.program == paper.measuring()  # `papers check` says where it is not
     mode, seeds = read_published(paper)
     assert mode is Mode.FULL
     assert len({s.seed for s in seeds}) >= 2
@@ -39,7 +42,7 @@ def test_every_condition_and_check_was_measured_in_every_seed(name):
         for claim in paper.claims:
             assert claim.conditions or claim.number in MAY_WAIT
             lacking = {c.measure for c in claim.conditions} - set(seed.estimates)
-            assert lacking <= NEXT_RUN, (claim.number, seed.seed)
+            assert not (current and lacking), (claim.number, seed.seed)
         checks = [c for c in paper.checks if c.mode in (None, mode)]
         failed = [c.measure for c in checks if not c.passes(seed.estimates.get(c.measure))]
         assert not failed, seed.seed
