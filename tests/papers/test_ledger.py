@@ -11,6 +11,7 @@ from dualib.core.units import Unit
 from papers.ledger.claim import Check, Claim
 from papers.ledger.condition import Condition, Contrast, Op, Role, Side
 from papers.ledger.freeze import FRESH, changes, freeze, threshold_hash
+from papers.ledger.multiple import chance
 from papers.ledger.pool import pooled
 from papers.ledger.read import Number
 from papers.ledger.verdict import Outcome, judge, side_over_seeds
@@ -196,6 +197,33 @@ def test_where_every_seed_holds_the_pool_holds():
 )
 def test_an_estimate_comes_back_from_its_record(e):
     assert Number.of(e).estimate() == e
+
+
+@pytest.mark.parametrize("conditions", [1, 6])
+def test_a_true_claim_of_many_parts_is_hardly_ever_found_to_fail(conditions):
+    """Every condition just true: each fails in 2.5 % of the cases, one of six in 14 %; after the correction in 2.5 % at most."""
+    rng, failed, trials = np.random.default_rng(2), 0, 600
+    one = claim(*(condition(f"m{i}") for i in range(conditions)))
+    for _ in range(trials):
+        found = {f"m{i}": mean(rng.normal(size=12), Unit.ONE) for i in range(conditions)}
+        verdict = judge(one, [found])
+        failed += verdict.outcome in (Outcome.REFUTED, Outcome.PARTLY)
+        assert all(dict(verdict.sides)[c] is Side.OPEN for c in verdict.by_chance)
+    assert failed / trials < 0.025 + 4 * np.sqrt(0.025 * 0.975 / trials)
+    assert conditions > 1 or failed > 0
+
+
+@pytest.mark.parametrize("op", list(Op))
+def test_the_chance_of_an_estimate_is_students(op):
+    """At the edge of failing it is 2.5 %; far on the claimed side it is near one; what is exact fails for sure."""
+    tolerance = 0.5 if op is Op.WITHIN else None
+    one = Condition("m", op, 1.0, Unit.ONE, Role.CORE, tolerance)
+    edge = (-2.0, 1.0) if op is Op.ABOVE else (1.0, 4.0) if op is Op.BELOW else (1.5, 4.5)
+    assert chance(one, interval(*edge)) == pytest.approx(0.025)
+    assert chance(one, interval(*edge, n=1)) == pytest.approx(0.025)
+    claimed = {Op.ABOVE: (3.0, 5.0), Op.BELOW: (-3.0, -1.0), Op.WITHIN: (0.99, 1.01)}[op]
+    assert chance(one, interval(*claimed)) > 0.99
+    assert chance(one, Estimate.exact(9.0 if op is not Op.ABOVE else -9.0, Unit.ONE)) == 0.0
 
 
 def test_an_objection_has_an_answer():
