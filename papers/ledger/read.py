@@ -63,13 +63,18 @@ class PublishedSeed(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """measured.json: what a paper measured, and by which thresholds and program (hashes; none where they were not kept)."""
+    """measured.json: what a paper measured, and by which thresholds and program (hashes; none where they were not kept).
+
+    `confirming` are the seeds that nobody had seen when the thresholds were frozen, run once, by the day `confirmed`.
+    """
 
     mode: Mode
     versions: dict[str, str]
     seeds: tuple[PublishedSeed, ...]
     thresholds: str = ""
     program: str = ""
+    confirming: tuple[int, ...] = ()
+    confirmed: str = ""
 
 
 class _Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

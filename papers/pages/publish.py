@@ -49,7 +49,10 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
     for paper in papers:
         seeds = tuple(map(_record, found[paper.name]))
         written.append(paper.folder / "measured.json")
-        write_record(written[-1], Published(mode, versions(), seeds, threshold_hash(paper.claims), paper.measuring()))
+        fresh = tuple(s.seed for s in found[paper.name] if s.confirming)
+        day = paper.confirmation.ended if fresh and paper.confirmation else ""
+        thresholds, program = threshold_hash(paper.claims), paper.measuring()
+        write_record(written[-1], Published(mode, versions(), seeds, thresholds, program, fresh, day))
         written += _headlines(paper, mode, seeds[0].seed, out, root.parent / "docs" / "figures")
     return written + write_tables(load_papers([p.name for p in papers], root), mode, root)
 

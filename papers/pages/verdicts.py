@@ -17,13 +17,14 @@ from papers.runs.runner import Measured, measured_seeds
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A claim, its paper, its verdict, and the mode and the seeds that rests on."""
+    """A claim, its paper, its verdict, the mode and the seeds that rests on, and the seeds seen before, which do not count."""
 
     claim: Claim
     paper: Paper
     verdict: Verdict
     mode: Mode
     seeds: tuple[Measured, ...]
+    explored: tuple[Measured, ...] = ()
 
     @property
     def measured(self) -> list[Seed]:
@@ -34,12 +35,22 @@ class VerdictRow:
         """The verdict's words with mode and number of seeds; beside one of quick runs, the published one where it differs."""
         if self.verdict.outcome is Outcome.NOT_MEASURED:
             return words(self.verdict)
-        text = f"{words(self.verdict)} ({self.mode}, {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''})"
+        text = f"{words(self.verdict)} ({self.basis()})"
         mode, seeds = read_published(self.paper)
-        published = judge(self.claim, [s.estimates for s in seeds])
+        published = judge(self.claim, [s.estimates for s in deciding(seeds)])
         if mode is self.mode or not seeds or words(published) == words(self.verdict):
             return text
         return f"{text}; {mode}, as published: {words(published)}"
+
+    def basis(self) -> str:
+        """Mode and number of seeds, and whether those confirm thresholds that were frozen before."""
+        fresh = "fresh " if self.seeds and all(s.confirming for s in self.seeds) else ""
+        return f"{self.mode}, {len(self.seeds)} {fresh}seed{'s' if len(self.seeds) > 1 else ''}"
+
+
+def deciding(seeds: Sequence[Measured]) -> tuple[Measured, ...]:
+    """The seeds that a verdict rests on: those run once after the freeze, where there are any, else all."""
+    return tuple(s for s in seeds if s.confirming) or tuple(seeds)
 
 
 def words(verdict: Verdict) -> str:
@@ -89,14 +100,16 @@ def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -
     """Every claim in the order of its number.
 
     They are judged by results in `out` of the mode asked for, else of full, else of quick; else, and without `out`, as
-    published.
+    published, in whatever mode that was: a claim that was run has a verdict.
     """
     rows = []
     for paper in papers:
         chosen, seeds = _latest(paper, mode, out)
+        chief = deciding(seeds)
+        explored = tuple(s for s in seeds if s not in chief)
         for claim in paper.claims:
-            verdict = judge(claim, [s.estimates for s in seeds])
-            rows.append(VerdictRow(claim, paper, verdict, chosen, tuple(seeds)))
+            verdict = judge(claim, [s.estimates for s in chief])
+            rows.append(VerdictRow(claim, paper, verdict, chosen, chief, explored))
     return sorted(rows, key=lambda row: (row.claim.number, row.paper.name))
 
 
@@ -105,12 +118,13 @@ def _latest(paper: Paper, mode: Mode | None, out: Path | None) -> tuple[Mode, li
         found = [] if out is None else measured_seeds(paper, one, out)
         if found:
             return one, found
-    published, found = read_published(paper)
-    return (published, found) if mode in (None, published) else (mode or published, [])
+    return read_published(paper)
 
 
 def read_published(paper: Paper) -> tuple[Mode, list[Measured]]:
     """The mode and the measurements in the paper's measured.json; none if there is no such file."""
     if paper.published is None:
         return Mode.FULL, []
-    return paper.published.mode, [Measured(s.seed, s.estimates(), s.seconds) for s in paper.published.seeds]
+    fresh = paper.published.confirming
+    seeds = [Measured(s.seed, s.estimates(), s.seconds, confirming=s.seed in fresh) for s in paper.published.seeds]
+    return paper.published.mode, seeds

@@ -15,7 +15,7 @@ from typing import Any
 
 from papers.experiments.program import Experiment, Figures, Measure, Settings
 from papers.ledger.claim import Check, Claim, Mode, Party
-from papers.ledger.freeze import Frozen
+from papers.ledger.freeze import Confirmation, Frozen, threshold_hash
 from papers.ledger.read import Published, SettingsTables, convert, read_claims, read_record, read_toml
 from papers.runs.sources import HERE, digest, packages_digest, program_files
 
@@ -95,6 +95,17 @@ class Paper:
     def frozen(self) -> Frozen | None:
         """frozen.json; None where nothing is frozen."""
         return read_record(self.folder / "frozen.json", Frozen, "python -m papers freeze")
+
+    @cached_property
+    def confirmation(self) -> Confirmation | None:
+        """confirmation.json; None where the fresh seeds have not been run."""
+        return read_record(self.folder / "confirmation.json", Confirmation, "python -m papers confirm")
+
+    def confirming(self) -> tuple[int, ...]:
+        """The seeds that confirm today's thresholds as today's program measures: none where either is another."""
+        found = self.confirmation
+        today = (threshold_hash(self.claims), self.measuring())
+        return found.seeds if found and found.ended and (found.thresholds, found.program) == today else ()
 
     def _part(self, program: str, name: str) -> Any:
         """What one of the paper's programs defines under a name; the program is imported anew."""

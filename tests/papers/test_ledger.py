@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from dualib.core.statistics import mean, share
 from dualib.core.units import Unit
 from papers.ledger.claim import Check, Claim
 from papers.ledger.condition import Condition, Contrast, Op, Role, Side
-from papers.ledger.freeze import FRESH, changes, freeze, threshold_hash
+from papers.ledger.freeze import changes, confirmation, freeze, threshold_hash
 from papers.ledger.multiple import chance
 from papers.ledger.pool import pooled
 from papers.ledger.read import Number
@@ -235,14 +236,40 @@ def test_an_objection_has_an_answer():
 def test_changed_thresholds_show():
     before = claim(condition("a"), condition("b", Role.SIDE), contrasts=[])
     frozen = freeze([before], "program", [0, 1], None, "2026-01-01")
-    assert changes([before], frozen) == []
+    assert changes([before], "program", frozen) == []
     assert frozen.explored == (0, 1)
-    assert frozen.fresh == FRESH
+    assert frozen.fresh == (2, 3, 4, 5)
     moved = claim(condition("a", value=0.5), condition("b", Role.SIDE))
     promoted = claim(condition("a"), condition("b"))
     for after, words in ((moved, "a > 0.5 [core] is new"), (promoted, "b > 0 [side], frozen 2026-01-01, is gone")):
-        assert any(words in text for text in changes([after], frozen))
+        assert any(words in text for text in changes([after], "program", frozen))
         assert threshold_hash([after]) != threshold_hash([before])
+    assert "measure.py or a helper of it, frozen 2026-01-01, is another" in changes([before], "another", frozen)
     again = freeze([moved], "program", [2], frozen, "2026-02-02")
     assert {c.text: c.since for c in again.conditions} == {"a > 0.5 [core]": "2026-02-02", "b > 0 [side]": "2026-01-01"}
-    assert (again.explored, again.fresh) == ((0, 1, 2), (3, 4, 5))
+    assert (again.explored, again.fresh) == ((0, 1, 2), (3, 4, 5, 6))
+    assert (again.measured_since, freeze([moved], "x", [], again, "2026-03-03").measured_since) == (
+        "2026-01-01",
+        "2026-03-03",
+    )
+
+
+def test_seeds_confirm_what_was_frozen_and_once():
+    one, moved = claim(condition("a")), claim(condition("a", value=0.5))
+    frozen = freeze([one], "program", [0, 1], None, "2026-01-01")
+    with pytest.raises(ValueError, match="nothing is frozen yet"):
+        confirmation([one], "program", None, None, "2026-01-02")
+    for claims, program in (([moved], "program"), ([one], "another")):
+        with pytest.raises(ValueError, match="changed after the freeze"):
+            confirmation(claims, program, frozen, None, "2026-01-02")
+    begun = confirmation([one], "program", frozen, None, "2026-01-02")
+    assert begun.seeds == (2, 3, 4, 5)
+    assert confirmation([one], "program", frozen, begun, "2026-01-03") == begun  # it was interrupted, and goes on
+    other = freeze([moved], "program", [], frozen, "2026-01-03")
+    with pytest.raises(ValueError, match="begun on 2026-01-02 by other thresholds"):
+        confirmation([moved], "program", other, begun, "2026-01-03")
+    done = msgspec.structs.replace(begun, ended="2026-01-02")
+    with pytest.raises(ValueError, match=r"seeds 2, 3, 4, 5 were run on 2026-01-02 .* happens once"):
+        confirmation([one], "program", frozen, done, "2026-01-04")
+    anew = freeze([moved], "program", done.seeds, frozen, "2026-01-05")
+    assert confirmation([moved], "program", anew, done, "2026-01-05").seeds == (6, 7, 8, 9)

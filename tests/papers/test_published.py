@@ -66,7 +66,10 @@ def test_no_verdict_hangs_on_a_side_condition_or_on_the_order_of_seeds(papers):
 def test_thresholds_are_those_that_were_frozen(papers):
     for paper in papers:
         assert paper.frozen is not None
-        assert changes(paper.claims, paper.frozen) == []
+        program = (
+            paper.measuring() if paper.confirmation else paper.frozen.program
+        )  # which may change until seeds confirm it
+        assert changes(paper.claims, program, paper.frozen) == []
         assert not set(paper.frozen.fresh) & {seed.seed for seed in read_published(paper)[1]}
 
 
