@@ -122,11 +122,11 @@ def test_an_estimator_is_one_class():
 
 
 def test_a_claim_is_one_block(tmp_path):
-    """Appended to a paper's claims.toml it is judged by what was measured, and has a section of the page."""
+    """Appended to a paper's claims.toml it is judged by what was measured, and has a page of its own."""
     from papers.ledger.claim import Mode
     from papers.ledger.condition import Side
     from papers.ledger.verdict import Outcome
-    from papers.pages.page import claim_section
+    from papers.pages.page import claim_page
     from papers.pages.verdicts import verdict_rows
     from papers.runs.paper import load_paper
 
@@ -139,6 +139,6 @@ def test_a_claim_is_one_block(tmp_path):
     assert row.verdict.outcome is Outcome.REPRODUCED
     assert min(lows) > 2.0
     assert sides["compression_tanh"] is Side.HOLDS
-    section = "\n".join(claim_section(row))
-    assert "## 99. A tanh network compresses by more than two bits" in section
+    section = claim_page(row, tmp_path)
+    assert "# 99. A tanh network compresses by more than two bits" in section
     assert "not frozen" in section

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualib.core.estimate import Kind
+from dualib.core.estimate import Estimate, Kind
 from papers.ledger.claim import Claim, Mode
 from papers.ledger.condition import Condition, Contrast, Role, Seed, Side
 from papers.ledger.pool import pooled
@@ -53,8 +53,8 @@ def deciding(seeds: Sequence[Measured]) -> tuple[Measured, ...]:
     return tuple(s for s in seeds if s.confirming) or tuple(seeds)
 
 
-def words(verdict: Verdict) -> str:
-    """The verdict in words, without numbers."""
+def words(verdict: Verdict, *, plain: bool = False) -> str:
+    """The verdict in words, without numbers; `plain` without the names of what qualifies it."""
     match verdict.outcome:
         case Outcome.DEPENDS:
             return f"depends on {verdict.depends_on}"
@@ -63,10 +63,9 @@ def words(verdict: Verdict) -> str:
             total = sum(map(len, core.values()))
             text = f"partly: {len(core[Side.HOLDS])} of {total} parts hold, {len(core[Side.FAILS])} fail"
             return text + (f", {len(core[Side.OPEN])} open" if core[Side.OPEN] else "")
-        case Outcome.REPRODUCED if verdict.qualified_by:
-            return f"reproduced, but not shown for {_names(verdict.qualified_by)}"
-        case Outcome.REFUTED if verdict.qualified_by:
-            return f"refuted, but not shown for {_names(verdict.qualified_by)}"
+        case Outcome.REPRODUCED | Outcome.REFUTED if verdict.qualified_by:
+            least = f"{len(verdict.qualified_by)} of {len(verdict.having(Role.ROBUSTNESS, *Side))} variations"
+            return f"{verdict.outcome}, but not shown for {least if plain else _names(verdict.qualified_by)}"
         case outcome:
             return str(outcome)
 
@@ -85,6 +84,14 @@ def decisive(row: VerdictRow) -> str:
     text = f"`{by}`: {numbers(row, by.measure)}"
     others = [c for c in row.verdict.having(Role.CORE, Side.FAILS) if c is not by]
     return text + (f"; also fails: {_names(others)}" if others and row.verdict.outcome is Outcome.PARTLY else "")
+
+
+def pooled_estimate(seeds: Sequence[Seed], measure: str) -> Estimate | None:
+    """A measure of all seeds together; what is exact or proven from the first seed that has it; None where none has."""
+    known = [seed[measure] for seed in seeds if measure in seed]
+    if known and all(e.kind is Kind.STATISTICAL for e in known):
+        return pooled(known)
+    return known[0] if known else None
 
 
 def numbers(row: VerdictRow, measure: str) -> str:

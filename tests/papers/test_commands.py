@@ -452,8 +452,15 @@ def test_publish_writes_tables_that_list_reads(paper, command, tmp_path, capsys)
     assert text.endswith("<!-- end of verdicts -->\nafter\n")
     assert "old" not in text
     assert "| 2 | The sum of squares is large | **reproduced** | `total > 4 nats`: 14 nats |" in text
-    page = (tmp_path / "docs" / "verdicts.md").read_text()
-    assert page.count(": 14 nats, n = 1: holds") == 2
+    assert "| [2](claims/02.md) | The sum of squares is large | **reproduced** | originals |" in (
+        (tmp_path / "docs" / "verdicts.md").read_text()
+    )
+    page = (tmp_path / "docs" / "claims" / "02.md").read_text()
+    assert "| `total` | 14 nats, n = 1 | 14 nats, n = 1 |" in page
+    assert "By one seed alone: 0: reproduced; 1: reproduced." in page
+    assert "nobody knows how" in (tmp_path / "docs" / "claims" / "03.md").read_text()
+    for name in ("01", "02", "overview"):
+        assert (tmp_path / "docs" / "figures" / "claims" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((paper / "measured.json").read_text())
     total = {"value": 14.0, "low": 14.0, "high": 14.0, "unit": "nats", "n": 1, "kind": "exact"}
     assert total.items() <= record["seeds"][0]["measurements"]["total"].items()

@@ -9,7 +9,7 @@ from papers.ledger.claim import Mode
 from papers.ledger.condition import Role
 from papers.ledger.freeze import changes
 from papers.ledger.verdict import Outcome, judge
-from papers.pages.page import readme_table, verdict_page
+from papers.pages.page import claim_page, page_name, readme_table, verdict_page
 from papers.pages.publish import HEADLINES, MARKS
 from papers.pages.verdicts import read_published, verdict_rows
 from papers.runs.paper import load_papers, paper_names
@@ -78,13 +78,16 @@ def test_the_tables_are_those_of_the_published_numbers(papers):
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
     assert readme.split(MARKS[0])[1].split(MARKS[1])[0].strip("\n") == "\n".join(readme_table(rows))
     assert (HERE.parent / "docs" / "verdicts.md").read_text(encoding="utf-8") == verdict_page(rows)
+    for row in rows:
+        page = (HERE.parent / "docs" / "claims" / page_name(row)).read_text(encoding="utf-8")
+        assert page == claim_page(row, HERE.parent / "docs" / "figures")
     assert {r.claim.number for r in rows if r.verdict.outcome is Outcome.NOT_MEASURED} <= MAY_WAIT
 
 
 def test_the_headline_figures_are_there(papers):
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
     for paper in papers:
-        for name in HEADLINES[paper.name]:
+        for name in HEADLINES.get(paper.name, ()):
             path = HERE.parent / "docs" / "figures" / f"{paper.name}_{name}.png"
             assert path.read_bytes().startswith(b"\x89PNG")
             assert path.stat().st_size < 200_000
