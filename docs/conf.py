@@ -13,7 +13,7 @@ from docutils.parsers.rst.states import Inliner
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -23,7 +23,13 @@ project_copyright = f"2026, {author}"
 
 extensions = [
     *("sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "numpydoc", "myst_parser"),
-    *("sphinxcontrib.bibtex", "sphinx_gallery.gen_gallery", "sphinx_design", "sphinx_copybutton", "sphinx-mathjax-offline"),
+    *(
+        "sphinxcontrib.bibtex",
+        "sphinx_gallery.gen_gallery",
+        "sphinx_design",
+        "sphinx_copybutton",
+        "sphinx-mathjax-offline",
+    ),
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["figures/README.md", "gallery/**/*.ipynb", "tutorials", "questions"]
@@ -37,7 +43,8 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
+    "navbar_persistent": ["search-button"],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -78,6 +85,8 @@ sphinx_gallery_conf = {
     "min_reported_time": 5,
     "show_memory": False,
     "capture_repr": (),
+    "image_scrapers": ("scrape.figures",),
+    "reset_modules": (),
     "default_thumb_file": str(ROOT / "docs" / "headline.png"),
 }
 warnings.filterwarnings("ignore", message="IProgress not found")
