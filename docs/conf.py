@@ -14,6 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
+import helps
+
+helps.write(ROOT / "docs" / "api" / "help")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -108,4 +111,3 @@ def setup(app: sphinx.application.Sphinx) -> None:
     """The site's hooks; numpydoc's comes after `cite`, at priority 500."""
     Inliner.dispatch["|"] = bar
     app.connect("autodoc-process-docstring", cite, priority=400)
-    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files at the end and reads nothing

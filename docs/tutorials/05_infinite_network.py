@@ -5,6 +5,7 @@ My infinite network
 An ensemble of infinitely wide networks is a Gaussian process at every training time, and its informations follow from two kernels.
 """
 
+import dualib
 import ntkinfo
 
 data = ntkinfo.gaussian_task(n_train=60, n_test=100, seed=0)
@@ -24,7 +25,7 @@ print(timeline.describe("inputs"))
 # task is seen in the plane.
 
 
-ax = ntkinfo.plotting.plot_information_plane(timeline, data.gaussian_ib)
+ax = dualib.plot_information_plane([timeline, data.gaussian_ib])
 
 # %%
 # The loss on the same times: stopping early is a choice of a point of that path.

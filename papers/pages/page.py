@@ -1,12 +1,14 @@
-"""Verdicts as Markdown: the README's table, and the page with every condition of every claim."""
+"""Verdicts as Markdown: the README's line, and the page with every condition of every claim."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from dualib.core.estimate import Estimate
 from papers.ledger.condition import Condition, Role
-from papers.pages.verdicts import VerdictRow, decisive, numbers, words
+from papers.ledger.verdict import Outcome
+from papers.pages.verdicts import VerdictRow, numbers, words
 
 PREFACE = """\
 Written by `python -m papers publish` from the results of `python -m papers run`. Every condition compares a measured interval (95 %,
@@ -26,10 +28,13 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     return [lines[0], "|---:|" + "---|" * (len(header) - 1), *lines[1:]]
 
 
-def readme_table(rows: Sequence[VerdictRow]) -> list[str]:
-    """One line a claim: its verdict and the number that decided it."""
-    cells = [(str(r.claim.number), r.claim.statement, f"**{words(r.verdict)}**", decisive(r)) for r in rows]
-    return markdown_table(("#", "claim", "verdict", "the number that decides"), cells)
+def readme_summary(rows: Sequence[VerdictRow]) -> list[str]:
+    """One line: how many claims there are of each verdict."""
+    found = Counter(row.verdict.outcome for row in rows)
+    counts = ", ".join(f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome])
+    return [
+        f"Of {len(rows)} published claims: {counts}. Every one with its numbers: [docs/verdicts.md](docs/verdicts.md)."
+    ]
 
 
 def verdict_page(rows: Sequence[VerdictRow]) -> str:

@@ -1,4 +1,4 @@
-"""What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/figures and the README's table.
+"""What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/figures and the README's line.
 
 ``python -m papers publish`` writes all of it from the results of every seed that has been run; ``--tables`` writes the texts
 again from measured.json alone.
@@ -13,13 +13,13 @@ from dualib.core.files import atomic_path, versions
 from papers.ledger.claim import Mode
 from papers.ledger.freeze import threshold_hash
 from papers.ledger.read import Number, Published, PublishedSeed, write_record
-from papers.pages.page import readme_table, verdict_page
+from papers.pages.page import readme_summary, verdict_page
 from papers.pages.verdicts import verdict_rows
 from papers.runs.paper import Paper, load_papers
 from papers.runs.runner import Measured, measured_seeds, read_results, save_figure
 
 MARKS = ("<!-- verdicts -->", "<!-- end of verdicts -->")
-"""Lines of the README between which its table stands."""
+"""Lines of the README between which its line of verdicts stands."""
 
 HEADLINES = {
     "shwartz_ziv_tishby_2017": ("figure_3_plane", "figure_4_gradients"),
@@ -55,11 +55,11 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
 
 
 def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
-    """Write the README's table and docs/verdicts.md from the published numbers; return both files."""
+    """Write the README's line and docs/verdicts.md from the published numbers; return both files."""
     rows = verdict_rows(papers, mode, None)
     readme, text = _readme(root)
     before, rest = text.split(MARKS[0])
-    table = "\n".join([before + MARKS[0], *readme_table(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
+    table = "\n".join([before + MARKS[0], *readme_summary(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
     pages = {readme: table, root.parent / "docs" / "verdicts.md": verdict_page(rows)}
     for path, content in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
