@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dualib.core.estimate import Estimate
 from papers.ledger.condition import Condition, Role
 from papers.ledger.verdict import Outcome
-from papers.pages.verdicts import VerdictRow, numbers, words
+from papers.pages.verdicts import VerdictRow, numbers
 
 PREFACE = """\
 Written by `python -m papers publish` from the results of `python -m papers run`. Every condition compares a measured interval (95 %,
