@@ -20,8 +20,7 @@ def measure(results: Results) -> dict[str, Estimate]:
     """What claims.toml judges; measures of 30 % of the patterns and of noisy labels by their names."""
     main = results["main"]
     return (
-        _chain_over_continued(main)
-        | of_finite("accuracy_over_continued", _over(main, best_chain(main), "continued", "test_accuracy"), Unit.ONE)
+        _best_chain(main)
         | _reached(main)
         | of_finite("test_loss_over_sgd", _over(main, best_chain(main), "sgd", "test_loss"), Unit.NATS)
         | _targets(main)
@@ -50,9 +49,13 @@ def _over(r: Arrays, method: str, other: str, score: str) -> FloatArray:
     return np.asarray(r[f"{method}_{score}"][-1] - r[f"{other}_{score}"][-1])
 
 
-def _chain_over_continued(r: Arrays) -> dict[str, Estimate]:
+def _best_chain(r: Arrays) -> dict[str, Estimate]:
+    """Test loss and accuracy where the budget ends: less continued training's, and less what stopping at the start has."""
     best = best_chain(r)
+    loss = r[f"{best}_test_loss"]
     found = of_finite("test_loss_over_continued", _over(r, best, "continued", "test_loss"), Unit.NATS)
+    found |= of_finite("accuracy_over_continued", _over(r, best, "continued", "test_accuracy"), Unit.ONE)
+    found |= of_finite("test_loss_over_stopping", loss[-1] - loss[0], Unit.NATS)
     return {name: e.with_warnings(f"the best chain is {best}") for name, e in found.items()}
 
 
@@ -63,7 +66,7 @@ def _targets(r: Arrays) -> dict[str, Estimate]:
 
 
 def _regime(r: Arrays) -> dict[str, Estimate]:
-    found = _chain_over_continued(r) | _targets(r)
+    found = _best_chain(r) | _targets(r)
     if "law_targets_cost" in r:
         over = _over(r, "law_targets", "continued", "test_loss")
         found |= of_finite("law_targets_over_continued", over, Unit.NATS)

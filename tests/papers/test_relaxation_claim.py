@@ -100,6 +100,7 @@ def test_relaxation_that_stays_where_it_was_is_refuted(claim):
     assert all(held[c.measure] is Side.FAILS for c in claim.having(Role.CORE))
     assert (held["change_of_rate_wide_prior"], held["change_of_rate_narrow_prior"]) == (Side.FAILS, Side.HOLDS)
     assert found["change_of_rate_by_prior"].value == pytest.approx(1.0, abs=0.05)
+    assert found["test_loss_over_stopping"].value == pytest.approx(0.0, abs=1e-3)
     assert found["reached_within_ten_times"].value == 0.0  # a loss that stays is not that of training on
 
 
