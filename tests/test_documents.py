@@ -111,3 +111,18 @@ def test_titles_of_the_reference_are_questions_or_topics():
     for package in ROOMS:
         text = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
         assert len(re.findall(r"^## ", text, re.MULTILINE)) >= 8
+
+
+def test_the_version_stands_in_pyproject_and_is_cited():
+    root = DOCS.parent
+    version = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert re.search(
+        rf"^version: {re.escape(version)}$", (root / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert f"## {version}" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert not [
+        p
+        for package in ROOMS
+        for p in (root / package).rglob("*.py")
+        if f'"{version}"' in p.read_text(encoding="utf-8")
+    ]
