@@ -125,15 +125,15 @@ def _measured(row: VerdictRow) -> list[str]:
         "Large: all seeds together; small: each seed by itself, open where it had been seen before the freeze.",
         "",
     ]
-    cells: list[tuple[str, ...]] = []
+    table: list[tuple[str, ...]] = []
     for c in row.claim.conditions:
         day = row.paper.frozen.since(row.claim.number, f"{c} [{c.role}]") if row.paper.frozen else None
         name = f"{c.label} (`{c.measure}`)" if c.label else f"`{c.measure}`"
-        cells.append(
+        table.append(
             (name, c.role, claimed(c), day or "not frozen", numbers(row, c.measure), f"**{sides.get(c, 'not run')}**")
         )
     heads = ("measure", "role", "claimed", "frozen", "measured, all seeds", "side")
-    lines += [*markdown_table(heads, cells, numbered=False), ""]
+    lines += [*markdown_table(heads, table, numbered=False), ""]
     for c in row.verdict.by_chance:
         lines += [
             f"`{c.measure}` fails by itself, but one of {len(row.claim.core)} conditions may do so by chance (Holm).",
@@ -141,11 +141,11 @@ def _measured(row: VerdictRow) -> list[str]:
         ]
     every = (*row.seeds, *row.explored)
     if every:
-        heads = ("measure", *(f"seed {s.seed}{'' if s in row.seeds else ' (seen before)'}" for s in every))
+        columns = ("measure", *(f"seed {s.seed}{'' if s in row.seeds else ' (seen before)'}" for s in every))
         alone: list[tuple[str, ...]] = [
             (f"`{c.measure}`", *(_seed(s.estimates.get(c.measure)) for s in every)) for c in row.claim.conditions
         ]
-        lines += [*markdown_table(heads, alone, numbered=False), ""]
+        lines += [*markdown_table(columns, alone, numbered=False), ""]
     found = (s.estimates[c.measure] for s in every for c in row.claim.conditions if c.measure in s.estimates)
     warnings = dict.fromkeys(text for e in found for text in e.warnings)
     return lines + ([*(f"- {text}" for text in warnings), ""] if warnings else [])
