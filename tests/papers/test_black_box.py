@@ -43,12 +43,12 @@ def test_units_that_are_renamed_and_turned_are_found_again():
 
 
 def test_chance_is_no_excess_and_a_common_direction_is_one():
-    independent = networks(14)
+    independent = networks(8)
     common = [layer + 1.5 for layer in independent]
     for layers, alike in ((independent, False), (common, True)):
         arrays = {f"weights_{i}": layer for i, layer in enumerate(layers)}
-        found = alignment(arrays | {"accuracy": np.linspace(0.9, 0.91, 14)[:, None]})
-        assert abs(found["alignment_excess"].value) < 0.02 or alike
+        found = alignment(arrays | {"accuracy": np.linspace(0.9, 0.91, 8)[:, None]})
+        assert abs(found["alignment_excess"].value) < 0.05 or alike
         assert bool(found["alignment_excess"].low > 0.1) is alike
         assert found["spread_of_accuracy"].value < 0.01
 

@@ -76,6 +76,7 @@ def phases_at_every_depth(d: Arrays) -> dict[str, Estimate]:
         )
         for count in range(1, MOST + 1)
         for suffix, prefix in (("", ""), ("_noise", "second_"))
+        if f"{count}_{prefix}input" in d
     }
 
 
