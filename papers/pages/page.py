@@ -119,12 +119,8 @@ def _measured(row: VerdictRow) -> list[str]:
     """The forest, and a table with a line a condition: threshold, its day, and all seeds together; then each seed's number."""
     sides = dict(row.verdict.sides)
     image = f"![forest of claim {row.claim.number}](../figures/claims/{row.claim.number:02d}.png)"
-    lines = [
-        image,
-        "",
-        "Large: all seeds together; small: each seed by itself, open where it had been seen before the freeze.",
-        "",
-    ]
+    legend = "Large: all seeds together; small: each seed by itself, open where it had been seen before the freeze."
+    lines = [image, "", legend, ""] if row.measured else ["No seed of it has been published yet.", ""]
     table: list[tuple[str, ...]] = []
     for c in row.claim.conditions:
         day = row.paper.frozen.since(row.claim.number, f"{c} [{c.role}]") if row.paper.frozen else None

@@ -75,7 +75,9 @@ def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
             temporary.write_text(content, encoding="utf-8")
     forests.mkdir(parents=True, exist_ok=True)
     drawn = {forests / "overview.png": overview(rows)}
-    drawn |= {forests / f"{row.claim.number:02d}.png": forest(row) for row in rows if row.claim.conditions}
+    drawn |= {
+        forests / f"{row.claim.number:02d}.png": forest(row) for row in rows if row.measured and row.claim.conditions
+    }
     for path, figure in drawn.items():
         save_figure(figure, path, DPI)
     return [*pages, *drawn]

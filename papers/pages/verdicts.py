@@ -98,9 +98,11 @@ def numbers(row: VerdictRow, measure: str) -> str:
     """The number of all seeds together where it is pooled, else every seed's."""
     found = [seed.get(measure) for seed in row.measured]
     known = [e for e in found if e is not None]
-    if known and len(known) == len(found) and all(e.kind is Kind.STATISTICAL for e in known):
+    if not known:
+        return "not measured"
+    if len(known) == len(found) and all(e.kind is Kind.STATISTICAL for e in known):
         return str(pooled(known))
-    return "; ".join(dict.fromkeys("not measured" if e is None else str(e) for e in found)) or "not measured"
+    return "; ".join(dict.fromkeys("not measured" if e is None else str(e) for e in found))
 
 
 def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -> list[VerdictRow]:

@@ -19,6 +19,7 @@ from papers.experiments.readings import (
     of_finite,
     ordered_share,
     peak_epoch,
+    rank_correlation,
 )
 
 EPOCHS = np.unique(np.round(np.geomspace(1, 10_000, 60))).astype(int) - 1
@@ -87,6 +88,7 @@ def test_what_only_fluctuates_does_not_compress() -> None:
         covered += found.low <= 0.0 <= found.high
         assert mean(noise.max(axis=1) - noise[:, -1], Unit.BITS).low > 0.5
     assert covered / trials > 0.95 - 4 * np.sqrt(0.95 * 0.05 / trials)
+    assert (compression(np.tile(np.arange(5.0), (4, 1))) == -1).all()
     falling = risen_and(12 - 0.5 * np.log1p(EPOCHS), 12) + 0.01 * rng.normal(size=(20, len(EPOCHS)))
     assert compression(falling) == pytest.approx(np.full(20, 0.5 * np.log1p(EPOCHS)[[12, -1]] @ [-1, 1]), abs=0.1)
 
@@ -104,3 +106,14 @@ def test_order_is_counted_over_neighbours_and_snapshots() -> None:
     values = np.array([[[3.0, 2.0, 1.0], [3.0, 2.0, 2.0 + 2 * SLACK]], [[1.0, 1.0, 1.0], [2.0, 2.0 + SLACK / 2, 0.0]]])
     assert ordered_share(values) == pytest.approx([0.75, 1.0])
     assert ordered_share(values[:, 1]) == pytest.approx([0.5, 1.0])
+
+
+def test_ranks_correlate_as_spearman_says() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=30), rng.normal(size=30)
+    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert rank_correlation(a, np.exp(a)) == pytest.approx(1.0)
+    assert np.isnan(rank_correlation(a[:2], b[:2]))
+    assert np.isnan(rank_correlation(a, np.ones(30)))
