@@ -127,7 +127,7 @@ def batches(r: Arrays, race: Arrays) -> Figure:
                 label=name if k == 0 else None,
             )
     _sizes(left, size)
-    describe(left, "batch size  [patterns]", "transition  [updates of an epoch of 256]")
+    describe(left, "batch size  [patterns]", f"transition  [epochs of batches of {int(size[1])}]")
     sizes, n = np.asarray(race["batch_size"], dtype=np.float64), float(race["n_train"])
     needed = passes(race)
     for k, column in enumerate(needed.T):
