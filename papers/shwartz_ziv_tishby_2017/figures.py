@@ -133,7 +133,12 @@ def _sample_sizes(f: Arrays) -> Figure:
         x, y = (np.median(f[f"{p}_{name}"][:, -1], axis=0) for name in ("input", "label"))
         ax.plot(x, y, "-", marker=MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
     describe(
-        ax, "I(X;T) at the end  [bits]", "I(T;Y) at the end  [bits]", "layers, medians over replicas", loc="lower right"
+        ax,
+        "I(X;T) at the end  [bits]",
+        "I(T;Y) at the end  [bits]",
+        "layers, medians over replicas",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
     )
     return figure
 
