@@ -1,4 +1,4 @@
-"""Figures 2 to 7 of the paper, the planes under the second estimator, and the weights' paths, from the results alone."""
+"""The paper's figures measured again, and a figure for every claim beside, from the results alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from deepnets import plotting
 from deepnets.gradients import GradientPhases
 from deepnets.plotting import plot_gradient_phases
 from deepnets.training.presets import WIDTHS
-from dualib.core.figure import COLOURS, MARKERS, describe, panels
+from dualib.core.figure import COLOURS, GREY, MARKERS, describe, panels
 from dualib.core.units import NATS_PER_BIT
 from ntkinfo.bounds import input_compression
 from papers.experiments.planes import plane_from
 from papers.experiments.program import Arrays, Results
-from papers.shwartz_ziv_tishby_2017.measure import DELTA
+from papers.shwartz_ziv_tishby_2017.drawings import (
+    alignment,
+    batches,
+    decades,
+    dropout,
+    maps,
+    random_rules,
+    separation,
+    weight_path,
+)
+from papers.shwartz_ziv_tishby_2017.measures.bound import DELTA, percentages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,38 +36,70 @@ NAMES = (*(f"hidden {i}" for i in range(1, len(WIDTHS) - 1)), "output")
 
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure of the paper, by its name."""
-    m, f, d, w = (results[name] for name in ("main", "fractions", "depth", "width"))
+    m, sgd, f, d, w = (results[name] for name in ("main", "sgd", "fractions", "depth", "width"))
     plane, (figure_3, (ax,)) = plane_from(m), panels()
     plotting.plot_plane(plane, ax=ax)
-    phases = GradientPhases(
-        m["epochs"],
-        m["gradient_mean"],
-        m["gradient_std"],
-        m["weight_norm"],
-        256,
-        tuple(f"{a}→{b}" for a, b in pairwise(WIDTHS)),
-    )
     return {
         "figure_2_snapshots": plotting.plot_snapshots(plane, (0, 400, float(plane.epochs[-1]))),
         "figure_3_plane": figure_3,
+        "figure_3_descent": plotting.plot_planes({"Adam": plane, "plain descent": plane_from(sgd)}),
+        "figure_3_rules": random_rules(results["rules"]),
+        "figure_3_seven_layers": plotting.plot_planes(
+            {"five hidden layers": plane, "seven hidden layers": plane_from(results["reading"])}
+        ),
         "figure_3_sample_sizes": plotting.plot_planes(
             {f"{p}% of the patterns": plane_from(f, f"{p}_") for p in (5, 45, 85)}
         ),
-        "figure_4_gradients": plot_gradient_phases(phases),
+        "figure_4_gradients": _gradients(sgd),
+        "figure_4_gradients_adam": _gradients(m),
+        "figure_4_decades": decades({"plain descent": sgd, "Adam": m}, NAMES),
         "figure_5_depth": plotting.plot_planes(
             {"one hidden layer": plane_from(d, "one_"), "six hidden layers": plane_from(d, "six_")}
         ),
+        "figure_5_relevance": _depth(d),
         "figure_6_bottleneck": _bottleneck(results["bottleneck"]),
         "figure_7_sample_size": _sample_sizes(f),
-        "width": plotting.plot_planes({"10-7-5-4-3": plane, "20-14-10-8-6": plane_from(w)}),
-        "dropout": plotting.plot_planes({"no dropout": plane, "10% dropout": plane_from(results["noise"])}),
+        "width": plotting.plot_planes(
+            {"10-7-5-4-3": plane, "20-14-10-8-6": plane_from(w), "40-28-20-16-12": plane_from(w, "four_")}
+        ),
+        "dropout": dropout(results["noise"]),
         "against_epochs": plotting.plot_against_epochs(plane),
         "against_epochs_noise": plotting.plot_against_epochs(plane_from(m, second=True)),
-        "weights": _weights(m),
-        "separation": _separation(m),
-        "batches": _batches(results["batches"]),
+        "weights": weight_path({"plain descent": sgd, "Adam": m}),
+        "alignment": alignment(m),
+        "separation": separation(m, NAMES),
+        "maps": maps(m),
+        "batches": batches(results["batches"], results["race"]),
         "compression_bound": _compression_bound(f),
     }
+
+
+def _gradients(m: Arrays) -> Figure:
+    names = tuple(f"{a}→{b}" for a, b in pairwise(WIDTHS))
+    parts = m["epochs"], m["gradient_mean"], m["gradient_std"], m["weight_norm"]
+    return plot_gradient_phases(GradientPhases(*parts, 256, names))
+
+
+def _depth(d: Arrays) -> Figure:
+    """I(T;Y) of the outputs above one and above six hidden layers, by Adam and by plain descent."""
+    figure, axes = panels(2, sharey=True)
+    for ax, prefix, title in zip(axes, ("", "sgd_"), ("Adam", "plain descent"), strict=True):
+        for i, name in enumerate(("one", "six")):
+            epochs = np.maximum(d[f"{prefix}{name}_epochs"], 0.5)
+            low, middle, high = np.quantile(d[f"{prefix}{name}_label"][:, :, -1], [0.25, 0.5, 0.75], axis=0)
+            ax.fill_between(epochs, low, high, color=COLOURS[i], alpha=0.25, lw=0)
+            ax.semilogx(epochs, middle, color=COLOURS[i], lw=1.2, label=f"{name} hidden layer{'s' * (name == 'six')}")
+        ax.axvline(400, color=GREY, lw=0.8, ls=":")
+        ax.axhline(0.95, color=GREY, lw=0.8, ls="--", label="full: 0.95 bits")
+        ax.axhline(0.8, color=GREY, lw=0.8, ls="-.", label="good: 0.8 bits")
+        describe(
+            ax,
+            "epoch (0 at the left end)",
+            "I(T;Y) of the outputs  [bits]" * (prefix == ""),
+            title,
+            legend=prefix == "",
+        )
+    return figure
 
 
 def _bottleneck(r: Arrays) -> Figure:
@@ -87,53 +129,17 @@ def _bottleneck(r: Arrays) -> Figure:
 
 def _sample_sizes(f: Arrays) -> Figure:
     figure, (ax,) = panels()
-    for i, p in enumerate((5, 45, 85)):
+    for i, p in enumerate(percentages(f)):
         x, y = (np.median(f[f"{p}_{name}"][:, -1], axis=0) for name in ("input", "label"))
         ax.plot(x, y, "-", marker=MARKERS[i], color=COLOURS[i], ms=4, lw=1, label=f"{p}% of the patterns")
-    describe(ax, "I(X;T) at the end  [bits]", "I(T;Y) at the end  [bits]", "layers, medians over replicas")
-    return figure
-
-
-def _weights(m: Arrays) -> Figure:
-    """Squared displacement of the weights since the gradients' transition, with a line of slope 1: a Wiener process."""
-    figure, (ax,) = panels()
-    time = m["diffusion_epochs"]
-    low, middle, high = np.quantile(m["displacement"], [0.25, 0.5, 0.75], axis=0)
-    ax.fill_between(time, low, high, color=COLOURS[0], alpha=0.25, lw=0)
-    ax.loglog(time, middle, color=COLOURS[0], label="networks: median and quartiles")
-    ax.loglog(time, middle[-1:] * time / time[-1:], "--", color="0.4", lw=1, label="∝ time: Wiener process")
-    describe(ax, "epochs since the transition", "‖Δw‖², hidden layers  (no unit)")
-    return figure
-
-
-def _separation(m: Arrays) -> Figure:
-    figure, (ax,) = panels()
-    low, middle, high = np.quantile(m["separation"], [0.25, 0.5, 0.75], axis=0)
-    at = np.arange(len(middle))
-    ax.errorbar(
-        at, middle, [middle - low, high - middle], fmt="o-", color=COLOURS[0], ms=4, lw=1, label="median, quartiles"
+    describe(
+        ax,
+        "I(X;T) at the end  [bits]",
+        "I(T;Y) at the end  [bits]",
+        "layers, medians over replicas",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
     )
-    ax.set_xticks(at, [n.replace("hidden ", "h") for n in NAMES])
-    ax.axhline(0.5, color="0.5", ls=":", lw=0.8, label="labels play no part")
-    describe(ax, "layer", "P(pair of equal label is nearer)")
-    return figure
-
-
-def _batches(r: Arrays) -> Figure:
-    """The gradients' transition of each replica against the batch size, and B_simple at the end."""
-    figure, (left, right) = panels(2)
-    size = r["batch_size"]
-    for row in r["transition"]:
-        left.loglog(size, np.maximum(row, 1), "o-", color=COLOURS[0], ms=3, lw=0.6, alpha=0.5)
-    left.set_xticks(size, map(str, size))
-    left.minorticks_off()
-    describe(left, "batch size  [patterns]", "epoch of the transition, last layer", "a line a replica", legend=False)
-    epochs = np.maximum(r["epochs"], 0.5)
-    for k, one in enumerate(size):
-        low, middle, high = np.quantile(r["noise_scale"][k], [0.25, 0.5, 0.75], axis=0)
-        right.fill_between(epochs, low, high, color=COLOURS[k], alpha=0.2, lw=0)
-        right.loglog(epochs, middle, color=COLOURS[k], lw=1, label=f"batches of {one}")
-    describe(right, "epoch (0 at the left end)", "B_simple, last layer  [patterns]")
     return figure
 
 
@@ -144,7 +150,8 @@ def _compression_bound(f: Arrays) -> Figure:
         (left, "input", "bound with 30 edges"),
         (right, "second_input", "bound with noise of std 0.1"),
     ):
-        for i, p in enumerate((5, 45, 85)):
+        shown = percentages(f, which.removesuffix("input"))
+        for i, p in ((i, p) for i, p in enumerate(percentages(f)) if p in shown):
             m, epochs = float(f[f"{p}_n"]), np.maximum(f[f"{p}_epochs"], 0.5)
             at = np.maximum(f[f"{p}_epochs" if which == "input" else f"{p}_second_epochs"], 0.5)
             nats = np.median(f[f"{p}_{which}"][:, :, -2], axis=0) * NATS_PER_BIT
@@ -154,6 +161,8 @@ def _compression_bound(f: Arrays) -> Figure:
             ax.loglog(epochs, gap, "--", color=COLOURS[i], lw=1, label=f"gap, {p}%")
         ax.axhline(1.0, color="0.5", ls=":", lw=0.8)
         describe(ax, "epoch (0 at the left end)", "", title, legend=False)
-    right.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    right.legend(
+        *left.get_legend_handles_labels(), fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )
     left.set_ylabel("bound on, or measured, accuracy gap", fontsize=8)
     return figure

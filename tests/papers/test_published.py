@@ -81,7 +81,10 @@ def test_the_tables_are_those_of_the_published_numbers(papers):
     for row in rows:
         page = (HERE.parent / "docs" / "claims" / page_name(row)).read_text(encoding="utf-8")
         assert page == claim_page(row, HERE.parent / "docs" / "figures")
-    assert {r.claim.number for r in rows if r.verdict.outcome is Outcome.NOT_MEASURED} <= MAY_WAIT
+    waiting = {
+        r.claim.number for r in rows if r.verdict.outcome is Outcome.NOT_MEASURED and r.paper.published is not None
+    }
+    assert waiting <= MAY_WAIT
 
 
 def test_the_headline_figures_are_there(papers):
