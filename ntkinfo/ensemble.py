@@ -56,6 +56,15 @@ class Ensemble(Eigenmodes):
     References
     ----------
     [jacot2018]_, [lee2019]_, [shwartzziv2019]_ eqs. 4-6
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> mean, covariance = ensemble.law(tau=0.5, on="train")
+    >>> mean.ravel().round(6)  # (1 − e^{−2τ}) y
+    array([ 0.632121, -0.632121])
     """
 
     def law(self, tau: float, on: Points = "test") -> Law:

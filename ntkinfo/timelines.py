@@ -245,6 +245,15 @@ def timeline(
     ------
     ValueError
         If labels do not match (both shapes are printed), or a time or a variance is out of range; before the work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> frame = ntkinfo.timeline(ensemble, [0.0, 1.0], progress=False).to_frame(units="nats")
+    >>> frame["parameter_distance_squared"].round(6).tolist()
+    [0.0, 1.49529]
     """
     noises = {"label_noise": label_noise, "output_noise": output_noise, "weight_noise": weight_noise}
     setting = Setting(ensemble, taus, on, y_test, entropy_y, **noises, seed=seed)

@@ -58,6 +58,12 @@ def mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
         Independent repetitions, two at least.
     unit : Unit
     level : float
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> print(mean([1.0, 2.0, 3.0], Unit.ONE))  # Student's interval
+    2 [-0.48414, 4.4841]
     """
     from scipy.special import stdtrit
 
@@ -102,7 +108,13 @@ def pair_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
 
 
 def share(happened: ArrayLike, level: float = LEVEL) -> Estimate:
-    """The share of independent repetitions in which something happened, with Clopper and Pearson's interval."""
+    """The share of independent repetitions in which something happened, with Clopper and Pearson's interval.
+
+    Examples
+    --------
+    >>> print(share([True] * 9 + [False]))  # Clopper and Pearson's interval
+    0.9 [0.55498, 0.99747]
+    """
     from scipy.special import betaincinv
 
     yes = np.asarray(happened, dtype=bool).ravel()
@@ -200,6 +212,12 @@ def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
 
     The interval is the shortest symmetric one of coverage `level` at least; with few repetitions that is more than the
     range covers, and the estimate's level then says what the range does cover, 1 − 2^(1−n). Infinite repetitions count.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> median(range(1, 12), Unit.ONE).value
+    6.0
     """
     from scipy.special import bdtr
 

@@ -79,6 +79,13 @@ def plot_information_plane(
     ------
     ValueError
         If there is nothing to draw, or not one label for each line.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve, plot_information_plane
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> plot_information_plane(curve).get_xlabel()
+    'rate I(X;T) [bits]'
     """
     given = listed(curves)
     again = has_data(ax)

@@ -1,14 +1,15 @@
-"""Verdicts as Markdown: the README's table, the overview of all claims, and a page a claim."""
+"""Verdicts as Markdown: the README's line, the overview of all claims, and a page a claim."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from dualib.core.estimate import Estimate
 from papers.ledger.condition import Condition, Op
-from papers.ledger.verdict import judge
-from papers.pages.verdicts import VerdictRow, decisive, numbers, words
+from papers.ledger.verdict import Outcome, judge
+from papers.pages.verdicts import VerdictRow, numbers, words
 
 PREFACE = """\
 Each claim has a page with everything that was measured; this is the overview. A claim is judged by *core* conditions alone, each of
@@ -29,10 +30,13 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbere
     return [lines[0], ("|---:|" if numbered else "|---|") + "---|" * (len(header) - 1), *lines[1:]]
 
 
-def readme_table(rows: Sequence[VerdictRow]) -> list[str]:
-    """One line a claim: its verdict and the number that decided it."""
-    cells = [(str(r.claim.number), r.claim.statement, f"**{words(r.verdict)}**", decisive(r)) for r in rows]
-    return markdown_table(("#", "claim", "verdict", "the number that decides"), cells)
+def readme_summary(rows: Sequence[VerdictRow]) -> list[str]:
+    """One line: how many claims there are of each verdict."""
+    found = Counter(row.verdict.outcome for row in rows)
+    counts = ", ".join(f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome])
+    return [
+        f"Of {len(rows)} published claims: {counts}. Every one with its numbers: [docs/verdicts.md](docs/verdicts.md)."
+    ]
 
 
 def page_name(row: VerdictRow) -> str:
@@ -119,12 +123,8 @@ def _measured(row: VerdictRow) -> list[str]:
     """The forest, and a table with a line a condition: threshold, its day, and all seeds together; then each seed's number."""
     sides = dict(row.verdict.sides)
     image = f"![forest of claim {row.claim.number}](../figures/claims/{row.claim.number:02d}.png)"
-    lines = [
-        image,
-        "",
-        "Large: all seeds together; small: each seed by itself, open where it had been seen before the freeze.",
-        "",
-    ]
+    legend = "Large: all seeds together; small: each seed by itself, open where it had been seen before the freeze."
+    lines = [image, "", legend, ""] if row.measured else ["No seed of it has been published yet.", ""]
     table: list[tuple[str, ...]] = []
     for c in row.claim.conditions:
         day = row.paper.frozen.since(row.claim.number, f"{c} [{c.role}]") if row.paper.frozen else None

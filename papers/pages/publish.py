@@ -15,13 +15,13 @@ from papers.ledger.claim import Mode
 from papers.ledger.freeze import threshold_hash
 from papers.ledger.read import Number, Published, PublishedSeed, write_record
 from papers.pages.forest import forest, overview
-from papers.pages.page import claim_page, page_name, readme_table, verdict_page
+from papers.pages.page import claim_page, page_name, readme_summary, verdict_page
 from papers.pages.verdicts import verdict_rows
 from papers.runs.paper import Paper, load_papers
 from papers.runs.runner import Measured, measured_seeds, read_results, save_figure
 
 MARKS = ("<!-- verdicts -->", "<!-- end of verdicts -->")
-"""Lines of the README between which its table stands."""
+"""Lines of the README between which its line of verdicts stands."""
 
 HEADLINES = {
     "shwartz_ziv_tishby_2017": ("figure_3_plane", "figure_4_gradients"),
@@ -60,11 +60,11 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
 
 
 def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
-    """Write the README's table, docs/verdicts.md, a page and a forest a claim from the published numbers; return the files."""
+    """Write the README's line, docs/verdicts.md, a page and a forest a claim from the published numbers; return the files."""
     rows = verdict_rows(papers, mode, None)
     readme, text = _readme(root)
     before, rest = text.split(MARKS[0])
-    table = "\n".join([before + MARKS[0], *readme_table(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
+    table = "\n".join([before + MARKS[0], *readme_summary(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
     docs = root.parent / "docs"
     forests = docs / "figures" / "claims"
     pages = {readme: table, docs / "verdicts.md": verdict_page(rows)}
@@ -75,7 +75,9 @@ def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
             temporary.write_text(content, encoding="utf-8")
     forests.mkdir(parents=True, exist_ok=True)
     drawn = {forests / "overview.png": overview(rows)}
-    drawn |= {forests / f"{row.claim.number:02d}.png": forest(row) for row in rows if row.claim.conditions}
+    drawn |= {
+        forests / f"{row.claim.number:02d}.png": forest(row) for row in rows if row.measured and row.claim.conditions
+    }
     for path, figure in drawn.items():
         save_figure(figure, path, DPI)
     return [*pages, *drawn]

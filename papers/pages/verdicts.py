@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dualib.core.estimate import Estimate, Kind
 from papers.ledger.claim import Claim, Mode
-from papers.ledger.condition import Condition, Contrast, Role, Seed, Side
+from papers.ledger.condition import Condition, Role, Seed, Side
 from papers.ledger.pool import pooled
 from papers.ledger.verdict import Outcome, Verdict, judge
 from papers.runs.paper import Paper
@@ -74,18 +74,6 @@ def _names(conditions: Sequence[Condition]) -> str:
     return ", ".join(f"`{c.measure}`" for c in conditions)
 
 
-def decisive(row: VerdictRow) -> str:
-    """The condition or the contrast that decides, with its number; the other conditions that fail with it by name."""
-    by = row.verdict.decided_by
-    if by is None:
-        return "–"
-    if isinstance(by, Contrast):
-        return "; ".join(f"`{m}`: {numbers(row, m)}" for m in by.measures)
-    text = f"`{by}`: {numbers(row, by.measure)}"
-    others = [c for c in row.verdict.having(Role.CORE, Side.FAILS) if c is not by]
-    return text + (f"; also fails: {_names(others)}" if others and row.verdict.outcome is Outcome.PARTLY else "")
-
-
 def pooled_estimate(seeds: Sequence[Seed], measure: str) -> Estimate | None:
     """A measure of all seeds together; what is exact or proven from the first seed that has it; None where none has."""
     known = [seed[measure] for seed in seeds if measure in seed]
@@ -98,6 +86,8 @@ def numbers(row: VerdictRow, measure: str) -> str:
     """The number of all seeds together where it is pooled, else every seed's."""
     found = [seed.get(measure) for seed in row.measured]
     known = [e for e in found if e is not None]
+    if not known:
+        return "not measured"
     if len(known) == len(found) and all(e.kind is Kind.STATISTICAL for e in known):
         return str(pooled(known))
     return "; ".join(dict.fromkeys("not measured" if e is None else str(e) for e in found))

@@ -9,7 +9,7 @@ from papers.ledger.claim import Mode
 from papers.ledger.condition import Role
 from papers.ledger.freeze import changes
 from papers.ledger.verdict import Outcome, judge
-from papers.pages.page import claim_page, page_name, readme_table, verdict_page
+from papers.pages.page import claim_page, page_name, readme_summary, verdict_page
 from papers.pages.publish import HEADLINES, MARKS
 from papers.pages.verdicts import read_published, verdict_rows
 from papers.runs.paper import load_papers, paper_names
@@ -76,7 +76,7 @@ def test_thresholds_are_those_that_were_frozen(papers):
 def test_the_tables_are_those_of_the_published_numbers(papers):
     rows = verdict_rows(papers, Mode.FULL, None)
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
-    assert readme.split(MARKS[0])[1].split(MARKS[1])[0].strip("\n") == "\n".join(readme_table(rows))
+    assert readme.split(MARKS[0])[1].split(MARKS[1])[0].strip("\n") == "\n".join(readme_summary(rows))
     assert (HERE.parent / "docs" / "verdicts.md").read_text(encoding="utf-8") == verdict_page(rows)
     for row in rows:
         page = (HERE.parent / "docs" / "claims" / page_name(row)).read_text(encoding="utf-8")
