@@ -65,19 +65,14 @@ def _fan(ax: Axes, tau: FloatArray, values: FloatArray, w_std: FloatArray) -> No
 def _plane(r: Arrays) -> Figure:
     """The information plane, means over data seeds, with the exact frontier; a dot where the test error is least."""
     figure, axes = panels(2, height=3.0, sharey=True)
-    lower, upper, relevance = (to_units(r[name], "bits").mean(axis=2) for name in ("rate", "rate_upper", "relevance"))
+    upper, relevance = (to_units(r[name], "bits").mean(axis=2) for name in ("rate_upper", "relevance"))
+    frontier = to_units(r["frontier_rate"], "bits"), to_units(r["frontier"], "bits")
     for i, (ax, activation) in enumerate(zip(axes, ACTIVATIONS, strict=True)):
-        ax.plot(
-            to_units(r["frontier_rate"], "bits"),
-            to_units(r["frontier"], "bits"),
-            "k",
-            lw=1.5,
-            label="Gaussian IB, exact",
-        )
+        ax.plot(*frontier, "k", lw=1.5, label="Gaussian IB, exact")
+        ax.plot(frontier[0], 0.9 * frontier[1], "k:", lw=0.8, label="threshold of the claim")
         for k, scale in enumerate(r["w_std"]):
             best = int(r["error"][i, k].mean(axis=0).argmin())
             ax.plot(upper[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **line_style(k))
-            ax.fill_betweenx(relevance[i, k], lower[i, k], upper[i, k], color=COLOURS[k], alpha=0.12, lw=0)
             ax.plot(upper[i, k, best], relevance[i, k, best], "o", color=COLOURS[k], ms=5, mec="k")
         # Far below zero the bound says nothing: late outputs of wide weights are mostly noise.
         ax.set_ylim(-0.05, 0.7)
@@ -140,21 +135,22 @@ WORDS = {
 
 def _finite(r: Arrays) -> Figure:
     """Finite networks over the prediction of infinite width, against the width, two depths; two standard errors."""
-    figure, axes = panels(len(r["depths"]), height=3.0, sharey=True)
+    figure, axes = panels(len(r["widths"]), height=3.0, sharey=True)
     names, time = list(map(str, r["quantity"])), (len(r["taus"]) - 1) // 2
-    for d, (ax, depth) in enumerate(zip(axes, r["depths"], strict=True)):
+    for d, (ax, widths) in enumerate(zip(axes, r["widths"], strict=True)):
         for k, name in enumerate(n for n in WORDS if n in names):
             at = (d, time, names.index(name))
             ratio, error = r["finite"][at] / r["infinite"][at], 2 * r["std_error"][at] / abs(r["infinite"][at])
-            place = r["widths"] * 1.02 ** (k - 3)
+            place = widths * 1.03 ** (k - 3)
             style: dict[str, Any] = {"fmt": "os^vDPX*"[k], "color": COLOURS[k % len(COLOURS)], "ms": 4, "lw": 1}
             ax.errorbar(place, ratio, error, label=WORDS[name] if d == 0 else None, **style)
         ax.axhspan(0.95, 1.05, color="0.9", lw=0)
         ax.axhline(1.0, color="0.5", lw=0.8, ls=":")
         ax.set_xscale("log", base=2)
-        ax.set_xticks(r["widths"], map(str, r["widths"]))
+        ax.set_xticks(widths, map(str, widths))
         ax.minorticks_off()
-        title = f"{depth} hidden layer{'s' if depth > 1 else ''}, erf, τ = {r['taus'][time]:g}; grey: ±5 %"
+        ax.set_ylim(0.4, 2.0)
+        title = f"{d + 1} hidden layer{'s' if d else ''}, erf, τ = {r['taus'][time]:g}; grey: ±5 %"
         describe(ax, "width", "networks over prediction" if d == 0 else "", title, legend=False)
     figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
     return figure
@@ -171,6 +167,8 @@ def _late(r: Arrays) -> Figure:
         ax.axhline(upper, ls="--", lw=1, label=f"upper bound: {upper:.2f}", **style)
     ax.plot(points, np.log(points), ":", color="0.5", lw=1, label="log N, the most N points can show")
     ax.set_xscale("log")
+    ax.set_xticks(points, map(str, points))
+    ax.minorticks_off()
     describe(
         ax, "test points N", "I(Z;X|D) at the last time  [nats]", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0)
     )

@@ -12,7 +12,7 @@ from dualib.core.typing import Float, Int
 from dualib.core.units import Unit
 from ntkinfo.bounds import mcallester
 from papers.experiments.program import Arrays, Results
-from papers.experiments.readings import mean_correlation, mean_share, of_finite, rank_correlation
+from papers.experiments.readings import mean_share, of_finite, rank_correlation, rank_correlation_mean
 
 ACTIVATIONS = ("erf", "relu")
 LOW = 0.25  # the weight scale of the paper's Fig. 4
@@ -53,7 +53,7 @@ def _finite(r: Arrays) -> dict[str, Estimate]:
     found = {}
     middle, last = (len(r["taus"]) - 1) // 2, len(r["taus"]) - 1
     for i, name in enumerate(map(str, r["quantity"])):
-        for suffix, depth, time in (("", 0, middle), ("_late", 0, last), ("_deep", len(r["depths"]) - 1, middle)):
+        for suffix, depth, time in (("", 0, middle), ("_late", 0, last), ("_deep", 1, middle)):
             value, error = r["extrapolated"][depth, time, i] / r["infinite"][depth, time, i]
             if name in JUDGED and np.isfinite([value, error]).all():
                 found[JUDGED[name] + suffix] = _two_errors(float(value), abs(float(error)))
@@ -65,7 +65,7 @@ def _late(r: Arrays) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     for i, w_std in enumerate(r["w_std"]):
         upper, lower, kl = r["upper"][i], r["lower"][i], r["parameter_kl"][i]
-        found |= of_finite(f"rate_bracket_{w_std:g}", np.maximum(upper[:, -1] - lower[:, -1], 0.0), Unit.NATS)
+        found |= of_finite(f"rate_bracket_{w_std:g}", upper[:, -1] - lower[:, -1], Unit.NATS)
         found |= of_finite(f"rate_upper_{w_std:g}", upper[:, -1], Unit.NATS)
         found |= of_finite(f"rate_growth_{w_std:g}", upper[:, -1] - upper[:, -2], Unit.NATS)
         found |= of_finite(f"rate_over_kl_{w_std:g}", upper[:, -1] / kl[:, -1], Unit.ONE)
@@ -88,19 +88,14 @@ def _together(results: Results) -> dict[str, Estimate]:
     error, optimal_gap, optimal_rate = (
         at_index(values, best).T for values in (n["error"], n["error"] - n["train_error"], n["rate_upper"])
     )
-    return {
-        **mean_correlation(
-            "rate_with_gap_over_time", [rank_correlation(*pair) for pair in zip(rate, gap, strict=True)]
-        ),
-        **mean_correlation("rate_with_error_after_best", [rank_correlation(*pair) for pair in late]),
-        **mean_correlation(
-            "rate_with_gap_over_samples", [rank_correlation(*p) for p in zip(optimal_rate, optimal_gap, strict=True)]
-        ),
-        **mean_correlation(
-            "rate_with_error_over_samples", [rank_correlation(*p) for p in zip(optimal_rate, error, strict=True)]
-        ),
-        **mean_correlation("rate_with_samples", [rank_correlation(x, n["sizes"]) for x in optimal_rate]),
+    pairs = {
+        "rate_with_gap_over_time": zip(rate, gap, strict=True),
+        "rate_with_error_after_best": late,
+        "rate_with_gap_over_samples": zip(optimal_rate, optimal_gap, strict=True),
+        "rate_with_error_over_samples": zip(optimal_rate, error, strict=True),
+        "rate_with_samples": ((x, n["sizes"]) for x in optimal_rate),
     }
+    return {name: rank_correlation_mean([rank_correlation(a, b) for a, b in both]) for name, both in pairs.items()}
 
 
 def at_index(values: Float[np.ndarray, "*lead n"], index: Int[np.ndarray, "*lead"]) -> Float[np.ndarray, "*lead"]:

@@ -53,7 +53,8 @@ class Settings(program.Settings, frozen=True):
     widths: tuple[int, ...]
     networks: int
     finite_taus: tuple[float, ...]
-    depths: tuple[int, ...]
+    deep_widths: tuple[int, ...]
+    deep_networks: int
     late_w_std: tuple[float, ...]
     late_points: tuple[int, ...]
     late_seeds: int
@@ -151,7 +152,7 @@ def scales(settings: Settings, seed: int, work: Path) -> Values:
     result = _stack(rows, (len(ACTIVATIONS), len(settings.w_std), settings.n_data_seeds))
     # One correlation, fixed by I(X;Y), makes the frontier: it is the same for every data seed.
     assert data.gaussian_ib is not None
-    rates = np.linspace(0.0, 6.0, 200)
+    rates = np.linspace(0.0, 12.0, 400)
     return result | {
         "tau": taus,
         "w_std": np.array(settings.w_std),
@@ -217,21 +218,23 @@ def digits(settings: Settings, seed: int, work: Path) -> Values:
 
 
 def finite(settings: Settings, seed: int, work: Path) -> Values:
-    """Ensembles of finite erf networks of several depths, at several widths, against every quantity (deepnets.compare).
+    """Ensembles of finite erf networks of one and of two hidden layers against every quantity (deepnets.compare).
 
-    quantity (Q,) names, infinite (D, T, Q), finite and std_error (D, T, Q, widths), extrapolated (D, T, Q, 2): value and
+    Two layers, whose weights are as the width's square, have as many narrower widths. widths (D, W); quantity (Q,) names;
+    infinite (D, T, Q); finite and std_error (D, T, Q, W); extrapolated (D, T, Q, 2): value and
     standard error at infinite width, for depth and time; exponents (E, 4), of the first depth: theory, fit and its interval.
     """
+    arms = ((1, settings.widths, settings.networks), (2, settings.deep_widths, settings.deep_networks))
     found = [
         deepnets.compare_with_infinite_width(
             hidden_layers=depth,
-            widths=list(settings.widths),
-            replicas=settings.networks,
+            widths=list(widths),
+            replicas=networks,
             taus=list(settings.finite_taus),
             seed=seed,
             out=work / f"finite{depth}",
         )
-        for depth in settings.depths
+        for depth, widths, networks in arms
     ]
     names = [n for n in found[0].quantities() if np.isfinite(found[0].select(n)[0].infinite)]
     names = [n for n in names if all(n in f.quantities() for f in found)]
@@ -244,8 +247,7 @@ def finite(settings: Settings, seed: int, work: Path) -> Values:
         return np.array([[[read(f, n, rows(f, n, t)) for n in names] for t in settings.finite_taus] for f in found])
 
     return {
-        "widths": np.array(settings.widths),
-        "depths": np.array(settings.depths),
+        "widths": np.array([settings.widths, settings.deep_widths]),
         "taus": np.array(settings.finite_taus),
         "quantity": np.array(names),
         "infinite": table(lambda f, n, r: r[0].infinite),

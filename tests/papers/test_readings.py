@@ -20,6 +20,7 @@ from papers.experiments.readings import (
     ordered_share,
     peak_epoch,
     rank_correlation,
+    rank_correlation_mean,
 )
 
 EPOCHS = np.unique(np.round(np.geomspace(1, 10_000, 60))).astype(int) - 1
@@ -117,3 +118,14 @@ def test_ranks_correlate_as_spearman_says() -> None:
     assert rank_correlation(a, np.exp(a)) == pytest.approx(1.0)
     assert np.isnan(rank_correlation(a[:2], b[:2]))
     assert np.isnan(rank_correlation(a, np.ones(30)))
+
+
+def test_perfect_ranks_have_an_interval() -> None:
+    """All twenty perfect: the least probability of that for which twenty in a row have a chance of 2.5 %."""
+    found = rank_correlation_mean([1.0] * 20)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(2 * 0.025 ** (1 / 20) - 1)
+    mixed = rank_correlation_mean([0.9, 0.8, 1.0, np.nan])
+    assert mixed.value == pytest.approx(0.9)
+    assert mixed.low < 0.9 < mixed.high <= 1.0
+    assert "1 of 4" in mixed.warnings[0]
