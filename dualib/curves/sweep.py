@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
-from dualib.certificate.boxes.search import Memory
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.progress import counted
 from dualib.core.result import Result
@@ -225,9 +224,8 @@ class Segment:
         with one_thread():  # many small matrices; and the same bits wherever they are multiplied
             found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
         solving = (time.perf_counter() - begin) / len(found)
-        memory = Memory()
         for one in found:
-            yield finished(self.problem, self.accuracy, one, solving, memory)
+            yield finished(self.problem, self.accuracy, one, solving)
 
     def all_points(self) -> list[Point]:
         """The points at once, as a worker hands them back."""
@@ -282,13 +280,11 @@ def _small(found: Found) -> Found:
     return found[0].without_tables(), *found[1:]
 
 
-def finished(
-    problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float, memory: Memory | None = None
-) -> Point:
+def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
     """The point of what column generation found, proven as far as asked for."""
     with one_thread():
         begin = time.perf_counter()
-        best = complete(problem, *found, accuracy.prove, accuracy.options, memory)
+        best = complete(problem, *found, accuracy.prove, accuracy.options)
         proving = time.perf_counter() - begin
         if best.estimated_gap > accuracy.options.tolerance:  # stuck where its neighbours are: once more, from all rows
             begin = time.perf_counter()

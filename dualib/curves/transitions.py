@@ -37,8 +37,8 @@ from dualib.curves.locate import (
 )
 from dualib.solvers.columns import ascend
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.newton import instability
 from dualib.solvers.options import Certify
+from dualib.solvers.stability import instability
 
 
 def local_critical_beta(problem: Bottleneck) -> float:
