@@ -21,7 +21,7 @@ SMALLEST = 5.9  # points: of the names along an axis
 def curves():
     joint = dualib.examples.toy()
     return [
-        dualib.information_curve(p, np.geomspace(2, 60, 25), progress=False)
+        dualib.information_curve(p, np.geomspace(2, 40, 12), progress=False)
         for p in (dualib.IB(joint), dualib.DualIB(joint))
     ]
 
@@ -63,19 +63,19 @@ def dualib_figures(curves):
     yield "objective", dualib.plot_objective(curves)
     joint = dualib.Joint.from_counts([[20, 5], [12, 9], [3, 30]])
     betas = np.array([2.0, 5.0, 10.0, 30.0])
-    sampled = dualib.bootstrap_curve(joint, betas, n_bootstrap=10, progress=False)
+    sampled = dualib.bootstrap_curve(joint, betas, n_bootstrap=4, progress=False)
     yield "samples", dualib.plotting.plot_samples(sampled, dualib.held_out_relevance(joint, betas, progress=False))
 
 
 def ntkinfo_figures(ensemble):
     of, y_test = ensemble
-    timeline = ntkinfo.timeline(of, np.geomspace(0.01, 100, 9), y_test=y_test, progress=False)
+    timeline = ntkinfo.timeline(of, np.geomspace(0.01, 100, 5), y_test=y_test, progress=False)
     yield "loss", ntkinfo.plotting.plot_loss(timeline)
     yield "quantities", ntkinfo.plotting.plot_quantities(timeline)
     yield "modes", ntkinfo.plotting.plot_mode_table(ntkinfo.mode_table(of, 1.0))
     yield (
         "bounds",
-        ntkinfo.plotting.plot_bounds(ntkinfo.generalisation_bounds(of, np.geomspace(0.01, 100, 9), y_test=y_test)),
+        ntkinfo.plotting.plot_bounds(ntkinfo.generalisation_bounds(of, np.geomspace(0.01, 100, 5), y_test=y_test)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.widths.comparison import Comparison
-from dualib.core.figure import LABEL, SMALL, axes_or_new, colour, describe, marker, plain_axes
+from dualib.core.figure import COLUMN, DPI, LABEL, SMALL, axes_or_new, colour, describe, marker, plain_axes
 from dualib.core.quantity import Relation
 from dualib.core.units import Units, to_units
 
@@ -28,7 +28,7 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.0 + 3.4 * len(comparisons), 3.2))
+    figure = Figure(figsize=(COLUMN * max(len(comparisons), 1), 3.2), dpi=DPI)
     panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
     # Fixed margins: measuring the texts takes as long as drawing them.
     width = figure.get_figwidth()
