@@ -159,7 +159,7 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
 
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
     """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band."""
-    figure, axes = panels(2, width=7.8, height=3.4)
+    figure, axes = panels(2, height=3.2)
     epochs = shown_epochs(plane.epochs)
     for ax, side, label in zip(axes, SIDES, axis_labels(units), strict=True):
         for j, layer in enumerate(plane.layers):

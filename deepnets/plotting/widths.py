@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.widths.comparison import Comparison
-from dualib.core.figure import LABEL, SMALL, axes_or_new, colour, describe, marker
+from dualib.core.figure import COLUMN, DPI, LABEL, SMALL, axes_or_new, colour, describe, marker, plain_axes
 from dualib.core.quantity import Relation
 from dualib.core.units import Units, to_units
 
@@ -28,19 +28,19 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.0 + 3.4 * len(comparisons), 3.2))
+    figure = Figure(figsize=(COLUMN * max(len(comparisons), 1), 3.2), dpi=DPI)
     panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
     # Fixed margins: measuring the texts takes as long as drawing them.
     width = figure.get_figwidth()
     figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.14, top=0.82, wspace=0.24)
     for ax, (name, comparison) in zip(panels, comparisons.items(), strict=True):
-        _plot_panel(ax, comparison, quantity, units)
+        _plot_panel(plain_axes(ax), comparison, quantity, units)
         ax.set_title(name, fontsize=LABEL)
     row = next(r for c in comparisons.values() for r in c.select(quantity))
     figure.suptitle(f"{quantity}{_SIGN.get(row.relation, '')} (★ infinite width; bars: 3 standard errors)", fontsize=9)
     unit = row.unit.shown_in(units).suffix.strip()
     panels[0].set_ylabel(f"value  [{unit}]" if unit else "value", fontsize=LABEL)
-    panels[0].legend(fontsize=SMALL)
+    panels[0].legend(fontsize=SMALL, frameon=False)
     return figure
 
 

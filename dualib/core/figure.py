@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Paul Tol's "muted" scheme, for more kinds than Okabe and Ito have colours.
+# Paul Tol's "muted" scheme with black for grey (to protanopes its grey is its rose), for more kinds than Okabe and Ito have colours.
 MANY_COLOURS = (
     "#332288",
     "#88CCEE",
@@ -23,7 +23,7 @@ MANY_COLOURS = (
     "#44AA99",
     "#882255",
     "#999933",
-    "#777777",
+    "#000000",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
