@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 
 from dualib.bottleneck import EVERY, Atoms, Bottleneck, Table
-from dualib.certificate.boxes.search import Memory
 from dualib.certificate.ceiling import Method
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
@@ -252,11 +251,8 @@ def complete(
     residual: float,
     certify: bool,
     options: Certify,
-    memory: Memory | None = None,
 ) -> Solution:
     """The solution from what column generation found on merged rows, proven as far as asked for and possible.
-
-    `memory` is that of proofs at neighbouring β.
 
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
 
@@ -267,7 +263,7 @@ def complete(
     """
     ceiling = None
     if certify:
-        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options, memory)
+        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options)
     core = problem.reduced
     of_one = it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
     objective = min(it.upper_value, float(entropy_nats(core.p_x)), of_one)

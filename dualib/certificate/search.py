@@ -14,7 +14,7 @@ from dualib.bottleneck import Atoms, Bottleneck
 from dualib.certificate.boxes.bounds import MOST_ROWS
 from dualib.certificate.boxes.families import BoxBounds, DualBoxes, IBBoxes
 from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, RowCells, max_log_g_over_row_cells
-from dualib.certificate.boxes.search import Memory, max_log_g_over_boxes
+from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.certificate.charts import chart_of
 from dualib.certificate.dual_function import DualFunction
@@ -69,9 +69,7 @@ def least_work(problem: Bottleneck, max_dimension: int) -> float:
     return float(cells * problem.p_y_given_x.size)
 
 
-def search_in_any_dimension(
-    g: DualFunction, atoms: Atoms, tolerance: float, max_work: float, memory: Memory | None = None
-) -> Ceiling | None:
+def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
     """The least ceiling that cells of rows and boxes prove within some work; None where neither can be tried.
 
     Parameters
@@ -84,8 +82,6 @@ def search_in_any_dimension(
     max_work : float
         Entries of tables (n_x, n_y) that may be computed: as many boxes as that makes. Cells of rows are tried before,
         and, where boxes leave a gap, in full behind, if they take no more than half of it.
-    memory : Memory or None
-        Of a proof at a neighbouring β.
     """
     problem = g.problem
     if not isinstance(problem, IB | DualIB):
@@ -105,7 +101,7 @@ def search_in_any_dimension(
         boxes: BoxBounds = (IBBoxes if of_ib else DualBoxes)(g.log_weights, rows, g.beta)
         a_box = rows.shape[1] * (len(rows) + BOX_SYMBOLS * rows.shape[1])
         left = max_work - work - (rows_work if rows_too else 0.0)
-        found.append(max_log_g_over_boxes(boxes, atoms, tolerance, Budget(cells=max(1, int(left / a_box))), memory))
+        found.append(max_log_g_over_boxes(boxes, atoms, tolerance, Budget(cells=max(1, int(left / a_box)))))
         work += a_box * found[-1].cells
         if rows_too and not found[-1].complete:
             found.append(max_log_g_over_row_cells(cells, atoms, tolerance))

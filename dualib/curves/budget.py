@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dualib.certificate.boxes.search import Memory
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.typing import FloatArray
 from dualib.curves.sweep import SEGMENT, Point, Sweep
@@ -74,19 +73,19 @@ def again(sweep: Sweep, solutions: Sequence[Solution], work: int, turn: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """Neighbouring solutions whose proofs stopped short, to be proven with more work, each from where the one before ended."""
+    """Neighbouring solutions whose proofs stopped short, to be proven with more work."""
 
     solutions: Sequence[Solution]
     options: Certify
 
     def points(self) -> list[Point]:
         """The points with the better intervals."""
-        found, memory = [], Memory()
+        found = []
         for s in self.solutions:
             begin = time.perf_counter()
             with one_thread():
                 it = evaluate(s.problem.reduced, s.beta, s.p_t, s.p_y_given_t)
-                proven = complete(s.problem, it, s.estimated_gap, s.residual, True, self.options, memory)
+                proven = complete(s.problem, it, s.estimated_gap, s.residual, True, self.options)
             best = replace(min(proven, s, key=lambda one: one.gap), work=proven.work)
             found.append(Point.of(best, 0.0, time.perf_counter() - begin))
         return found

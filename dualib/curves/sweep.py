@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
-from dualib.certificate.boxes.search import Memory
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.progress import counted
 from dualib.core.result import Result
@@ -89,6 +88,12 @@ def curve_points(
     ------
     ValueError
         If some β is not positive and finite, or `out` holds points of other settings (each is named).
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, curve_points
+    >>> [point.beta for point in curve_points(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0])]
+    [1.0, 5.0]
     """
     grid = default_betas(problem) if betas is None else ascending(betas)
     sweep = Sweep.open(problem, grid, Accuracy.of(certify), out, executor)
@@ -219,9 +224,8 @@ class Segment:
         with one_thread():  # many small matrices; and the same bits wherever they are multiplied
             found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
         solving = (time.perf_counter() - begin) / len(found)
-        memory = Memory()
         for one in found:
-            yield finished(self.problem, self.accuracy, one, solving, memory)
+            yield finished(self.problem, self.accuracy, one, solving)
 
     def all_points(self) -> list[Point]:
         """The points at once, as a worker hands them back."""
@@ -276,13 +280,11 @@ def _small(found: Found) -> Found:
     return found[0].without_tables(), *found[1:]
 
 
-def finished(
-    problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float, memory: Memory | None = None
-) -> Point:
+def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
     """The point of what column generation found, proven as far as asked for."""
     with one_thread():
         begin = time.perf_counter()
-        best = complete(problem, *found, accuracy.prove, accuracy.options, memory)
+        best = complete(problem, *found, accuracy.prove, accuracy.options)
         proving = time.perf_counter() - begin
         if best.estimated_gap > accuracy.options.tolerance:  # stuck where its neighbours are: once more, from all rows
             begin = time.perf_counter()

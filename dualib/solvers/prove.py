@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import numpy as np
 
-from dualib.certificate.boxes.search import Memory
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
 from dualib.certificate.search import (
@@ -63,9 +62,7 @@ class Proof:
     work: float = 0.0
 
 
-def prove(
-    it: Iterate, options: Certify, residual: float, memory: Memory | None = None
-) -> tuple[Iterate, Ceiling | None, float]:
+def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it."""
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
@@ -79,7 +76,7 @@ def prove(
         if it.problem.dimension <= options.max_dimension:
             ceiling: Ceiling | None = search_maximum(g, it.atoms, tolerance, max_cells)
         else:
-            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work, memory)
+            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
@@ -90,7 +87,7 @@ def prove(
 
 
 def prove_where_needed(
-    it: Iterate, estimate: float, residual: float, options: Certify, memory: Memory | None = None
+    it: Iterate, estimate: float, residual: float, options: Certify
 ) -> tuple[Iterate, float, float, Ceiling | None]:
     """:func:`prove`, and the new estimate of max log G; no ceiling where pairs do as well."""
     if it.problem.dimension < 1:
@@ -101,7 +98,7 @@ def prove_where_needed(
         return it, estimate, residual, None
     if _too_large(it, options):
         return it, estimate, residual, None
-    it, ceiling, residual = prove(it, options, residual, memory)
+    it, ceiling, residual = prove(it, options, residual)
     if ceiling is None:
         return it, estimate, residual, None
     return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling

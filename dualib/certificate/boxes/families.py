@@ -13,9 +13,11 @@ from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.second_order import second_order_bound
+from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_log_mixture, nearest_mixture
 from dualib.core.typing import Bool, BoolArray, Float, FloatArray
 
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
+SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 
 
@@ -64,8 +66,8 @@ class BoxBounds(Protocol):
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders."""
 
-    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Boxes without what no decoder belongs to; high < low − 1e-12 where nothing is left."""
+    def tighten(self, low: FloatArray, high: FloatArray, reached: float) -> tuple[FloatArray, FloatArray]:
+        """Boxes without what no maximum lies in, given a value of log G; high < low − 1e-12 where nothing is left."""
 
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
@@ -85,7 +87,9 @@ class IBBoxes:
     def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
         self.seen = np.asarray((rows > 0).any(axis=0))
         self.batch = max(16, ENTRIES // len(rows))
-        self.relaxation = Relaxation.of(log_weights, rows[:, self.seen], beta)
+        self.relaxation, self.log_weights = Relaxation.of(log_weights, rows[:, self.seen], beta), log_weights
+        self.order = np.argsort(self.relaxation.rows, axis=0)
+        self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(self.relaxation.rows)
         self.chords_only = replace(self.relaxation, gamma=0.0)
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -101,9 +105,17 @@ class IBBoxes:
         """The values of log G at decoders."""
         return self.relaxation.log_g(r)
 
-    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Σ r = 1."""
-        return tighten(low, high)
+    def tighten(self, low: FloatArray, high: FloatArray, reached: float) -> tuple[FloatArray, FloatArray]:
+        """Σ r = 1, and r is the mean of the rows by their shares."""
+        r = self.relaxation
+
+        def once(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+            low, high = tighten(low, high)
+            log_caps = self.log_weights - r.beta * nearest_mixture(r.rows, low, high) + (self.slack - reached)
+            least, most = capped_means(r.rows, self.order, log_caps)
+            return np.maximum(low, least - SLACK), np.minimum(high, most + SLACK)
+
+        return narrowed(low, high, once)
 
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
@@ -137,6 +149,9 @@ class DualBoxes:
         self.seen = np.ones(rows.shape[1], dtype=bool)
         self.batch = max(16, ENTRIES // len(rows))
         self.relaxation = DualRelaxation.of(log_weights, rows, beta)
+        self.order = np.argsort(self.relaxation.odds, axis=0)
+        self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding
+        self.room = SLACK * (1.0 + np.abs(self.relaxation.odds).max())
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows' log-odds."""
@@ -153,9 +168,17 @@ class DualBoxes:
         """The values of log G at decoders."""
         return self.relaxation.log_g(r)
 
-    def tighten(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Σ t = 0."""
-        return balanced(low, high)
+    def tighten(self, low: FloatArray, high: FloatArray, reached: float) -> tuple[FloatArray, FloatArray]:
+        """Σ t = 0, and t is the mean of the rows' log-odds by their shares."""
+        r = self.relaxation
+
+        def once(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+            low, high = balanced(low, high)
+            log_caps = r.log_weights - r.beta * nearest_log_mixture(r.log_rows, *decoders_of(low, high))
+            least, most = capped_means(r.odds, self.order, log_caps + (self.slack - reached))
+            return np.maximum(low, least - self.room), np.minimum(high, most + self.room)
+
+        return narrowed(low, high, once)
 
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float

@@ -18,22 +18,8 @@ SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 64
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 REACH, SMALLEST_REACH = 1.0, 0.3  # nats above the goal up to which the second-order bound is tried: at first, at least
-REUSED = 0.9  # of the budget: that many boxes of an earlier search are taken up at most
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 PAUSE = 3  # batches without it after one in which it was of no use at all
-
-
-@dataclass
-class Memory:
-    """What proofs for the same rows at neighbouring β share: the boxes that one ended with are where the next begins.
-
-    Attributes
-    ----------
-    boxes : tuple of arrays, or None
-        Lower and upper ends (N, K) of boxes that hold every maximum, and multipliers (N, ·).
-    """
-
-    boxes: tuple[FloatArray, FloatArray, FloatArray] | None = None
 
 
 def max_log_g_over_boxes(
@@ -41,7 +27,6 @@ def max_log_g_over_boxes(
     atoms: Float[np.ndarray, "m k"],
     tolerance: float,
     budget: Budget,
-    memory: Memory | None = None,
 ) -> Ceiling:
     """Bound the maximum of log G over the whole simplex, by branch and bound over boxes.
 
@@ -55,19 +40,13 @@ def max_log_g_over_boxes(
         Nats; boxes that cannot exceed max(best log G, 0) + tolerance are dropped.
     budget : Budget
         Where the search stops, with a valid but larger bound.
-    memory : Memory or None
-        Of a search over the same rows: taken up, unless its boxes alone would use up the budget, and overwritten.
 
     Returns
     -------
     Ceiling
     """
-    search = _Search(bounds, atoms[:, bounds.seen], tolerance, budget, keep=memory is not None)
-    known = memory.boxes if memory is not None else None
-    search.begin(known if known is not None and len(known[0]) <= REUSED * budget.cells else None)
+    search = _Search(bounds, atoms[:, bounds.seen], tolerance, budget)
     search.run()
-    if memory is not None:
-        memory.boxes = search.partition()
     argmax = np.zeros(atoms.shape[1])
     argmax[bounds.seen] = search.argmax
     upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
@@ -113,35 +92,19 @@ class _Cells:
 class _Search:
     """State of one branch and bound."""
 
-    def __init__(self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget, *, keep: bool):
-        self.bounds, self.tolerance, self.budget, self.keep = bounds, tolerance, budget, keep
+    def __init__(self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget):
+        self.bounds, self.tolerance, self.budget = bounds, tolerance, budget
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
         self.roots = np.sqrt(self.atoms).T
         log_g = bounds.log_g(self.atoms)
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
-        self.root = bounds.root(self.argmax)
-        self.rounding = bounds.rounding(self.root[0], self.atoms)
+        low, high, start = bounds.root(self.argmax)
+        self.rounding = bounds.rounding(low, self.atoms)
         self.examined, self.closed = 0, -np.inf
-        self.done: list[tuple[FloatArray, FloatArray, FloatArray]] = []
         self.reach, self.pause = REACH, 0
-
-    def begin(self, boxes: tuple[FloatArray, FloatArray, FloatArray] | None) -> None:
-        """Bound the boxes to begin with: those of an earlier search, or the one that holds all."""
-        low, high, start = self.root if boxes is None else boxes
-        parts = []
-        for i in range(0, len(low), self.bounds.batch):
-            at = slice(i, i + self.bounds.batch)
-            n = len(low[at])
-            new = _Cells(low[at], high[at], start[at], np.full(n, np.inf), np.zeros(n, dtype=np.int64), np.zeros(n))
-            parts.append(self._examined(new))
-        self.cells = _Cells.joined(parts)
-
-    def partition(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """All boxes that the search ended with, open or not: ends and multipliers."""
-        parts = [*self.done, (self.cells.low, self.cells.high, self.cells.start)]
-        low, high, start = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return low, high, start
+        none = np.zeros(1)
+        self.cells = self._examined(_Cells(low, high, start, none + np.inf, none.astype(np.int64), none))
 
     @property
     def goal(self) -> float:
@@ -165,19 +128,13 @@ class _Search:
                 kept.append(part if self.spent() else self._examined(part.halves()))
             self.cells = _Cells.joined(kept)
             done = self.cells.bound <= self.goal  # the goal rises with the best log G
-            if done.any():
-                self.closed = max(self.closed, float(self.cells.bound[done].max()))
-                self._set_aside(self.cells.low[done], self.cells.high[done], self.cells.start[done])
-                self.cells = self.cells.take(~done)
-
-    def _set_aside(self, low: FloatArray, high: FloatArray, start: FloatArray) -> None:
-        if self.keep:
-            self.done.append((low, high, start))
+            self.closed = max(self.closed, float(self.cells.bound[done].max(initial=-np.inf)))
+            self.cells = self.cells.take(~done)
 
     def _examined(self, cells: _Cells) -> _Cells:
         """The boxes that stay open, with their bounds."""
         self.examined += len(cells.bound)
-        low, high = self.bounds.tighten(cells.low, cells.high)
+        low, high = self.bounds.tighten(cells.low, cells.high, self.best)
         some = np.asarray((high >= low - 1e-12).all(axis=1))
         low, high, parent, start = low[some], np.maximum(high, low)[some], cells.bound[some], cells.start[some]
         if not len(low):
@@ -192,7 +149,6 @@ class _Search:
         self._second_order(low, high, bound, found.base)
         open_ = bound > self.goal
         self.closed = max(self.closed, float(bound[~open_].max(initial=-np.inf)))
-        self._set_aside(low[~open_], high[~open_], found.start[~open_])
         low, high, mean = low[open_], high[open_], found.mean[open_]
         symbol = found.given_away[open_].argmax(axis=1)
         rows = np.arange(len(low))

@@ -9,9 +9,9 @@ import dualib
 from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of, dual_bound_at
 from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound, entropy_curvature
-from dualib.certificate.boxes.families import DualBoxes, IBBoxes
+from dualib.certificate.boxes.families import DualBoxes
 from dualib.certificate.boxes.rows import DualRowCells, max_log_g_over_row_cells
-from dualib.certificate.boxes.search import Memory, max_log_g_over_boxes
+from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.ceiling import Budget
 from dualib.solvers.prove import Status
 
@@ -149,30 +149,3 @@ def test_a_short_search_bounds_too():
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[-1] >= boxes.log_g(rows).max()
     assert max_log_g_over_row_cells(DualRowCells(log_weights, rows, 6.0), rows, 1e-9).upper >= boxes.log_g(rows).max()
-
-
-@pytest.mark.parametrize("kind", ["ib", "dual"])
-def test_a_search_goes_on_from_the_boxes_of_a_neighbouring_beta(kind):
-    """The boxes hold every maximum at any β: the ceiling is proven again, with fewer cells, and is that of a search of its own."""
-    rng = np.random.default_rng(9)
-    joint = dualib.Joint.from_conditional(rng.dirichlet(np.ones(16)), rng.dirichlet(np.ones(5), 16))
-    problem = {"ib": dualib.IB, "dual": dualib.DualIB}[kind](joint)
-    memory, first = Memory(), 3.0 * dualib.local_critical_beta(problem)
-    for beta in first * np.array([1.0, 1.02, 1.3]):
-        solved = dualib.solve(problem, beta, certify=False)
-        z = np.exp(-beta * problem.distortion(solved.p_y_given_t)).T @ solved.p_t
-        boxes = {"ib": IBBoxes, "dual": DualBoxes}[kind](np.log(problem.p_x / z), problem.p_y_given_x, beta)
-        alone = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget())
-        begun = memory.boxes is not None
-        ceiling = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget(), memory)
-        assert ceiling.complete
-        assert ceiling.lower == pytest.approx(alone.lower, abs=1e-9)
-        assert ceiling.upper >= boxes.log_g(np.maximum(rng.dirichlet(np.ones(5), 5000), 1e-300)).max()
-        assert ceiling.cells < alone.cells if begun else ceiling.cells == alone.cells
-    low, high, _ = memory.boxes
-    coordinates = boxes.relaxation.rows if kind == "ib" else boxes.relaxation.odds
-    mixtures = rng.dirichlet(np.full(16, 0.3), 500) @ coordinates
-    held = ((low <= mixtures[:, None] + 1e-12) & (mixtures[:, None] <= high + 1e-12)).all(axis=2).any(axis=1)
-    assert held.all()
-    few = max_log_g_over_boxes(boxes, solved.p_y_given_t, 1e-9, Budget(cells=2), memory)  # they alone would be too many
-    assert few.cells <= 2 + 2
