@@ -95,7 +95,8 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
-            estimate = max(0.0, float(_log_at(it.dual, ascend(it.dual, it, rng)).max()))
+            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, splits(it), 8)])
+            estimate = max(0.0, float(_log_at(it.dual, found).max()))
             break
         it, residual = better, better_residual
     return prune(it), estimate, residual
