@@ -193,8 +193,8 @@ def enumerated_coverage(seeds):
     return np.array(rates), holds
 
 
-def sampled_coverage(seeds):
-    """Rates (12, 2): patterns drawn from mixtures of Gaussians of width τ; T is then a mixture of width √(τ² + σ²)."""
+def sampled_coverage(seeds, sizes=(200, 600)):
+    """Rates (12, 2): samples of one or the other size, patterns drawn from mixtures of Gaussians of width τ; T is then a mixture of width √(τ² + σ²)."""
     rates = []
     for index in range(12):
         rng = np.random.default_rng(2000 + index)
@@ -204,7 +204,7 @@ def sampled_coverage(seeds):
             rng.dirichlet(np.full(k, 3.0)),
             rng.dirichlet(np.full(2, 0.5), k),
         )
-        tau, sigma, n = (0.3, 0.8)[index % 2], (0.5, 1.0)[index // 2 % 2], (200, 600)[index // 3 % 2]
+        tau, sigma, n = (0.3, 0.8)[index % 2], (0.5, 1.0)[index // 2 % 2], sizes[index // 3 % 2]
         exact = Quadrature(math.hypot(tau, sigma)).layer(means, rows, weights)
         truth = exact.rate.value + 0.5 * d * math.log1p(tau**2 / sigma**2), exact.relevance.value
 
@@ -298,6 +298,7 @@ def main():
         rates, holds = enumerated_coverage(args.coverage)
         report_coverage("24 mixtures, all patterns", rates, args.coverage)
         report_coverage("12 populations, sampled", sampled_coverage(args.coverage), args.coverage)
+        report_coverage("12 populations, 30 samples", sampled_coverage(args.coverage, (30, 30)), args.coverage)
         report_coverage("24 laws, binned samples", binned_coverage(args.coverage), args.coverage)
         report_coverage("12 noisy chains, layer 2", conditional_coverage(args.coverage), args.coverage)
         print(f"\nThe sandwich held in all 24 mixtures: {'yes' if holds else 'NO'}.")

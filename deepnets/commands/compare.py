@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from deepnets.widths.agreement import WITHIN, Verdict, percent
 from deepnets.widths.compare import compare_with_infinite_width
 from deepnets.widths.comparison import Comparison
 from deepnets.widths.finite import LEAST
-from dualib.core.command import add_units, say, write_figure
+from dualib.core.command import add_units, add_workers, say, write_figure
 from dualib.core.files import atomic_path, writable_directory
+from dualib.core.parallel import processes
 from dualib.core.tables import format_table
 from dualib.core.units import Units, to_units
 
@@ -63,11 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-train", type=int, help="points (default: 4 of the Gaussian task, all of --data)")
     parser.add_argument("--n-test", type=int, help="points (default: 12 of the Gaussian task, all of --data)")
     parser.add_argument("--seed", type=int, default=0)
+    add_workers(parser, "train batches of networks", "a thread a core")
     add_units(parser)
 
 
 def run(a: argparse.Namespace) -> None:
     """Compare at every depth asked for, print the verdicts, write the report."""
+    with processes(a.workers) as executor:
+        _compare(a, executor)
+
+
+def _compare(a: argparse.Namespace, executor: Executor | None) -> None:
     writable_directory(a.out)
     replicas, widths = (FULL_REPLICAS, FULL_WIDTHS) if a.full else (QUICK_REPLICAS, QUICK_WIDTHS)
     replicas = a.replicas if a.replicas is not None else replicas
@@ -87,6 +95,7 @@ def run(a: argparse.Namespace) -> None:
             within=a.within,
             seed=a.seed,
             out=a.out / f"{a.activation}_{depth}",
+            executor=executor,
         )
         if replicas > PILOT:
             say(f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT).plan().describe(replicas)}")

@@ -15,7 +15,7 @@ import pandas as pd
 from deepnets import plotting
 from deepnets.commands.shared import add_plane_options, estimated_plane, print_table, write_table
 from deepnets.planes import InformationPlane, RunComparison, clustering_paths, compare_runs, twins
-from deepnets.recordings.run import Run
+from deepnets.recordings import Recording, read_recording
 from dualib.core.command import say, write_figure
 from dualib.core.files import writable_directory
 
@@ -24,7 +24,7 @@ _TWIN_REPLICAS, _TWIN_EPOCHS = 3, 8  # distances of all pairs of patterns: a six
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``deepnets planes``."""
-    parser.add_argument("directories", type=Path, nargs="+", metavar="RUN_DIR", help="of the runs")
+    parser.add_argument("directories", type=Path, nargs="+", metavar="RUN_DIR", help="of the runs or recordings")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the results")
     parser.add_argument("--label", nargs="+", metavar="TEXT", help="a name a run (default: the directories' names)")
     add_plane_options(parser)
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(a: argparse.Namespace) -> None:
     """Estimate every plane, print and write the comparison, draw it."""
     labels = _labels(a)
-    runs = {label: Run.load(path) for label, path in zip(labels, a.directories, strict=True)}
+    runs = {label: read_recording(path) for label, path in zip(labels, a.directories, strict=True)}
     out = writable_directory(a.out)
     start = time.perf_counter()
     files = {label: out / f"plane_{_stem(label)}.npz" for label in labels}
@@ -55,8 +55,10 @@ def run(a: argparse.Namespace) -> None:
     write_table(a, out, "runs", table, start, settings, rows=table.to_dict("records"))
     write_figure(out / "planes.png", lambda: plotting.plot_planes(planes, a.units), 300)
     write_figure(out / "runs.png", lambda: plotting.plot_comparison(comparison, a.units), 300)
-    write_figure(out / "bound.png", lambda: plotting.plot_bound(comparison).figure, 300)
-    written = ["runs.csv", "runs.json", "planes.png", "runs.png", "bound.png"]
+    written = ["runs.csv", "runs.json", "planes.png", "runs.png"]
+    if any(run.bound is not None for run in comparison.runs.values()):
+        write_figure(out / "bound.png", lambda: plotting.plot_bound(comparison).figure, 300)
+        written.append("bound.png")
     for pair in twins(runs):
         stem = f"twins_{_stem(pair[0])}"
         _write_twins(a, out, stem, pair, runs, planes, start)
@@ -84,6 +86,9 @@ def _stem(label: str) -> str:
 def _bound_lines(comparison: RunComparison) -> list[str]:
     lines = []
     for label, run in comparison.runs.items():
+        if run.bound is None:
+            lines.append(f"{label}: a recording does not tell its training patterns, so no input-compression bound")
+            continue
         last, gap = run.bound.value[:, -1], run.gap[:, -1]
         said = f"{label}: input-compression bound at the last epoch {np.median(last):.3g}"
         if not np.isfinite(gap).all():
@@ -103,7 +108,7 @@ def _write_twins(
     out: Path,
     stem: str,
     pair: tuple[str, str],
-    runs: Mapping[str, Run],
+    runs: Mapping[str, Recording],
     planes: Mapping[str, InformationPlane],
     start: float,
 ) -> None:

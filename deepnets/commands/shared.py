@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from deepnets.recordings import Recorded, read_recording
 from deepnets.recordings.recording import finished
 from dualib.core import command
 from dualib.core.arrays import whole
-from dualib.core.command import add_units, say
+from dualib.core.command import add_units, add_workers, say
 from dualib.core.files import plain, writable_directory
+from dualib.core.parallel import processes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,7 @@ def add_plane_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--passes", type=int, default=4, help="noisy passes from every pattern")
     parser.add_argument("--seed", type=int, default=0)
+    add_workers(parser, "estimate")
 
 
 def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | None = None) -> InformationPlane:
@@ -73,7 +76,7 @@ def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | Non
     a : Namespace
         The options.
     kept : Path or None
-        A file; a plane of the same run and options is read from it, another is estimated and written to it.
+        A file; a plane of the same run and options is read from it, another, or of a recording, is estimated and written to it.
 
     Raises
     ------
@@ -97,13 +100,15 @@ def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | Non
             f"snapshots, with {a.passes} passes: --replicas, --snapshots and --passes change that"
         )
     estimator = None if noisy else default_estimator(run, a.bins)
-    if kept is not None and kept.is_file():
+    if kept is not None and kept.is_file() and not isinstance(run, Recorded):  # whose settings do not tell its numbers
         old = InformationPlane.load(kept)
         now = plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})
         same = plain(old.settings) == now and np.array_equal(old.replicas, replicas)
         if same and np.array_equal(old.epochs, run.epochs[snapshots]):
             return old
-    plane = information_plane(run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes, seed=a.seed)
+    estimated = partial(information_plane, run, estimator, replicas=replicas, snapshots=snapshots, passes=a.passes)
+    with processes(a.workers) as executor:
+        plane = estimated(seed=a.seed, executor=executor)
     if kept is not None:
         plane.save(kept)
     return plane

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepnets.estimators import Binning, ConditionalPlugin, LayerInformation, RangeBinning, SmoothedPlugin
 from deepnets.planes.cautions import Worst, binned, separated
@@ -14,9 +19,9 @@ from deepnets.planes.plane import InformationPlane, indices
 from deepnets.planes.source import Cells, Source
 from deepnets.recordings.recording import Recording, RepeatedPasses, accuracy_of
 from dualib.core.estimate import Estimate, Estimates, Kind
-from dualib.core.progress import progress_bar
+from dualib.core.parallel import in_order
 from dualib.core.special import entropy_nats
-from dualib.core.typing import ArrayLike, IntArray
+from dualib.core.typing import ArrayLike, FloatArray, IntArray
 
 
 class Estimator(Protocol):
@@ -61,6 +66,7 @@ def information_plane(
     passes: int = 8,
     seed: int = 0,
     progress: bool | None = None,
+    executor: Executor | None = None,
 ) -> InformationPlane:
     """Estimate I(X;T) and I(T;Y) of every layer, at every snapshot, for every replica of a recording.
 
@@ -86,6 +92,9 @@ def information_plane(
         Seed of noise and Monte Carlo.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
+    executor : concurrent.futures.Executor or None
+        Where layers are estimated, each by itself; by default here. Activations are made here, and only they travel: worth
+        it for estimates that take longer than that, of noisy layers seconds each; binning takes milliseconds.
 
     Returns
     -------
@@ -103,22 +112,23 @@ def information_plane(
         raise ValueError("no replica stayed finite, so that there is no plane: train with a lower learning rate")
     chosen = indices(replicas, recording.n_replicas, "replica", source.replicas)
     times = indices(snapshots, size, "snapshot", np.arange(size))
-    estimate = _layer_estimates(source, default_estimator(recording) if estimator is None else estimator, passes, times)
-    found: list[LayerInformation] = []
-    entropy_x = float(entropy_nats(task.p_x))
+    of = _layers(source, default_estimator(recording) if estimator is None else estimator, passes, times)
+    entropy_x, shape = float(entropy_nats(task.p_x)), (len(chosen), len(times), len(source.layers))
+    places = list(product(chosen.tolist(), times.tolist()))
+    layers = (layer for r, s in places for layer in of(s, r, seed + r * size + s))
+    law = task.p_y_given_x, task.p_x, task.n_classes, task.joint.mutual_information()
+    estimates = in_order(
+        partial(estimated, law=law),
+        layers,
+        progress=progress,
+        description="information plane",
+        executor=executor,
+        total=math.prod(shape),
+    )
+    found = [separated(layer, entropy_x) for layer in estimates]
     warned = Worst(source.layers, recording.epochs)
-    with progress_bar(len(chosen) * len(times), "information plane", progress) as done:
-        for replica in chosen.tolist():
-            for snapshot in times.tolist():
-                try:
-                    layers = estimate(snapshot, replica, seed + replica * size + snapshot)
-                except ValueError as error:
-                    raise ValueError(f"epoch {recording.epochs[snapshot]} of replica {replica}: {error}") from None
-                layers = [separated(layer, entropy_x) for layer in layers]
-                warned.add(layers, replica, snapshot)
-                found += layers
-                done(1)
-    shape = (len(chosen), len(times), len(source.layers))
+    for (replica, snapshot), of_layers in zip(places, zip(*[iter(found)] * shape[-1], strict=True), strict=True):
+        warned.add(of_layers, replica, snapshot)
     return InformationPlane(
         epochs=np.asarray(recording.epochs)[times],
         replicas=chosen,
@@ -146,10 +156,45 @@ def _gathered(estimates: list[Estimate], shape: tuple[int, ...]) -> Estimates:
     return Estimates.of([replace(e, kind=kind, level=level, warnings=()) for e in estimates], shape)
 
 
-def _layer_estimates(
+@dataclass(frozen=True, eq=False)
+class LayerToEstimate:
+    """One layer of one replica at one snapshot: what an executor works on.
+
+    Attributes
+    ----------
+    t : array
+        Its activations, as the estimator takes them.
+    estimator : Estimator
+    seed : int
+    place : str
+        Which it is, for messages.
+    by_range : bool
+        Whether the cells are between the extremes of the activations.
+    """
+
+    t: NDArray[np.floating]
+    estimator: Estimator
+    seed: int
+    place: str
+    by_range: bool = False
+
+
+def estimated(layer: LayerToEstimate, law: tuple[FloatArray, FloatArray, int, float]) -> LayerInformation:
+    """The estimate of a layer, by the law of the labels (p(y|x), p(x), |Y|, I(X;Y)); a ValueError names its place."""
+    p_y_given_x, p_x, n_classes, information = law
+    try:
+        found = layer.estimator.layer(layer.t, p_y_given_x, p_x, seed=layer.seed)
+    except ValueError as error:
+        raise ValueError(f"{layer.place}: {error}") from None
+    if isinstance(layer.estimator, Binning):
+        return binned(found, layer.t, layer.estimator, layer.by_range, n_classes, information)
+    return found
+
+
+def _layers(
     source: Source, estimator: Estimator | RangeBinning, passes: int, times: IntArray
-) -> Callable[[int, int, int], list[LayerInformation]]:
-    """(snapshot, replica, seed) → the estimates of every layer."""
+) -> Callable[[int, int, int], list[LayerToEstimate]]:
+    """(snapshot, replica, seed) → its layers, with their estimators."""
     if isinstance(estimator, RangeBinning) or not isinstance(estimator, NoiseEstimator):
         return _layer_by_layer(source, estimator, times)
     if not source.noise_std:
@@ -159,11 +204,11 @@ def _layer_estimates(
         )
     if passes < 2:
         raise ValueError(f"passes must be at least 2, got {passes}")
-    recording, law = source.recording, (source.task.p_y_given_x, source.task.p_x)
-    deeper = ConditionalPlugin(source.noise_std)
+    recording, deeper = source.recording, ConditionalPlugin(source.noise_std)
 
-    def noisy(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
-        found = [estimator.layer(source.activations(snapshot, replica)[0], *law, seed=seed)]
+    def noisy(snapshot: int, replica: int, seed: int) -> list[LayerToEstimate]:
+        place = source.place(snapshot, replica)
+        found = [LayerToEstimate(source.activations(snapshot, replica)[0], estimator, seed, place)]
         if len(source.layers) > 1:
             if not isinstance(recording, RepeatedPasses):
                 raise ValueError(
@@ -171,7 +216,7 @@ def _layer_estimates(
                     "the deeper ones are known: give that method, or record the first layer only"
                 )
             centres = recording.passes(snapshot, replica, passes, seed)[1 : len(source.layers)]
-            found += [deeper.layer(c, *law, seed=seed + k) for k, c in enumerate(centres, 1)]
+            found += [LayerToEstimate(c, deeper, seed + k, place) for k, c in enumerate(centres, 1)]
         return found
 
     return noisy
@@ -179,20 +224,19 @@ def _layer_estimates(
 
 def _layer_by_layer(
     source: Source, estimator: Estimator | RangeBinning, times: IntArray
-) -> Callable[[int, int, int], list[LayerInformation]]:
-    task, information = source.task, source.task.joint.mutual_information()
+) -> Callable[[int, int, int], list[LayerToEstimate]]:
     cells = Cells(source, estimator, times) if isinstance(estimator, Binning | RangeBinning) else None
     by_range = isinstance(estimator, RangeBinning)
 
-    def estimates(snapshot: int, replica: int, seed: int) -> list[LayerInformation]:
-        layers = source.activations(snapshot, replica, noise_seed=seed if source.noise_std else None)
+    def layers(snapshot: int, replica: int, seed: int) -> list[LayerToEstimate]:
+        place = source.place(snapshot, replica)
+        arrays = source.activations(snapshot, replica, noise_seed=seed if source.noise_std else None)
         if cells is None:
             assert not isinstance(estimator, RangeBinning)
-            return [estimator.layer(t, task.p_y_given_x, task.p_x, seed=seed) for t in layers]
-        found = []
-        for t, binning in zip(layers, cells.of(replica), strict=True):
-            layer = binning.layer(t, task.p_y_given_x, task.p_x, seed=seed)
-            found.append(binned(layer, t, binning, by_range, task.n_classes, information))
-        return found
+            return [LayerToEstimate(t, estimator, seed, place) for t in arrays]
+        return [
+            LayerToEstimate(t, binning, seed, place, by_range)
+            for t, binning in zip(arrays, cells.of(replica), strict=True)
+        ]
 
-    return estimates
+    return layers

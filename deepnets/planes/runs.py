@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.planes.plane import InformationPlane
+from deepnets.planes.source import Source
+from deepnets.recordings.recording import Recording
 from dualib.core import statistics
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Estimates, Kind
@@ -19,8 +21,6 @@ from dualib.core.units import Unit, Units, conversion
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from deepnets.recordings.run import Run
 
 
 def input_compression_bound(rate: ArrayLike, n_train: int) -> FloatArray:
@@ -121,27 +121,27 @@ class ComparedRun(Result):
     Attributes
     ----------
     plane : InformationPlane
-    n_train : int
-        Training patterns m.
+    n_train : int or None
+        Training patterns m; None of a recording, which does not tell.
     gap : array, shape (R, S)
-        Accuracy on the training patterns less that on the test patterns; NaN where there are no test patterns.
-    bound : Estimates, shape (R, S)
-        :func:`input_compression_bound` of the last hidden layer's I(X;T), and of the ends of its interval.
+        Accuracy on the training patterns less that on the test patterns; NaN where one of them is not known.
+    bound : Estimates, shape (R, S), or None
+        :func:`input_compression_bound` of the last hidden layer's I(X;T), and of the ends of its interval; None without m.
     last_hidden : int
         Index of that layer in the plane.
     output : int or None
-        Index of the outputs in the plane; None for a noisy network, whose outputs are no layer of its plane.
+        Index of the outputs in the plane; None where they are no layer of it, as of a noisy network.
     """
 
     plane: InformationPlane
-    n_train: int
+    n_train: int | None
     gap: Float[np.ndarray, "R S"]
-    bound: Estimates
+    bound: Estimates | None
     last_hidden: int
     output: int | None
 
     def final(self, label: str) -> tuple[FinalValue, ...]:
-        """Every quantity at the last snapshot; the gap only where there are test patterns."""
+        """Every quantity that is known at the last snapshot."""
         plane, shown = self.plane, [k for k in (self.last_hidden, self.output) if k is not None]
         found = [
             _final(label, quantity, plane.layers[k], of_plane[:, -1, k], 0.0, most)
@@ -156,7 +156,8 @@ class ComparedRun(Result):
             if np.isfinite(values).all():
                 exact = Estimates(values, values, values, Kind.EXACT, Unit.ONE)
                 found.append(_final(label, quantity, "", exact, least, 1.0))
-        found.append(_final(label, Compared.BOUND, plane.layers[self.last_hidden], self.bound[:, -1], 0.0, np.inf))
+        if self.bound is not None:
+            found.append(_final(label, Compared.BOUND, plane.layers[self.last_hidden], self.bound[:, -1], 0.0, np.inf))
         return tuple(found)
 
 
@@ -192,12 +193,12 @@ class RunComparison(Result):
         return pd.DataFrame(rows)
 
 
-def compare_runs(runs: Mapping[str, Run], planes: Mapping[str, InformationPlane]) -> RunComparison:
-    """Gather what runs are compared by.
+def compare_runs(runs: Mapping[str, Recording], planes: Mapping[str, InformationPlane]) -> RunComparison:
+    """Gather what runs, or recordings of other trainings, are compared by.
 
     Parameters
     ----------
-    runs, planes : mapping of str to Run and to InformationPlane
+    runs, planes : mapping of str to Recording and to InformationPlane
         Under the same labels; each plane of its run.
 
     Returns
@@ -226,36 +227,43 @@ def over_replicas(values: ArrayLike, unit: Unit, least: float = -np.inf, most: f
     return replace(found, low=low, high=high)
 
 
-def twins(runs: Mapping[str, Run]) -> list[tuple[str, str]]:
-    """Labels (noisy, deterministic) of the runs that differ in the noise alone.
+def twins(runs: Mapping[str, Recording]) -> list[tuple[str, str]]:
+    """Labels (noisy, deterministic) of the runs that differ in the noise alone; recordings do not tell how they were trained.
 
     Task, starts, splits and training are the same; how long, how many replicas and which snapshots may differ.
     """
+    from deepnets.recordings.run import Run
 
     def protocol(run: Run) -> dict[str, object]:
         return {k: v for k, v in run.settings.items() if k not in ("network", "replicas", "epochs", "snapshots")}
 
+    trained_here = {label: run for label, run in runs.items() if isinstance(run, Run)}
     return [
         (noisy, twin)
-        for noisy, a in runs.items()
-        for twin, b in runs.items()
+        for noisy, a in trained_here.items()
+        for twin, b in trained_here.items()
         if a.network.noise_std > 0 and replace(a.network, noise_std=0.0) == b.network and protocol(a) == protocol(b)
     ]
 
 
-def _compared(label: str, run: Run, plane: InformationPlane) -> ComparedRun:
-    names = run.network.layer_names
-    if plane.layers not in (names, names[:-1]) or not set(plane.epochs) <= set(run.epochs.tolist()):
-        raise ValueError(f"the plane of {label!r} is of another run: layers {plane.layers}, not {names}")
+def _compared(label: str, run: Recording, plane: InformationPlane) -> ComparedRun:
+    source, shape = Source.of(run), (len(run.epochs), run.n_replicas)
+    if plane.layers != source.layers or not set(plane.epochs) <= set(run.epochs.tolist()):
+        raise ValueError(f"the plane of {label!r} is of another run: layers {plane.layers}, not {source.layers}")
     rows = np.searchsorted(run.epochs, plane.epochs)
-    gap = run.scores["train_accuracy"] - run.scores["test_accuracy"]
-    n_train, last_hidden = int(run.train_patterns.shape[1]), max(len(names) - 2, 0)
-    rate = plane.rate[:, :, last_hidden]
+    train, test = (run.scores.get(f"{part}_accuracy", np.full(shape, np.nan)) for part in ("train", "test"))
+    hidden, patterns = source.hidden_layers, getattr(run, "train_patterns", None)
+    last_hidden = max(hidden - 1, 0)
+    n_train = None if patterns is None else int(patterns.shape[1])
+    output = len(plane.layers) - 1 if 0 < hidden < len(plane.layers) else None
+    bound = None if n_train is None else _bound(plane.rate[:, :, last_hidden], n_train)
+    return ComparedRun(plane, n_train, (train - test)[rows][:, plane.replicas].T, bound, last_hidden, output)
+
+
+def _bound(rate: Estimates, n_train: int) -> Estimates:
     value, low, high = (input_compression_bound(v.clip(min=0), n_train) for v in (rate.value, rate.low, rate.high))
     method = f"input-compression bound of {rate.method}"
-    bound = Estimates(value, low, high, rate.kind, Unit.ONE, rate.level, rate.n, method)
-    output = len(names) - 1 if len(plane.layers) == len(names) > 1 else None
-    return ComparedRun(plane, n_train, gap[rows][:, plane.replicas].T, bound, last_hidden, output)
+    return Estimates(value, low, high, rate.kind, Unit.ONE, rate.level, rate.n, method)
 
 
 def _final(label: str, quantity: Compared, layer: str, values: Estimates, least: float, most: float) -> FinalValue:

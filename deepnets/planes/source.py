@@ -74,6 +74,10 @@ class Source:
         last = self.ranges[-1]
         return last is not None and bool(np.isinf(last).any()) and self.hidden_layers < len(self.layers)
 
+    def place(self, snapshot: int, replica: int) -> str:
+        """Which these are, for messages."""
+        return f"epoch {self.recording.epochs[snapshot]} of replica {replica}"
+
     def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> Activations:
         """Of the layers of the plane."""
         return self.recording.activations(snapshot, replica, noise_seed=noise_seed)[: len(self.layers)]

@@ -78,6 +78,8 @@ def plot_bound(comparison: RunComparison, ax: Axes | None = None) -> Axes:
     top, bottom, ranges = 1.0, 0.0, False
     for j, (label, run) in enumerate(comparison.runs.items()):
         epochs, bound = shown_epochs(run.plane.epochs), run.bound
+        if bound is None:  # a recording, whose training patterns are not known
+            continue
         band(ax, epochs, bound.value, colour(j), "-", f"{label}, m = {run.n_train}")
         low, high = np.median(bound.low, axis=0), np.median(bound.high, axis=0)
         if (high > low).any():  # the estimator's interval

@@ -66,6 +66,11 @@ def say(text: str = "", *, go_on: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def add_workers(parser: argparse.ArgumentParser, work: str, default: str = "here") -> None:
+    """The option --workers of :func:`dualib.core.parallel.processes`, for the work that is done there."""
+    parser.add_argument("--workers", type=int, metavar="N", help=f"{work} on so many processes (default: {default})")
+
+
 def write_table(
     folder: Path,
     stem: str,

@@ -6,10 +6,12 @@ import functools
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
+from dualib.core.arrays import whole
 from dualib.core.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -37,12 +39,29 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@contextmanager
+def processes(count: int | None) -> Iterator[Executor | None]:
+    """An executor of so many processes, none of which inherits anything; None where that is None: what --workers means.
+
+    Raises
+    ------
+    ValueError
+        If there are to be less than one.
+    """
+    if count is None:
+        yield None
+        return
+    with ProcessPoolExecutor(whole(count, "--workers", 1), mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
 def in_order(
     function: Callable[[Item], Value],
     items: Iterable[Item],
     *,
     progress: bool | None = None,
     description: str = "",
+    total: int | None = None,
     executor: Executor | None = None,
 ) -> Iterator[Value]:
     """The values of `function` at the items, in their order, each as soon as it and all before it are there.
@@ -59,19 +78,22 @@ def in_order(
         Whether to show a bar; None shows it on a terminal.
     description : str
         The text of the bar.
+    total : int or None
+        The number of items, where they are made one by one when they are needed; None makes all of them first.
     executor : concurrent.futures.Executor or None
         Where to compute: threads, processes, or a cluster's (``client.get_executor()`` of dask.distributed). None computes
         here, one item after the other.
     """
-    listed = list(items)
-    with progress_bar(len(listed), description, progress) as done:
+    if total is None:
+        items = list(items)
+        total = len(items)
+    with progress_bar(total, description, progress) as done:
         if executor is None:
-            for item in listed:
+            for item in items:
                 yield function(item)
                 done(1)
             return
         waiting: deque[tuple[Item, Future[Value]]] = deque()
-        rest = iter(listed)
 
         def first() -> Value:
             item, future = waiting.popleft()
@@ -82,7 +104,7 @@ def in_order(
                 return function(item)
 
         try:
-            for item in rest:
+            for item in items:
                 waiting.append((item, _submitted(executor, function, item)))
                 if len(waiting) >= AHEAD:
                     yield first()

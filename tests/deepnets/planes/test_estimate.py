@@ -1,6 +1,7 @@
 """The information plane of a run: estimates are the estimators', for deterministic and noisy networks; the commands."""
 
-from dataclasses import dataclass, field, replace
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import deepnets
 from deepnets.estimators import Estimate, Kind, LayerInformation
 from deepnets.recordings.run import SCORES
+from dualib.core.parallel import processes
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +183,67 @@ def test_noisy_recordings_need_passes_for_deeper_layers(run):
     assert deepnets.information_plane(one).rate.value[0, 1, 0] == first.rate.value
     with pytest.raises(ValueError, match="2 noisy layers but no passes"):
         deepnets.information_plane(Recorded(run.task, 0.5))
+
+
+# --- executors ---
+
+
+class DyingPool(ThreadPoolExecutor):
+    """Whose workers are killed after a few layers."""
+
+    left = 3
+
+    def submit(self, function, /, *arguments, **more):
+        if self.left == 0:
+            raise BrokenExecutor("a worker was killed")
+        self.left -= 1
+        return super().submit(function, *arguments, **more)
+
+
+def same(a, b):
+    for found, expected in ((a.rate, b.rate), (a.relevance, b.relevance)):
+        for name in ("value", "low", "high"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert a.warnings == b.warnings
+    assert a.settings == b.settings
+
+
+def test_a_plane_on_an_executor_is_that_of_one_thread_also_when_workers_are_killed(run):
+    for one in (run, changed(run, noise_std=0.3)):
+        alone = deepnets.information_plane(one, passes=3, progress=False)
+        with ThreadPoolExecutor(2) as pool:
+            same(deepnets.information_plane(one, passes=3, progress=False, executor=pool), alone)
+        with DyingPool(2) as pool, pytest.warns(RuntimeWarning, match="going on in this process"):
+            same(deepnets.information_plane(one, passes=3, progress=False, executor=pool), alone)
+
+
+@pytest.mark.slow
+def test_a_plane_on_processes_is_that_of_one(run):
+    noisy = changed(run, noise_std=0.3)
+    with processes(2) as pool:
+        found = deepnets.information_plane(noisy, passes=3, progress=False, executor=pool)
+    same(found, deepnets.information_plane(noisy, passes=3, progress=False))
+
+
+def test_an_executor_is_handed_layers_as_it_works_them_off(run):
+    made, estimated = [], []
+
+    class Counting(deepnets.Run):
+        def activations(self, snapshot, replica, *, noise_seed=None):
+            made.append((snapshot, replica))
+            return super().activations(snapshot, replica, noise_seed=noise_seed)
+
+    class Counted(deepnets.Binning):
+        def layer(self, *arguments, **more):
+            estimated.append(len(made))
+            return super().layer(*arguments, **more)
+
+    deepnets.information_plane(
+        Counting(**{f.name: getattr(run, f.name) for f in fields(run)}), Counted(), progress=False
+    )
+    assert estimated == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3  # activations are not all made first
+
+
+def test_workers_less_than_one_are_refused():
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"), processes(0):
+        pass

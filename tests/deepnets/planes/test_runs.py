@@ -297,3 +297,39 @@ def test_bad_input_of_the_command_is_one_line_and_status_2(directories, tmp_path
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def recorded(directories, tmp_path_factory):
+    """The deterministic network as anybody's recording: its layers and accuracies, not what it was trained on."""
+    run = deepnets.Run.load(directories / "twin")
+    named = {name: of for name, of in zip(run.layers, run.ranges, strict=True) if of is not None}
+    recorder = deepnets.Recorder(tmp_path_factory.mktemp("recorded") / "mine", run.task, ranges=named)
+    for s, epoch in enumerate(run.epochs.tolist()):
+        for r in range(run.n_replicas):
+            scores = {name: float(run.scores[name][s, r]) for name in ("train_accuracy", "test_accuracy")}
+            recorder.add(epoch, dict(zip(run.layers, run.activations(s, r), strict=True)), replica=r, **scores)
+    return recorder.recorded()
+
+
+def test_a_recording_is_compared_by_all_that_it_tells(runs, recorded):
+    both = {"run": runs["twin"], "recorded": recorded}
+    found = compare_runs(both, {name: deepnets.information_plane(one, progress=False) for name, one in both.items()})
+    values = {name: [v for v in found.final() if v.run == name] for name in both}
+    known = [v for v in values["run"] if v.quantity is not Compared.BOUND]
+    assert {v.quantity for v in known} == {Compared.RATE, Compared.RELEVANCE, Compared.ACCURACY, Compared.GAP}
+    assert [replace(v, run="") for v in known] == [replace(v, run="") for v in values["recorded"]]
+    assert found.runs["recorded"].bound is None
+    assert twins({"noisy": runs["noisy"], "recorded": recorded}) == []
+
+
+def test_planes_of_recordings_and_runs_are_drawn_and_not_read_again(directories, recorded, tmp_path, capsys):
+    paths = [str(recorded.path), str(directories / "twin")]
+    assert main(["planes", *paths, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "mine: a recording does not tell its training patterns, so no input-compression bound" in said
+    assert (tmp_path / "bound.png").is_file()
+    kept = tmp_path / "plane_mine.npz"
+    before = kept.stat().st_mtime_ns
+    assert main(["planes", paths[0], "--out", str(tmp_path)]) == 0
+    assert kept.stat().st_mtime_ns > before  # of a recording the settings do not tell the numbers
