@@ -38,6 +38,25 @@ def recordings(session: nox.Session, library: str) -> None:
     session.run("pytest", *RECORDING_TESTS, *session.posargs, env=env)
 
 
+@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.parametrize("kind", ["whl", "tar.gz"])
+def release(session: nox.Session, kind: str) -> None:
+    """Wheel and sdist, checked, each in an environment of its own: without extras, a curve, and one line for what is missing."""
+    session.install("build", "twine")
+    folder = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--outdir", str(folder), ".")
+    session.run("twine", "check", "--strict", *map(str, folder.glob("ntk_dualib-*")))
+    session.run("uv", "venv", "--clear", "--python", str(session.python), str(folder / "empty"), external=True)
+    (archive,) = folder.glob(f"ntk_dualib-*.{kind}")
+    python = folder / "empty" / "bin" / "python"
+    session.run("uv", "pip", "install", "--python", str(python), str(archive), external=True)
+    session.chdir(folder)  # away from the sources
+    session.run(str(python.with_name("dualib")), "curve", "--example", "toy", "--betas", "2", "20", "4", external=True)
+    session.run(
+        str(python.with_name("deepnets")), "train", "szt2017", "--out", "none", external=True, success_codes=[2]
+    )
+
+
 def overrides(session: nox.Session) -> str:
     """A file of requirements that take the place of declared ones."""
     path = Path(session.create_tmp()) / "overrides.txt"

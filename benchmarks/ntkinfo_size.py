@@ -1,7 +1,7 @@
 """Digits with ten classes, n training points: time and peak memory of kernels, eigenmodes and table, stage by stage.
 
     python benchmarks/ntkinfo_size.py --n 3000
-    python benchmarks/ntkinfo_size.py --n 20000 --n-test 1000      # 17 GiB; about an hour on two free cores
+    python benchmarks/ntkinfo_size.py --n 20000 --n-test 1000      # 16 GiB; about an hour on two free cores
 
 The digits are drawn with replacement, with noise on every pixel. Memory is the process's largest resident set less that before the
 kernels, in units of n² doubles; --third-kernel adds Ω, --on-disk keeps Θ and K (and Ω) in files that are mapped.
@@ -96,7 +96,7 @@ def main():
     print(timeline.table())
     print(
         f"n = {a.n}: peak {peak:.2f} n² doubles (target <= {TARGET:g}), {peak_gib():.2f} GiB in all; "
-        f"at n = 20000 {before + peak * 8 * 20000**2 / 2**30:.1f} GiB"
+        f"expected {said.memory / 2**30:.2f} GiB"
     )
 
 

@@ -66,6 +66,11 @@ class Network:
     References
     ----------
     [shwartzziv2017]_, [goldfeld2019]_ section 2, [jacot2018]_
+
+    Examples
+    --------
+    >>> Network((12, 10, 7, 5, 4, 3, 2)).n_parameters
+    294
     """
 
     widths: tuple[int, ...]

@@ -3,6 +3,7 @@ from . import examples as examples
 from . import exponential as exponential
 from . import gaussian as gaussian
 from . import measures as measures
+from . import plotting as plotting
 from . import sampling as sampling
 from . import solvers as solvers
 from . import statistics as statistics

@@ -1,4 +1,4 @@
-"""Command line: ``dualib curve``, ``dualib solve``, ``dualib transitions``, ``dualib verify`` (also ``python -m dualib``)."""
+"""Command line: ``dualib curve``, ``dualib solve``, ``dualib transitions``, ``dualib verify``, ``dualib plane`` (also ``python -m dualib``)."""
 
 from __future__ import annotations
 

@@ -33,6 +33,14 @@ class PlanePath:
         Rates, and a relevance that is proven to be out of reach there.
     joined : bool
         Whether the points are joined by a line; otherwise each is a marker by itself.
+    clock : array, shape (n,), or None
+        When each point was reached, at least 0: its colour, on a logarithmic scale. None for a line without time.
+    clock_name : str
+        What the clock counts, such as epochs; lines of one name share a colour bar.
+    rate_is, relevance_is : str
+        What stands at the two axes if it is not I(X;T) and I(T;Y) themselves: an estimate, or a bound and of what.
+    caveat : str
+        What is to be known where the line stands beside a frontier.
     """
 
     name: str
@@ -44,6 +52,11 @@ class PlanePath:
     marks: Float[np.ndarray, "k 2"] = field(default_factory=lambda: np.zeros((0, 2)))
     ceiling: Float[np.ndarray, "m 2"] | None = None
     joined: bool = True
+    clock: Float[np.ndarray, " n"] | None = None
+    clock_name: str = ""
+    rate_is: str = ""
+    relevance_is: str = ""
+    caveat: str = ""
 
 
 class InPlane(Protocol):

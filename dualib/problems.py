@@ -48,6 +48,12 @@ class IB(Bottleneck):
     References
     ----------
     [tishby1999]_
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, solve
+    >>> solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta=1.0).n_clusters
+    1
     """
 
     name: ClassVar[str] = "ib"
@@ -133,6 +139,13 @@ class DualIB(Bottleneck):
     References
     ----------
     [piran2020]_ eqs. 7-9
+
+    Examples
+    --------
+    >>> from dualib import DualIB, Joint, solve
+    >>> problem = DualIB(Joint([[0.4, 0.1], [0.1, 0.4]]))
+    >>> solve(problem, beta=10.0).n_clusters
+    2
     """
 
     name: ClassVar[str] = "dual"
@@ -230,6 +243,12 @@ class AlphaIB(Bottleneck):
     ------
     ValueError
         If alpha is outside (0, 1).
+
+    Examples
+    --------
+    >>> from dualib import AlphaIB, Joint, solve
+    >>> solve(AlphaIB(Joint([[0.4, 0.1], [0.1, 0.4]]), alpha=0.5), beta=10.0).n_clusters
+    2
     """
 
     alpha: float = 0.5

@@ -124,6 +124,13 @@ def verify(
     ------
     ValueError
         If the encoder's shape or rows are wrong, or not exactly one kind of claim was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib import IB, Joint, verify
+    >>> print(verify(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), 10.0, np.ones((2, 1))).verdict)  # one cluster is too few
+    not optimal
     """
     beta = positive(beta, "beta")
     if p_t_given_x is None and rate is not None and relevance is not None:

@@ -81,6 +81,13 @@ def mlp(
     References
     ----------
     [jacot2018]_, [novak2020]_
+
+    Examples
+    --------
+    >>> network = mlp(hidden_layers=1, activation="erf")
+    >>> import numpy as np
+    >>> network.kernel_fn(np.eye(2), None, "nngp").shape
+    (2, 2)
     """
     settings = {
         "architecture": "mlp",

@@ -15,6 +15,7 @@ import numpy as np
 from dualib.core.command import add_units, say, write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
 from dualib.core.typing import FloatArray
+from dualib.plane import InPlane
 from ntkinfo.bounds.table import Loss, generalisation_bounds
 from ntkinfo.command_options import add_network, chosen_kernels, chosen_network
 from ntkinfo.datasets import Dataset, Labels, digits, from_npz, gaussian_task
@@ -178,6 +179,7 @@ def _timeline(a: argparse.Namespace) -> None:
         say(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
     if a.out is None:
         return
+    from dualib.plotting import plot_information_plane
     from ntkinfo import plotting
 
     found.save(a.out / "timeline.npz")
@@ -187,7 +189,8 @@ def _timeline(a: argparse.Namespace) -> None:
         temporary.write_text(found.describe() + "\n", encoding="utf-8")
     write_figure(a.out / "loss.png", lambda: plotting.plot_loss(found))
     plane = a.out / "plane.png"
-    write_figure(plane, lambda: plotting.plot_information_plane(found, data.gaussian_ib, units=a.units))
+    drawn: list[InPlane] = [found, *([] if data.gaussian_ib is None else [data.gaussian_ib])]
+    write_figure(plane, lambda: plot_information_plane(drawn, units=a.units))
     write_figure(a.out / "quantities.png", lambda: plotting.plot_quantities(found, units=a.units))
     say(
         f"written: {a.out}/timeline.npz .csv .json, columns.txt (what each column is), loss.png, plane.png, quantities.png"

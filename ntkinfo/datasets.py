@@ -87,6 +87,12 @@ def gaussian_task(
     References
     ----------
     [shwartzziv2019]_, [chechik2005]_
+
+    Examples
+    --------
+    >>> data = gaussian_task(n_train=5, n_test=3, x_dim=4)
+    >>> data.x_train.shape, data.y_test.shape
+    ((5, 4), (3, 1))
     """
     from dualib.gaussian import GaussianIB, gaussian_entropy
 

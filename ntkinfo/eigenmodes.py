@@ -196,20 +196,20 @@ class Eigenmodes:
 
         None where K is singular on the rest.
         """
-        modes, seen = self.nngp_modes, self.moving
-        if not seen.any():
-            return np.zeros_like(modes)
-        own = np.array(modes.T if seen.all() else modes[np.ix_(seen, seen)].T, order="F")
-        factor, info = lapack.dpotrf(own, lower=0, clean=1, overwrite_a=1)
-        if info != 0:
+        factor = self._nngp_factor(lower=0)
+        if factor is None:
             return None
         inverse: FloatArray = lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
-        inverse[np.diag_indices_from(inverse)] *= 0.5
-        if seen.all():
-            return inverse
-        whole = np.zeros_like(modes)
-        whole[np.ix_(seen, seen)] = inverse
-        return whole
+        inverse[np.diag_indices_from(inverse)] *= np.where(self.moving, 0.5, 0.0)
+        return inverse
+
+    def _nngp_factor(self, lower: int) -> Float[np.ndarray, "n n"] | None:
+        """The Cholesky factor of V^T K V, that of the identity where nothing moves; None where K is singular on the rest."""
+        own, still = np.array(self.nngp_modes.T, order="F"), ~self.moving
+        own[still], own[:, still] = 0.0, 0.0
+        own[still, still] = 1.0
+        factor, info = lapack.dpotrf(own, lower=lower, clean=1, overwrite_a=1)
+        return None if info else np.asarray(factor)
 
     @cached_property
     def kappa(self) -> Float[np.ndarray, " n"]:
@@ -279,10 +279,8 @@ class Eigenmodes:
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
-        log_residual, kept = self.spectrum(taus).log_residual[:, self.moving], self.moving
-        own = np.array(self.nngp_modes[np.ix_(kept, kept)].T, order="F")
-        factor, info = lapack.dpotrf(own, lower=1, clean=1, overwrite_a=1)
-        rows = self.eigenvectors[np.ix_(points, kept)]
+        log_residual, factor = self.spectrum(taus).log_residual, self._nngp_factor(lower=1)
+        rows = np.where(self.moving, self.eigenvectors[points], 0.0)
         found = np.empty((log_residual.shape[0], len(points)))
         with np.errstate(divide="ignore"):
             log_rows = np.log(np.abs(rows))
@@ -291,7 +289,7 @@ class Eigenmodes:
             top = logs.max(axis=1, keepdims=True)
             flat = np.isneginf(top[:, 0])
             scaled = np.sign(rows) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
-            squares = ((scaled @ factor) ** 2) if info == 0 else (scaled @ self.nngp_modes[np.ix_(kept, kept)]) * scaled
+            squares = (scaled @ factor) ** 2 if factor is not None else (scaled @ self.nngp_modes) * scaled
             with np.errstate(divide="ignore"):
                 out[:] = np.where(flat, -np.inf, 2 * top[:, 0] + np.log(np.maximum(squares.sum(axis=1), 0.0)))
         return found

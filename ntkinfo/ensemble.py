@@ -56,6 +56,15 @@ class Ensemble(Eigenmodes):
     References
     ----------
     [jacot2018]_, [lee2019]_, [shwartzziv2019]_ eqs. 4-6
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> mean, covariance = ensemble.law(tau=0.5, on="train")
+    >>> mean.ravel().round(6)  # (1 − e^{−2τ}) y
+    array([ 0.632121, -0.632121])
     """
 
     def law(self, tau: float, on: Points = "test") -> Law:
@@ -107,6 +116,8 @@ class Ensemble(Eigenmodes):
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
         a time axis).
         """
+        times = np.atleast_1d(times_of(taus))
+        known = self._twin_variances(times)
         for where, projected, half, mean in self._test_batches(taus):
             if half is None:
                 yield where, Law(mean, np.zeros((mean.shape[0], self.n_test, self.n_test)))
@@ -115,10 +126,13 @@ class Ensemble(Eigenmodes):
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
             covariance = self.test_block("nngp_test") + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
-            times = np.atleast_1d(times_of(taus))[where]
-            variance, rounding = self._above_rounding(covariance[:, index, index], projected, half, times)
+            variance, rounding = self._above_rounding(
+                covariance[:, index, index], projected, half, times[where], known[where]
+            )
             covariance[:, index, index] = variance
+            del cross, projected, half  # before the next ones are made
             yield where, Law(mean, covariance, rounding)
+            del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
         """The law of single points at many times: mean (T, points, k), variance (T, points). On "train" it takes 2n³
@@ -126,20 +140,20 @@ class Ensemble(Eigenmodes):
         """
         if on == "train":
             return self._train_marginals(taus)
-        n_times = np.atleast_1d(times_of(taus)).size
-        mean, variance = np.empty((n_times, self.n_test, self.n_outputs)), np.zeros((n_times, self.n_test))
-        errors = Rounding(np.zeros_like(mean), np.zeros_like(variance))
+        times = np.atleast_1d(times_of(taus))
+        mean, variance = np.empty((times.size, self.n_test, self.n_outputs)), np.zeros((times.size, self.n_test))
+        errors, known = Rounding(np.zeros_like(mean), np.zeros_like(variance)), self._twin_variances(times)
         for where, projected, half, batch_mean in self._test_batches(taus):
             mean[where] = batch_mean
             if half is not None:
-                times = np.atleast_1d(times_of(taus))[where]
                 raw = (
                     np.diagonal(self.test_block("nngp_test"))
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
-                variance[where], rounding = self._above_rounding(raw, projected, half, times)
+                variance[where], rounding = self._above_rounding(raw, projected, half, times[where], known[where])
                 errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
+            del projected, half  # before the next ones are made
         return Marginals(mean, variance, errors)
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
@@ -154,19 +168,20 @@ class Ensemble(Eigenmodes):
                 row[points] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
         return Marginals(mean, variance)
 
-    def _of_twins(self, variance: FloatArray, times: FloatArray) -> FloatArray:
-        """The variances (T, m), those of test points that are training points by the form without cancellation."""
-        (twins,) = np.nonzero(self.twins >= 0)
-        if twins.size:
-            variance[:, twins] = np.exp(self.log_train_variance(times, self.twins[twins]))
-        return variance
+    def _twin_variances(self, times: FloatArray) -> FloatArray:
+        """The variances (T, twins) of the test points that are training points, by the form without cancellation."""
+        twins = self.twins[self.twins >= 0]
+        if self.centred or not twins.size:
+            return np.zeros((times.size, twins.size))
+        return np.asarray(np.exp(self.log_train_variance(times, twins)))
 
     def _times_half(self, rows: FloatArray) -> FloatArray:
         """The product rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
         modes = self.nngp_modes
         flat = rows.reshape(-1, self.n_train)
         product: FloatArray = blas.dtrmm(1.0, modes.T, flat.T, lower=1).T
-        product -= 0.5 * np.diagonal(modes) * flat
+        for part in column_blocks(self.n_train):
+            product[:, part] -= 0.5 * np.diagonal(modes)[part] * flat[:, part]
         return product.reshape(rows.shape)
 
     def _test_batches(self, taus: ArrayLike) -> Iterator[tuple[slice, FloatArray, FloatArray | None, FloatArray]]:
@@ -183,7 +198,7 @@ class Ensemble(Eigenmodes):
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, min(n // (2 * m), LARGEST_BATCH // (m * n)))
+        step = max(1, min(n // (4 * m), LARGEST_BATCH // (m * n)))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen
@@ -193,11 +208,12 @@ class Ensemble(Eigenmodes):
             elif not self.centred:
                 half = self._times_half(projected)
             yield where, projected, half, projected @ self.y_modes
+            del projected, half  # before the next ones are made
 
     def _above_rounding(
-        self, variance: FloatArray, projected: FloatArray, half: FloatArray, times: FloatArray
+        self, variance: FloatArray, projected: FloatArray, half: FloatArray, times: FloatArray, of_twins: FloatArray
     ) -> tuple[FloatArray, Rounding]:
-        r"""The variance, 0 where it is lost in its rounding (but for twins, whose own form loses none), and the rounding.
+        r"""The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding.
 
         The rounding is what the sums lose, and what Θ's eigenvectors lose, which are those of a Θ + δ with ‖δ‖ of the
         order of ε λ_max. To first order A moves by V (d ∘ V^T δ V) V^T with \|d_{ij}\| <= a_i a_j, hence z_τ(x) by at
@@ -209,7 +225,8 @@ class Ensemble(Eigenmodes):
         mean += 4 * EPS * size[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
         sums = 16 * EPS * (np.diagonal(self.test_block("nngp_test")) + np.sqrt(_row_dots(half, half)) * size)
         spread = moved * (response @ np.sqrt(self.kappa))[:, None]
-        kept = self._of_twins(np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0), times)
+        kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
+        kept[:, self.twins >= 0] = of_twins
         return kept, Rounding(mean, sums + spread * (2 * np.sqrt(kept) + spread))
 
 

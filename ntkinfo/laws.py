@@ -51,12 +51,13 @@ class Law(Result):
 
     def marginals(self) -> Marginals:
         """The law of single points, without their covariances."""
-        return Marginals(self.mean, self.variance, self.rounding)
+        return Marginals(self.mean, self.variance.copy(), self.rounding)  # a view would keep the covariances
 
     def with_output_noise(self, variance: float) -> Law:
         """The law of the outputs plus independent Gaussian noise of that variance."""
-        noise = positive(variance, "variance", zero=True) * np.eye(self.mean.shape[-2])
-        return Law(self.mean, self.covariance + noise, self.rounding)
+        covariance, index = self.covariance.copy(), np.arange(self.mean.shape[-2])
+        covariance[..., index, index] += positive(variance, "variance", zero=True)
+        return Law(self.mean, covariance, self.rounding)
 
     def __iter__(self) -> Iterator[FloatArray]:
         return iter((self.mean, self.covariance))

@@ -123,12 +123,24 @@ def _rounded(steps: FloatArray) -> FloatArray:
 
 
 def tau_from_steps(steps: ArrayLike, learning_rate: float) -> FloatArray:
-    """τ after `steps` steps at `learning_rate` on the loss ½‖f - Y‖² (a sum): their product."""
+    """τ after `steps` steps at `learning_rate` on the loss ½‖f - Y‖² (a sum): their product.
+
+    Examples
+    --------
+    >>> float(tau_from_steps(100, 0.01))
+    1.0
+    """
     return np.asarray(steps, dtype=np.float64) * positive(learning_rate, "learning_rate")
 
 
 def steps_from_tau(tau: ArrayLike, learning_rate: float) -> FloatArray:
-    """The number of steps (not rounded) that τ takes at `learning_rate` on the loss ½‖f - Y‖²."""
+    """The number of steps (not rounded) that τ takes at `learning_rate` on the loss ½‖f - Y‖².
+
+    Examples
+    --------
+    >>> float(steps_from_tau(1.0, 0.01))
+    100.0
+    """
     return np.asarray(tau, dtype=np.float64) / positive(learning_rate, "learning_rate")
 
 

@@ -86,6 +86,14 @@ def mode_table(ensemble: Ensemble, tau: float, *, label_noise: float = 1.0) -> M
     ------
     ValueError
         If `label_noise` is not positive, or the learning rule does not reach `tau`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> len(ntkinfo.mode_table(ensemble, 1.0).to_frame())
+    2
     """
     positive(label_noise, "label_noise")
     spectrum, k = ensemble.spectrum(float(tau)), ensemble.n_outputs

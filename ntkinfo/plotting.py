@@ -1,16 +1,17 @@
 """Figures: one panel is drawn on the axes given, which are returned; several panels, one unit each, are a new figure.
 
-Labels come from the quantities' records. The frontier of a Gaussian bottleneck stands in the plane of its ensemble.
+Labels come from the quantities' records. The information plane is that of :func:`dualib.plot_information_plane`, which draws
+timelines beside bottleneck curves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.figure import GREY, SMALL, axes_or_new, describe, line_style, panels
+from dualib.core.figure import GREY, SMALL, axes_or_new, describe, legend_above, line_style, panels
 from dualib.core.quantity import Relation
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from dualib.gaussian import GaussianIB
     from ntkinfo.bounds.table import BoundsTable
     from ntkinfo.modes import ModeTable
     from ntkinfo.setting import Column
@@ -31,13 +31,6 @@ TIME = "training time τ"
 _INFORMATION_GROUPS = (Group.INPUTS, Group.LABELS, Group.DATA, Group.PARAMETERS)
 _GROWING = (Group.DATA, Group.PARAMETERS)
 """Groups with informations that grow without limit as training goes on: they get a logarithmic axis."""
-
-
-def _legend_above(ax: Axes, title: str | None = None, columns: int = 1) -> None:
-    """A legend over the panel, where it covers no line at any width, with the panel's title."""
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "alignment": "left"}
-    look: dict[str, Any] = {"fontsize": SMALL, "title_fontsize": SMALL + 1, "frameon": False, "handlelength": 1.8}
-    ax.legend(title=title, ncols=columns, **place, **look)
 
 
 def plot_loss(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
@@ -69,61 +62,6 @@ def plot_loss(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
     ax.set(xscale="log", yscale="log", ylim=(least / 100, max(2 * largest, least)))
     describe(ax, TIME, "squared error per point")
     return ax
-
-
-def plot_information_plane(
-    timeline: Timeline, gaussian_ib: GaussianIB | None = None, *, ax: Axes | None = None, units: Units = "bits"
-) -> Axes:
-    """I(Z;Y|D) against I(Z;X|D), coloured by training time, with the exact Gaussian bottleneck curve where one is given.
-
-    The labels of the axes say which bounds they are. A lower bound on I(Z;Y|D) that is negative proves no information:
-    it is drawn hollow, at zero. With a frontier a note says that a point left of it is no violation where the
-    horizontal axis is not an upper bound.
-
-    Parameters
-    ----------
-    timeline : Timeline
-    gaussian_ib : GaussianIB or None
-    ax : Axes or None
-        Axes to draw into; None makes a new figure.
-    units : {"bits", "nats"}
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ValueError
-        If there are no labels at the points, or no point of the plane is finite.
-    """
-    from matplotlib.colors import LogNorm
-
-    (path,), (rate, relevance, kept) = timeline.plane_paths(), timeline.plane()
-    ax = axes_or_new(ax)
-    x, y, tau, proven = to_units(path.rate, units), to_units(path.relevance, units), timeline.tau[kept], path.proven
-    ax.plot(x, y, color="0.7", linewidth=1, zorder=1)
-    norm = LogNorm(tau.min(), tau.max() * (1 + 1e-9))
-    points = ax.scatter(x[proven], y[proven], c=tau[proven], norm=norm, cmap="cividis", s=22, zorder=2)
-    if not proven.all():
-        colours = points.cmap(norm(tau[~proven]))
-        look: dict[str, Any] = {"facecolors": "none", "edgecolors": colours, "clip_on": False}
-        ax.scatter(x[~proven], y[~proven], s=22, zorder=3, label="no information proven", **look)
-    ax.figure.colorbar(points, ax=ax, label=TIME)
-    if gaussian_ib is not None:
-        _frontier(ax, gaussian_ib, float(x.max()), units)
-    top = max(ax.get_ylim()[1], float(to_units(0.01, units)))
-    ax.set_ylim(-0.02 * top, top)
-    describe(ax, f"I(Z;X|D)  [{units}]\n{rate.legend}", f"I(Z;Y|D)  [{units}]\n{relevance.legend}")
-    return ax
-
-
-def _frontier(ax: Axes, gaussian_ib: GaussianIB, largest: float, units: Units) -> None:
-    rates = np.linspace(0, max(largest * 1.1, 1e-3), 300)
-    relevance = to_units(gaussian_ib.relevance_at(rates / to_units(1.0, units)), units)
-    ax.plot(rates, relevance, **line_style(1) | {"linestyle": "-"}, label="Gaussian IB frontier")
-    ax.axhline(to_units(gaussian_ib.mutual_information(), units), color="0.4", linestyle=":", label="I(X;Y)")
-    ax.set_title("a point left of the frontier\nis no violation: its rate is no upper bound", fontsize=SMALL)
 
 
 def plot_quantities(
@@ -186,7 +124,7 @@ def _panel(ax: Axes, timeline: Timeline, columns: Sequence[Column], units: Units
     else:
         ax.set_ylim(0.0, 1.05 * max(tops, default=1.0))
     title = "" if columns[0].group is None else TITLES[Group(columns[0].group)]
-    _legend_above(ax, title + (" (at 0: none proven)" if unproven else ""))
+    legend_above(ax, title=title + (" (at 0: none proven)" if unproven else ""), columns=1)
 
 
 def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
@@ -260,5 +198,5 @@ def plot_bounds(table: BoundsTable, *, ax: Axes | None = None) -> Axes:
     ax.text(0.5, 1.04, "vacuous", ha="center", va="center", fontsize=SMALL, transform=ax.get_yaxis_transform())
     ax.set(xscale="log", ylim=(0, 1.08))
     describe(ax, TIME, f"risk ({table.loss.replace('_', ' ')} loss)", legend=False)
-    _legend_above(ax, columns=1 if ax.bbox.width < 4 * ax.figure.dpi else 2)
+    legend_above(ax, columns=2)
     return ax

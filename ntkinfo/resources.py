@@ -1,8 +1,9 @@
 """What an ensemble of n training points takes of memory and time, said before the work, and refused where it is not there.
 
-The largest things are n × n matrices of doubles: Θ and K (and Ω), the eigenvectors of Θ with LAPACK's workspace, K (and Ω) among
-them. No quantity makes another. A subset of the eigenvectors would not do: informations in the parameters weigh every mode by its
-time τλ, and variances at the end of training come from the smallest eigenvalues, of which iterations that multiply by Θ know nothing.
+The largest things are n × n matrices of doubles: Θ and K (and Ω), the eigenvectors of Θ with LAPACK's workspace; later these
+eigenvectors, K among them, and the inverse of K among them (or Ω among them, which comes after it). A subset of the eigenvectors would
+not do: informations in the parameters weigh every mode by its time τλ, and variances at the end of training come from the smallest
+eigenvalues, of which iterations that multiply by Θ know nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from sys import modules
 from time import perf_counter
 
 import numpy as np
@@ -26,9 +28,14 @@ LARGEST_EVD = 32_700
 LARGEST_BATCH = 2**24
 """Doubles in a batch of times, so that a batch of a large ensemble is small beside its matrices."""
 
-_BASE = 0.6 * GIB  # Python with its libraries, JAX among them
+PAIR_ROWS = 128
+"""Rows of pairs of modes at once, of which the third kernel's information has ten arrays."""
+
+_BASE = 0.25 * GIB  # Python with its libraries, and what blocks leave behind
+_JAX = 0.3 * GIB  # its compiler and its blocks
 _SMALL = 0.25 * GIB  # needs below it are not compared with what there is
 _TRIAL = 400
+_TIMES = 25
 LARGE = 2000
 """Training points from which it is said what they need."""
 _CUBES = 1.35  # whole table in units of its eigendecomposition, 25 times and 1000 test points at n = 20 000
@@ -85,9 +92,17 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     -------
     Needs
     """
-    matrices = (3.0 if third_kernel else 2.0) + EIGENVECTORS
-    memory = _BASE + DOUBLE * (matrices * n_train**2 + (6 * n_test + 3000) * n_train + 80 * n_test**2)
-    return Needs(n_train, n_test, matrices, memory)
+    kernels = 3 if third_kernel else 2
+    matrices, points = kernels + EIGENVECTORS, n_train + n_test
+    batch = max(n_test * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * n_test * n_train))
+    joint = 6 * n_test / max(n_train, 1)  # of the test points' covariances in a batch
+    at_once = max(n_train**2, int((3 + joint) * batch))  # the last matrix, or what a batch of times takes in its place
+    beside = (
+        kernels * points * n_test + 2 * n_test * n_train
+    )  # kernels of the test points, and these among the eigenvectors
+    beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
+    memory = DOUBLE * ((matrices - 1) * n_train**2 + at_once + beside)
+    return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0))
 
 
 def need(n: int, matrices: float, what: str) -> None:

@@ -159,7 +159,7 @@ class Setting:
             "label_noise": self.label_noise,
             "weight_noise": self.weight_noise,
             "seed": self.seed,
-            "prior": self._joint_prior().marginals(),
+            "prior": self._prior(),
             "y": self.labels,
             "entropy_y": self.entropy,
         }
@@ -194,11 +194,13 @@ class Setting:
             return
         joint_prior, found = self._joint_prior(), []
         with progress_bar(self.times.size, "times", progress) as done:
-            for batch, clean in self.ensemble.laws(self.times):
-                joint = clean.with_output_noise(self.output_noise) if self.output_noise else clean
+            for batch, joint in self.ensemble.laws(self.times):
+                if self.output_noise:
+                    joint = joint.with_output_noise(self.output_noise)
                 yield batch, self._given | {"joint_law": joint, "joint_prior": joint_prior}
                 found.append(joint.marginals())
                 done(len(joint.mean))
+                del joint  # before the next ones are made
         yield slice(None), self._given | self._of_points(_joined(found))
 
     def _of_points(self, law: Marginals) -> dict[str, object]:
@@ -236,9 +238,14 @@ class Setting:
             "versions": versions(),
         }
 
-    def _joint_prior(self) -> Law:
+    def _prior(self) -> Marginals:
         e = self.ensemble
-        kernel = np.asarray(e.kernels.nngp if self.on == "train" else e.kernels.nngp_test)
+        variance = np.diagonal(e.kernels.nngp if self.on == "train" else e.test_block("nngp_test"))
+        start = Marginals(np.zeros((len(variance), e.n_outputs)), np.zeros_like(variance) if e.centred else variance)
+        return start.with_output_noise(self.output_noise)
+
+    def _joint_prior(self) -> Law:
+        e, kernel = self.ensemble, self.ensemble.test_block("nngp_test")
         covariance = np.zeros_like(kernel) if e.centred else kernel
         return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
 

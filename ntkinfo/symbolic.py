@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from dualib.core.extras import extra
+
 if TYPE_CHECKING:
     import sympy
     from sympy import Expr, Matrix
@@ -63,10 +65,8 @@ class Modes:
 
 def sympy_module() -> ModuleType:
     """Sympy, or an ImportError that says how to install it."""
-    try:
+    with extra("networks", "the symbolic formulas need sympy"):
         return importlib.import_module("sympy")
-    except ImportError:
-        raise ImportError('the symbolic formulas need sympy: pip install "ntk-dualib[networks]"') from None
 
 
 def one_mode() -> Modes:

@@ -135,16 +135,26 @@ class Timeline(Result):
     def plane_paths(self) -> list[PlanePath]:
         """The line of the ensemble in the information plane, in the order of time; see :meth:`plane`.
 
-        A relevance below zero, of a lower bound, proves no information: the point is not proven, and lies at zero. Where
-        I(X;Y) was not given, its place has H(Y) of classes, and infinity for real labels.
+        Its colour is the training time. A relevance below zero, of a lower bound, proves no information: the point is not
+        proven, and lies at zero. Where I(X;Y) was not given, its place has H(Y) of classes, and infinity for real labels.
         """
         rate, relevance, kept = self.plane()
         x, y = self.values[rate.name][kept], self.values[relevance.name][kept]
         resolved = np.ones(len(x) - 1, dtype=bool)
-        top = self.settings["information_xy"]
-        return [
-            PlanePath(f"{self.settings['on']} points", np.maximum(x, 0.0), np.maximum(y, 0.0), resolved, y > 0, top)
-        ]
+        path = PlanePath(
+            f"{self.settings['on']} points",
+            np.maximum(x, 0.0),
+            np.maximum(y, 0.0),
+            resolved,
+            y > 0,
+            self.settings["information_xy"],
+            clock=self.tau[kept],
+            clock_name="training time τ",
+            rate_is=f"I(Z;X|D), {rate.legend}",
+            relevance_is=f"I(Z;Y|D), {relevance.legend}",
+            caveat="A point left of a frontier is no violation: its rate is no upper bound.",
+        )
+        return [path]
 
     def _main(self) -> list[Column]:
         """The main columns; an estimate gives way to a column that shows the same and is none."""
@@ -235,6 +245,15 @@ def timeline(
     ------
     ValueError
         If labels do not match (both shapes are printed), or a time or a variance is out of range; before the work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> frame = ntkinfo.timeline(ensemble, [0.0, 1.0], progress=False).to_frame(units="nats")
+    >>> frame["parameter_distance_squared"].round(6).tolist()
+    [0.0, 1.49529]
     """
     noises = {"label_noise": label_noise, "output_noise": output_noise, "weight_noise": weight_noise}
     setting = Setting(ensemble, taus, on, y_test, entropy_y, **noises, seed=seed)

@@ -18,6 +18,7 @@ from dualib.core.arrays import whole
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientDescent
+from ntkinfo.resources import column_blocks
 
 _LEFT = 1e-4
 """The part of the progress that is left where the times end: it would change no printed digit."""
@@ -72,9 +73,9 @@ def _progress(ensemble: Ensemble, grid: FloatArray, seen: slice, rates: FloatArr
     weights = [power]
     if ensemble.n_test:
         weights.append(((ensemble.test_modes[0][:, seen] / rates) ** 2).sum(axis=0) * power)
-    moved = 1 - ensemble.spectrum(grid).decay[:, seen]
-    shares = [w / w.sum() if w.sum() > 0 else np.full(w.size, 1 / w.size) for w in weights]
-    return np.stack([moved @ share for share in shares])
+    shares = np.stack([w / w.sum() if w.sum() > 0 else np.full(w.size, 1 / w.size) for w in weights])
+    left = [ensemble.spectrum(grid[part]).decay[:, seen] for part in column_blocks(grid.size, 50)]
+    return np.concatenate([(1 - decay) @ shares.T for decay in left]).T
 
 
 def as_times_or_default(ensemble: Ensemble, taus: ArrayLike | None) -> Float[np.ndarray, " t"]:

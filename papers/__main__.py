@@ -1,26 +1,35 @@
-"""Command line: ``python -m papers list | run | plot | check | freeze | publish``."""
+"""Command line: ``python -m papers list | run | plot | check | freeze | confirm | archive | publish``."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import math
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from dualib.core.command import exit_status, say
+from dualib.core.estimate import Estimate
 from dualib.core.tables import format_table
 from papers.ledger.claim import Mode
 from papers.ledger.condition import Seed
-from papers.ledger.freeze import changes, freeze
+from papers.ledger.freeze import changes, confirmation, freeze
 from papers.ledger.read import write_record
 from papers.ledger.verdict import judge
 from papers.pages.page import markdown_table
 from papers.pages.publish import publish, write_tables
 from papers.pages.verdicts import VerdictRow, read_published, verdict_rows
+from papers.runs.archive import results_folder, write_archive
 from papers.runs.paper import Paper, load_papers
-from papers.runs.runner import OLDER, measured_seed, plot_paper, run_paper
+from papers.runs.runner import OLDER, measured_seed, measured_seeds, plot_paper, run_seeds
 from papers.runs.sources import HERE
 
 
@@ -31,11 +40,15 @@ def main(argv: list[str] | None = None, root: Path = HERE) -> int:
     """
     arguments = _parser().parse_args(argv)
     arguments.root = root
-    return exit_status(
-        "papers",
-        lambda: arguments.command(arguments, load_papers(arguments.paper, root)),
-        "the same command goes on where it was left",
-    )
+
+    def run() -> int:
+        out = getattr(arguments, "out", Path())
+        if arguments.command in (_run, _confirm) and out.is_file():
+            raise ValueError(f"--out is a directory here, and {out} is a file")
+        with results_folder(out) as arguments.out:
+            return int(arguments.command(arguments, load_papers(arguments.paper, root)))
+
+    return exit_status("papers", run, "the same command goes on where it was left")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,36 +58,56 @@ def _parser() -> argparse.ArgumentParser:
         ("list", _list, "claims and their verdicts: of the results in --out, else those published with the package"),
         ("run", _run, "run experiments that have not run yet, and measure"),
         ("plot", _plot, "draw the figures of a run"),
-        ("check", _check, "compare measured numbers with expected ones; exit status 1 where one is off"),
+        (
+            "check",
+            _check,
+            "measure again from the results in --out, a directory or an archive, and compare with what is expected and with "
+            "what is published; exit status 1 where a number is off",
+        ),
         (
             "freeze",
             _freeze,
             "write down today's thresholds and the program that measures; unchanged ones keep their day",
         ),
         (
+            "confirm",
+            _confirm,
+            "run the seeds that were kept fresh, in full, once: refused where a threshold or measure.py is not as frozen, and "
+            "when it has been done",
+        ),
+        ("archive", _archive, "pack the results that the verdicts rest on into one file"),
+        (
             "publish",
             _publish,
-            "of all papers: write measured.json, docs/verdicts.md, docs/figures and the README's table",
+            "of all papers: write measured.json, a page for each claim, docs/verdicts.md, the figures and the README's table",
         ),
     ):
         one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(command=command, paper=[], mode=Mode.FULL if name == "publish" else Mode.QUICK)
+        in_full = name in ("publish", "confirm", "archive")
+        one.set_defaults(command=command, paper=[], mode=Mode.FULL if in_full else Mode.QUICK)
+        if name == "archive":
+            one.add_argument("file", type=Path, metavar="FILE", help="the archive, such as results.zip")
         if name != "publish":
             one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
         if name == "freeze":
             continue
-        mode = one.add_mutually_exclusive_group()
-        for value in Mode:
-            about = f"the {value} settings"
-            mode.add_argument(f"--{value}", dest="mode", action="store_const", const=value, help=about)
+        if name != "confirm":
+            mode = one.add_mutually_exclusive_group()
+            for value in Mode:
+                about = f"the {value} settings"
+                mode.add_argument(f"--{value}", dest="mode", action="store_const", const=value, help=about)
         one.add_argument("--out", type=Path, default=Path("results/papers"), help="directory of results (%(default)s)")
         if name == "list":
             one.set_defaults(mode=None)
             one.add_argument("--markdown", action="store_true", help="as a Markdown table")
-        elif name == "publish":
-            one.add_argument("--tables", action="store_true", help="the texts only, from the published measured.json")
-        else:
+        if name == "publish":
+            one.add_argument("--tables", action="store_true", help="from the published measured.json alone")
+        if name in ("run", "plot", "check"):
             one.add_argument("--seed", type=_seed, default=0, help="seed of every experiment (%(default)s)")
+        if name in ("run", "confirm"):
+            one.add_argument(
+                "--workers", type=_workers, default=1, help="processes, a paper and seed each (%(default)s)"
+            )
         if name == "run":
             one.add_argument("--force", action="store_true", help="run also what has been run")
     return parser
@@ -84,6 +117,23 @@ def _seed(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"a seed is a whole number from 0, got {text!r}")
     return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"the number of processes is a whole number from 1, got {text!r}")
+    return int(text)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor | None]:
+    """Processes with one thread of linear algebra each; None for one worker, who is this process."""
+    if workers == 1:
+        yield None
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
 def _list(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
@@ -98,20 +148,49 @@ def _list(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
 
 
 def _run(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
-    for paper in papers:
-        if paper.frozen and a.seed in paper.frozen.fresh:
-            say(
-                f"note {paper.name}: seed {a.seed} was kept fresh to confirm the frozen thresholds; change nothing after this"
-            )
-        start = time.perf_counter()
-        measured = run_paper(paper, a.mode, a.seed, a.out, a.force)
-        heads = [(h, "") for h in ("measure", "value", "low", "high", "unit", "n")]
-        say(format_table(heads, _cells(measured.estimates)))
-        for claim in paper.claims:
-            row = VerdictRow(claim, paper, judge(claim, [measured.estimates]), a.mode, (measured,))
-            say(f"  claim {claim.number}: {row.rests_on()}")
-        say(f"{paper.name} ({a.mode}, seed {a.seed}): {time.perf_counter() - start:.1f} s")
+    kept = [paper.name for paper in papers if paper.frozen and a.seed in paper.frozen.fresh]
+    if kept:
+        raise ValueError(
+            f"seed {a.seed} of {', '.join(kept)} is kept fresh to confirm the frozen thresholds once: python -m papers confirm "
+            "runs it; take another seed"
+        )
+    _run_all(a, [(paper, a.seed) for paper in papers])
     return 0
+
+
+def _run_all(a: argparse.Namespace, tasks: Sequence[tuple[Paper, int]]) -> None:
+    """Run papers with seeds and say what each measured."""
+    start = time.perf_counter()
+    with _pool(a.workers) as executor:
+        found = run_seeds(tasks, a.mode, a.out, getattr(a, "force", False), executor=executor)
+        for (paper, seed), measured in zip(tasks, found, strict=True):
+            heads = [(h, "") for h in ("measure", "value", "low", "high", "unit", "n")]
+            say(format_table(heads, _cells(measured.estimates)))
+            for claim in paper.claims:
+                row = VerdictRow(claim, paper, judge(claim, [measured.estimates]), a.mode, (measured,))
+                say(f"  claim {claim.number}: {row.rests_on()}")
+            say(f"{paper.name} ({a.mode}, seed {seed}): {measured.seconds:.1f} s")
+    say(f"in all {time.perf_counter() - start:.1f} s")
+
+
+def _confirm(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
+    begun = []
+    for paper in papers:
+        try:
+            begun.append(confirmation(paper.claims, paper.measuring(), paper.frozen, paper.confirmation, _today()))
+        except ValueError as error:
+            raise ValueError(f"{paper.name}: {error}") from None
+    for paper, record in zip(papers, begun, strict=True):
+        write_record(paper.folder / "confirmation.json", record)
+    _run_all(a, [(paper, seed) for paper, record in zip(papers, begun, strict=True) for seed in record.seeds])
+    for paper, record in zip(papers, begun, strict=True):
+        write_record(paper.folder / "confirmation.json", msgspec.structs.replace(record, ended=_today()))
+        say(f"{paper.name}: seeds {', '.join(map(str, record.seeds))} confirm what was frozen; publish writes it down")
+    return 0
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _cells(measured: Seed) -> list[tuple[str, ...]]:
@@ -146,6 +225,7 @@ def _check(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
             value = "missing" if got is None else f"{got.value:.8g}{got.unit.suffix}"
             expected = f"expected {check.value:.8g} ± {check.tolerance:.2g}{check.unit.suffix} ({check.source})"
             say(f"{'ok  ' if passed else 'FAIL'} {paper.name} {check.measure}: got {value}, {expected}")
+        failed += _check_published(paper, a.mode, a.out)
     say(f"{failed} failed" if failed else "all checks passed")
     return 1 if failed else 0
 
@@ -155,23 +235,51 @@ def _check_freeze(paper: Paper) -> int:
     if paper.frozen is None:
         say(f"note {paper.name}: its thresholds are not frozen; python -m papers freeze writes them down")
         return 0
-    changed = changes(paper.claims, paper.frozen)
+    changed = changes(paper.claims, paper.measuring(), paper.frozen)
     for text in changed:
         say(f"FAIL {paper.name} was changed after its freeze: {text}; python -m papers freeze gives it today's date")
-    if paper.measuring() != paper.frozen.program:
-        say(f"note {paper.name}: measure.py or a helper of it was changed after the freeze of {paper.frozen.date}")
-    if paper.published and paper.published.program != paper.measuring():
-        say(f"note {paper.name}: measure.py or a helper of it is not the one that measured what is published")
     return len(changed)
 
 
+def _check_published(paper: Paper, mode: Mode, out: Path) -> int:
+    """Measure every published seed whose results are there again, and count the numbers that are not as published."""
+    published, seeds = read_published(paper)
+    again = {s.seed: s.estimates for s in measured_seeds(paper, mode, out)} if published is mode else {}
+    wrong = 0
+    for seed in (s for s in seeds if s.seed in again):
+        now = again[seed.seed]
+        off = [name for name in {**seed.estimates, **now} if not _same(seed.estimates.get(name), now.get(name))]
+        say(
+            f"{'FAIL' if off else 'ok  '} {paper.name} seed {seed.seed}: {len(now)} numbers measured again, {len(off)} differ"
+        )
+        for name in off:
+            say(f"     {name}: published {seed.estimates.get(name)}, now {now.get(name)}")
+        wrong += len(off)
+    return wrong
+
+
+def _same(one: Estimate | None, other: Estimate | None) -> bool:
+    """Whether two estimates are equal but for the rounding of another processor."""
+    if one is None or other is None or one.unit is not other.unit:
+        return False
+    ends = ((getattr(one, name), getattr(other, name)) for name in ("value", "low", "high"))
+    return all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12) for a, b in ends)
+
+
 def _freeze(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     for paper in papers:
-        explored = [s.seed for s in read_published(paper)[1]]
-        record = freeze(paper.claims, paper.measuring(), explored, paper.frozen, today)
+        explored = {s.seed for s in read_published(paper)[1]} | set(
+            paper.confirmation.seeds if paper.confirmation else ()
+        )
+        record = freeze(paper.claims, paper.measuring(), explored, paper.frozen, _today())
         write_record(paper.folder / "frozen.json", record)
         say(f"{paper.folder / 'frozen.json'}: {len(record.conditions)} conditions; fresh seeds {record.fresh}")
+    return 0
+
+
+def _archive(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
+    packed = write_archive(papers, a.mode, a.out, a.file)
+    say(f"{a.file}: {a.file.stat().st_size / 1e6:.1f} MB: {', '.join(packed)}")
     return 0
 
 

@@ -122,23 +122,23 @@ def test_an_estimator_is_one_class():
 
 
 def test_a_claim_is_one_block(tmp_path):
-    """Appended to a paper's claims.toml it is judged by what was measured, and has a section of the page."""
+    """Appended to a paper's claims.toml it is judged by what was measured, and has a page of its own."""
     from papers.ledger.claim import Mode
     from papers.ledger.condition import Side
     from papers.ledger.verdict import Outcome
-    from papers.pages.page import claim_section
+    from papers.pages.page import claim_page
     from papers.pages.verdicts import verdict_rows
     from papers.runs.paper import load_paper
 
     folder = shutil.copytree(ROOT / "papers" / "saxe_2018", tmp_path / "papers" / "saxe_2018")
     claims = folder / "claims.toml"
     claims.write_text(claims.read_text(encoding="utf-8") + "\n" + snippet(0, "toml"), encoding="utf-8")
-    (row,) = (r for r in verdict_rows([load_paper(folder)], Mode.FULL, None) if r.claim.number == 37)
+    (row,) = (r for r in verdict_rows([load_paper(folder)], Mode.FULL, None) if r.claim.number == 99)
     sides = {condition.measure: side for condition, side in row.verdict.sides}
     lows = [seed["compression_tanh"].to(row.claim.core[0].unit).low for seed in row.measured]
     assert row.verdict.outcome is Outcome.REPRODUCED
     assert min(lows) > 2.0
     assert sides["compression_tanh"] is Side.HOLDS
-    section = "\n".join(claim_section(row))
-    assert "## 37. A tanh network compresses by more than two bits" in section
+    section = claim_page(row, tmp_path)
+    assert "# 99. A tanh network compresses by more than two bits" in section
     assert "not frozen" in section

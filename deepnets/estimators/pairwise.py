@@ -53,6 +53,13 @@ class PairwiseBounds:
     References
     ----------
     [kolchinsky2017]_; [saxe2018]_
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rate = PairwiseBounds(1.0).layer(np.array([[-1.0], [1.0]]), np.eye(2)).rate
+    >>> bool(rate.low <= 0.336830821 <= rate.high)
+    True
     """
 
     sigma: float

@@ -76,6 +76,13 @@ class SmoothedPlugin:
     References
     ----------
     [goldfeld2019]_; [goldfeld2020]_ (rates; the χ² bound of the bias); [barber2003]_ (posteriors that do not know a point)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rate = SmoothedPlugin(1.0, n_mc=500).layer(np.array([[-1.0], [1.0]]), np.eye(2)).rate
+    >>> bool(abs(rate.value - 0.336830821) < 0.05)
+    True
     """
 
     sigma: float

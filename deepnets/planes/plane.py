@@ -12,6 +12,7 @@ from dualib.core.estimate import Estimates
 from dualib.core.result import Result
 from dualib.core.typing import ArrayLike, Float, Int
 from dualib.core.units import Units
+from dualib.plane import PlanePath
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,6 +146,25 @@ class InformationPlane(Result):
         """Medians over replicas of I(X;T) and I(T;Y)."""
         rate, relevance = (np.median(self.side(name, units).value, axis=0) for name in SIDES)
         return rate, relevance
+
+    def plane_paths(self) -> list[PlanePath]:
+        """The layers' lines in the information plane: medians over replicas, with the epoch as their clock."""
+        rate, relevance = self.medians("nats")
+        known = np.ones(len(self.epochs), dtype=bool)
+        return [
+            PlanePath(
+                name,
+                rate[:, j],
+                relevance[:, j],
+                known[1:],
+                known,
+                self.information_xy,
+                clock=self.epochs.astype(float),
+                clock_name="epoch",
+                rate_is=f"by {self.method}",
+            )
+            for j, name in enumerate(self.layers)
+        ]
 
 
 def indices(chosen: ArrayLike | None, size: int, what: str, default: Int[np.ndarray, " m"]) -> Int[np.ndarray, " k"]:

@@ -12,9 +12,10 @@ from deepnets.gradients import GradientPhases
 from deepnets.planes.phase_change import phase_change
 from deepnets.planes.plane import SIDES, InformationPlane
 from dualib.core.arrays import whole
-from dualib.core.figure import COLUMN, LABEL, PAGE, SMALL, axes_or_new, colour, describe, marker, panels
+from dualib.core.figure import COLUMN, LABEL, PAGE, SMALL, axes_or_new, colour, describe, legend_above, marker, panels
 from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Units, to_units
+from dualib.plotting import plot_information_plane
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -32,7 +33,7 @@ def plot_plane(
 ) -> Axes:
     """The layers' paths through the information plane, medians over replicas ([shwartzziv2017]_ figure 3).
 
-    Colour is the epoch, a thin line joins the layers of one epoch.
+    :func:`dualib.plot_information_plane` draws them; a thin line joins the layers of one epoch.
 
     Parameters
     ----------
@@ -42,22 +43,11 @@ def plot_plane(
     curve : InformationCurve or None
         Of the task's exact bottleneck, drawn as the frontier.
     """
-    ax = axes_or_new(ax, height=3.4)
-    x, y = plane.medians(units)
-    colours, mappable = _epoch_colours(plane.epochs, "cividis")
-    for s in range(len(plane.epochs)):
-        ax.plot(x[s], y[s], color=colours[s], linewidth=0.6, alpha=0.6, zorder=1)
-    for j, layer in enumerate(plane.layers):
-        ax.scatter(x[:, j], y[:, j], c=colours, s=14, marker=marker(j), zorder=2, linewidths=0)
-        ax.scatter([], [], color="0.3", s=14, marker=marker(j), label=layer)
-    if curve is not None:
-        order = np.argsort(curve.rate)
-        rate, relevance = (to_units(a[order], units) for a in (curve.rate, curve.relevance))
-        ax.plot(rate, relevance, color=colour(1), linewidth=1.2, label="exact IB curve")
-    ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1, label="I(X;Y)")
-    _epoch_bar(ax, mappable)
-    describe(ax, *axis_labels(units), legend=False)
-    legend_above(ax, columns=4)
+    ax = plot_information_plane(
+        [plane, *([] if curve is None else [curve])], ax=axes_or_new(ax, height=3.4), units=units
+    )
+    for x, y in zip(*plane.medians(units), strict=True):
+        ax.plot(x, y, color="0.85", linewidth=0.5, zorder=1)
     return ax
 
 
@@ -121,7 +111,7 @@ def plot_mean_path(
     ax.axhline(to_units(plane.information_xy, units), color="0.4", linestyle=":", linewidth=1)
     _epoch_bar(ax, mappable)
     describe(ax, *axis_labels(units), legend=False)
-    legend_above(ax, columns=4)
+    legend_above(ax)
     return ax
 
 
@@ -202,19 +192,6 @@ def band(
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
     ax.plot(epochs, middle, style, color=of_colour, linewidth=1.2, label=label)
     ax.fill_between(epochs, low, high, color=of_colour, alpha=alpha, linewidth=0)
-
-
-def legend_above(ax: Axes, columns: int) -> None:
-    """A legend of small print over the axes."""
-    ax.legend(
-        fontsize=6,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=columns,
-        columnspacing=1.0,
-        handletextpad=0.3,
-        frameon=False,
-    )
 
 
 def legend_of_names(

@@ -10,8 +10,8 @@ from deepnets.estimators import Side
 from deepnets.planes.clusters import ClusteringPath
 from deepnets.planes.plane import InformationPlane
 from deepnets.planes.runs import Compared, FinalValue, RunComparison
-from deepnets.plotting.planes import EPOCHS, band, legend_above, legend_of_names, shown_epochs
-from dualib.core.figure import COLUMN, SMALL, axes_or_new, colour, describe, marker, panels
+from deepnets.plotting.planes import EPOCHS, band, legend_of_names, shown_epochs
+from dualib.core.figure import COLUMN, SMALL, axes_or_new, colour, describe, legend_above, marker, panels
 from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Units, conversion, to_units
 

@@ -26,7 +26,7 @@ from dualib.core.progress import progress_bar
 
 
 def state_of_training(run: Run, snapshot: int, progress: bool | None = None) -> State:
-    """The state of a training at a snapshot, the optimiser's too: by training again up to there.
+    """The state of a training's R replicas at a snapshot, the optimiser's too: by training again up to there.
 
     Raises
     ------
@@ -34,19 +34,20 @@ def state_of_training(run: Run, snapshot: int, progress: bool | None = None) -> 
         If that does not lead to the run's parameters: this is another machine, or another version of JAX.
     """
     machine, until = Machine(run.network, run.task, run.training, run.train_patterns), int(run.epochs[snapshot])
-    state = machine.start()
+    states = machine.start()
     with progress_bar(until, "optimiser's state", progress) as done:
         for epoch in range(until):
-            state = machine.epoch(state, epoch)
+            states = machine.epoch(states, epoch)
             done(1)
-    wanted, found = packed(run, snapshot), np.asarray(state.vectors)[: run.n_replicas]
+    state, wanted = machine.joined(states), packed(run, snapshot)
+    found = np.asarray(state.vectors)
     alive = run.failed < 0
     if not np.allclose(found[alive], wanted[alive], rtol=1e-3, atol=1e-3 * np.abs(wanted[alive]).max(initial=0.0)):
         raise ValueError(
             f"training again up to epoch {until} leads elsewhere, by {np.abs(found[alive] - wanted[alive]).max():.2g}: the "
             "optimiser's state cannot be had on this machine. Relax a run that was trained here, or give an optimiser"
         )
-    return machine.restore([wanted, *machine.leaves(state)[1:]])
+    return State(jnp.asarray(wanted), *state[1:])
 
 
 class DescentWalk:
@@ -62,18 +63,19 @@ class DescentWalk:
         """The run's state, with a fresh optimiser where it is another one."""
         if self._unchanged:
             return state_of_training(self._run, self._snapshot, self._progress)
-        fresh = self._machine.leaves(self._machine.start())
-        return self._machine.restore([packed(self._run, self._snapshot), *fresh[1:]])
+        fresh = self._machine.joined(self._machine.start())
+        return State(jnp.asarray(packed(self._run, self._snapshot)), *fresh[1:])
 
     def advance(self, state: State, begin: int, end: int) -> State:
         """After the epochs `begin` … `end` − 1 from the snapshot."""
+        states = self._machine.restore(jax.tree.leaves(state))
         for epoch in range(begin, end):
-            state = self._machine.epoch(state, self._first + epoch)
-        return state
+            states = self._machine.epoch(states, self._first + epoch)
+        return self._machine.joined(states)
 
     def vectors(self, state: State) -> np.ndarray:
         """The parameters."""
-        return np.asarray(state.vectors)[: self._run.n_replicas]
+        return np.asarray(state.vectors)
 
     def cost(self, steps: int) -> float:
         """An epoch is a gradient of all patterns."""
@@ -117,8 +119,7 @@ class TargetsWalk:
         state = state_of_training(self._run, self._snapshot, self._progress)
         n, r, widths = self._run.task.n, self._run.n_replicas, self._run.network.widths[1:]
         none = [jnp.zeros((r, n, widths[layer]), self._run.network.dtype) for layer in self._layers]
-        part = jax.tree.map(lambda a: a[:r], (state.vectors, state.inner))
-        return (*part, none)
+        return (state.vectors, state.inner, none)
 
     def advance(self, state: tuple[Any, ...], begin: int, end: int) -> tuple[Any, ...]:
         """After the epochs `begin` … `end` − 1 from the snapshot."""

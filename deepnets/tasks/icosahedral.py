@@ -38,6 +38,12 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     References
     ----------
     [shwartzziv2017]_ section 3.1
+
+    Examples
+    --------
+    >>> task = icosahedral_task()
+    >>> task.x.shape, int(task.y.sum())
+    ((4096, 12), 2118)
     """
     if gamma is not None:
         gamma = positive(gamma, "gamma (None for labels without noise)")

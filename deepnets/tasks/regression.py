@@ -34,6 +34,11 @@ def regression_task(n: int = 4096, *, x_dim: int = 12, noise_std: float = 0.5, s
     ------
     ValueError
         If a size or the noise is out of range.
+
+    Examples
+    --------
+    >>> regression_task(100, x_dim=3).x.shape
+    (100, 3)
     """
     n, x_dim, noise_std = whole(n, "n", 2), whole(x_dim, "x_dim", 1), positive(noise_std, "noise_std")
     rng = np.random.default_rng(seed)

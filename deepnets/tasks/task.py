@@ -157,6 +157,13 @@ def as_labels(y: ArrayLike, n: int, n_classes: int) -> Int[np.ndarray, " n"]:
 
 
 def one_hot(y: ArrayLike, n_classes: int) -> Float[np.ndarray, "n n_classes"]:
-    """p(y|x) of labels without noise, shape (n, n_classes)."""
+    """p(y|x) of labels without noise, shape (n, n_classes).
+
+    Examples
+    --------
+    >>> one_hot([0, 2], 3)
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
     labels = as_labels(y, len(np.asarray(y)), n_classes)
     return np.asarray(np.eye(n_classes)[labels])

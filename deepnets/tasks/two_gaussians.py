@@ -32,6 +32,11 @@ def two_gaussians_task(n: int = 4096, *, x_dim: int = 12, separation: float = 2.
     ------
     ValueError
         If a size or the separation is out of range.
+
+    Examples
+    --------
+    >>> two_gaussians_task(100, x_dim=3).x.shape
+    (100, 3)
     """
     n, x_dim, separation = whole(n, "n", 2), whole(x_dim, "x_dim", 1), positive(separation, "separation")
     rng = np.random.default_rng(seed)

@@ -1,99 +1,155 @@
-"""A training, run epoch by epoch on all devices: its states and snapshots."""
+"""A training, run epoch by epoch: its replicas in groups, on all cores, devices and processes, with their states and snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from numpy.typing import ArrayLike
 
-from deepnets.backend import jax, jnp
+from deepnets.backend import jax
 from deepnets.networks import Network
 from deepnets.recordings.run import EPOCH_GRADIENTS, SCORES
 from deepnets.tasks import Task
 from deepnets.training.losses import trained_on
 from deepnets.training.orders import batches
+from deepnets.training.processes import exchanged
 from deepnets.training.settings import Training
 from deepnets.training.steps import State, steps_of
-from dualib.core.typing import IntArray
+from dualib.core.typing import Int, IntArray
 
-Observe = Callable[[int, list[dict[str, np.ndarray]]], Mapping[str, ArrayLike]]
+States = tuple[State, ...]  # of this process's groups
 
-_axes: Callable[..., PartitionSpec] = PartitionSpec  # which JAX leaves untyped
+GROUP = 13
+"""Replicas that one compiled call trains on processors, at most: what full batches make of them stays in the caches of a core."""
+
+
+def group_rows(replicas: int, count: int | None = None) -> Int[np.ndarray, "n_groups size"]:
+    """The replicas of each of `count` groups of one size, the last replica repeated.
+
+    By default as few groups as can be, but an even number, as of cores: of nothing but the replicas, as rounding depends on the size.
+    """
+    pairs = -(-replicas // (2 * GROUP))
+    count = min(replicas, 2 * pairs if count is None else count)
+    size = -(-replicas // count)
+    return np.minimum(np.arange(count * size), replicas - 1).reshape(count, size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Replicas that are trained side by side, and what they need, on their device."""
+
+    rows: IntArray
+    patterns: IntArray
+    device: jax.Device
+    keys: jax.Array
+    x: jax.Array
+    y: jax.Array
+    trained: jax.Array
 
 
 class Machine:
-    """The epochs and snapshots of a training of R replicas, the last repeated until the devices have equally many."""
+    """The epochs and snapshots of a training of R replicas.
+
+    Groups of replicas are spread over the processes of ``jax.distributed``, their devices, and the cores. On processors their
+    size is the same whatever there is of these, and so are the bits of all numbers.
+    """
 
     def __init__(self, network: Network, task: Task, training: Training, train_patterns: IntArray) -> None:
-        self.network, self.training, self.train_patterns = network, training, train_patterns
+        self.network, self.training, self._n = network, training, task.n
         self.steps = steps_of(
             network, training.optimiser, training.learning_rate, training.orthonormality, training.loss
         )
-        replicas = training.replicas
-        devices = min(jax.device_count(), replicas)
-        self._rows = np.minimum(np.arange(-(-replicas // devices) * devices), replicas - 1)
-        self._mesh = Mesh(np.array(jax.devices()[:devices]), ("replicas",)) if devices > 1 else None
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(training.seed)))(jnp.arange(replicas))
-        self.keys = self._place(keys)
-        self.x = jnp.asarray(task.x, network.dtype)
-        self.y = jnp.asarray(trained_on(task, training.loss, network.dtype))
-        trained = np.zeros((replicas, task.n), bool)
-        np.put_along_axis(trained, train_patterns, True, axis=1)
-        self.trained = self._place(trained)
-        none = jnp.full((replicas, len(network.widths) - 1), jnp.nan)
-        self._gradients = [none] * len(EPOCH_GRADIENTS)  # of the last epoch
+        devices, replicas = jax.local_devices(), training.replicas
+        on_processors = devices[0].platform == "cpu"
+        rows = group_rows(replicas, None if on_processors else jax.device_count())
+        x, y = np.asarray(task.x, network.dtype), trained_on(task, training.loss, network.dtype)
+        placed = [(device, jax.device_put(x, device), jax.device_put(y, device)) for device in devices]
+        mine = rows[jax.process_index() :: jax.process_count()]
+        self._groups = [self._group(of, train_patterns[of], *placed[i % len(placed)]) for i, of in enumerate(mine)]
+        none = np.full((rows.shape[1], len(network.widths) - 1), np.nan)
+        self._gradients: list[list[Any]] = [[none] * len(EPOCH_GRADIENTS) for _ in self._groups]  # of the last epoch
+        threads = min(len(self._groups), os.cpu_count() or 1) if on_processors else len(devices)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
-    def _place(self, array: np.ndarray | jax.Array, axis: int = 0) -> jax.Array:
-        """Spread one axis, the R replicas, over the devices."""
-        if self._mesh is None:
-            return jnp.asarray(array)
-        parts = _axes(*[None] * axis, "replicas")
-        rows = array[(slice(None),) * axis + (self._rows,)]
-        placed: jax.Array = jax.device_put(rows, NamedSharding(self._mesh, parts))
-        return placed
+    def _group(self, rows: IntArray, patterns: IntArray, device: jax.Device, x: jax.Array, y: jax.Array) -> _Group:
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(self.training.seed)))(rows)
+        trained = np.zeros((len(rows), self._n), bool)
+        np.put_along_axis(trained, patterns, True, axis=1)
+        return _Group(rows, patterns, device, jax.device_put(keys, device), x, y, jax.device_put(trained, device))
 
-    def _taken(self, array: jax.Array) -> np.ndarray:
-        """The R replicas of what lies on the devices."""
-        return np.asarray(array)[: self.training.replicas]
+    def start(self) -> States:
+        """The states before the first epoch."""
+        return tuple(self.steps.start(group.keys) for group in self._groups)
 
-    def start(self) -> State:
-        """The state before the first epoch."""
-        return State(*jax.tree.map(self._place, self.steps.start(self.keys)))
+    def joined(self, states: States) -> State:
+        """The state of all R replicas, of all processes, as arrays here."""
+        found: State = self._gathered(list(states))
+        return found
 
-    def leaves(self, state: State) -> list[np.ndarray]:
-        """A state as arrays, the epochs of failure last."""
-        return [self._taken(leaf) for leaf in jax.tree.leaves(state)]
+    def leaves(self, states: States) -> list[np.ndarray]:
+        """A state of all R replicas as arrays, the epochs of failure last."""
+        found: list[np.ndarray] = jax.tree.leaves(self.joined(states))
+        return found
 
-    def restore(self, leaves: list[np.ndarray]) -> State:
+    def restore(self, leaves: list[np.ndarray]) -> States:
         """The inverse of :meth:`leaves`; a ValueError if they are of another training."""
-        like, structure = jax.tree.flatten(self.start())
-        if [(self.training.replicas, *a.shape[1:]) for a in like] != [a.shape for a in leaves]:
+        shapes = jax.eval_shape(self.steps.start, jax.random.split(jax.random.key(0), self.training.replicas))
+        like, structure = jax.tree.flatten(shapes)
+        if [a.shape for a in like] != [a.shape for a in leaves]:
             raise ValueError("the checkpoint's arrays do not fit these settings: it was written by another version")
-        return State(*jax.tree.unflatten(structure, [self._place(leaf) for leaf in leaves]))
-
-    def failed(self, state: State) -> np.ndarray:
-        """The epoch in which each replica failed, -1 where it did not."""
-        return self._taken(state.failed)
-
-    def epoch(self, state: State, epoch: int) -> State:
-        """The state after one more epoch than `epoch`."""
-        patterns, weights = batches(self.training, self.train_patterns, epoch, self.network.dtype)
-        state, self._gradients = self.steps.epoch(
-            state, self.keys, self.x, self.y, self._place(patterns, axis=1), weights, epoch
+        return tuple(
+            jax.tree.unflatten(structure, [jax.device_put(leaf[group.rows], group.device) for leaf in leaves])
+            for group in self._groups
         )
-        return state
 
-    def snapshot(self, state: State, epoch: int, observe: Observe | None) -> dict[str, np.ndarray]:
-        """Parameters, scores, gradients of the last epoch, and what `observe` returns, as named arrays."""
-        params = jax.tree.map(self._taken, self.steps.params(state.vectors))
-        scores = self.steps.scores(state.vectors, self.trained, self.x, self.y)
-        named = (*zip(SCORES, scores, strict=True), *zip(EPOCH_GRADIENTS, self._gradients, strict=True))
-        arrays = {name: self._taken(value).astype(np.float64) for name, value in named}
+    def _gathered(self, groups: list[Any]) -> Any:
+        """What this process's groups have, as that of the R replicas of all processes: trees of arrays, with replicas first."""
+        of_processes = exchanged(jax.tree.map(np.asarray, groups))
+        count = sum(map(len, of_processes))
+        ordered = [of_processes[i % len(of_processes)][i // len(of_processes)] for i in range(count)]
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[: self.training.replicas], *ordered)
+
+    def failed(self, states: States) -> np.ndarray:
+        """The epoch in which each replica failed, -1 where it did not."""
+        found: np.ndarray = self._gathered([state.failed for state in states])
+        return found
+
+    def epoch(self, states: States, epoch: int) -> States:
+        """The states after one more epoch than `epoch`."""
+
+        def one(group: _Group, state: State) -> tuple[State, list[jax.Array]]:
+            patterns, weights = batches(
+                self.training, group.patterns, epoch, self.network.dtype, replicas=group.rows.tolist()
+            )
+            found: tuple[State, list[jax.Array]] = self.steps.epoch(
+                state, group.keys, group.x, group.y, patterns, weights, epoch
+            )
+            if self._pool is not None:
+                found[0].vectors.block_until_ready()  # in this thread: the others' groups have theirs
+            return found
+
+        done = list((map if self._pool is None else self._pool.map)(one, self._groups, states))
+        self._gradients = [gradients for _, gradients in done]
+        return tuple(state for state, _ in done)
+
+    def snapshot(self, states: States) -> dict[str, np.ndarray]:
+        """Parameters, scores and gradients of the last epoch, as named arrays."""
+        params, scores, gradients = self._gathered(
+            [
+                (
+                    self.steps.params(state.vectors),
+                    self.steps.scores(state.vectors, group.trained, group.x, group.y),
+                    last,
+                )
+                for group, state, last in zip(self._groups, states, self._gradients, strict=True)
+            ]
+        )
+        named = (*zip(SCORES, scores, strict=True), *zip(EPOCH_GRADIENTS, gradients, strict=True))
+        arrays = {name: value.astype(np.float64) for name, value in named}
         for i, layer in enumerate(params):
             arrays |= {f"{kind}{i}": layer[kind] for kind in ("w", "b")}
-        if observe is not None:
-            arrays |= {f"observed_{name}": np.asarray(value) for name, value in observe(epoch, params).items()}
         return arrays

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from deepnets.training.settings import Training
@@ -32,17 +34,23 @@ def batch_order(training: Training, replica: int, patterns: IntArray, epoch: int
 
 
 def batches(
-    training: Training, train_patterns: Int[np.ndarray, "n_replicas n_train"], epoch: int, dtype: str
+    training: Training,
+    train_patterns: Int[np.ndarray, "n_replicas n_train"],
+    epoch: int,
+    dtype: str,
+    *,
+    replicas: Sequence[int] | None = None,
 ) -> tuple[Int[np.ndarray, "n_batches n_replicas size"], Float[np.ndarray, "n_batches size"]]:
     """Patterns of one epoch in its order, and their weights, of type `dtype`, each batch's summing to 1.
 
-    The last batch is filled up with patterns of weight 0.
+    The last batch is filled up with patterns of weight 0. `replicas` are the rows' numbers, by default 0, 1, ….
     """
     n = train_patterns.shape[1]
     size = training.batch_size or n
     count = -(-n // size)
-    order = np.stack([batch_order(training, r, row, epoch) for r, row in enumerate(train_patterns)])
-    padded = np.concatenate([order, order[:, : count * size - n]], axis=1)
+    patterns = np.empty((count, len(train_patterns), size), np.int32)
+    for i, replica in enumerate(range(len(train_patterns)) if replicas is None else replicas):
+        order = batch_order(training, replica, train_patterns[i], epoch)
+        patterns[:, i] = np.append(order, order[: count * size - n]).reshape(count, size)
     weights = (np.arange(count * size) < n).reshape(count, size).astype(dtype)
-    patterns = padded.reshape(len(order), count, size).transpose(1, 0, 2).astype(np.int32)
     return patterns, weights / weights.sum(axis=1, keepdims=True)

@@ -81,6 +81,11 @@ class Training:
     ------
     ValueError
         If a setting is out of range; the message names it, its value and what is allowed.
+
+    Examples
+    --------
+    >>> Training(epochs=10, batch_size=None).optimiser.value
+    'adam'
     """
 
     epochs: int = field(metadata={"help": "passes over the training patterns"})

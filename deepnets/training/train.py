@@ -1,6 +1,6 @@
 r"""Training many replicas of a network at once, with snapshots, resumable to the same bits.
 
-All replicas are trained side by side (vmap), one compiled epoch at a time (scan over its batches). A replica's random
+Replicas are trained side by side (vmap) in groups, on all cores, one compiled epoch at a time (scan over its batches). A replica's random
 numbers are functions of (seed, replica, epoch): its start, its split into training and test patterns, the order of its
 batches, its noise. So a replica does not depend on how many others there are (but for the rounding of sums that are taken
 in another order), nor an epoch on what was interrupted before.
@@ -9,25 +9,30 @@ in another order), nor an epoch on what was interrupted before.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from deepnets.backend import jax
 from deepnets.networks import Network
 from deepnets.recordings.run import Run, assemble, run_settings
 from deepnets.recordings.run_files import CHECKPOINT, REPAIR, RunFiles, RunMemory
 from deepnets.tasks import Task
-from deepnets.training.machine import Machine, Observe
+from deepnets.training.machine import Machine
 from deepnets.training.orders import batch_order, splits
+from deepnets.training.processes import by_first, is_first
 from deepnets.training.settings import Training
 from dualib.core.progress import progress_bar
 from dualib.core.typing import IntArray
 
 CHECKPOINT_SECONDS = 30.0
+EPOCHS_BETWEEN = 16  # after which several processes ask the first one's clock
+Observe = Callable[[int, list[dict[str, np.ndarray]]], Mapping[str, ArrayLike]]
 
 
 def train(
@@ -40,7 +45,10 @@ def train(
     progress: bool | None = None,
     **settings: Any,
 ) -> Run:
-    r"""Train replicas of a network.
+    r"""Train replicas of a network, on all cores and devices, and on all processes of ``jax.distributed`` where these are several.
+
+    Each of several processes makes the same call and returns the same run; the first alone reads and writes `out`, calls
+    `observe` and shows the bar. On processors their number changes no bit.
 
     Parameters
     ----------
@@ -96,7 +104,7 @@ def train(
     chosen = Training.of(training, settings)
     chosen.check(network, task)
     about, patterns = run_settings(network, task, chosen), splits(chosen, task.n)
-    place = RunMemory(patterns) if out is None else RunFiles.begin(out, about, patterns, task)
+    place = by_first(lambda: RunMemory(patterns) if out is None else RunFiles.begin(out, about, patterns, task))
     loop = _Loop(network, task, chosen, patterns, place, observe, progress)
     loop.repair()
     failed = loop.advance(CHECKPOINT, chosen.epochs, chosen.snapshot_epochs)
@@ -107,7 +115,7 @@ def train(
             RuntimeWarning,
             stacklevel=2,
         )
-    return assemble(network, task, about, place, chosen.snapshot_epochs, failed)
+    return by_first(lambda: assemble(network, task, about, place, chosen.snapshot_epochs, failed))
 
 
 class _Loop:
@@ -124,7 +132,7 @@ class _Loop:
         progress: bool | None,
     ) -> None:
         self.network, self.task, self.training, self.patterns = network, task, training, patterns
-        self.place, self.observe, self.progress = place, observe, progress
+        self.place, self.observe, self.progress = place, observe, progress if is_first() else False
 
     @cached_property
     def machine(self) -> Machine:
@@ -132,24 +140,24 @@ class _Loop:
 
     def repair(self) -> None:
         """Make snapshots again that should be there and are not, or are damaged: by training from the start up to them."""
-        saved = self.place.checkpoint(CHECKPOINT)
+        saved = by_first(lambda: self.place.checkpoint(CHECKPOINT))
         reached = -1 if saved is None else saved[0]
-        lost = self.place.damaged([e for e in self.training.snapshot_epochs if e <= reached])
+        lost = by_first(lambda: self.place.damaged([e for e in self.training.snapshot_epochs if e <= reached]))
         if lost:
             text = f"snapshots of epochs {', '.join(map(str, lost))} are missing or damaged and are made again"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
-            begun = self.place.checkpoint(REPAIR)
+            begun = by_first(lambda: self.place.checkpoint(REPAIR))
             if begun is not None and begun[0] >= lost[0]:
-                self.place.forget(REPAIR)
+                by_first(lambda: self.place.forget(REPAIR))
             self.advance(REPAIR, lost[-1], lost)
-        self.place.forget(REPAIR)
+        by_first(lambda: self.place.forget(REPAIR))
 
     def advance(self, name: str, until: int, wanted: Collection[int]) -> np.ndarray:
         """Train from the checkpoint of that name on, keeping the wanted snapshots; the epoch in which each replica failed."""
-        saved = self.place.checkpoint(name)
+        saved = by_first(lambda: self.place.checkpoint(name))
         if saved is not None and saved[0] >= until:
             return saved[1][-1]
-        machine, place = self.machine, self.place
+        machine, place, together = self.machine, self.place, jax.process_count() > 1
         epoch, state = (0, machine.start()) if saved is None else (saved[0], machine.restore(saved[1]))
         last_saved = monotonic()
 
@@ -157,9 +165,17 @@ class _Loop:
             """Write a wanted snapshot, and after it the checkpoint that counts it."""
             nonlocal last_saved
             if epoch in wanted:
-                place.write_snapshot(epoch, machine.snapshot(state, epoch, self.observe))
-            place.write_checkpoint(name, epoch, machine.leaves(state))
+                arrays = machine.snapshot(state)
+                by_first(lambda: place.write_snapshot(epoch, self._observed(epoch, arrays)))
+            leaves = machine.leaves(state)
+            by_first(lambda: place.write_checkpoint(name, epoch, leaves))
             last_saved = monotonic()
+
+        def due() -> bool:
+            """Whether to keep the state: of several processes, by the first one's clock, asked for now and then."""
+            if together and epoch % EPOCHS_BETWEEN:
+                return False
+            return by_first(lambda: monotonic() - last_saved > CHECKPOINT_SECONDS)
 
         with progress_bar(until, "training" if name == CHECKPOINT else name, self.progress, initial=epoch) as done:
             if saved is None:
@@ -168,13 +184,22 @@ class _Loop:
                 while epoch < until:
                     state, epoch = machine.epoch(state, epoch), epoch + 1
                     done(1)
-                    if epoch in wanted or monotonic() - last_saved > CHECKPOINT_SECONDS:
+                    if epoch in wanted or due():
                         keep()
             except KeyboardInterrupt:
-                if epoch not in wanted:
+                if epoch not in wanted and not together:
                     keep()
                 raise
         return machine.failed(state)
+
+    def _observed(self, epoch: int, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of a snapshot, with what is observed."""
+        if self.observe is None:
+            return arrays
+        layers = range(len(self.network.widths) - 1)
+        params = [{kind: arrays[f"{kind}{i}"] for kind in ("w", "b")} for i in layers]
+        seen = self.observe(epoch, params)
+        return arrays | {f"observed_{name}": np.asarray(value) for name, value in seen.items()}
 
 
 def batches_of_epoch(run: Run, replica: int, epoch: int) -> Iterator[IntArray]:

@@ -62,17 +62,14 @@ def at_equal_rate(
         If the numbers of seeds differ, or fewer than two seeds of some fit have the rate: the message says between which β
         more are needed.
     """
-    if axis not in ("rate_mixture", "rate_bound"):
-        raise ValueError(f'axis must be "rate_mixture" or "rate_bound", got {axis!r}')
     sizes = {len(e.rate_bound) for e in evaluations.values()}
     if len(sizes) != 1:
         raise ValueError(f"differences are paired by seed: evaluations of {sorted(sizes)} seeds cannot be compared")
     values: dict[str, dict[str, FloatArray]] = {}
     for name, evaluation in evaluations.items():
-        place = np.array([_place(row, rate, widest) for row in getattr(evaluation, axis)])
-        if np.isfinite(place).sum() < 2:
+        values[name] = scores_at_rate(evaluation, rate, axis=axis, widest=widest)
+        if np.isfinite(values[name]["relevance"]).sum() < 2:
             raise ValueError(f"{name}: {_advice(evaluation, getattr(evaluation, axis), rate, widest)}")
-        values[name] = {key: _interpolated(table, place) for key, (table, _) in evaluation.quantities().items()}
     first, *others = values
     units = {key: Unit.NATS if nats else Unit.ONE for key, (_, nats) in evaluations[first].quantities().items()}
     differences: dict[str, dict[str, Estimate]] = {}
@@ -84,6 +81,32 @@ def at_equal_rate(
                 raise ValueError(f"fewer than two seeds have the rate {rate:g} nats in both {first} and {name}")
             differences[name][key] = statistics.mean(kept, unit).with_warnings(lost)
     return EqualRate(float(rate), axis, values, differences)
+
+
+def scores_at_rate(
+    evaluation: Evaluation, rate: float, *, axis: str = "rate_mixture", widest: float = WIDEST
+) -> dict[str, Float[np.ndarray, " n_seeds"]]:
+    """Every score of one fit at one rate, by name, a number a seed: what :func:`at_equal_rate` compares.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    rate : float
+        Nats.
+    axis : str
+        "rate_mixture", or "rate_bound".
+    widest : float
+        NaN stands for a seed that does not have the rate, or only between β whose rates are further apart than this, nats.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis.
+    """
+    if axis not in ("rate_mixture", "rate_bound"):
+        raise ValueError(f'axis must be "rate_mixture" or "rate_bound", got {axis!r}')
+    place = np.array([_place(row, rate, widest) for row in getattr(evaluation, axis)])
+    return {key: _interpolated(table, place) for key, (table, _) in evaluation.quantities().items()}
 
 
 def _place(rates: Float[np.ndarray, " n_betas"], rate: float, widest: float) -> float:

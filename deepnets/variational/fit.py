@@ -112,7 +112,7 @@ def fit_variational(
     >>> import dualib
     >>> from deepnets.variational import VIB, Exact
     >>> joint = dualib.Joint([[0.4, 0.1], [0.1, 0.4]])
-    >>> fit = fit_variational(VIB(Exact()), joint, betas=[4.0], encoder="categorical", code_dim=2, steps=400, seeds=2, progress=False)
+    >>> fit = fit_variational(VIB(Exact()), joint, betas=[4.0], encoder="categorical", code_dim=2, steps=200, learning_rate=0.05, seeds=2, progress=False)
     >>> bool(fit.gap().total.value.min() < 0.01)
     True
     """

@@ -16,7 +16,7 @@ from dualib.bottleneck import Bottleneck
 from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
 from dualib.commands.samples import check_counts, check_samples, samples_step
-from dualib.commands.task import Task, bad_input, certification, check_positive, report
+from dualib.commands.task import Task, bad_input, certification, check_figure, check_positive, report
 from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
@@ -35,7 +35,6 @@ from dualib.solution import Solution
 from dualib.solvers.options import Certify
 
 DEFAULT_BETAS = 50
-FORMATS = (".png", ".pdf", ".svg")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -103,8 +102,7 @@ def _checked(args: argparse.Namespace) -> FloatArray | None:
         raise UsageError(f"--max-points {args.max_points}: must be positive")
     check_max_transitions(args)
     check_samples(args)
-    if args.figure and Path(args.figure).suffix.lower() not in FORMATS:
-        raise UsageError(f"--figure {args.figure}: the name must end in one of {', '.join(FORMATS)}")
+    check_figure(args.figure)
     return read_betas(args.betas)
 
 

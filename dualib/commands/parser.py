@@ -30,11 +30,13 @@ COMMANDS = {
     "solve": "one point, at a β or of a given rate or relevance, with its encoder p(t|x)",
     "transitions": "the β at which clusters split, or are born at a distance",
     "verify": "certify or refute points computed elsewhere",
+    "plane": "curves that were kept (ib.npz, dual.npz, hard.npz), of any joints, in one information plane",
 }
 BETAS = (
     "N geometric values; auto: 50 from 0.8 of the first transition to 20 times the local critical β, and further ones "
     "until neighbours differ by at most 3%% of the largest rate"
 )
+FIGURE = "draw the information plane into FILE; .png, .pdf or .svg says which format"
 POINTS = "beta (k,), and p_t_given_x (k, n_x, n_t), or for ib rate = I(X;T) and relevance = I(T;Y) (k,)"
 
 
@@ -58,6 +60,9 @@ def parser() -> Parser:
     commands = top.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser, dest="name")
     known = "\n".join(f"    {name:12} {text}" for name, text in EXAMPLES.items())
     for name, text in COMMANDS.items():
+        if name == "plane":
+            _plane_options(commands.add_parser(name, help=text, description=text))
+            continue
         description = f"{text}.\n\nexamples of joints:\n{known}"
         sub = commands.add_parser(name, help=text, description=description, formatter_class=formatter)
         _joint_options(sub)
@@ -80,6 +85,13 @@ def parser() -> Parser:
             text = "where to save results (made if missing); the same command goes on there"
             sub.add_argument("--out", metavar="DIR", help=text)
     return top
+
+
+def _plane_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("results", nargs="+", metavar="FILE.npz", help="what dualib curve kept")
+    sub.add_argument("--figure", required=True, metavar="FILE", help=FIGURE)
+    sub.add_argument("--labels", nargs="+", metavar="NAME", help="a name for each line, in the order of the files")
+    add_units(sub)
 
 
 def _version() -> str:
@@ -114,8 +126,7 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--samples", action="store_true", help=text)
     text = "of the bootstrap, with --samples (default: %(default)s)"
     sub.add_argument("--resamples", type=int, default=100, metavar="N", help=text)
-    text = "draw the information plane into FILE; .png, .pdf or .svg says which format"
-    sub.add_argument("--figure", metavar="FILE", help=text)
+    sub.add_argument("--figure", metavar="FILE", help=FIGURE)
 
 
 def _joint_options(sub: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from dualib.problems import IB, AlphaIB, DualIB
 from dualib.solvers.cost import Cost, expected_cost
 from dualib.solvers.options import AUTO, Certify, CertifyLike
 
+FORMATS = (".png", ".pdf", ".svg")
 HAMMING_ERROR = 0.3
 JOINTS: Mapping[str, Callable[[], Joint]] = {
     "digits": examples.digits,
@@ -131,6 +132,12 @@ class Task:
         """Every setting of a run, for its record; the seeds are those of the defaults, which no option changes."""
         joint = {"shape": self.joint.p_xy.shape, "n_samples": self.joint.n_samples, "smoothing": self.smoothing}
         return vars(args) | joint | {"seed": 0}
+
+
+def check_figure(path: str | None) -> None:
+    """Refuse a figure whose name does not say its format."""
+    if path and Path(path).suffix.lower() not in FORMATS:
+        raise UsageError(f"--figure {path}: the name must end in one of {', '.join(FORMATS)}")
 
 
 def report(text: str, args: argparse.Namespace) -> None:

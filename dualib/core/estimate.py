@@ -56,6 +56,12 @@ class Estimate(Result):
     ------
     ValueError
         If low ≤ value ≤ high fails or one of them is NaN, if n < 1, or if a level is not within (0, 1).
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> print(Estimate.exact(1.0, method="a fair coin", unit=Unit.BITS))
+    1 bits
     """
 
     value: float

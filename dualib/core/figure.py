@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ GREY = "#666666"
 COLUMN, PAGE = 3.4, 7.0  # inches
 SMALL, LABEL = 7, 8  # points
 DPI = 200
+WIDEST = 1.05  # of the width of the axes: what a legend may take
 
 
 def colour(i: int) -> str:
@@ -92,3 +94,45 @@ def describe(ax: Axes, x: str, y: str, title: str = "", legend: bool = True, **o
         ax.set_title(title, fontsize=LABEL)
     if legend and ax.get_legend_handles_labels()[0]:
         ax.legend(**{"fontsize": SMALL, "frameon": False, "handlelength": 1.8, "labelspacing": 0.3, **options})
+
+
+def legend_above(
+    ax: Axes, source: Axes | None = None, *, entries: Mapping[str, Any] | None = None, title: str = "", columns: int = 4
+) -> None:
+    """A legend over the panel, where it covers no line, in as many columns as its width allows.
+
+    Parameters
+    ----------
+    ax : Axes
+        Whose legend it is.
+    source : Axes or None
+        Axes whose width counts, and whose names it shows; None means `ax`.
+    entries : mapping from name to artist, or None
+        In place of the names that lines of the source bear.
+    title : str
+    columns : int
+        At most so many.
+    """
+    source = ax if source is None else source
+    handles, names = source.get_legend_handles_labels()
+    shown = dict(zip(names, handles, strict=True)) if entries is None else entries
+    for n in range(columns, 0, -1):
+        legend = ax.legend(
+            list(shown.values()),
+            list(shown),
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.01),
+            ncols=n,
+            title=title or None,
+            title_fontsize=SMALL,
+            alignment="left",
+            frameon=False,
+            fontsize=SMALL,
+            handlelength=1.5,
+            columnspacing=1.0,
+            handletextpad=0.5,
+            borderaxespad=0.0,
+            labelspacing=0.3,
+        )
+        if legend.get_window_extent().width <= WIDEST * source.bbox.width:
+            break

@@ -26,6 +26,13 @@ def default_betas(problem: Bottleneck, n: int = 50) -> Float[np.ndarray, " n"]:
     ------
     ValueError
         If n is below 3, or X and Y are independent.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, default_betas, local_critical_beta
+    >>> problem = IB(Joint([[0.4, 0.1], [0.1, 0.4]]))
+    >>> bool(default_betas(problem)[0] < local_critical_beta(problem))
+    True
     """
     whole(n, "n", 3)
     local = local_critical_beta(problem)

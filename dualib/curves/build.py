@@ -76,6 +76,13 @@ def information_curve(
     ValueError
         If some β is not positive and finite, tolerance, resolution or max_points is out of range, or `out` holds points of
         other settings (each is named).
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> curve.n_clusters.tolist()
+    [1, 2, 2]
     """
     build = CurveBuild.begin(
         problem,

@@ -45,6 +45,14 @@ def hard_front(joint: Joint, *, betas: FloatArray | None = None, seed: int = 0) 
     References
     ----------
     [tan2022]_, [strouse2017]_
+
+    Examples
+    --------
+    >>> from dualib import Joint, hard_front
+    >>> hard_front(Joint([[0.4, 0.1], [0.1, 0.4]])).to_frame(units="bits").round(3)
+       n_clusters  rate_bits  relevance_bits
+    0           1        0.0           0.000
+    1           2        1.0           0.278
     """
     merged = joint.merge_equal_rows()
     if merged.joint.n_x <= ENUMERATED:

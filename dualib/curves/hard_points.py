@@ -80,7 +80,7 @@ class HardPoints(Result):
         return pd.concat(parts, ignore_index=True)
 
     def plane_paths(self) -> list[PlanePath]:
-        """The clusterings as points of the information plane, those of each method under its name."""
+        """The clusterings as points of the information plane, those of each method under its name, which says if not all are drawn."""
         return [
             _dots(method, found, self.information_xy) for method, found in zip(self.methods, self.found, strict=True)
         ]
@@ -90,9 +90,8 @@ def _dots(method: HardMethod, found: HardClusterings, information_xy: float) -> 
     shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), DOTS)).round().astype(int))
     rate, relevance = found.rate[shown], found.relevance[shown]
     n = len(shown)
-    return PlanePath(
-        str(method), rate, relevance, np.zeros(n - 1, bool), np.ones(n, bool), information_xy, joined=False
-    )
+    name = str(method) if n == len(found) else f"{method}, {n} of {len(found)}"
+    return PlanePath(name, rate, relevance, np.zeros(n - 1, bool), np.ones(n, bool), information_xy, joined=False)
 
 
 def hard_points(

@@ -15,9 +15,9 @@ from dualib.core.typing import FloatArray
 from dualib.solvers.atoms import start_from
 from dualib.solvers.columns import generate_columns, minimise
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.newton import instability
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import prove
+from dualib.solvers.stability import instability
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
 COARSE = 1e-4  # relative distance of the two solutions between which it is then located

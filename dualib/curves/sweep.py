@@ -88,6 +88,12 @@ def curve_points(
     ------
     ValueError
         If some β is not positive and finite, or `out` holds points of other settings (each is named).
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, curve_points
+    >>> [point.beta for point in curve_points(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0])]
+    [1.0, 5.0]
     """
     grid = default_betas(problem) if betas is None else ascending(betas)
     sweep = Sweep.open(problem, grid, Accuracy.of(certify), out, executor)

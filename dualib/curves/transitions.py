@@ -37,8 +37,8 @@ from dualib.curves.locate import (
 )
 from dualib.solvers.columns import ascend
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.newton import instability
 from dualib.solvers.options import Certify
+from dualib.solvers.stability import instability
 
 
 def local_critical_beta(problem: Bottleneck) -> float:
@@ -55,6 +55,12 @@ def local_critical_beta(problem: Bottleneck) -> float:
     References
     ----------
     [zaslavsky2019]_, [piran2020]_
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, local_critical_beta
+    >>> round(local_critical_beta(IB(Joint([[0.4, 0.1], [0.1, 0.4]]))), 9)  # 1/ρ², ρ = 0.6
+    2.777777778
     """
     core = problem.reduced
     largest = float(instability(core, 1.0, core.single_decoder, core.p_x[None])[0][0])
@@ -80,6 +86,13 @@ def first_transition(problem: Bottleneck, *, certify: bool | Certify = True) -> 
     ------
     ValueError
         If X and Y are independent: then there is no transition.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, first_transition
+    >>> found = first_transition(IB(Joint([[0.4, 0.1], [0.1, 0.4]])))
+    >>> bool(found.lower <= 1 / 0.6**2 <= found.upper * (1 + 1e-6))
+    True
     """
     options = Certify.of(certify)
     core = problem.reduced
@@ -182,6 +195,12 @@ def find_transitions(
     -------
     tuple of Transition
         By ascending β.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, find_transitions
+    >>> len(find_transitions(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta_max=20.0))
+    1
     """
     beta_max = positive(beta_max, "beta_max")
     first = first_transition(problem)

@@ -18,6 +18,11 @@ def toy() -> Joint:
     References
     ----------
     [piran2020]_ section 2.4
+
+    Examples
+    --------
+    >>> toy().p_x
+    array([0.2, 0.2, 0.2, 0.2, 0.2])
     """
     x = np.linspace(-1.0, 0.6, 5)
     p_plus = expit(-2.0 * x)
@@ -43,6 +48,11 @@ def hamming(epsilon: float, n: int = 4) -> Joint:
     ------
     ValueError
         If epsilon or n is out of range.
+
+    Examples
+    --------
+    >>> hamming(0.3, 3).p_y_given_x[0]
+    array([0.7 , 0.15, 0.15])
     """
     if not 0.0 <= epsilon <= 1.0:
         raise ValueError(f"epsilon = {epsilon} is outside [0, 1]")

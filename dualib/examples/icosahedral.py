@@ -51,6 +51,11 @@ def icosahedron(gamma: float = 53.826, threshold: float = 7.63) -> Joint:
     References
     ----------
     [shwartzziv2017]_ section 3.1
+
+    Examples
+    --------
+    >>> icosahedron(gamma=30.5).n_x
+    4096
     """
     if not 0.0 < gamma < np.inf:
         raise ValueError(f"gamma = {gamma} must be positive and finite")

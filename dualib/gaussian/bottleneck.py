@@ -16,9 +16,13 @@ from dualib.core.result import Result
 from dualib.core.typing import Float, FloatArray, Int
 from dualib.core.units import Units, to_units
 from dualib.gaussian.covariance import whitened_svd
+from dualib.plane import PlanePath
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PATH_POINTS = 300  # of the line in the plane, dense at small rates
+MOST = 0.999  # of I(X;Y): where that line ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,7 @@ class GaussianBottleneck(ABC):
     cov_x: FloatArray
     cov_y: FloatArray
     cov_xy: FloatArray
+    title: ClassVar[str]
     shift: ClassVar[float]
     """What is added to β to give the β of the IB with the same optimum."""
 
@@ -166,6 +171,19 @@ class GaussianBottleneck(ABC):
         rate = rates.sum(axis=-1)
         objective = rate + beta * self._mode_distortion(beta, rates).sum(axis=-1)
         return GaussianCurve(beta, rate, relevance, objective, (rates > 0).sum(axis=-1))
+
+    def plane_paths(self) -> list[PlanePath]:
+        """The curve as a line of the information plane, up to where all but .1 % of I(X;Y) is reached; marked: new modes."""
+        total, end = self.mutual_information(), 1.0
+        while np.asarray(self.relevance_at(end)) < MOST * total:
+            end *= 2.0
+        rate = end * np.linspace(0.0, 1.0, PATH_POINTS) ** 2
+        relevance = np.asarray(self.relevance_at(rate))
+        rate = rate[: int(np.searchsorted(relevance, MOST * total)) + 1]
+        known = np.ones(len(rate), dtype=bool)
+        marks = self.critical_rates[(self.critical_rates > 0) & (self.critical_rates < rate[-1])]
+        at = np.column_stack([marks, np.asarray(self.relevance_at(marks))])
+        return [PlanePath(self.title, rate, relevance[: len(rate)], known[1:], known, total, at)]
 
     def _first_rate(self, rate: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rate of every relevant mode where the rates sum to `rate`, shape (..., n), and the rate of the first."""
@@ -265,6 +283,7 @@ class GaussianIB(GaussianBottleneck):
     [chechik2005]_ theorem 3.1 and section 5
     """
 
+    title: ClassVar[str] = "Gaussian IB"
     shift: ClassVar[float] = 0.0
 
     def _mode_distortion(self, beta: FloatArray, rates: FloatArray) -> FloatArray:
@@ -297,6 +316,7 @@ class GaussianDualIB(GaussianBottleneck):
     [piran2020]_ (the dual), [cover2006]_ theorem 10.3.3 (water-filling); their combination is derived here
     """
 
+    title: ClassVar[str] = "Gaussian dualIB"
     shift: ClassVar[float] = 1.0
 
     def _mode_distortion(self, beta: FloatArray, rates: FloatArray) -> FloatArray:

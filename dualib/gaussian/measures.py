@@ -31,6 +31,12 @@ def gaussian_entropy(cov: ArrayLike) -> float:
     References
     ----------
     [cover2006]_ theorem 8.4.1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(gaussian_entropy(np.eye(1)), 6)  # ½ log 2πe
+    1.418939
     """
     _, factor = covariance(cov, "cov")
     return 0.5 * len(factor) * math.log(2 * math.pi * math.e) + float(np.log(np.diag(factor)).sum())
@@ -58,6 +64,12 @@ def gaussian_kl(mean_p: ArrayLike, cov_p: ArrayLike, mean_q: ArrayLike, cov_q: A
     References
     ----------
     [cover2006]_ section 8.5
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(gaussian_kl([1.0], np.eye(1), [0.0], np.eye(1)), 6)  # half the square of the distance
+    0.5
     """
     p, factor_p = covariance(cov_p, "cov_p")
     q, factor_q = covariance(cov_q, "cov_q")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from dualib.core import figure
-from dualib.core.figure import GREY, LABEL, SMALL
+from dualib.core.figure import GREY, LABEL
+from dualib.core.figure import legend_above as legend_above_axes
 from dualib.core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ PATH = "path of "  # begins the gid of a line that is one
 DASHED = (0, (4, 2))
 MARKER = 3.2
 APART = 0.06  # of the axes: hollow markers nearer to each other than this are left out
-WIDEST = 1.05  # of the width of the axes: what a legend may take
 ROUNDING = 1e-6  # of the largest value: what is less is drawn as 0
 TICKS_APART = 0.012  # of the axes: likewise the bars of transitions
 
@@ -136,7 +136,7 @@ def limits(ax: Axes, axis: str, low: float, high: float, again: bool, data: Sequ
     set_(low, high)
 
 
-def legend_above(ax: Axes, source: Axes) -> None:
+def legend_above(ax: Axes, source: Axes, *, title: str = "") -> None:
     """A legend outside the data, each name once, with what bars and hollow markers mean where there are any."""
     from matplotlib.lines import Line2D
 
@@ -147,23 +147,7 @@ def legend_above(ax: Axes, source: Axes) -> None:
         entries["transition"] = Line2D([], [], ls="none", marker="|", ms=6, mew=0.8, color=GREY)
     if "hollow" in there:
         entries["not proven"] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
-    for columns in (4, 3, 2, 1):
-        legend = ax.legend(
-            entries.values(),
-            entries.keys(),
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 1.01),
-            ncols=columns,
-            frameon=False,
-            fontsize=SMALL,
-            handlelength=1.5,
-            columnspacing=1.0,
-            handletextpad=0.5,
-            borderaxespad=0.0,
-            labelspacing=0.3,
-        )
-        if legend.get_window_extent().width <= WIDEST * source.bbox.width:
-            break
+    legend_above_axes(ax, source, entries=entries, title=title)
 
 
 def beta_axis(ax: Axes, beta: FloatArray, again: bool = False) -> None:

@@ -1,11 +1,13 @@
 """The information plane: relevance against rate, under the two bounds every representation obeys.
 
 What is computed is drawn solid; between points that lie far apart, and along the jump of a first-order transition, lines are
-thin and dashed. Proven points are part of the line, the others hollow. A second call on the same axes adds to the first.
+thin and dashed. Proven points are part of the line, the others hollow. Where points have a time, it is their colour. A second
+call on the same axes adds to the first.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from dualib.core.units import Units, to_units
 from dualib.curves.curve import InformationCurve
 from dualib.curves.gap import gap_runs
 from dualib.plane import InPlane, PlanePath
+from dualib.plotting.clock import clocked
 from dualib.plotting.parts import (
     DASHED,
     MARKER,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 BAND = 5e-3  # of I(X;Y): a band of relevance that is nowhere wider is not drawn
 CEILING = "ceiling of "
+WRAP, NARROW = 52, 40  # characters of a line beside the axes of a printed column, and over them beside a colour bar
 
 
 def plot_information_plane(
@@ -57,8 +61,8 @@ def plot_information_plane(
     Parameters
     ----------
     curves : one or several
-        Whatever has ``plane_paths()``: bottleneck curves, ensembles in time, layers of networks. For dualIB the relevance is
-        that of the Markov decoder.
+        Whatever has ``plane_paths()``: bottleneck curves, of finite alphabets and of Gaussians, infinite ensembles in time,
+        layers of networks in training. For dualIB the relevance is that of the Markov decoder.
     ax : Axes or None
         Axes to draw into, linear or logarithmic; None makes a new figure.
     units : {"bits", "nats"}
@@ -75,19 +79,28 @@ def plot_information_plane(
     ------
     ValueError
         If there is nothing to draw, or not one label for each line.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve, plot_information_plane
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> plot_information_plane(curve).get_xlabel()
+    'rate I(X;T) [bits]'
     """
     given = listed(curves)
     again = has_data(ax)
-    ax = axes_or_new(ax, 2.9)
     paths = [path for one in given for path in one.plane_paths()]
+    ax = axes_or_new(ax, 2.9 if all(path.clock is None for path in paths) else 3.3)
     drawn = styles([path.name for path in paths], ax, labels)
-    top = to_units(max(path.information_xy for path in paths), units)
-    right = max(max(float(np.max(to_units(path.rate, units))) for path in paths), top)
-    _bounds(ax, paths, [label for label, *_ in drawn], units)
+    top, right = (float(to_units(v, units)) for v in _reach(paths))
+    _bounds(ax, paths, [label for label, *_ in drawn], top, units)
     data = []
     for path, (label, colour, marker) in zip(paths, drawn, strict=True):
         x, y = shown(ax, "x", to_units(path.rate, units)), shown(ax, "y", to_units(path.relevance, units))
-        data.append((x, y))
+        data.append((x[x <= right], y))
+        if path.clock is not None:
+            clocked(ax, path, (x, y), (label, marker), (right, top))
+            continue
         if not path.joined:  # each smaller than those before, so that what lies under it is seen
             size = max(MARKER, 5.5 - 0.8 * sum(not p.joined for p in paths[: paths.index(path)]))
             ax.plot(x, y, marker, ms=size, mew=0, color=colour, label=label, gid=PATH + path.name, zorder=4)
@@ -100,18 +113,42 @@ def plot_information_plane(
         bars(ax, at_rate, at_relevance, colour, reach)
     limits(ax, "x", -0.02 * right, 1.04 * right, again, [x for x, _ in data])
     limits(ax, "y", -0.03 * top, 1.08 * top, again, [y for _, y in data])
-    ax.set_xlabel(f"rate I(X;T) [{units}]", fontsize=LABEL)
-    ax.set_ylabel(f"relevance I(T;Y) [{units}]", fontsize=LABEL)
-    legend_above(ax, ax)
+    named = list(zip([label for label, *_ in drawn], paths, strict=True))
+    ax.set_xlabel(_axis(f"rate I(X;T) [{units}]", [(n, p.rate_is) for n, p in named]), fontsize=LABEL)
+    ax.set_ylabel(_axis(f"relevance I(T;Y) [{units}]", [(n, p.relevance_is) for n, p in named]), fontsize=LABEL)
+    caveats = dict.fromkeys(path.caveat for path in paths if path.caveat and len(paths) > 1)
+    legend_above(ax, ax, title="\n".join(textwrap.fill(text, NARROW) for text in caveats))
     if inset:
         _gap_inset(ax, given, [colour for _, colour, _ in drawn], units)
     return ax
 
 
-def _bounds(ax: Axes, paths: list[PlanePath], names: list[str], units: Units) -> None:
+def _reach(paths: list[PlanePath]) -> tuple[float, float]:
+    """How far the axes go, nats: lines in time decide where there are any, as a frontier goes on and on."""
+    timed = [path for path in paths if path.clock is not None] or paths
+    top = max(
+        [1e-9, *(float(path.relevance.max()) for path in timed), *(p.information_xy for p in paths if _finite(p))]
+    )
+    return top, max([top, *(float(path.rate.max()) for path in timed)])
+
+
+def _finite(path: PlanePath) -> bool:
+    return bool(np.isfinite(path.information_xy))
+
+
+def _axis(name: str, more: list[tuple[str, str]]) -> str:
+    """The name of an axis, and what it is for those lines for which it is something else."""
+    lines = {what: [line for line, is_what in more if is_what == what] for _, what in more if what}
+    said = [f"{of[0]}: {what}" if len(of) == 1 < len(more) else what for what, of in lines.items()]
+    return "\n".join((name, *(textwrap.fill(text, WRAP) for text in said)))
+
+
+def _bounds(ax: Axes, paths: list[PlanePath], names: list[str], top: float, units: Units) -> None:
     """The line I(T;Y) = I(X;T), and one line I(X;Y) for each joint, named where there are several."""
     there = {line.get_gid(): line for line in ax.get_lines() if str(line.get_gid()).startswith(CEILING)}
     for path, name in zip(paths, names, strict=True):
+        if not _finite(path):
+            continue
         value = to_units(path.information_xy, units)
         same = next((line for line in there.values() if abs(np.ravel(line.get_ydata())[0] - value) < 1e-9), None)
         if same is None:
@@ -125,7 +162,7 @@ def _bounds(ax: Axes, paths: list[PlanePath], names: list[str], units: Units) ->
     for i, (gid, line) in enumerate(there.items()):
         line.set_label("I(X;Y)" if len(there) == 1 else f"I(X;Y) of {str(gid).removeprefix(CEILING)}")
         line.set_linestyle(dashes[i % len(dashes)])
-    top = max(float(np.max(line.get_ydata())) for line in there.values())
+    top = max([top, *(float(np.max(line.get_ydata())) for line in there.values())])
     diagonal = next((line for line in ax.get_lines() if line.get_label() == "I(T;Y) = I(X;T)"), None)
     values = np.append(0.0, np.geomspace(1e-6 * top, top, 200))  # many, so that it bends as it must on log axes
     if diagonal is None:

@@ -20,6 +20,7 @@ from dualib.solvers.atoms import (
     SEPARATE,
     add_atoms,
     check_size,
+    coalesce,
     merge_atoms,
     prune,
     separations,
@@ -28,8 +29,9 @@ from dualib.solvers.atoms import (
 )
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
-from dualib.solvers.newton import MAX_UNKNOWNS, newton, splits
+from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
+from dualib.solvers.stability import MANY_SYMBOLS, splits
 
 SAMPLE = 2000  # rows whose optimum starts that of very many
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
@@ -42,6 +44,10 @@ ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate grad
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 CG_STEPS = 12  # then clusters that have met are merged
+ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
+ROUGH_ROUNDS = 40
+ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
+NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
 
 
 def start(core: Bottleneck, beta: float) -> Iterate:
@@ -73,33 +79,59 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
 
     Returns the iterate, log of the largest G met (at least 0), and the residual of the minimisation.
     """
-    it, residual = minimise(it)
+    it, residual = minimise(approached(it, options, rng))
     estimate = 0.0
     for _ in range(options.max_rounds):
         g = it.dual
         found = ascend(g, it, rng)
         log_g = _log_at(g, found)
         if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
-            found = g.ascend(split, 2)
-            log_g = g.log(found)
+            found = ascended(g, split, 8)
+            log_g = _log_at(g, found)
         estimate = max(0.0, float(log_g.max()))
         if estimate <= 0.1 * options.tolerance:
             break
-        better, better_residual = minimise(add_atoms(it, found, log_g, 0.1 * options.tolerance))
+        added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
+        better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
-            it, residual, _ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
+            it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
             estimate = max(0.0, float(_log_at(it.dual, ascend(it.dual, it, rng)).max()))
             break
         it, residual = better, better_residual
     return prune(it), estimate, residual
 
 
+def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Iterate:
+    """The iterate nearer to the optimum, where there are so many unknowns and symbols y that a minimum takes long.
+
+    A minimum over too few or too many atoms is none of the problem: after a few steps towards it, neighbours are merged and
+    atoms added where an ascent finds G > 1, until none is found.
+    """
+    radius, log_g = np.inf, 0.0
+    rough = options.max_rounds > 0 and it.atoms.shape[1] >= MANY_SYMBOLS
+    for _ in range(ROUGH_ROUNDS if rough else 0):
+        if it.atoms.size <= MAX_UNKNOWNS:
+            break
+        it, before = coalesce(iterate(it, 1), NEIGHBOURS), it.value
+        accuracy = max(ROUGH_SHARE * log_g, ACCURACY * abs(it.value))
+        it, _, done, radius = newton_cg(it, accuracy, ROUGH_STEPS, radius)
+        if done and not log_g:  # no atom is missed so far: a minimum is near
+            break
+        found = ascend(it.dual, it, rng)
+        at_found = _log_at(it.dual, found)
+        log_g = max(float(at_found.max()), 0.0)
+        if log_g <= 0.1 * options.tolerance or before - it.value < ACCURACY * abs(it.value):
+            break
+        it = add_atoms(it, found, at_found, 0.1 * options.tolerance)
+    return it
+
+
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
     """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
-    residual = np.inf
+    residual = radius = np.inf
     for _ in range(30):
         if it.atoms.size > largest:
-            it, residual, done = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS)
+            it, residual, done, radius = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS, radius)
         else:
             it, residual = newton(it, max_steps=12)
             done = residual < 1e-11

@@ -145,19 +145,21 @@ class System:
         return np.asarray(self.it.problem.near_sums.T, dtype=np.float32)
 
 
-def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, float, bool]:
+def newton_cg(
+    it: Iterate, tolerance: float, max_steps: int, radius: float = np.inf
+) -> tuple[Iterate, float, bool, float]:
     """Minimise Φ over weights and atoms; Φ never rises.
 
-    Returns the iterate, the norm of the gradient before the last step, and whether that step was to gain less than the
-    tolerance, nats.
+    Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
+    tolerance, nats, and the `radius` to go on with.
     """
-    radius, size, noise = np.inf, np.inf, 4e-16 * abs(it.value)
+    size, noise = np.inf, 4e-16 * abs(it.value)
     for _ in range(max_steps):
         system = System(it)
         size = float(np.linalg.norm(system.gradient))
         if size < 1e-14:
-            return it, size, True
-        radius = 10.0 * size if radius == np.inf else radius
+            return it, size, True, radius
+        radius = 10.0 * size if radius == np.inf else max(radius, size)
         path = _path(system, min(0.3, size**0.5), radius)
         for attempts in range(MOST_ATTEMPTS):  # noqa: B007  (read after the loop)
             step, predicted = path[-1]
@@ -168,13 +170,13 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
             radius = 0.35 * float(np.linalg.norm(step))
             path = _shortened(path, radius)
         else:
-            return it, size, False
+            return it, size, False, radius
         if attempts == 0 and gain > 0.7 * predicted and float(np.linalg.norm(step)) > 0.9 * radius:
             radius *= 2.5
         it = new
         if predicted < tolerance:
-            return it, size, True
-    return it, size, False
+            return it, size, True, radius
+    return it, size, False, radius
 
 
 def _path(system: System, tolerance: float, radius: float) -> list[tuple[FloatArray, float]]:

@@ -14,16 +14,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
+from dualib.bottleneck import Atoms, Bottleneck
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
 from dualib.solvers.alternating import step
 from dualib.solvers.iterate import Iterate, evaluate
 
 MAX_UNKNOWNS = 300  # above, conjugate gradients are faster; up to 3 times as many for a proof
-MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents
-MAX_SLOPES = 2e7  # slopes of all pairs of cluster and x (160 MB); beyond, from moments, with half the digits
-SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 
@@ -74,13 +71,13 @@ def _system(it: Iterate) -> tuple[FloatArray, FloatArray, FloatArray]:
     flat = jacobian.reshape(n_t * n_y, -1)
     hessian = flat @ flat.T
     mean = np.einsum("tx,txk->tk", p_ratio, a)
-    curvature = _curvature(problem, atoms, p_ratio)
+    bend = curvature(problem, atoms, p_ratio)
     blocks = hessian.reshape(n_t, n_y, n_t, n_y)
     t = np.arange(n_t)
     blocks[t, 0, t, 1:] -= mean
     blocks[t, 1:, t, 0] -= mean
     second = (a * p_ratio[:, :, None]).transpose(0, 2, 1) @ a
-    blocks[t, 1:, t, 1:] += (basis * curvature[:, :, None]).transpose(0, 2, 1) @ basis - second
+    blocks[t, 1:, t, 1:] += (basis * bend[:, :, None]).transpose(0, 2, 1) @ basis - second
     gradient = -np.concatenate([(root * (p_ratio.sum(axis=1) - 1.0))[:, None], root[:, None] * mean], axis=1)
     return gradient, hessian, basis
 
@@ -116,21 +113,10 @@ def _descend(
     return None, 0
 
 
-def moments(posterior: Table, statistics: Rows) -> Float[np.ndarray, "n_t n_y n_y"]:
-    """Covariances of the statistics of x under each posterior, by one matrix product."""
-    n_t, n_y = len(posterior), statistics.shape[1]
-    i, j = np.triu_indices(n_y)
-    mean = posterior @ statistics
-    found = np.empty((n_t, n_y, n_y))
-    found[:, i, j] = posterior @ (statistics[:, i] * statistics[:, j]) - mean[:, i] * mean[:, j]
-    found[:, j, i] = found[:, i, j]
-    return found
-
-
-def _curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
+def curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
     """Σ_x weights_tx (−∂²(−d)/∂r²) r, (n_t, n_y); 1 where r is 0 because no x of the cluster has that y."""
-    curvature = (weights @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
-    return np.where(atoms > 1e-200, curvature, 1.0)
+    found = (weights @ problem.features) * np.maximum(atoms, TINY) ** -problem.power
+    return np.where(atoms > 1e-200, found, 1.0)
 
 
 def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
@@ -145,45 +131,3 @@ def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
     reflection = np.eye(n_y) - 2.0 * v[:, :, None] * v[:, None, :] / (v**2).sum(axis=1)[:, None, None]
     columns = np.argsort(np.arange(n_y) == pivot[:, None], axis=1, kind="stable")[:, :-1]
     return np.take_along_axis(reflection, columns[:, None, :], axis=2)
-
-
-def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
-    """Atoms to add where a cluster is locally unstable, β λ_max(C(t)) > 1: the step along the unstable direction at which G is largest."""
-    posterior = it.posterior
-    mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
-    n_y = it.atoms.shape[1]
-    if not mixed.any() or mixed.sum() * n_y**2 * max(n_y, len(it.problem.p_x)) > MAX_SPLIT_WORK:
-        return it.atoms[:0]
-    atoms = it.atoms[mixed]
-    posterior = posterior if mixed.all() else posterior[mixed]
-    largest, direction = instability(it.problem, it.beta, atoms, posterior)
-    atoms, direction = atoms[largest > 1.0 + 1e-7], direction[largest > 1.0 + 1e-7]
-    if not len(atoms):
-        return it.atoms[:0]
-    log_step = direction / np.sqrt(it.beta * np.maximum(atoms, TINY))
-    log_step /= np.abs(log_step).max(axis=1, keepdims=True)
-    tried = atoms * np.exp(np.multiply.outer(SPLITS, log_step))
-    tried /= tried.sum(axis=2, keepdims=True)
-    log_g = it.dual.log(tried.reshape(-1, n_y)).reshape(len(SPLITS), -1)
-    return np.asarray(tried[log_g.argmax(axis=0), np.arange(len(atoms))])
-
-
-def instability(
-    problem: Bottleneck, beta: float, atoms: Atoms, posterior: Table
-) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
-    """β λ_max(C(t)) of each atom and its direction δr_t/√r_t, from the posterior p(x|t)."""
-    basis = tangent_basis(atoms)
-    if posterior.size * atoms.shape[1] <= MAX_SLOPES:
-        a = problem.slope(atoms) @ basis
-        a = a - posterior[:, None, :] @ a
-        covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
-    else:
-        scale, _ = problem.slope_parts(atoms)
-        spread = scale[:, :, None] * moments(posterior, problem.near_sums[:, 1:]) * scale[:, None, :]
-        covariance = basis.transpose(0, 2, 1) @ spread @ basis
-    diagonal = _curvature(problem, atoms, posterior)
-    factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
-    inverse = np.linalg.inv(factor)
-    values, vectors = np.linalg.eigh(inverse @ covariance @ inverse.transpose(0, 2, 1))
-    top = inverse.transpose(0, 2, 1) @ vectors[:, :, -1:]
-    return beta * values[:, -1], (basis @ top)[:, :, 0]

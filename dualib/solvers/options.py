@@ -42,6 +42,12 @@ class Certify:
     ------
     ValueError
         If the tolerance is below 1e-14 or not finite, or a limit is no whole number of at least 0.
+
+    Examples
+    --------
+    >>> from dualib import Certify, IB, Joint, solve
+    >>> bool(solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), 5.0, certify=Certify(tolerance=1e-6)).gap < 1e-6)
+    True
     """
 
     tolerance: float = 1e-9

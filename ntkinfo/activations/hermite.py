@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from dualib.core.arrays import finite_array
+from dualib.core.extras import extra
 from dualib.core.typing import FloatArray, IntArray
 from ntkinfo.activations.arrays import Array, of_jax
 from ntkinfo.activations.closed_forms import Expectations, Function
@@ -170,7 +171,8 @@ def differentiated(f: Function, times: int) -> Function:
     ValueError
         If JAX cannot differentiate `f`.
     """
-    import jax
+    with extra("networks", "derivatives of activations need JAX"):
+        import jax
 
     derivative = f
     for _ in range(times):

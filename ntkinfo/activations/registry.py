@@ -41,6 +41,11 @@ class Activation:
     ------
     ValueError
         If there are fewer than two derivatives.
+
+    Examples
+    --------
+    >>> round(float(Activation.named("erf").phi(0.5)), 6)
+    0.5205
     """
 
     name: str

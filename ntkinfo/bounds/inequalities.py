@@ -108,6 +108,11 @@ def xu_raginsky(information: float, n: int, *, sigma: float = 0.5) -> Bound:
     References
     ----------
     [xu2017]_ theorem 1
+
+    Examples
+    --------
+    >>> round(xu_raginsky(2.0, 1000).value, 6)
+    0.031623
     """
     value = np.sqrt(
         2
@@ -184,6 +189,11 @@ def mcallester(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
     References
     ----------
     [mcallester1999]_, [maurer2004]_
+
+    Examples
+    --------
+    >>> round(mcallester(0.1, 2.0, 1000).value, 6)
+    0.167612
     """
     size = whole(n, "n, the sample size,", 1)
     value = _risk(risk) + np.sqrt(_complexity(kl, size, delta) / (2 * size))
@@ -238,7 +248,13 @@ def _pac(delta: float) -> str:
 
 
 def binary_kl_inverse(p: float, c: float) -> float:
-    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, rounded upwards: never below it, and at most 2e-12 above."""
+    """The largest q in [p, 1] with kl(p ‖ q) ≤ c, rounded upwards: never below it, and at most 2e-12 above.
+
+    Examples
+    --------
+    >>> round(float(binary_kl_inverse(0.0, 0.1)), 6)  # 1 − e^{−0.1}
+    0.095163
+    """
     if not 0 <= p <= 1 or np.isnan(c) or c < 0:
         raise ValueError(f"need 0 <= p <= 1 and c >= 0, got p = {p!r}, c = {c!r}")
     if p == 1 or c == 0:
@@ -282,6 +298,11 @@ def input_compression(information: float, n: int, delta: float = 0.05) -> Bound:
     References
     ----------
     [shwartzziv2019b]_ theorem 1
+
+    Examples
+    --------
+    >>> round(input_compression(0.0, 1000).value, 6)
+    0.044697
     """
     size = whole(n, "n, the sample size,", 1)
     with np.errstate(over="ignore"):
@@ -306,6 +327,11 @@ def finite_cells(n_cells: int, n: int, delta: float = 0.05) -> Bound:
     union bound.
 
     .. math:: \mathrm{gap} \le \sqrt{\frac{|T|\log 2 + \log(1/\delta)}{2n}}
+
+    Examples
+    --------
+    >>> round(finite_cells(4, 1000).value, 6)
+    0.053704
     """
     size = whole(n, "n, the sample size,", 1)
     value = np.sqrt((whole(n_cells, "n_cells", 1) * np.log(2) + np.log(1 / _confidence(delta))) / (2 * size))

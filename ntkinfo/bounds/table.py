@@ -202,6 +202,15 @@ def generalisation_bounds(
     ValueError
         If labels are outside the loss's assumption, a parameter is out of range, or the ensemble is centred; before the long
         work.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> table = ntkinfo.generalisation_bounds(ensemble, [0.1])
+    >>> bool(table.to_frame()["train_risk"].between(0, 1).all())
+    True
     """
     if loss not in ("clipped_square", "zero_one"):
         raise ValueError(f'loss must be "clipped_square" or "zero_one", got {loss!r}')

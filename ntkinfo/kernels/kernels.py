@@ -51,6 +51,13 @@ class Kernels(Result):
         If shapes do not match (both are printed), an entry is not finite, a kernel is not symmetric, or not positive
         semi-definite (with its smallest eigenvalue and the remedy), blocks do not belong together ([[K, K_xᵀ], [K_x, K_xx]] of
         either kernel is positive semi-definite within 1e-9 of its 1-norm), or Ω ⪰ Θ ⪰ K fails where Ω is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> kernels = Kernels(ntk=2 * np.eye(3), nngp=np.eye(3))
+    >>> kernels.n_train
+    3
     """
 
     ntk: Matrix

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
+from dualib.core.extras import extra
 from ntkinfo.kernels.convolutions import pad_first_on_cpu
 
 _PACKAGE = "neural_tangents"
@@ -73,8 +74,9 @@ def load() -> types.ModuleType:
         message names it, the places that were searched, and the JAX version).
     """
     install()
-    pad_first_on_cpu()
-    return importlib.import_module(_PACKAGE)
+    with extra("networks", "kernels of architectures need JAX and neural-tangents"):
+        pad_first_on_cpu()
+        return importlib.import_module(_PACKAGE)
 
 
 class _Finder(MetaPathFinder):

@@ -180,6 +180,14 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     -------
     array of the shape of `tau`
         +inf for τ > 0 where K is singular on a direction that is trained, or for a centred ensemble.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(data_information_train(ensemble, 0.5)), 6)
+    1.534912
     """
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0

@@ -137,14 +137,17 @@ def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, 
     n, k = law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values = [
-        -np.log1p(np.expm1(-distance(_square_distances(mean), variance, k)).mean(axis=1)).mean()
+        -np.log1p(np.expm1(-distance(_square_distances(mean, mean), variance, k)).mean(axis=1)).mean()
         for mean, variance in zip(means, variances, strict=True)
     ]
     return np.array(values).reshape(law.mean.shape[:-2])
 
 
-def _square_distances(mean: FloatArray) -> FloatArray:
-    return sum((np.subtract.outer(column, column) ** 2 for column in mean.T), start=np.zeros((mean.shape[0],) * 2))
+def _square_distances(z: FloatArray, mean: FloatArray) -> FloatArray:
+    found = np.zeros((len(z), len(mean)))
+    for ours, theirs in zip(z.T, mean.T, strict=True):
+        found += np.subtract.outer(ours, theirs) ** 2
+    return found
 
 
 def _bhattacharyya(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
@@ -242,7 +245,7 @@ def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one
     Among atoms, densities are compared as the limit of small equal variances.
     """
     n, k = mean.shape
-    squares = ((z[:, None, :] - mean) ** 2).sum(axis=-1)
+    squares = _square_distances(z, mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_p = np.where(variance > 0, -squares / (2 * variance) - 0.5 * k * np.log(2 * np.pi * variance), -np.inf)
     atoms = variance == 0

@@ -31,7 +31,16 @@ _length = partial(_moved, of="E of the path length ∫ ‖dz/ds‖ ds")
     holds_for=DataSets.ANY,
 )
 def fisher_trace(ensemble: Ensemble) -> float:
-    """Trace of the Fisher information of the parameters, k Tr Θ, constant in time."""
+    """Trace of the Fisher information of the parameters, k Tr Θ, constant in time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> float(fisher_trace(ensemble))
+    4.0
+    """
     return ensemble.n_outputs * float(ensemble.eigenvalues.sum())
 
 
@@ -57,7 +66,16 @@ def fisher_trace_test(ensemble: Ensemble) -> float:
     shows=("distance_squared", Relation.EXACT),
 )
 def parameter_distance_squared(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
-    r"""Mean squared distance of the parameters from their start: k Tr(KAΘA) + Tr(Y^T AΘA Y)."""
+    r"""Mean squared distance of the parameters from their start: k Tr(KAΘA) + Tr(Y^T AΘA Y).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(parameter_distance_squared(ensemble, 0.5)), 6)
+    0.799153
+    """
     return like(displacement(ensemble, ensemble.spectrum(tau)).sum(axis=-1), tau)
 
 
@@ -69,7 +87,16 @@ def parameter_distance_squared(ensemble: Ensemble, tau: ArrayLike) -> Float[np.n
     shows=("train_distance_squared", Relation.EXACT),
 )
 def fisher_distance_squared(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
-    r"""Mean squared displacement in the Fisher metric (of the training outputs): k Tr K(I - R)² + Tr Y^T(I - R)²Y."""
+    r"""Mean squared displacement in the Fisher metric (of the training outputs): k Tr K(I - R)² + Tr Y^T(I - R)²Y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(fisher_distance_squared(ensemble, 0.5)), 6)
+    1.598306
+    """
     return like((ensemble.spectrum(tau).fitted ** 2 * ensemble.mode_power).sum(axis=-1), tau)
 
 
@@ -84,6 +111,14 @@ def fisher_action(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]
     r"""The action ∫_0^τ E‖Θ e^{-s(Θ+ρ)} r_0‖² ds, published as a path length, which it does not bound (see the errata).
 
     For discrete descent the sum over steps of squared displacements, divided by the step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(fisher_action(ensemble, 0.5)), 6)
+    3.458659
     """
     spectrum, values = ensemble.spectrum(tau), ensemble.eigenvalues
     rates = np.where(values > 0, values + ensemble.ridge, 1.0)
@@ -98,6 +133,14 @@ def path_length_lower(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "
     r"""A path is at least as long as its chord: E L ≥ E‖(I - R) r_0‖ ≥ max(‖(I - R)Y‖, √(2k Tr K(I - R)²/π)).
 
     The second step is Jensen's inequality, and the sharp constant of a Gaussian vector's mean norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(path_length_lower(ensemble, 0.5)), 6)
+    0.893953
     """
     fitted2 = ensemble.spectrum(tau).fitted ** 2
     mean = (fitted2 * (ensemble.y_modes**2).sum(axis=1)).sum(axis=-1)
@@ -111,6 +154,14 @@ def path_length_upper_modes(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndar
 
     For one output the folded normal √(2κ/π) e^{-y²/2κ} + |y| erf(|y|/√(2κ)). Discrete descent has (1 - |e|)/(1 - |1 -
     ηs|) η in place of a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(path_length_upper_modes(ensemble, 0.5)), 6)
+    1.474903
     """
     spectrum, values = ensemble.spectrum(tau), ensemble.eigenvalues
     length = spectrum.fitted
@@ -153,6 +204,14 @@ def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "
     The integral is by Gauss-Legendre quadrature on a geometric grid, to 1e-9, which is added. For discrete descent the sum over steps
     is bounded by its first term plus the integral of the falling speed. At τ = ∞ it stops where nothing is left to
     move.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(path_length_upper(ensemble, 0.5)), 6)
+    1.264241
     """
     at = np.atleast_1d(times(tau, "tau"))
     live = (ensemble.mode_power > 0) & seen_modes(ensemble)

@@ -16,7 +16,7 @@ from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientFlow
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.spectra import like, seen_modes
-from ntkinfo.resources import column_blocks
+from ntkinfo.resources import PAIR_ROWS, column_blocks
 
 _KNOWN_FOR = (
     Condition.GRADIENT_FLOW,
@@ -153,6 +153,6 @@ def _weights(ensemble: Ensemble) -> Iterator[tuple[slice, FloatArray]]:
     first, k, omega = ensemble.n_train - ensemble.rank, ensemble.n_outputs, ensemble.omega_modes
     assert omega is not None
     y = ensemble.y_modes[first:]
-    for rows in column_blocks(ensemble.rank):
+    for rows in column_blocks(ensemble.rank, PAIR_ROWS):
         there = slice(first + rows.start, first + rows.stop)
         yield rows, (k * ensemble.nngp_modes[there, first:] + y[rows] @ y.T) * omega[there, first:]

@@ -17,8 +17,15 @@ SLACK = 0.02
 
 
 def compression(values: Float[np.ndarray, "n_replicas n_snapshots"]) -> Float[np.ndarray, " n_replicas"]:
-    """How far I(X;T) falls from its largest value over the epochs to the last."""
-    return np.asarray(values.max(axis=1) - values[:, -1])
+    """How far each replica's I(X;T) falls to the last epoch from where the mean of the other half of the replicas is largest.
+
+    The largest value of a line that only fluctuates lies above its last one. At an epoch that others choose, among all but
+    the last, its fluctuation has mean zero; a line that still rises has a negative fall. Replicas that peak at different
+    epochs fall by more than this. At least two replicas and snapshots.
+    """
+    half = np.arange(len(values)) % 2
+    top = np.array([values[half != one, :-1].mean(axis=0).argmax() for one in (0, 1)])
+    return np.asarray(values[np.arange(len(values)), top[half]] - values[:, -1])
 
 
 def peak_epoch(
@@ -118,3 +125,11 @@ def mean_correlation(name: str, values: ArrayLike) -> dict[str, Estimate]:
         name: replace(z, value=np.tanh(z.value), low=np.tanh(z.low), high=np.tanh(z.high), std_error=0.0)
         for name, z in found.items()
     }
+
+
+def rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    """Spearman's correlation of two lines without ties; NaN where they are shorter than three or one does not vary."""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return np.nan
+    first, second = (np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])

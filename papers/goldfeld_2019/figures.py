@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.figure import COLOURS, colour, describe, line_style, panels
+from dualib.core.figure import COLOURS, SMALL, colour, describe, line_style, panels
+from dualib.core.typing import FloatArray, IntArray
 from papers.experiments.program import Arrays, Results
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure of the paper, by its name."""
     n, f = results["neuron"], results["flow"]
-    return {"single_neuron": _neuron(n), "clustering": _clustering(f), "layers": _layers(f), "estimator": _estimator(n)}
+    return {
+        "single_neuron": _neuron(n),
+        "noise": _noise(n, results["exact"]),
+        "clustering": _clustering(f),
+        "layers": _layers(f),
+        "estimator": _estimator(n),
+        "dimension": _dimension(results["dimension"]),
+    }
 
 
 def _neuron(n: Arrays) -> Figure:
@@ -30,25 +39,52 @@ def _neuron(n: Arrays) -> Figure:
     return figure
 
 
-def _clustering(f: Arrays) -> Figure:
-    """I(X;T) with its interval, and two measures of clustering, of the same networks; the twin's binned entropy."""
-    figure, axes = panels(4, height=2.3)
-    epochs = np.maximum(f["epochs"], 0.5)
-    parts = (
-        ("I(X;T), noisy  [bits]", f["deep"][:, :, 0]),
-        ("scatter within classes", f["clusters_noisy"][:, :, 2]),
-        ("H(Bin(T)), noisy  [bits]", f["clusters_noisy"][:, :, 3]),
-        ("H(Bin(T)), twin  [bits]", f["clusters_twin"][:, :, 3]),
+def _noise(n: Arrays, exact: Arrays) -> Figure:
+    """I(X;T) as noise vanishes: of Gaussian X without limit, of four points to H(X); and the bits that arithmetic loses."""
+    figure, axes = panels(2, height=2.7)
+    noises = n["noises"]
+    axes[0].plot(noises, n["against_noise"], "o-", ms=4, lw=1.2, color=COLOURS[0], label="X Gaussian")
+    start = n["against_noise"][0]
+    axes[0].plot(noises, start + np.log(noises[0] / noises), "--", color="0.5", lw=1, label="one nat per e-fold")
+    axes[0].plot(noises, n["against_noise_discrete"], "s-", ms=4, lw=1.2, color=COLOURS[1], label="X on four points")
+    axes[0].set_xscale("log")
+    axes[0].set_xticks(noises, [f"{v:g}" for v in noises])
+    axes[0].minorticks_off()
+    axes[0].invert_xaxis()
+    describe(axes[0], "noise σ (less to the right)", "I(X;T)  [nats]", "one tanh neuron, quadrature")
+    parts = {"single": "single precision", "double": "double precision", "exact": f"{int(exact['digits'])} digits"}
+    for k, (name, text) in enumerate(parts.items()):
+        lost = exact[name].max(axis=0)
+        axes[1].plot(np.arange(1, len(lost) + 1), lost, "os^"[k] + "-", ms=4, lw=1.2, color=COLOURS[k], label=text)
+    axes[1].axhline(0.1, color="k", lw=0.8, ls=":", label="threshold of the claim")
+    axes[1].set_xticks(range(1, exact["exact"].shape[1] + 1))
+    describe(
+        axes[1], "hidden layer", "bits of H(X) lost", f"{int(exact['n'])} patterns, end of training, worst network"
     )
-    for k, (ax, (label, values)) in enumerate(zip(axes, parts, strict=True)):
-        for r, row in enumerate(values):
-            shade = colour(r)
-            ax.plot(epochs, row, "o-", ms=2, lw=0.8, color=shade)
-            if k == 0:
-                ax.fill_between(epochs, f["deep"][r, :, 1], f["deep"][r, :, 2], color=shade, alpha=0.12, lw=0)
+    return figure
+
+
+def _clustering(f: Arrays) -> Figure:
+    """Medians and quartiles over the replicas: noisy networks, with orthonormal weights, deterministic twins."""
+    figure, axes = panels(3, height=2.7)
+    epochs = np.maximum(f["epochs"], 0.5)
+    arms = (
+        ("noisy", "deep", "clusters_noisy"),
+        ("orthonormal", "deep_blocked", "clusters_blocked"),
+        ("twin", "", "clusters_twin"),
+    )
+    labels = ("I(X;T)  [bits]", "distance within over between", "H(Bin(T))  [bits]")
+    for k, (ax, label) in enumerate(zip(axes, labels, strict=True)):
+        for i, (name, deep, clusters) in enumerate(arms):
+            if k == 0 and not deep:
+                continue
+            values = f[deep][:, :, 0] if k == 0 else f[clusters][:, :, 1 if k == 1 else 3]
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+            ax.fill_between(epochs, low, high, color=COLOURS[i], alpha=0.2, lw=0)
+            ax.plot(epochs, middle, label=name if k == 1 else None, **line_style(i))
         ax.set_xscale("log")
         describe(ax, "epoch (0 at the left)", label, legend=False)
-    figure.suptitle("last hidden layer, a line a replica; noisy networks and deterministic twins", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -82,10 +118,29 @@ def _layers(f: Arrays) -> Figure:
 
 def _estimator(n: Arrays) -> Figure:
     figure, (ax,) = panels()
-    sizes, error = n["sizes"], np.abs(n["estimates"] - n["truth_gaussian"])
-    mean, spread = error.mean(axis=1), error.std(axis=1, ddof=1) / np.sqrt(error.shape[1])
-    ax.errorbar(sizes, mean, 2 * spread, fmt="o-", color=COLOURS[0], ms=4, lw=1, label="E|Î − I|, 2 standard errors")
-    ax.plot(sizes, mean[0] * np.sqrt(sizes[0] / sizes), "--", color="0.4", lw=1, label="∝ n^(-1/2)")
-    ax.set(xscale="log", yscale="log")
+    _errors(ax, n["sizes"], np.abs(n["estimates"] - n["truth_gaussian"]), 0, "mean error, 2 standard errors")
+    mean, sizes = np.abs(n["estimates"][0] - n["truth_gaussian"]).mean(), n["sizes"]
+    ax.plot(sizes, mean * np.sqrt(sizes[0] / sizes), "--", color="0.4", lw=1, label="∝ n^(−1/2)")
     describe(ax, "samples n of X", "error of I(X;T)  [nats]", "tanh(X) + noise, σ = 0.1")
     return figure
+
+
+def _dimension(r: Arrays) -> Figure:
+    """The mean error against n, a line a dimension, with the claimed rate."""
+    figure, (ax,) = panels(height=3.0)
+    for k, (d, estimates) in enumerate(zip(r["dimensions"], r["estimates"], strict=True)):
+        error = np.abs(estimates - r["truth"][k])
+        _errors(ax, r["sizes"], error, k, f"d = {d}")
+    sizes = r["sizes"]
+    ax.plot(sizes, 0.1 * np.sqrt(sizes[0] / sizes), "--", color="0.4", lw=1, label="∝ n^(−1/2)")
+    describe(ax, "samples n", "error of I(X;T)  [nats]", "d independent tanh(X) + noise, σ = 0.5", ncols=2)
+    return figure
+
+
+def _errors(ax: Axes, sizes: IntArray, error: FloatArray, k: int, label: str) -> None:
+    """Mean errors (sizes, draws) with two standard errors, on logarithmic axes whose ticks are the sizes."""
+    mean, spread = error.mean(axis=1), error.std(axis=1, ddof=1) / np.sqrt(error.shape[1])
+    ax.errorbar(sizes, mean, 2 * spread, fmt="o-", color=colour(k), ms=3, lw=1, label=label)
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(sizes, [f"{size}" for size in sizes])
+    ax.minorticks_off()

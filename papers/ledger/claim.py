@@ -19,6 +19,13 @@ class Mode(StrEnum):
     FULL = "full"
 
 
+class Party(StrEnum):
+    """On which side of the debate a paper stands: what is compared side by side on the overview."""
+
+    ORIGINAL = "originals"
+    CRITICS = "critics"
+
+
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A published statement and what judges it.
 
@@ -36,12 +43,18 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         What the claim may be found to depend on.
     unmeasured : str
         Why there are no conditions, where there are none.
+    refutation : str
+        What would refute it, in words; the conditions say it in numbers.
+    figure : str
+        The figure of figures.py that belongs on its page, where there is one.
+    objection, answer : str
+        What its authors or its critics would object to the measurement, and what there is to say to that.
 
     Raises
     ------
     ValueError
-        If there are both conditions and a reason for having none, or neither; if no condition is core, two are of one
-        measure, or an arm of a contrast names a measure without a core condition.
+        If there are both conditions and a reason for having none, or neither; if there is an objection without an answer
+        or an answer without one; if no condition is core, two are of one measure, or an arm of a contrast names a measure without a core condition.
     """
 
     number: int
@@ -50,10 +63,16 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     conditions: tuple[Condition, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     unmeasured: str = ""
+    refutation: str = ""
+    figure: str = ""
+    objection: str = ""
+    answer: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.conditions) == bool(self.unmeasured):
             raise ValueError("give either conditions, or unmeasured = the reason why there are none")
+        if bool(self.objection) != bool(self.answer):
+            raise ValueError("an objection needs its answer, and an answer its objection")
         if self.conditions and not self.core:
             raise ValueError('no condition has role = "core", so nothing would decide; mark those that are claimed')
         measures = [c.measure for c in self.conditions]

@@ -45,7 +45,7 @@ class Side(StrEnum):
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One comparison: `measure` > value, < value, or within value ± tolerance, in `unit`.
+    """One comparison: `measure` > value, < value, or within value ± tolerance, in `unit`; `label` names it in words.
 
     Raises
     ------
@@ -59,6 +59,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: Unit
     role: Role
     tolerance: float | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         if (self.op is Op.WITHIN) != (self.tolerance is not None):

@@ -13,7 +13,7 @@ import msgspec
 from dualib.core.estimate import Estimate, Kind
 from dualib.core.files import plain, read_json, write_json
 from dualib.core.units import Unit
-from papers.ledger.claim import Check, Claim, Mode
+from papers.ledger.claim import Check, Claim, Mode, Party
 from papers.ledger.condition import Condition, Contrast, Seed
 
 Kept = TypeVar("Kept")
@@ -63,18 +63,24 @@ class PublishedSeed(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """measured.json: what a paper measured, and by which thresholds and program (hashes; none where they were not kept)."""
+    """measured.json: what a paper measured, and by which thresholds and program (hashes; none where they were not kept).
+
+    `confirming` are the seeds that nobody had seen when the thresholds were frozen, run once, by the day `confirmed`.
+    """
 
     mode: Mode
     versions: dict[str, str]
     seeds: tuple[PublishedSeed, ...]
     thresholds: str = ""
     program: str = ""
+    confirming: tuple[int, ...] = ()
+    confirmed: str = ""
 
 
 class _Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """claims.toml before its entries are looked at one by one."""
 
+    party: Party = Party.ORIGINAL
     claim: list[Table] = []
     check: list[Table] = []
 
@@ -110,15 +116,15 @@ def read_toml(path: Path) -> Table:
         raise ValueError(f"{path} is not TOML: {error}") from None
 
 
-def read_claims(path: Path) -> tuple[tuple[Claim, ...], tuple[Check, ...]]:
-    """The claims and checks of a claims.toml; a ValueError naming the file and the entry that is wrong."""
+def read_claims(path: Path) -> tuple[tuple[Claim, ...], tuple[Check, ...], Party]:
+    """The claims and checks of a claims.toml, and the paper's party; a ValueError naming the file and the entry that is wrong."""
     ledger = convert(read_toml(path), _Ledger, str(path))
     claims = tuple(_claim(one, f"{path}, claim {one.get('number', '?')}") for one in ledger.claim)
     numbers = [claim.number for claim in claims]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{path}: two claims have the same number, got {sorted(numbers)}")
     checks = (convert(one, Check, f"{path}, the check of {one.get('measure', '?')}") for one in ledger.check)
-    return claims, tuple(checks)
+    return claims, tuple(checks), ledger.party
 
 
 def _claim(table: Table, where: str) -> Claim:

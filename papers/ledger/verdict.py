@@ -9,6 +9,7 @@ from enum import StrEnum
 from dualib.core.estimate import Kind
 from papers.ledger.claim import Claim
 from papers.ledger.condition import Condition, Contrast, Role, Seed, Side
+from papers.ledger.multiple import by_chance
 from papers.ledger.pool import pooled
 
 
@@ -44,6 +45,8 @@ class Verdict:
         The contrast; or the first core condition that fails, is open, or holds, in this order.
     qualified_by : tuple of Condition
         Conditions of robustness that do not go along with the core where that holds or fails as one.
+    by_chance : tuple of Condition
+        Core conditions that fail by themselves, but not as one of so many: they are open.
     """
 
     outcome: Outcome
@@ -51,6 +54,7 @@ class Verdict:
     depends_on: str | None = None
     decided_by: Condition | Contrast | None = None
     qualified_by: tuple[Condition, ...] = ()
+    by_chance: tuple[Condition, ...] = ()
 
     def having(self, role: Role, *sides: Side) -> tuple[Condition, ...]:
         """The conditions of a role on one of these sides."""
@@ -77,13 +81,22 @@ def side_over_seeds(condition: Condition, seeds: Sequence[Seed]) -> Side:
 def judge(claim: Claim, seeds: Sequence[Seed]) -> Verdict:
     """The verdict on a claim from what every seed measured, in whatever order the seeds come.
 
-    Core conditions decide. Where some hold and some fail, the claim depends on X only if a contrast of that name separates
+    Core conditions decide. One of many fails by chance more often than each alone, so that failures count only as far as
+    Holm's rule lets them stand. Where some hold and some fail, the claim depends on X only if a contrast of that name separates
     them and is itself decided, in every seed and by each of its measures; otherwise it is partly so. Conditions of robustness
     qualify, side conditions inform, and neither changes the outcome.
     """
     if not claim.conditions or not seeds:
         return Verdict(Outcome.NOT_MEASURED)
-    sides = tuple((c, side_over_seeds(c, seeds)) for c in claim.conditions)
+    alone = {c: side_over_seeds(c, seeds) for c in claim.conditions}
+    found_in = {c.measure: [seed[c.measure] for seed in seeds if c.measure in seed] for c in claim.core}
+    statistical = {
+        name: pooled(estimates)
+        for name, estimates in found_in.items()
+        if estimates and all(e.kind is Kind.STATISTICAL for e in estimates)
+    }
+    chance = by_chance([c for c in claim.core if alone[c] is Side.FAILS], statistical)
+    sides = tuple((c, Side.OPEN if c in chance else side) for c, side in alone.items())
     core = {c.measure: side for c, side in sides if c.role is Role.CORE}
     first = next(c for s in (Side.FAILS, Side.OPEN, Side.HOLDS) for c in claim.core if core[c.measure] is s)
     found = set(core.values())
@@ -94,8 +107,8 @@ def judge(claim: Claim, seeds: Sequence[Seed]) -> Verdict:
     else:
         for contrast in claim.contrasts:
             if contrast.explains(core) and contrast.decided(seeds):
-                return Verdict(Outcome.DEPENDS, sides, contrast.name, contrast)
+                return Verdict(Outcome.DEPENDS, sides, contrast.name, contrast, by_chance=chance)
         outcome = Outcome.PARTLY
     expected = {Outcome.REPRODUCED: Side.HOLDS, Outcome.REFUTED: Side.FAILS}.get(outcome)
     apart = tuple(c for c, side in sides if expected and c.role is Role.ROBUSTNESS and side is not expected)
-    return Verdict(outcome, sides, None, first, apart)
+    return Verdict(outcome, sides, None, first, apart, chance)

@@ -1,4 +1,5 @@
-"""What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/figures and the README's table.
+"""What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/claims, docs/figures and the
+README's table.
 
 ``python -m papers publish`` writes all of it from the results of every seed that has been run; ``--tables`` writes the texts
 again from measured.json alone.
@@ -13,13 +14,14 @@ from dualib.core.files import atomic_path, versions
 from papers.ledger.claim import Mode
 from papers.ledger.freeze import threshold_hash
 from papers.ledger.read import Number, Published, PublishedSeed, write_record
-from papers.pages.page import readme_table, verdict_page
+from papers.pages.forest import forest, overview
+from papers.pages.page import claim_page, page_name, readme_summary, verdict_page
 from papers.pages.verdicts import verdict_rows
 from papers.runs.paper import Paper, load_papers
 from papers.runs.runner import Measured, measured_seeds, read_results, save_figure
 
 MARKS = ("<!-- verdicts -->", "<!-- end of verdicts -->")
-"""Lines of the README between which its table stands."""
+"""Lines of the README between which its line of verdicts stands."""
 
 HEADLINES = {
     "shwartz_ziv_tishby_2017": ("figure_3_plane", "figure_4_gradients"),
@@ -28,7 +30,7 @@ HEADLINES = {
     "shwartz_ziv_alemi_2019": ("plane", "finite"),
     "piran_2020": ("plane", "transitions"),
 }
-"""Figures kept in docs/figures, small."""
+"""Figures that the README shows; with those of the claims' pages they are kept in docs/figures, small."""
 DPI = 110
 
 
@@ -49,23 +51,36 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
     for paper in papers:
         seeds = tuple(map(_record, found[paper.name]))
         written.append(paper.folder / "measured.json")
-        write_record(written[-1], Published(mode, versions(), seeds, threshold_hash(paper.claims), paper.measuring()))
+        fresh = tuple(s.seed for s in found[paper.name] if s.confirming)
+        day = paper.confirmation.ended if fresh and paper.confirmation else ""
+        thresholds, program = threshold_hash(paper.claims), paper.measuring()
+        write_record(written[-1], Published(mode, versions(), seeds, thresholds, program, fresh, day))
         written += _headlines(paper, mode, seeds[0].seed, out, root.parent / "docs" / "figures")
     return written + write_tables(load_papers([p.name for p in papers], root), mode, root)
 
 
 def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:
-    """Write the README's table and docs/verdicts.md from the published numbers; return both files."""
+    """Write the README's line, docs/verdicts.md, a page and a forest a claim from the published numbers; return the files."""
     rows = verdict_rows(papers, mode, None)
     readme, text = _readme(root)
     before, rest = text.split(MARKS[0])
-    table = "\n".join([before + MARKS[0], *readme_table(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
-    pages = {readme: table, root.parent / "docs" / "verdicts.md": verdict_page(rows)}
+    table = "\n".join([before + MARKS[0], *readme_summary(rows), MARKS[1]]) + rest.split(MARKS[1])[1]
+    docs = root.parent / "docs"
+    forests = docs / "figures" / "claims"
+    pages = {readme: table, docs / "verdicts.md": verdict_page(rows)}
+    pages |= {docs / "claims" / page_name(row): claim_page(row, docs / "figures") for row in rows}
     for path, content in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    return list(pages)
+    forests.mkdir(parents=True, exist_ok=True)
+    drawn = {forests / "overview.png": overview(rows)}
+    drawn |= {
+        forests / f"{row.claim.number:02d}.png": forest(row) for row in rows if row.measured and row.claim.conditions
+    }
+    for path, figure in drawn.items():
+        save_figure(figure, path, DPI)
+    return [*pages, *drawn]
 
 
 def _readme(root: Path) -> tuple[Path, str]:
@@ -84,7 +99,11 @@ def _headlines(paper: Paper, mode: Mode, seed: int, out: Path, folder: Path) -> 
     drawn = paper.figures()(read_results(paper, mode, seed, out))
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in HEADLINES.get(paper.name, ()):
+    for name in sorted({*HEADLINES.get(paper.name, ()), *(c.figure for c in paper.claims if c.figure)}):
+        if name not in drawn:
+            raise ValueError(
+                f"{paper.folder / 'figures.py'} draws no {name!r}, which claims.toml names; it draws {', '.join(drawn)}"
+            )
         paths.append(folder / f"{paper.name}_{name}.png")
         save_figure(drawn[name], paths[-1], DPI)
     return paths

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualib.core.estimate import Kind
+from dualib.core.estimate import Estimate, Kind
 from papers.ledger.claim import Claim, Mode
-from papers.ledger.condition import Condition, Contrast, Role, Seed, Side
+from papers.ledger.condition import Condition, Role, Seed, Side
 from papers.ledger.pool import pooled
 from papers.ledger.verdict import Outcome, Verdict, judge
 from papers.runs.paper import Paper
@@ -17,13 +17,14 @@ from papers.runs.runner import Measured, measured_seeds
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A claim, its paper, its verdict, and the mode and the seeds that rests on."""
+    """A claim, its paper, its verdict, the mode and the seeds that rests on, and the seeds seen before, which do not count."""
 
     claim: Claim
     paper: Paper
     verdict: Verdict
     mode: Mode
     seeds: tuple[Measured, ...]
+    explored: tuple[Measured, ...] = ()
 
     @property
     def measured(self) -> list[Seed]:
@@ -34,16 +35,26 @@ class VerdictRow:
         """The verdict's words with mode and number of seeds; beside one of quick runs, the published one where it differs."""
         if self.verdict.outcome is Outcome.NOT_MEASURED:
             return words(self.verdict)
-        text = f"{words(self.verdict)} ({self.mode}, {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''})"
+        text = f"{words(self.verdict)} ({self.basis()})"
         mode, seeds = read_published(self.paper)
-        published = judge(self.claim, [s.estimates for s in seeds])
+        published = judge(self.claim, [s.estimates for s in deciding(seeds)])
         if mode is self.mode or not seeds or words(published) == words(self.verdict):
             return text
         return f"{text}; {mode}, as published: {words(published)}"
 
+    def basis(self) -> str:
+        """Mode and number of seeds, and whether those confirm thresholds that were frozen before."""
+        fresh = "fresh " if self.seeds and all(s.confirming for s in self.seeds) else ""
+        return f"{self.mode}, {len(self.seeds)} {fresh}seed{'s' if len(self.seeds) > 1 else ''}"
 
-def words(verdict: Verdict) -> str:
-    """The verdict in words, without numbers."""
+
+def deciding(seeds: Sequence[Measured]) -> tuple[Measured, ...]:
+    """The seeds that a verdict rests on: those run once after the freeze, where there are any, else all."""
+    return tuple(s for s in seeds if s.confirming) or tuple(seeds)
+
+
+def words(verdict: Verdict, *, plain: bool = False) -> str:
+    """The verdict in words, without numbers; `plain` without the names of what qualifies it."""
     match verdict.outcome:
         case Outcome.DEPENDS:
             return f"depends on {verdict.depends_on}"
@@ -52,10 +63,9 @@ def words(verdict: Verdict) -> str:
             total = sum(map(len, core.values()))
             text = f"partly: {len(core[Side.HOLDS])} of {total} parts hold, {len(core[Side.FAILS])} fail"
             return text + (f", {len(core[Side.OPEN])} open" if core[Side.OPEN] else "")
-        case Outcome.REPRODUCED if verdict.qualified_by:
-            return f"reproduced, but not shown for {_names(verdict.qualified_by)}"
-        case Outcome.REFUTED if verdict.qualified_by:
-            return f"refuted, but not shown for {_names(verdict.qualified_by)}"
+        case Outcome.REPRODUCED | Outcome.REFUTED if verdict.qualified_by:
+            least = f"{len(verdict.qualified_by)} of {len(verdict.having(Role.ROBUSTNESS, *Side))} variations"
+            return f"{verdict.outcome}, but not shown for {least if plain else _names(verdict.qualified_by)}"
         case outcome:
             return str(outcome)
 
@@ -64,22 +74,20 @@ def _names(conditions: Sequence[Condition]) -> str:
     return ", ".join(f"`{c.measure}`" for c in conditions)
 
 
-def decisive(row: VerdictRow) -> str:
-    """The condition or the contrast that decides, with its number; the other conditions that fail with it by name."""
-    by = row.verdict.decided_by
-    if by is None:
-        return "–"
-    if isinstance(by, Contrast):
-        return "; ".join(f"`{m}`: {numbers(row, m)}" for m in by.measures)
-    text = f"`{by}`: {numbers(row, by.measure)}"
-    others = [c for c in row.verdict.having(Role.CORE, Side.FAILS) if c is not by]
-    return text + (f"; also fails: {_names(others)}" if others and row.verdict.outcome is Outcome.PARTLY else "")
+def pooled_estimate(seeds: Sequence[Seed], measure: str) -> Estimate | None:
+    """A measure of all seeds together; what is exact or proven from the first seed that has it; None where none has."""
+    known = [seed[measure] for seed in seeds if measure in seed]
+    if known and all(e.kind is Kind.STATISTICAL for e in known):
+        return pooled(known)
+    return known[0] if known else None
 
 
 def numbers(row: VerdictRow, measure: str) -> str:
     """The number of all seeds together where it is pooled, else every seed's."""
     found = [seed.get(measure) for seed in row.measured]
     known = [e for e in found if e is not None]
+    if not known:
+        return "not measured"
     if len(known) == len(found) and all(e.kind is Kind.STATISTICAL for e in known):
         return str(pooled(known))
     return "; ".join(dict.fromkeys("not measured" if e is None else str(e) for e in found))
@@ -89,14 +97,16 @@ def verdict_rows(papers: Sequence[Paper], mode: Mode | None, out: Path | None) -
     """Every claim in the order of its number.
 
     They are judged by results in `out` of the mode asked for, else of full, else of quick; else, and without `out`, as
-    published.
+    published, in whatever mode that was: a claim that was run has a verdict.
     """
     rows = []
     for paper in papers:
         chosen, seeds = _latest(paper, mode, out)
+        chief = deciding(seeds)
+        explored = tuple(s for s in seeds if s not in chief)
         for claim in paper.claims:
-            verdict = judge(claim, [s.estimates for s in seeds])
-            rows.append(VerdictRow(claim, paper, verdict, chosen, tuple(seeds)))
+            verdict = judge(claim, [s.estimates for s in chief])
+            rows.append(VerdictRow(claim, paper, verdict, chosen, chief, explored))
     return sorted(rows, key=lambda row: (row.claim.number, row.paper.name))
 
 
@@ -105,12 +115,13 @@ def _latest(paper: Paper, mode: Mode | None, out: Path | None) -> tuple[Mode, li
         found = [] if out is None else measured_seeds(paper, one, out)
         if found:
             return one, found
-    published, found = read_published(paper)
-    return (published, found) if mode in (None, published) else (mode or published, [])
+    return read_published(paper)
 
 
 def read_published(paper: Paper) -> tuple[Mode, list[Measured]]:
     """The mode and the measurements in the paper's measured.json; none if there is no such file."""
     if paper.published is None:
         return Mode.FULL, []
-    return paper.published.mode, [Measured(s.seed, s.estimates(), s.seconds) for s in paper.published.seeds]
+    fresh = paper.published.confirming
+    seeds = [Measured(s.seed, s.estimates(), s.seconds, confirming=s.seed in fresh) for s in paper.published.seeds]
+    return paper.published.mode, seeds

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import dualib
 from dualib.core.figure import COLOURS, describe, panels
+from dualib.core.units import to_units
 from papers.experiments.curves import curve_from
 from papers.experiments.program import Arrays, Results
 
@@ -20,18 +21,32 @@ PROBLEMS = ("ib", "dual")
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure of the paper, by its name."""
     ib, dual = (curve_from(results["curves"], f"{name}_curve_") for name in PROBLEMS)
-    plane, axes = panels(height=3.0)
-    dualib.plot_information_plane([ib, dual], ax=axes[0], units="bits")
     splits, axes = panels(2, sharey=True)
     for panel, curve in zip(axes, (ib, dual), strict=True):
         dualib.plot_bifurcation(curve, ax=panel)
     return {
-        "plane": plane,
+        "plane": _plane_figure(ib, dual, results["curves"]),
         "bifurcations": splits,
         "transitions": _transitions_figure(results["random_joints"], results["curves"]),
         "iteration": _iteration_figure(results["iteration"]),
         "samples": _samples_figure(results["samples"]),
     }
+
+
+def _plane_figure(ib: dualib.InformationCurve, dual: dualib.InformationCurve, r: Arrays) -> Figure:
+    """The two curves, which a line's width hides from each other, and their gap at equal rate with the claim's threshold."""
+    figure, axes = panels(2, height=2.7)
+    styles: tuple[dict[str, Any], ...] = (
+        {"color": COLOURS[0], "lw": 4, "alpha": 0.35},
+        {"color": COLOURS[1], "lw": 1.2, "ls": "--"},
+    )
+    for curve, name, style in zip((ib, dual), ("IB", "dualIB"), styles, strict=True):
+        axes[0].plot(to_units(curve.rate, "bits"), to_units(curve.relevance, "bits"), label=name, **style)
+    describe(axes[0], "I(X;T)  [bits]", "I(T;Y)  [bits]", "the paper's joint", loc="lower right")
+    axes[1].plot(to_units(r["gap_rate"], "bits"), 100 * r["gap"] / r["mutual_information"], color=COLOURS[0], lw=1.2)
+    axes[1].axhline(1.0, color="k", lw=0.8, ls=":", label="threshold of the claim")
+    describe(axes[1], "I(X;T)  [bits]", "gap at equal rate  [% of I(X;Y)]", "IB less dualIB", loc="center right")
+    return figure
 
 
 def _transitions_figure(r: Arrays, toy: Arrays) -> Figure:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.core.estimate import Estimate, Kind
-from dualib.core.statistics import mean, share
+from dualib.core.statistics import mean, ratio, share
+from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Unit
 from papers.experiments.program import Arrays, Results
 
@@ -53,12 +54,13 @@ def _curves(r: Arrays) -> dict[str, Estimate]:
 
 
 def _random_joints(r: Arrays) -> dict[str, Estimate]:
-    """How often the first transition of the dual is proven to come later than that of IB, and by what factor at most."""
+    """How often the first transition of the dual is proven to come earlier than that of IB, or later, and by what factor."""
     (ib_low, ib_high), (dual_low, dual_high) = r["ib"].T, r["dual"].T
     low, high = dual_low / ib_high, dual_high / ib_low
     latest = int(low.argmax())
     middle = float(np.sqrt(low[latest] * high[latest]))
     return {
+        "random_share_earlier": share(high < 1.0),
         "random_share_later": share(low > 1.0),
         "random_ratio_largest": _proven(middle, float(low[latest]), float(high[latest]), len(low)),
     }
@@ -75,9 +77,10 @@ def _iteration(r: Arrays) -> dict[str, Estimate]:
         found[f"excess_{kind}"] = Estimate(low, low, high, Kind.PROVEN, Unit.NATS, n=len(rows))
         found[f"last_step_{kind}"] = Estimate.exact(float((before - value).max()), Unit.NATS)
         found[f"stuck_{kind}"] = share(value - upper > 1e-6)
-    moving, fixed = found["excess_moving"], found["excess_fixed"]
-    ends = (moving.low - fixed.high, moving.high - fixed.low)
-    return found | {"excess_by_atoms": Estimate.within(moving.value - fixed.value, ends, Kind.PROVEN, Unit.NATS)}
+    for where in ("toy", "hamming"):
+        moving = np.concatenate([r[f"{where}_{name}_moving"] for name in PROBLEMS])
+        found[f"reached_{where}"] = share(moving[:, 2] - moving[:, 4] <= 1e-6)
+    return found
 
 
 def _family(r: Arrays) -> dict[str, Estimate]:
@@ -92,9 +95,23 @@ def _family(r: Arrays) -> dict[str, Estimate]:
 def _samples(r: Arrays) -> dict[str, Estimate]:
     """Paired differences of the error at the fewest samples: positive where dualExpIB (or dualIB) predicts better."""
     arm = {str(name): r["error"][:, i, int(r["sizes"].argmin())] for i, name in enumerate(r["arms"])}
+    exponent = {name: _exponents(r["sizes"], r["error"][:, i]) for i, name in enumerate(map(str, r["arms"]))}
+    by_family, by_dual = arm["IB"] - arm["dualExpIB"], arm["MLE then IB"] - arm["dualExpIB"]
     return {
-        "advantage_over_ib": mean(arm["IB"] - arm["dualExpIB"], Unit.NATS),
-        "advantage_over_same_family": mean(arm["MLE then IB"] - arm["dualExpIB"], Unit.NATS),
+        "advantage_over_ib": mean(by_family, Unit.NATS),
+        "advantage_over_same_family": mean(by_dual, Unit.NATS),
+        "share_owed_to_dual": ratio(by_dual, by_family, paired=True),
         "advantage_without_family": mean(arm["IB"] - arm["dualIB"], Unit.NATS),
         "advantage_of_family": mean(arm["dualIB"] - arm["dualExpIB"], Unit.NATS),
+        "exponent_ib": mean(exponent["IB"], Unit.ONE),
+        "exponent_dual_with_family": mean(exponent["dualExpIB"], Unit.ONE),
+        "exponent_with_family_less_ib": mean(exponent["dualExpIB"] - exponent["IB"], Unit.ONE),
+        "exponent_less_same_family": mean(exponent["dualExpIB"] - exponent["MLE then IB"], Unit.ONE),
+        "exponent_without_family_less_ib": mean(exponent["dualIB"] - exponent["IB"], Unit.ONE),
+        "exponent_of_family": mean(exponent["dualExpIB"] - exponent["dualIB"], Unit.ONE),
     }
+
+
+def _exponents(sizes: IntArray, error: FloatArray) -> FloatArray:
+    """Slope of the log of each batch's error in the log of the number of samples, (n_batches,)."""
+    return np.asarray(np.polyfit(np.log(sizes), np.log(error).T, 1)[0])

@@ -14,8 +14,8 @@ from types import CodeType
 from typing import Any
 
 from papers.experiments.program import Experiment, Figures, Measure, Settings
-from papers.ledger.claim import Check, Claim, Mode
-from papers.ledger.freeze import Frozen
+from papers.ledger.claim import Check, Claim, Mode, Party
+from papers.ledger.freeze import Confirmation, Frozen, threshold_hash
 from papers.ledger.read import Published, SettingsTables, convert, read_claims, read_record, read_toml
 from papers.runs.sources import HERE, digest, packages_digest, program_files
 
@@ -38,7 +38,7 @@ class Paper:
     name, folder : str, Path
     tables : SettingsTables
         settings.toml.
-    claims, checks : tuples of Claim and Check
+    claims, checks, party : tuples of Claim and Check, Party
         claims.toml.
     """
 
@@ -47,6 +47,7 @@ class Paper:
     tables: SettingsTables
     claims: tuple[Claim, ...]
     checks: tuple[Check, ...]
+    party: Party = Party.ORIGINAL
 
     def settings(self, mode: Mode) -> Settings:
         """A mode's settings as the type that run.py defines; a ValueError naming the table and the entry that is wrong."""
@@ -95,6 +96,17 @@ class Paper:
         """frozen.json; None where nothing is frozen."""
         return read_record(self.folder / "frozen.json", Frozen, "python -m papers freeze")
 
+    @cached_property
+    def confirmation(self) -> Confirmation | None:
+        """confirmation.json; None where the fresh seeds have not been run."""
+        return read_record(self.folder / "confirmation.json", Confirmation, "python -m papers confirm")
+
+    def confirming(self) -> tuple[int, ...]:
+        """The seeds that confirm today's thresholds as today's program measures: none where either is another."""
+        found = self.confirmation
+        today = (threshold_hash(self.claims), self.measuring())
+        return found.seeds if found and found.ended and (found.thresholds, found.program) == today else ()
+
     def _part(self, program: str, name: str) -> Any:
         """What one of the paper's programs defines under a name; the program is imported anew."""
         path = self.folder / f"{program}.py"
@@ -134,6 +146,6 @@ def load_paper(folder: Path) -> Paper:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ValueError(f"{folder} lacks {', '.join(missing)}; a paper consists of {', '.join(FILES)}")
-    claims, checks = read_claims(folder / "claims.toml")
+    claims, checks, party = read_claims(folder / "claims.toml")
     path = folder / "settings.toml"
-    return Paper(folder.name, folder, convert(read_toml(path), SettingsTables, str(path)), claims, checks)
+    return Paper(folder.name, folder, convert(read_toml(path), SettingsTables, str(path)), claims, checks, party)

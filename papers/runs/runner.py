@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,13 @@ import msgspec
 from dualib.core.command import say
 from dualib.core.figure import DPI
 from dualib.core.files import atomic_path, read_json, read_npz, versions, writable_directory, write_json, write_npz
+from dualib.core.parallel import in_order
 from dualib.core.typing import ArrayLike
 from papers.experiments.program import Arrays, Results
 from papers.ledger.claim import Mode
 from papers.ledger.condition import Seed
 from papers.ledger.read import Number
-from papers.runs.paper import Paper
+from papers.runs.paper import Paper, load_paper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,12 +42,15 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Measured:
-    """The estimates of one seed, the seconds its experiments took, and the experiments that older packages made."""
+    """The estimates of one seed, the seconds its experiments took, the experiments that older packages made, and whether the
+    seed was kept fresh until the thresholds were frozen.
+    """
 
     seed: int
     estimates: Seed
     seconds: float
     older: tuple[str, ...] = ()
+    confirming: bool = False
 
 
 def directory(out: Path, paper: Paper, mode: Mode, seed: int) -> Path:
@@ -86,6 +91,22 @@ def run_paper(paper: Paper, mode: Mode, seed: int, out: Path, force: bool = Fals
     numbers = {name: msgspec.to_builtins(Number.of(e)) for name, e in measured.estimates.items()}
     write_json(folder / "measurements.json", {"hash": fingerprint, "versions": versions(), "measurements": numbers})
     return measured
+
+
+def run_seeds(
+    tasks: Iterable[tuple[Paper, int]], mode: Mode, out: Path, force: bool = False, *, executor: Executor | None = None
+) -> Iterator[Measured]:
+    """Run papers with seeds, each task as :func:`run_paper` does, on an executor; the measurements in the tasks' order.
+
+    The papers come from their folders anew where they are run, because what was read of them need not travel.
+    """
+    jobs = [(paper.folder, mode, seed, out, force) for paper, seed in tasks]
+    yield from in_order(_run_job, jobs, progress=False, executor=executor)
+
+
+def _run_job(job: tuple[Path, Mode, int, Path, bool]) -> Measured:
+    folder, mode, seed, out, force = job
+    return run_paper(load_paper(folder), mode, seed, out, force)
 
 
 def _write_result(folder: Path, name: str, result: Mapping[str, ArrayLike], about: Record) -> None:
@@ -131,7 +152,8 @@ def measured_seed(paper: Paper, mode: Mode, seed: int, out: Path) -> Measured | 
     packages = paper.packages()
     older = tuple(name for name, (about, _) in kept.items() if about.packages != packages)
     estimates = paper.measure()({name: arrays for name, (_, arrays) in kept.items()})
-    return Measured(seed, estimates, sum(about.seconds for about, _ in kept.values()), older)
+    seconds = sum(about.seconds for about, _ in kept.values())
+    return Measured(seed, estimates, seconds, older, mode is Mode.FULL and seed in paper.confirming())
 
 
 def measured_seeds(paper: Paper, mode: Mode, out: Path) -> list[Measured]:

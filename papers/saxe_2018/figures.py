@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 LAST_HIDDEN = -2
 ACTIVATIONS = {"tanh": "tanh", "relu": "ReLU", "linear": "linear"}
-OTHERS = {"tanh": "batches of 256", "full_batch": "full batches", "five_percent": "5% of the patterns"}
+OTHERS = {
+    "tanh": "batches of 256",
+    "full_batch": "full batches",
+    "sgd": "batches, plain descent",
+    "sgd_full_batch": "full batches, plain descent",
+    "five_percent": "5% of the patterns",
+}
 
 
 def figures(results: Results) -> dict[str, Figure]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dualib.core.estimate import Estimate
-from dualib.core.statistics import bootstrap, mean
+from dualib.core.statistics import mean, ratio
 from dualib.core.units import Unit
 from papers.experiments.program import Results
 from papers.experiments.readings import compression
@@ -17,9 +17,12 @@ def measure(results: Results) -> dict[str, Estimate]:
     for suffix, prefix in (("", ""), ("_noise", "second_")):
         fall = {name: compression(r[prefix + "input"][:, :, LAST_HIDDEN]) for name, r in results.items()}
         found |= {f"compression_{name}{suffix}": mean(values, Unit.BITS) for name, values in fall.items()}
-        if fall["tanh"].mean() > 0:  # else there is nothing to have a share of
-            arms = [fall["full_batch"], fall["tanh"]]
-            found[f"full_batch_share{suffix}"] = bootstrap(lambda x: float(x[0].mean() / x[1].mean()), arms, Unit.ONE)
+        for name, full, batches in (
+            ("full_batch_share", "full_batch", "tanh"),
+            ("sgd_full_batch_share", "sgd_full_batch", "sgd"),
+        ):
+            if fall[batches].mean() > 0:  # else there is nothing to have a share of
+                found[name + suffix] = ratio(fall[full], fall[batches])
     for name, r in results.items():
         found[f"accuracy_{name}"] = mean(r["accuracy"][:, -1], Unit.ONE)
     return found

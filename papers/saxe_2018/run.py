@@ -1,4 +1,6 @@
-"""On the information bottleneck theory of deep learning [saxe2018]_: activations, full batches, generalisation."""
+"""On the information bottleneck theory of deep learning [saxe2018]_: activations, full batches with and without momentum (Adam and
+plain descent), generalisation.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ RUNS: dict[str, dict[str, object]] = {
     "relu": {"activation": "relu"},
     "linear": {"activation": "linear"},
     "full_batch": {"batch_size": None, "learning_rate": 4e-3},
+    "sgd": {"optimiser": "sgd", "learning_rate": 0.1, "replicas": 12},
+    "sgd_full_batch": {"optimiser": "sgd", "learning_rate": 1.0, "batch_size": None, "replicas": 12},
     "five_percent": {"train_fraction": 0.05, "batch_size": 64},
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from dualib.core.statistics import mean
 from dualib.core.typing import FloatArray
 from dualib.core.units import Unit, to_units
 from papers.experiments.program import Arrays, Results
-from papers.shwartz_ziv_alemi_2019.measure import ACTIVATIONS, JUDGED, at_index
+from papers.shwartz_ziv_alemi_2019.measure import ACTIVATIONS, LOW, at_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,8 @@ def figures(results: Results) -> dict[str, Figure]:
         "quantities": _quantities(results["quantities"]),
         "sizes": _sizes(results["sizes"]),
         "finite": _finite(results["finite"]),
+        "late": _late(results["late"]),
+        "together": _together(results["scales"], results["sizes"]),
     }
 
 
@@ -63,7 +65,7 @@ def _fan(ax: Axes, tau: FloatArray, values: FloatArray, w_std: FloatArray) -> No
 def _plane(r: Arrays) -> Figure:
     """The information plane, means over data seeds, with the exact frontier; a dot where the test error is least."""
     figure, axes = panels(2, height=3.0, sharey=True)
-    rate, relevance = to_units(r["rate"], "bits").mean(axis=2), to_units(r["relevance"], "bits").mean(axis=2)
+    lower, upper, relevance = (to_units(r[name], "bits").mean(axis=2) for name in ("rate", "rate_upper", "relevance"))
     for i, (ax, activation) in enumerate(zip(axes, ACTIVATIONS, strict=True)):
         ax.plot(
             to_units(r["frontier_rate"], "bits"),
@@ -74,13 +76,20 @@ def _plane(r: Arrays) -> Figure:
         )
         for k, scale in enumerate(r["w_std"]):
             best = int(r["error"][i, k].mean(axis=0).argmin())
-            ax.plot(rate[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **line_style(k))
-            ax.plot(rate[i, k, best], relevance[i, k, best], "o", color=COLOURS[k], ms=5, mec="k")
-        ax.axvline(to_units(r["log_n_rate"], "bits"), color="0.5", ls=":", lw=1, label="log N, largest measurable")
+            ax.plot(upper[i, k], relevance[i, k], label=f"σ_w = {scale:g}", **line_style(k))
+            ax.fill_betweenx(relevance[i, k], lower[i, k], upper[i, k], color=COLOURS[k], alpha=0.12, lw=0)
+            ax.plot(upper[i, k, best], relevance[i, k, best], "o", color=COLOURS[k], ms=5, mec="k")
         # Far below zero the bound says nothing: late outputs of wide weights are mostly noise.
         ax.set_ylim(-0.05, 0.7)
         y = "I(Z;Y|D), affine lower bound  [bits]" if i == 0 else ""
-        describe(ax, "I(Z;X|D)  [bits]", y, f"{activation}; dots: least test error", legend=i == 1, loc="lower right")
+        describe(
+            ax,
+            "I(Z;X|D), upper bound  [bits]",
+            y,
+            f"{activation}; dots: least test error",
+            legend=i == 1,
+            loc="lower right",
+        )
     return figure
 
 
@@ -98,7 +107,12 @@ def _sizes(r: Arrays) -> Figure:
     figure, axes = panels(2)
     best, fixed = r["error"].argmin(axis=-1), int(r["fixed"])
     for ax, (name, label, unit) in zip(
-        axes, (("error", "test error of one network", Unit.ONE), ("rate", "I(Z;X|D)  [nats]", Unit.NATS)), strict=True
+        axes,
+        (
+            ("error", "test error of one network", Unit.ONE),
+            ("rate_upper", "I(Z;X|D), upper bound  [nats]", Unit.NATS),
+        ),
+        strict=True,
     ):
         arms = {"optimal time": at_index(r[name], best), f"τ = {r['tau'][fixed]:.3g}": r[name][..., fixed]}
         for k, (when, values) in enumerate(arms.items()):
@@ -112,24 +126,69 @@ def _sizes(r: Arrays) -> Figure:
     return figure
 
 
+WORDS = {
+    "expected_square_error": "test error",
+    "input_information": "I(Z;X|D)",
+    "label_information_unit_noise": "I(Z;Y|D)",
+    "fisher_trace": "Fisher trace",
+    "parameter_distance_squared": "distance of weights",
+    "parameter_kl_infinite_width": "KL, third kernel",
+    "parameter_kl": "KL, linearised",
+    "parameter_kl_published": "KL, as published",
+}
+
+
 def _finite(r: Arrays) -> Figure:
-    """Finite networks over the prediction of infinite width, against 1/width; two standard errors."""
-    figure, (ax,) = panels(height=3.6, width=5.0)
-    names = list(map(str, r["quantity"]))
-    for k, name in enumerate(n for n in JUDGED if n in names):
-        i = names.index(name)
-        ratio, error = r["finite"][i] / r["infinite"][i], 2 * r["std_error"][i] / abs(r["infinite"][i])
-        at = (1 / r["widths"]) * 1.02 ** (k - 3)
-        ax.errorbar(at, ratio, error, fmt="os^vDPX*"[k], color=COLOURS[k % len(COLOURS)], ms=4, lw=1, label=name)
-    ax.axhline(1.0, color="0.5", lw=0.8, ls=":")
+    """Finite networks over the prediction of infinite width, against the width, two depths; two standard errors."""
+    figure, axes = panels(len(r["depths"]), height=3.0, sharey=True)
+    names, time = list(map(str, r["quantity"])), (len(r["taus"]) - 1) // 2
+    for d, (ax, depth) in enumerate(zip(axes, r["depths"], strict=True)):
+        for k, name in enumerate(n for n in WORDS if n in names):
+            at = (d, time, names.index(name))
+            ratio, error = r["finite"][at] / r["infinite"][at], 2 * r["std_error"][at] / abs(r["infinite"][at])
+            place = r["widths"] * 1.02 ** (k - 3)
+            style: dict[str, Any] = {"fmt": "os^vDPX*"[k], "color": COLOURS[k % len(COLOURS)], "ms": 4, "lw": 1}
+            ax.errorbar(place, ratio, error, label=WORDS[name] if d == 0 else None, **style)
+        ax.axhspan(0.95, 1.05, color="0.9", lw=0)
+        ax.axhline(1.0, color="0.5", lw=0.8, ls=":")
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(r["widths"], map(str, r["widths"]))
+        ax.minorticks_off()
+        title = f"{depth} hidden layer{'s' if depth > 1 else ''}, erf, τ = {r['taus'][time]:g}; grey: ±5 %"
+        describe(ax, "width", "networks over prediction" if d == 0 else "", title, legend=False)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+    return figure
+
+
+def _late(r: Arrays) -> Figure:
+    """The bracket of I(Z;X|D) at the end against the number of test points; the upper bound knows no number of points."""
+    figure, (ax,) = panels(height=3.0)
+    points = r["points"]
+    for k, w_std in enumerate(r["w_std"]):
+        upper = r["upper"][k, :, -1].mean()
+        style: dict[str, Any] = {"color": COLOURS[k]}
+        ax.plot(points, r["lower"][k].mean(axis=0), "o-", ms=4, lw=1, label=f"lower bound, σ_w = {w_std:g}", **style)
+        ax.axhline(upper, ls="--", lw=1, label=f"upper bound: {upper:.2f}", **style)
+    ax.plot(points, np.log(points), ":", color="0.5", lw=1, label="log N, the most N points can show")
     ax.set_xscale("log")
-    ax.set_xticks(1 / r["widths"], map(str, r["widths"]))
-    ax.minorticks_off()
     describe(
-        ax,
-        "width (wider to the left)",
-        "networks over prediction (no unit)",
-        "one hidden layer, erf; bars: 2 standard errors",
+        ax, "test points N", "I(Z;X|D) at the last time  [nats]", ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0)
     )
-    ax.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+    return figure
+
+
+def _together(r: Arrays, n: Arrays) -> Figure:
+    """The rate's upper bound against the gap between test and training error: along time, and along the sample size."""
+    figure, axes = panels(2, height=2.7)
+    low = int(np.flatnonzero(r["w_std"] == LOW)[0])
+    gap = (r["error"] - r["train_error"])[0, low].mean(axis=0)
+    rate = r["rate_upper"][0, low].mean(axis=0)
+    axes[0].plot(rate, gap, "o-", color=COLOURS[0], ms=3, lw=1)
+    best = n["error"].argmin(axis=-1)
+    for k, size in enumerate(n["sizes"]):
+        x, y = at_index(n["rate_upper"], best)[k].mean(), at_index(n["error"] - n["train_error"], best)[k].mean()
+        axes[1].plot(x, y, "o", color=COLOURS[1], ms=4)
+        axes[1].annotate(f"n = {size}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6)
+    for ax, title in zip(axes, (f"over time, σ_w = {LOW:g}", "over sample size, at the best time"), strict=True):
+        describe(ax, "I(Z;X|D), upper bound  [nats]", "test less training error" if ax is axes[0] else "", title)
     return figure

@@ -4,6 +4,7 @@ and finite ones beside them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import numpy as np
 
 import deepnets
 import ntkinfo
+from deepnets.widths.finite import Row
 from dualib.core.progress import counted
-from dualib.core.typing import FloatArray
+from dualib.core.typing import ArrayLike, FloatArray
 from papers.experiments import program
 from papers.experiments.program import Values
 
 ACTIVATIONS = ("erf", "relu")
+BLOCK = 500  # test points whose kernel is computed at once
 QUANTITIES = (
     "input_information",
     "label_information_affine",
@@ -29,7 +32,10 @@ QUANTITIES = (
 
 
 class Settings(program.Settings, frozen=True):
-    """Points, times, weight scales, sample sizes, and the finite networks; `digits_file` "" stands for scikit-learn's digits."""
+    """Points, times, weight scales, sample sizes, the points of late times, and the finite networks.
+
+    `digits_file` "" stands for scikit-learn's digits.
+    """
 
     n_train: int
     n_test: int
@@ -46,7 +52,11 @@ class Settings(program.Settings, frozen=True):
     digits_w_std: tuple[float, ...]
     widths: tuple[int, ...]
     networks: int
-    finite_tau: float
+    finite_taus: tuple[float, ...]
+    depths: tuple[int, ...]
+    late_w_std: tuple[float, ...]
+    late_points: tuple[int, ...]
+    late_seeds: int
     digits_file: str
 
 
@@ -63,26 +73,65 @@ def _ensemble(data: ntkinfo.Dataset, activation: str, w_std: float) -> ntkinfo.E
     return ntkinfo.Ensemble(ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, data.x_test), data.y_train)
 
 
+def _rate_upper(law: ntkinfo.Marginals) -> FloatArray:
+    """An upper bound on I(Z;X|D) of the population, up to its averages over the points, nats; no number of points caps it.
+
+    h(Z) is at most that of a Gaussian of its variance; h(Z|X) is exact.
+    """
+    spread = law.variance.mean(axis=-1) + law.mean[..., 0].var(axis=-1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(0.5 * (np.log(spread) - np.log(law.variance).mean(axis=-1)))
+
+
 def _against_time(data: ntkinfo.Dataset, ensemble: ntkinfo.Ensemble, taus: FloatArray, n_rate: int) -> Values:
-    """Errors and relevance on all test points; the rate, which is costly, on the first n_rate; nats.
+    """Errors, relevance and the rate's upper bound on all test points; the rate of the first n_rate by quadrature; nats.
 
     "frontier_at_best" is the exact bottleneck at the upper bound of the rate where the error is least.
     """
     law = ensemble.marginals(taus)
     part = ntkinfo.Marginals(law.mean[:, :n_rate], law.variance[:, :n_rate])
     error = ntkinfo.quantities.expected_square_error(law, data.y_test)
-    best = int(error.argmin())
+    upper = _rate_upper(law)
     assert data.entropy_y is not None
     assert data.gaussian_ib is not None
-    upper = ntkinfo.quantities.input_information_leave_one_out(ntkinfo.Marginals(part.mean[best], part.variance[best]))
     return {
         "error": error,
+        "train_error": ntkinfo.quantities.expected_square_error(ensemble.marginals(taus, on="train"), data.y_train),
         "ensemble_error": ntkinfo.quantities.ensemble_square_error(law, data.y_test),
         "relevance": ntkinfo.quantities.label_information_affine(law, data.y_test, data.entropy_y),
         "rate": ntkinfo.quantities.input_information(part),
-        "frontier_at_best": data.gaussian_ib.relevance_at(max(0.0, float(upper))),
+        "rate_upper": upper,
+        "frontier_at_best": data.gaussian_ib.relevance_at(max(0.0, float(upper[error.argmin()]))),
         "parameter_kl": ntkinfo.quantities.parameter_kl(ensemble, taus),
     }
+
+
+def late(settings: Settings, seed: int, work: Path) -> Values:
+    """I(Z;X|D) between bounds at the last three decades of time, nats: the points' number decides neither of the ends.
+
+    upper (W, seeds, 3), the Gaussian's of all points; lower and leave_one_out (W, seeds, N's), of so many points at the end.
+    """
+    taus = settings.tau_high * np.array([1e-2, 1e-1, 1.0])
+    rows: list[Values] = []
+    for w_std in settings.late_w_std:
+        network = ntkinfo.mlp(2, "erf", w_std, 0.1)
+        for one in counted(_data_seeds(settings, seed)[: settings.late_seeds], f"late times, σ_w = {w_std:g}"):
+            data = ntkinfo.gaussian_task(settings.n_train, max(settings.late_points), seed=one)
+            parts = []
+            for x in np.array_split(data.x_test, -(-len(data.x_test) // BLOCK)):
+                ensemble = ntkinfo.Ensemble(ntkinfo.Kernels.compute(network.kernel_fn, data.x_train, x), data.y_train)
+                parts.append(ensemble.marginals(taus))
+            mean, variance = (
+                np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("mean", "variance")
+            )
+            law = ntkinfo.Marginals(mean, variance)
+            some = [ntkinfo.Marginals(law.mean[-1, :n], law.variance[-1, :n]) for n in settings.late_points]
+            lower = [float(ntkinfo.quantities.input_information_infonce(m, seed).value) for m in some]
+            left = [float(ntkinfo.quantities.input_information_leave_one_out_sampled(m, seed).value) for m in some]
+            kl = ntkinfo.quantities.parameter_kl(ensemble, taus)
+            rows.append({"upper": _rate_upper(law), "lower": lower, "leave_one_out": left, "parameter_kl": kl})
+    result = _stack(rows, (len(settings.late_w_std), settings.late_seeds))
+    return result | {"w_std": np.array(settings.late_w_std), "points": np.array(settings.late_points)}
 
 
 def _stack(rows: list[Values], shape: tuple[int, ...]) -> dict[str, FloatArray]:
@@ -168,32 +217,51 @@ def digits(settings: Settings, seed: int, work: Path) -> Values:
 
 
 def finite(settings: Settings, seed: int, work: Path) -> Values:
-    """Ensembles of finite erf networks of one hidden layer, at several widths, against every quantity (deepnets.compare).
+    """Ensembles of finite erf networks of several depths, at several widths, against every quantity (deepnets.compare).
 
-    quantity (Q,) names, infinite (Q,), finite and std_error (Q, widths); extrapolated (Q, 2): value and standard error at
-    infinite width; all at one time; exponents (E, 4): theory, fit and its interval.
+    quantity (Q,) names, infinite (D, T, Q), finite and std_error (D, T, Q, widths), extrapolated (D, T, Q, 2): value and
+    standard error at infinite width, for depth and time; exponents (E, 4), of the first depth: theory, fit and its interval.
     """
-    found = deepnets.compare_with_infinite_width(
-        hidden_layers=1,
-        widths=list(settings.widths),
-        replicas=settings.networks,
-        taus=[settings.finite_tau],
-        seed=seed,
-        out=work / "finite",
-    )
-    names = [n for n in found.quantities() if np.isfinite(found.select(n)[0].infinite)]
-    rows = {name: found.select(name) for name in names}
-    tau = {name: rows[name][0].tau for name in names}
+    found = [
+        deepnets.compare_with_infinite_width(
+            hidden_layers=depth,
+            widths=list(settings.widths),
+            replicas=settings.networks,
+            taus=list(settings.finite_taus),
+            seed=seed,
+            out=work / f"finite{depth}",
+        )
+        for depth in settings.depths
+    ]
+    names = [n for n in found[0].quantities() if np.isfinite(found[0].select(n)[0].infinite)]
+    names = [n for n in names if all(n in f.quantities() for f in found)]
+
+    def rows(comparison: deepnets.Comparison, name: str, tau: float) -> list[Row]:
+        # What does not change in time stands at one of the times only.
+        return comparison.select(name, tau) or comparison.select(name, comparison.select(name)[0].tau)
+
+    def table(read: Callable[[deepnets.Comparison, str, list[Row]], ArrayLike]) -> FloatArray:
+        return np.array([[[read(f, n, rows(f, n, t)) for n in names] for t in settings.finite_taus] for f in found])
+
     return {
         "widths": np.array(settings.widths),
+        "depths": np.array(settings.depths),
+        "taus": np.array(settings.finite_taus),
         "quantity": np.array(names),
-        "infinite": np.array([rows[n][0].infinite for n in names]),
-        "finite": np.array([[r.finite for r in rows[n]] for n in names]),
-        "std_error": np.array([[r.std_error for r in rows[n]] for n in names]),
-        "extrapolated": np.array([found.extrapolated(n, tau[n])[:2] for n in names]),
-        "exponent": np.array([x.name for x in found.exponents]),
-        "exponents": np.array([[x.expected, x.exponent, x.low, x.high] for x in found.exponents]),
+        "infinite": table(lambda f, n, r: r[0].infinite),
+        "finite": table(lambda f, n, r: [one.finite for one in r]),
+        "std_error": table(lambda f, n, r: [one.std_error for one in r]),
+        "extrapolated": table(lambda f, n, r: f.extrapolated(n, r[0].tau)[:2]),
+        "exponent": np.array([x.name for x in found[0].exponents]),
+        "exponents": np.array([[x.expected, x.exponent, x.low, x.high] for x in found[0].exponents]),
     }
 
 
-EXPERIMENTS = {"scales": scales, "sizes": sizes, "quantities": quantities, "digits": digits, "finite": finite}
+EXPERIMENTS = {
+    "scales": scales,
+    "sizes": sizes,
+    "late": late,
+    "quantities": quantities,
+    "digits": digits,
+    "finite": finite,
+}

@@ -11,6 +11,7 @@ from deepnets.tasks import Task, one_hot
 from deepnets.variational import CEB, VIB, NonlinearIB, Smoothed, VariationalDualIB, at_equal_rate, fit_variational
 from deepnets.variational import fit as fit_module
 from deepnets.variational.calibration import inverse_temperature, scores_of, tempered
+from deepnets.variational.equal_rate import scores_at_rate
 from deepnets.variational.evaluation import Evaluation, Readings, Scores
 from deepnets.variational.families import normal_code
 from deepnets.variational.steps import Steps
@@ -183,3 +184,9 @@ def test_at_equal_rate_seeds_are_paired_and_jumps_are_not_crossed():
         at_equal_rate({"a": a}, 9.0)
     with pytest.raises(ValueError, match="add β between"):
         at_equal_rate({"a": a}, 1.2, widest=0.1)
+    assert np.isnan(
+        scores_at_rate(a, 9.0)["relevance"]
+    ).all()  # one fit by itself: what it does not have is said, not refused
+    np.testing.assert_array_equal(scores_at_rate(a, 1.2)["nll_single"], found.values["a"]["nll_single"])
+    with pytest.raises(ValueError, match="axis must be"):
+        scores_at_rate(a, 1.2, axis="rate_lower")

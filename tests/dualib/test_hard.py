@@ -203,3 +203,31 @@ def test_blocks_and_the_largest_size(monkeypatch):
     monkeypatch.setattr(hard_points_module, "LARGEST_AGGLOMERATION", 23)
     with pytest.raises(ValueError, match=r"24 distinct rows.*up to 23: bin x"):
         hard_points(joint)
+
+
+def test_both_sides_of_the_largest_agglomeration(monkeypatch):
+    joint = random_joint(4, 15, 3)
+    monkeypatch.setattr(hard, "LARGEST_AGGLOMERATION", 15)
+    assert len(agglomerative_ib(joint)) == 15
+    monkeypatch.setattr(hard, "LARGEST_AGGLOMERATION", 14)
+    with pytest.raises(ValueError, match=r"15 distinct rows.*up to 14"):
+        agglomerative_ib(joint)
+    monkeypatch.setattr(front_module, "SEQUENTIAL", 15)
+    for most, said in ((15, False), (14, True)):
+        monkeypatch.setattr(front_module, "LARGEST_AGGLOMERATION", most)
+        monkeypatch.setattr(hard, "LARGEST_AGGLOMERATION", most)
+        front = hard_front(joint)
+        assert front.cut_short == said
+        assert ("no agglomeration" in front.method) == said
+
+
+def test_the_figure_says_when_not_all_points_are_drawn(monkeypatch):
+    points = hard_points(random_joint(2, 14, 2))
+    most = max(map(len, points.found))
+    for dots, thinned in ((most, False), (most - 1, True)):
+        monkeypatch.setattr(hard_points_module, "DOTS", dots)
+        for path, method, found in zip(points.plane_paths(), points.methods, points.found, strict=True):
+            assert len(path.rate) == min(len(found), dots)
+            assert path.rate[[0, -1]].tolist() == found.rate[[0, -1]].tolist()  # both ends stay
+            said = f", {dots} of {len(found)}" if thinned and len(found) == most else ""
+            assert path.name == f"{method}{said}"

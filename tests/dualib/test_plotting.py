@@ -17,6 +17,7 @@ from dualib.curves.build import information_curve
 from dualib.curves.gap import gap_at_equal_rate
 from dualib.curves.transitions import first_transition
 from dualib.examples import digits, hamming, toy
+from dualib.plane import PlanePath
 from dualib.plotting.bifurcation import crowds, symbol_order
 from dualib.problems import IB, DualIB
 from dualib.solution import solve
@@ -362,6 +363,71 @@ def test_legend_covers_no_data(ib, dual):
 def test_repeated_problems_get_colours_of_their_own(ib, guess):
     ax = plotting.plot_information_plane([ib, guess])
     assert line(ax, "IB").get_color() != line(ax, "IB (2)").get_color()
+
+
+class Timed:
+    """A line in time."""
+
+    def __init__(self, times, information_xy=1.0, clock_name="epoch", rate_is=""):
+        n, rate = len(times), np.linspace(0.1, 2.0, len(times))
+        self.path = PlanePath(
+            clock_name,
+            rate,
+            rate / 4,
+            np.ones(n - 1, bool),
+            np.arange(n) > 0,
+            information_xy,
+            clock=np.asarray(times, float),
+            clock_name=clock_name,
+            rate_is=rate_is,
+            caveat="Not a bound.",
+        )
+
+    def plane_paths(self):
+        return [self.path]
+
+
+def timed_points(ax):
+    return [c for c in ax.collections if str(c.get_gid()).startswith("clock of ")]
+
+
+def test_a_clock_is_one_scale_of_colours_for_all_its_lines(ib):
+    ax = plotting.plot_information_plane([Timed([0, 1, 10]), Timed([2, 5, 300])])
+    first, second = timed_points(ax)
+    assert first.norm is second.norm
+    assert (first.norm.vmin, first.norm.vmax) == (0.0, 300.0)
+    np.testing.assert_allclose(first.get_array(), [1, 10])  # what is not proven is hollow, and has no colour
+    assert len(ax.figure.axes) == 2
+    plotting.plot_information_plane(Timed([1, 4000.0]), ax=ax)
+    assert first.norm.vmax == 4000.0
+    plotting.plot_information_plane([Timed([1e-3, 1.0], clock_name="τ"), ib], ax=ax)
+    assert [other.get_ylabel() for other in ax.figure.axes[1:]] == ["epoch", "τ"]
+    assert len({c.get_cmap().name for c in timed_points(ax)}) == 2
+    assert ax.get_legend().get_title().get_text() == "Not a bound."
+
+
+def test_what_a_rate_is_stands_at_the_axis_with_the_line_that_it_is_of():
+    ax = plotting.plot_information_plane([Timed([1, 2], rate_is="binned"), Timed([1, 2], rate_is="binned")])
+    assert ax.get_xlabel() == "rate I(X;T) [bits]\nbinned"
+    ax = plotting.plot_information_plane([Timed([1, 2], rate_is="binned"), Timed([1, 2], clock_name="τ")])
+    assert ax.get_xlabel() == "rate I(X;T) [bits]\nepoch: binned"
+
+
+def test_without_a_finite_ceiling_the_data_decide_the_axes():
+    ax = plotting.plot_information_plane(Timed([1, 2, 3], information_xy=np.inf), units="nats")
+    assert "I(X;Y)" not in {found.get_label() for found in ax.get_lines()}
+    assert 0.5 < ax.get_ylim()[1] < 0.6
+
+
+def test_gaussian_curves_are_drawn_with_the_rates_at_which_modes_begin():
+    problem = dualib.GaussianIB(np.eye(2), np.eye(2), np.diag([0.9, 0.5]))
+    ax = plotting.plot_information_plane([problem, dualib.GaussianDualIB(1.0, 1.0, 0.0)], units="nats")
+    drawn = line(ax, "Gaussian IB")
+    np.testing.assert_allclose(drawn.get_ydata(), problem.relevance_at(drawn.get_xdata()), atol=1e-15)
+    assert drawn.get_ydata()[-1] >= 0.999 * problem.mutual_information() > drawn.get_ydata()[-2]
+    (mark,) = (found for found in ax.get_lines() if found.get_gid() == "transition")
+    np.testing.assert_allclose(mark.get_xdata(), problem.critical_rates[1:])
+    np.testing.assert_array_equal(line(ax, "Gaussian dualIB").get_xdata(), [0.0])
 
 
 def test_nothing_to_draw():

@@ -65,6 +65,27 @@ def test_the_numbers_do_not_depend_on_the_cluster(problem, grid, whole, tmp_path
     assert_same_bits(whole, curve)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what a cluster says of a worker that is gone
+def test_a_killed_worker_of_a_cluster_loses_nothing(problem, grid, whole, tmp_path):
+    """One of two workers is killed as soon as a point is there: its segments are solved again, to the same bits."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        points = dualib.curve_points(problem, grid, executor=client.get_executor(), out=tmp_path, progress=False)
+        first = next(points)
+        victim = next(iter(client.run(os.getpid).values()))
+        os.kill(victim, signal.SIGKILL)
+        found = [first, *points]
+        assert victim not in client.run(os.getpid).values()
+    assert [point.beta for point in found] == list(grid)
+    assert len(list(tmp_path.glob("beta_*.npz"))) == len(grid)
+    again = dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path)
+    assert_same_bits(whole, again)
+
+
 def _end(item):
     """The third item kills its worker, as a machine out of memory does, but not the process of the test."""
     if item == 2 and parent_process() is not None:

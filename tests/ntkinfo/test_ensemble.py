@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ntkinfo
@@ -211,6 +211,7 @@ def test_descent_refuses_steps_that_diverge_and_times_between_steps(linear_model
     ensemble.law(rounded[2])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # which is the machine's
 @given(t=st.floats(1e-6, 1e12), n=st.integers(1, 1000), k=st.integers(1, 10), rate=st.floats(1e-6, 1e3))
 def test_time_conversions_are_inverse(t, n, k, rate):
     tau = ntkinfo.learning.tau_from_neural_tangents(t, n, k, rate)

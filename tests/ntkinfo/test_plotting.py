@@ -7,6 +7,7 @@ import pytest
 from conftest import WIDE
 
 import ntkinfo
+from dualib.plotting import plot_information_plane
 from ntkinfo import plotting
 
 
@@ -19,23 +20,6 @@ def test_figures_draw_the_numbers(gaussian_timeline):
     ax = Figure().subplots()
     assert plotting.plot_loss(found, ax=ax) is ax
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), found["expected_square_error"])
-    ax = plotting.plot_information_plane(found, data.gaussian_ib, ax=Figure().subplots(), units="bits")
-    assert "bits" in ax.get_xlabel()
-    assert "exact" in ax.get_xlabel()
-    assert "affine decoder (lower bound)" in ax.get_ylabel()
-    assert "no violation" in ax.get_title()
-    proven = found["label_information_affine"][1:] > 0
-    assert not proven.all()
-    for points, chosen in zip(ax.collections, (proven, ~proven), strict=False):
-        np.testing.assert_allclose(points.get_offsets()[:, 0], found["input_information"][1:][chosen] / np.log(2))
-        bound = np.maximum(found["label_information_affine"][1:][chosen], 0) / np.log(2)
-        np.testing.assert_allclose(points.get_offsets()[:, 1], bound)
-    assert "no information proven" in [text.get_text() for text in ax.get_legend().get_texts()]
-    assert not plotting.plot_information_plane(found, ax=Figure().subplots()).get_title()
-    frontier = next(line for line in ax.lines if "frontier" in line.get_label())
-    np.testing.assert_allclose(
-        frontier.get_ydata() * np.log(2), data.gaussian_ib.relevance_at(frontier.get_xdata() * np.log(2)), atol=1e-12
-    )
     (panel,) = plotting.plot_quantities(found, ["parameter_kl"], units="nats").axes
     assert "nats" in panel.get_ylabel()
     panels = plotting.plot_quantities(found).axes
@@ -53,8 +37,31 @@ def test_figures_draw_the_numbers(gaussian_timeline):
     table = ntkinfo.generalisation_bounds(ensemble, WIDE[1:], y_test=data.y_test)
     ax = plotting.plot_bounds(table, ax=Figure().subplots())
     assert max(np.nanmax(line.get_ydata(), initial=0.0) for line in ax.lines) < 1
+
+
+def test_the_plane_of_an_ensemble_stands_beside_the_frontier(gaussian_timeline):
+    found, ensemble, data = gaussian_timeline
+    lower = found["label_information_affine"] - 0.05  # a lower bound that is negative at the start
+    found = replace(found, values=found.values | {"label_information_affine": lower})
+    ax = plot_information_plane([found, data.gaussian_ib])
+    assert "I(Z;X|D), N points (exact)" in ax.get_xlabel()
+    assert "affine decoder (lower" in ax.get_ylabel()
+    assert "no violation" in ax.get_legend().get_title().get_text()
+    proven = found["label_information_affine"][1:] > 0
+    assert not proven.all()
+    (points,) = (c for c in ax.collections if c.get_gid() == "clock of training time τ")
+    rate, relevance = (found[name][1:] / np.log(2) for name in ("input_information", "label_information_affine"))
+    np.testing.assert_allclose(points.get_offsets(), np.column_stack([rate, relevance])[proven])
+    np.testing.assert_allclose(points.get_array(), found.tau[1:][proven])
+    (hollow,) = (line for line in ax.lines if line.get_gid() == "hollow")
+    assert set(hollow.get_ydata()) == {0.0}
+    frontier = next(line for line in ax.lines if line.get_label() == "Gaussian IB")
+    np.testing.assert_allclose(
+        frontier.get_ydata() * np.log(2), data.gaussian_ib.relevance_at(frontier.get_xdata() * np.log(2)), atol=1e-12
+    )
+    assert not plot_information_plane(found).get_legend().get_title().get_text()
     with pytest.raises(ValueError, match="give y_test"):
-        plotting.plot_information_plane(ntkinfo.timeline(ensemble, [1.0]))
+        plot_information_plane(ntkinfo.timeline(ensemble, [1.0]))
 
 
 def test_legends_fit_a_column_of_a_page(gaussian_timeline):

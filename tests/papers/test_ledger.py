@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ from dualib.core.statistics import mean, share
 from dualib.core.units import Unit
 from papers.ledger.claim import Check, Claim
 from papers.ledger.condition import Condition, Contrast, Op, Role, Side
-from papers.ledger.freeze import FRESH, changes, freeze, threshold_hash
+from papers.ledger.freeze import changes, confirmation, freeze, threshold_hash
+from papers.ledger.multiple import chance
 from papers.ledger.pool import pooled
 from papers.ledger.read import Number
 from papers.ledger.verdict import Outcome, judge, side_over_seeds
@@ -198,17 +200,76 @@ def test_an_estimate_comes_back_from_its_record(e):
     assert Number.of(e).estimate() == e
 
 
+@pytest.mark.parametrize("conditions", [1, 6])
+def test_a_true_claim_of_many_parts_is_hardly_ever_found_to_fail(conditions):
+    """Every condition just true: each fails in 2.5 % of the cases, one of six in 14 %; after the correction in 2.5 % at most."""
+    rng, failed, trials = np.random.default_rng(2), 0, 600
+    one = claim(*(condition(f"m{i}") for i in range(conditions)))
+    for _ in range(trials):
+        found = {f"m{i}": mean(rng.normal(size=12), Unit.ONE) for i in range(conditions)}
+        verdict = judge(one, [found])
+        failed += verdict.outcome in (Outcome.REFUTED, Outcome.PARTLY)
+        assert all(dict(verdict.sides)[c] is Side.OPEN for c in verdict.by_chance)
+    assert failed / trials < 0.025 + 4 * np.sqrt(0.025 * 0.975 / trials)
+    assert conditions > 1 or failed > 0
+
+
+@pytest.mark.parametrize("op", list(Op))
+def test_the_chance_of_an_estimate_is_students(op):
+    """At the edge of failing it is 2.5 %; far on the claimed side it is near one; what is exact fails for sure."""
+    tolerance = 0.5 if op is Op.WITHIN else None
+    one = Condition("m", op, 1.0, Unit.ONE, Role.CORE, tolerance)
+    edge = (-2.0, 1.0) if op is Op.ABOVE else (1.0, 4.0) if op is Op.BELOW else (1.5, 4.5)
+    assert chance(one, interval(*edge)) == pytest.approx(0.025)
+    assert chance(one, interval(*edge, n=1)) == pytest.approx(0.025)
+    claimed = {Op.ABOVE: (3.0, 5.0), Op.BELOW: (-3.0, -1.0), Op.WITHIN: (0.99, 1.01)}[op]
+    assert chance(one, interval(*claimed)) > 0.99
+    assert chance(one, Estimate.exact(9.0 if op is not Op.ABOVE else -9.0, Unit.ONE)) == 0.0
+
+
+def test_an_objection_has_an_answer():
+    with pytest.raises(ValueError, match="an objection needs its answer"):
+        Claim(1, "s", "p", (condition("a"),), objection="why?")
+    assert Claim(1, "s", "p", (condition("a"),), objection="why?", answer="so").answer == "so"
+
+
 def test_changed_thresholds_show():
     before = claim(condition("a"), condition("b", Role.SIDE), contrasts=[])
     frozen = freeze([before], "program", [0, 1], None, "2026-01-01")
-    assert changes([before], frozen) == []
+    assert changes([before], "program", frozen) == []
     assert frozen.explored == (0, 1)
-    assert frozen.fresh == FRESH
+    assert frozen.fresh == (2, 3, 4, 5)
     moved = claim(condition("a", value=0.5), condition("b", Role.SIDE))
     promoted = claim(condition("a"), condition("b"))
     for after, words in ((moved, "a > 0.5 [core] is new"), (promoted, "b > 0 [side], frozen 2026-01-01, is gone")):
-        assert any(words in text for text in changes([after], frozen))
+        assert any(words in text for text in changes([after], "program", frozen))
         assert threshold_hash([after]) != threshold_hash([before])
+    assert "measure.py or a helper of it, frozen 2026-01-01, is another" in changes([before], "another", frozen)
     again = freeze([moved], "program", [2], frozen, "2026-02-02")
     assert {c.text: c.since for c in again.conditions} == {"a > 0.5 [core]": "2026-02-02", "b > 0 [side]": "2026-01-01"}
-    assert (again.explored, again.fresh) == ((0, 1, 2), (3, 4, 5))
+    assert (again.explored, again.fresh) == ((0, 1, 2), (3, 4, 5, 6))
+    assert (again.measured_since, freeze([moved], "x", [], again, "2026-03-03").measured_since) == (
+        "2026-01-01",
+        "2026-03-03",
+    )
+
+
+def test_seeds_confirm_what_was_frozen_and_once():
+    one, moved = claim(condition("a")), claim(condition("a", value=0.5))
+    frozen = freeze([one], "program", [0, 1], None, "2026-01-01")
+    with pytest.raises(ValueError, match="nothing is frozen yet"):
+        confirmation([one], "program", None, None, "2026-01-02")
+    for claims, program in (([moved], "program"), ([one], "another")):
+        with pytest.raises(ValueError, match="changed after the freeze"):
+            confirmation(claims, program, frozen, None, "2026-01-02")
+    begun = confirmation([one], "program", frozen, None, "2026-01-02")
+    assert begun.seeds == (2, 3, 4, 5)
+    assert confirmation([one], "program", frozen, begun, "2026-01-03") == begun  # it was interrupted, and goes on
+    other = freeze([moved], "program", [], frozen, "2026-01-03")
+    with pytest.raises(ValueError, match="begun on 2026-01-02 by other thresholds"):
+        confirmation([moved], "program", other, begun, "2026-01-03")
+    done = msgspec.structs.replace(begun, ended="2026-01-02")
+    with pytest.raises(ValueError, match=r"seeds 2, 3, 4, 5 were run on 2026-01-02 .* happens once"):
+        confirmation([one], "program", frozen, done, "2026-01-04")
+    anew = freeze([moved], "program", done.seeds, frozen, "2026-01-05")
+    assert confirmation([moved], "program", anew, done, "2026-01-05").seeds == (6, 7, 8, 9)

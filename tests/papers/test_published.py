@@ -9,14 +9,13 @@ from papers.ledger.claim import Mode
 from papers.ledger.condition import Role
 from papers.ledger.freeze import changes
 from papers.ledger.verdict import Outcome, judge
-from papers.pages.page import readme_table, verdict_page
+from papers.pages.page import claim_page, page_name, readme_summary, verdict_page
 from papers.pages.publish import HEADLINES, MARKS
 from papers.pages.verdicts import read_published, verdict_rows
 from papers.runs.paper import load_papers, paper_names
 from papers.runs.sources import HERE
 
 MAY_WAIT = {12, 36}  # Monte Carlo relaxation and the variational dualIB
-NEXT_RUN = {"gap_within_bound_at_5_percent", "gap_within_bound_at_5_percent_noise"}  # measured since the published run
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,16 @@ def papers():
 
 def test_the_ledger_is_whole(papers):
     numbers = [claim.number for paper in papers for claim in paper.claims]
-    assert sorted(numbers) == list(range(1, 37))
+    assert len(set(numbers)) == len(numbers)
+    assert set(range(1, 37)) <= set(numbers)
 
 
 @pytest.mark.parametrize("name", paper_names())
 def test_every_condition_and_check_was_measured_in_every_seed(name):
     (paper,) = load_papers([name])
+    if paper.published is None:
+        pytest.skip("nothing of it is published yet")
+    current = paper.published.program == paper.measuring()  # `papers check` says where it is not
     mode, seeds = read_published(paper)
     assert mode is Mode.FULL
     assert len({s.seed for s in seeds}) >= 2
@@ -39,7 +42,7 @@ def test_every_condition_and_check_was_measured_in_every_seed(name):
         for claim in paper.claims:
             assert claim.conditions or claim.number in MAY_WAIT
             lacking = {c.measure for c in claim.conditions} - set(seed.estimates)
-            assert lacking <= NEXT_RUN, (claim.number, seed.seed)
+            assert not (current and lacking), (claim.number, seed.seed)
         checks = [c for c in paper.checks if c.mode in (None, mode)]
         failed = [c.measure for c in checks if not c.passes(seed.estimates.get(c.measure))]
         assert not failed, seed.seed
@@ -63,22 +66,28 @@ def test_no_verdict_hangs_on_a_side_condition_or_on_the_order_of_seeds(papers):
 def test_thresholds_are_those_that_were_frozen(papers):
     for paper in papers:
         assert paper.frozen is not None
-        assert changes(paper.claims, paper.frozen) == []
+        program = (
+            paper.measuring() if paper.confirmation else paper.frozen.program
+        )  # which may change until seeds confirm it
+        assert changes(paper.claims, program, paper.frozen) == []
         assert not set(paper.frozen.fresh) & {seed.seed for seed in read_published(paper)[1]}
 
 
 def test_the_tables_are_those_of_the_published_numbers(papers):
     rows = verdict_rows(papers, Mode.FULL, None)
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
-    assert readme.split(MARKS[0])[1].split(MARKS[1])[0].strip("\n") == "\n".join(readme_table(rows))
+    assert readme.split(MARKS[0])[1].split(MARKS[1])[0].strip("\n") == "\n".join(readme_summary(rows))
     assert (HERE.parent / "docs" / "verdicts.md").read_text(encoding="utf-8") == verdict_page(rows)
+    for row in rows:
+        page = (HERE.parent / "docs" / "claims" / page_name(row)).read_text(encoding="utf-8")
+        assert page == claim_page(row, HERE.parent / "docs" / "figures")
     assert {r.claim.number for r in rows if r.verdict.outcome is Outcome.NOT_MEASURED} <= MAY_WAIT
 
 
 def test_the_headline_figures_are_there(papers):
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
     for paper in papers:
-        for name in HEADLINES[paper.name]:
+        for name in HEADLINES.get(paper.name, ()):
             path = HERE.parent / "docs" / "figures" / f"{paper.name}_{name}.png"
             assert path.read_bytes().startswith(b"\x89PNG")
             assert path.stat().st_size < 200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dualib.core.statistics import mean
 from dualib.core.units import Unit
 from papers.experiments.readings import (
     SLACK,
@@ -18,6 +19,7 @@ from papers.experiments.readings import (
     of_finite,
     ordered_share,
     peak_epoch,
+    rank_correlation,
 )
 
 EPOCHS = np.unique(np.round(np.geomspace(1, 10_000, 60))).astype(int) - 1
@@ -75,7 +77,20 @@ def test_half_way_lies_between_snapshots_in_log_time() -> None:
     rows = np.array([[2.0, 5.0, 3.0, 1.0], [0.0, 4.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
     # 3 bits at 10^2; 2 bits at two thirds of the way from 10^1 to 10^2; no fall: the peak itself
     assert half_way_epoch(epochs, rows) == pytest.approx([99, 10 ** (5 / 3) - 1, 0, 999])
-    assert compression(rows) == pytest.approx([4, 4, 0, 0])
+
+
+def test_what_only_fluctuates_does_not_compress() -> None:
+    """Of lines without a trend the largest value lies far above the last; the fall from the others' epoch covers zero."""
+    rng, covered, trials = np.random.default_rng(0), 0, 400
+    for _ in range(trials):
+        noise = rng.normal(size=(12, 30))
+        found = mean(compression(noise), Unit.BITS)
+        covered += found.low <= 0.0 <= found.high
+        assert mean(noise.max(axis=1) - noise[:, -1], Unit.BITS).low > 0.5
+    assert covered / trials > 0.95 - 4 * np.sqrt(0.95 * 0.05 / trials)
+    assert (compression(np.tile(np.arange(5.0), (4, 1))) == -1).all()
+    falling = risen_and(12 - 0.5 * np.log1p(EPOCHS), 12) + 0.01 * rng.normal(size=(20, len(EPOCHS)))
+    assert compression(falling) == pytest.approx(np.full(20, 0.5 * np.log1p(EPOCHS)[[12, -1]] @ [-1, 1]), abs=0.1)
 
 
 def test_half_way_hardly_depends_on_the_snapshots() -> None:
@@ -91,3 +106,14 @@ def test_order_is_counted_over_neighbours_and_snapshots() -> None:
     values = np.array([[[3.0, 2.0, 1.0], [3.0, 2.0, 2.0 + 2 * SLACK]], [[1.0, 1.0, 1.0], [2.0, 2.0 + SLACK / 2, 0.0]]])
     assert ordered_share(values) == pytest.approx([0.75, 1.0])
     assert ordered_share(values[:, 1]) == pytest.approx([0.5, 1.0])
+
+
+def test_ranks_correlate_as_spearman_says() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=30), rng.normal(size=30)
+    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert rank_correlation(a, np.exp(a)) == pytest.approx(1.0)
+    assert np.isnan(rank_correlation(a[:2], b[:2]))
+    assert np.isnan(rank_correlation(a, np.ones(30)))

@@ -98,7 +98,7 @@ def test_save_and_load(plane, tmp_path):
 
 def test_figures_draw_the_medians_in_bits(plane):
     ax = plotting.plot_plane(plane)
-    drawn = ax.collections[2].get_offsets()  # the second layer, after the first and its legend entry
+    drawn = ax.collections[1].get_offsets()  # the second layer
     np.testing.assert_allclose(drawn[:, 0], np.median(plane.rate.value, axis=0)[:, 1] / LN2)
     np.testing.assert_allclose(drawn[:, 1], np.median(plane.relevance.value, axis=0)[:, 1] / LN2)
     assert "[bits]" in ax.get_xlabel()

@@ -88,6 +88,41 @@ def test_the_bootstrap_of_a_ratio_is_covered():
     assert hits >= 95 - 4 * np.sqrt(100 * 0.05 * 0.95)
 
 
+@pytest.mark.parametrize(("n", "paired"), [(4, False), (10, False), (10, True)])
+def test_ratios_of_means_are_covered(n, paired):
+    def draw(rng):
+        shared = rng.normal(size=n) if paired else 0.0
+        return 2.0 + 0.5 * rng.normal(size=n) + shared, 4.0 + 1.0 * rng.normal(size=n) + shared
+
+    share = coverage(draw, lambda x: statistics.ratio(*x, paired=paired), 0.5)
+    assert abs(share - 0.95) <= SLACK + 0.01 * (not paired)  # Welch's degrees of freedom are an approximation
+
+
+def test_a_ratio_has_the_numbers_that_a_paired_test_does_not_refuse():
+    """Its ends are where the mean of a − θ b is just significant; and both errors count."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(3.0, 1.0, 12), rng.normal(5.0, 1.0, 12)
+    found = statistics.ratio(a, b, paired=True)
+    for end in (found.low, found.high):
+        difference = statistics.mean(a - end * b, Unit.ONE)
+        assert min(abs(difference.low), abs(difference.high)) < 1e-12
+    exact = statistics.mean(a / b.mean(), Unit.ONE)
+    assert statistics.ratio(a, b).width > exact.width
+    nothing = statistics.ratio(a, b - b.mean() + 0.01)
+    assert (nothing.low, nothing.high) == (-np.inf, np.inf)
+    assert "does not differ from zero" in nothing.warnings[0]
+
+
+def test_holm_rejects_one_true_hypothesis_as_rarely_as_said():
+    """All of eight hypotheses true: uncorrected a third of the families would have a rejection."""
+    p = np.random.default_rng(0).random((4000, 8))
+    found = np.mean([statistics.holm(row).any() for row in p])
+    assert abs(found - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 4000)
+    assert statistics.holm([0.01, 0.04, 0.03]).tolist() == [True, False, False]
+    assert statistics.holm([0.01, 0.02, 0.04]).tolist() == [True, True, True]
+    assert statistics.holm([0.04]).tolist() == [True]
+
+
 def test_the_bootstrap_says_when_it_is_too_narrow_and_takes_constants():
     assert "too narrow" in statistics.standard_deviation([1.0, 2.0, 4.0], Unit.BITS).warnings[0]
     flat = statistics.bootstrap(lambda g: float(g[0].mean()), [np.full(9, 2.0)], Unit.BITS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta, solve
-from dualib.solvers import atoms, columns, krylov, newton
+from dualib.solvers import atoms, columns, krylov, newton, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.krylov import System, newton_cg
@@ -50,7 +50,7 @@ def test_both_newtons_reach_the_same_minimum(name):
     dense, _ = columns.minimise(it)
     krylov_it, _ = columns.minimise(it, 0)
     assert krylov_it.value == pytest.approx(dense.value, abs=1e-11)
-    end, size, done = newton_cg(krylov_it, 1e-15, 5)
+    end, size, done, _ = newton_cg(krylov_it, 1e-15, 5)
     assert done
     assert size < 1e-6
     assert end.value <= krylov_it.value + 1e-14
@@ -69,10 +69,46 @@ def test_g_at_very_many_rows_is_screened_without_loss(monkeypatch):
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_instability_from_moments(name, monkeypatch):
     it = rough(PROBLEMS[name](joint(40, 5)))
-    slopes, _ = newton.instability(it.problem, it.beta, it.atoms, it.posterior)
-    monkeypatch.setattr(newton, "MAX_SLOPES", 0)
-    moments, _ = newton.instability(it.problem, it.beta, it.atoms, it.posterior)
+    slopes, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
+    monkeypatch.setattr(stability, "MAX_SLOPES", 0)
+    moments, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
     np.testing.assert_allclose(moments, slopes, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_instability_by_products(name, weak):
+    it = rough(PROBLEMS[name](joint(40, 7, weak)))
+    whole, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
+    found, direction = stability.instability_by_products(it.problem, it.beta, it.atoms, it.posterior)
+    np.testing.assert_allclose(found, whole, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose((direction * np.sqrt(it.atoms)).sum(axis=1), 0.0, atol=1e-9)
+    few, _ = stability.instability_by_products(it.problem, it.beta, it.atoms, it.posterior, steps=3)
+    assert (few <= whole * (1 + 1e-9) + 1e-12).all()  # Ritz values come from below
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_coalescing_never_raises_the_objective(name):
+    problem = PROBLEMS[name](joint(30, 4))
+    beta = 1.5 * local_critical_beta(problem)
+    it = start_from(problem, beta)
+    found = atoms.coalesce(it, 1.0)
+    assert found.value <= it.value
+    assert len(found.weights) < len(it.weights)
+    assert found.weights.sum() == pytest.approx(1.0)
+    assert atoms.coalesce(it, 0.0) is it
+
+
+def test_a_rival_beyond_a_valley_is_found(monkeypatch):
+    """Two locally stable clusters that were merged: G exceeds 1 only at a finite distance, and the tries reach it."""
+    rows = np.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])
+    problem = DualIB(Joint.from_conditional(np.full(3, 1 / 3), rows))
+    betas = np.linspace(0.6, 1.0, 40) * local_critical_beta(problem)
+    single = [evaluate(problem, beta, np.ones(1), problem.single_decoder) for beta in betas]
+    monkeypatch.setattr(stability, "MAX_UNKNOWNS", 0)
+    above = [float(it.dual.log(it.dual.ascend(stability.splits(it), 8)).max(initial=-1.0)) for it in single]
+    assert stability.instability(problem, betas[-2], problem.single_decoder, problem.p_x[None])[0][0] < 1.0
+    assert above[-2] > 1e-4
 
 
 def test_a_sample_of_the_rows_starts_very_many(monkeypatch):
@@ -103,3 +139,20 @@ def test_a_solution_in_parts_is_the_whole(monkeypatch):
     np.testing.assert_allclose([parts.rate, parts.relevance, parts.distortion], values, rtol=1e-12)
     q = parts.p_t_given_x
     assert parts.rate == pytest.approx(float(problem.p_x @ (q * np.log(q / (problem.p_x @ q))).sum(axis=1)), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n_y", "module", "limit"),
+    [(4, atoms, "MAX_WEIGHTS_WORK"), (4, stability, "MAX_SPLIT_WORK"), (2, atoms, "START_ATOMS")],
+)
+def test_what_is_left_out_of_large_problems_changes_no_optimum(n_y, module, limit, monkeypatch):
+    problem = IB(joint(60, n_y))
+    beta = 5 * local_critical_beta(problem)
+    whole = solve(problem, beta, certify=False)
+    it = start_from(problem, beta)
+    assert len(it.weights) <= 60
+    monkeypatch.setattr(module, limit, 10)
+    other = solve(problem, beta, certify=False)
+    assert other.objective == pytest.approx(whole.objective, abs=1e-10)
+    assert other.estimated_gap <= 1e-9
+    assert not len(stability.splits(it)) or limit != "MAX_SPLIT_WORK"

@@ -1,0 +1,129 @@
+"""Which clusters are locally unstable, β λ_max(C(t)) > 1, and the atoms to add there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
+from dualib.core.special import TINY
+from dualib.core.typing import Float, FloatArray
+from dualib.solvers.iterate import Iterate
+from dualib.solvers.newton import MAX_UNKNOWNS, curvature, tangent_basis
+
+MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents
+MAX_SLOPES = 2e7  # slopes of all pairs of cluster and x (160 MB); beyond, from moments, with half the digits
+SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
+WIDTHS = np.array([0.5, 1.0, 2.0])  # moves in units of the width of e^{−βd}, to where a stable cluster may have a rival
+BROAD = 0.3  # β λ_max(C(t)) from which on a cluster may have one
+LANCZOS = 24  # products that find the largest eigenvalue of each cluster's matrix
+MANY_SYMBOLS = 40  # from which on they are cheaper than the matrix itself
+
+
+def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
+    """Atoms to try where a cluster is locally unstable, β λ_max(C(t)) > 1: the step along the unstable direction at which G is largest.
+
+    Of many unknowns also on both sides of stable clusters that are broad: what is better than one of these may lie at a finite
+    distance, beyond a valley of G that ascents from rows do not cross.
+    """
+    posterior = it.posterior
+    mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
+    n_y = it.atoms.shape[1]
+    few = n_y < MANY_SYMBOLS
+    work = mixed.sum() * n_y * (n_y * max(n_y, len(it.problem.p_x)) if few else 4.0 * LANCZOS * len(it.problem.p_x))
+    if not mixed.any() or work > MAX_SPLIT_WORK:
+        return it.atoms[:0]
+    atoms = it.atoms[mixed]
+    posterior = posterior if mixed.all() else posterior[mixed]
+    found = instability if few else instability_by_products
+    largest, direction = found(it.problem, it.beta, atoms, posterior)
+    steps = direction / np.linalg.norm(direction, axis=1, keepdims=True) / np.sqrt(it.beta * np.maximum(atoms, TINY))
+    near = steps / np.abs(steps).max(axis=1, keepdims=True)
+    starts = [_displaced(it, atoms[largest > 1.0 + 1e-7], near[largest > 1.0 + 1e-7], SPLITS)]
+    if it.atoms.size > MAX_UNKNOWNS:
+        broad = largest > BROAD
+        starts += [_displaced(it, atoms[broad], steps[broad], sign * WIDTHS) for sign in (-1.0, 1.0)]
+    return np.concatenate(starts)
+
+
+def _displaced(it: Iterate, atoms: Atoms, steps: Atoms, lengths: FloatArray) -> Atoms:
+    """The atoms moved along their steps of log r, each by that of the lengths at which G is largest."""
+    tried = atoms * np.exp(np.clip(np.multiply.outer(lengths, steps), -30.0, 30.0))
+    tried /= tried.sum(axis=2, keepdims=True)
+    log_g = it.dual.log(tried.reshape(-1, atoms.shape[1])).reshape(len(lengths), -1)
+    return np.asarray(tried[log_g.argmax(axis=0), np.arange(len(atoms))])
+
+
+def instability(
+    problem: Bottleneck, beta: float, atoms: Atoms, posterior: Table
+) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """β λ_max(C(t)) of each atom and its direction δr_t/√r_t, from the posterior p(x|t)."""
+    basis = tangent_basis(atoms)
+    if posterior.size * atoms.shape[1] <= MAX_SLOPES:
+        a = problem.slope(atoms) @ basis
+        a = a - posterior[:, None, :] @ a
+        covariance = (a * posterior[:, :, None]).transpose(0, 2, 1) @ a
+    else:
+        scale, _ = problem.slope_parts(atoms)
+        spread = scale[:, :, None] * moments(posterior, problem.near_sums[:, 1:]) * scale[:, None, :]
+        covariance = basis.transpose(0, 2, 1) @ spread @ basis
+    diagonal = curvature(problem, atoms, posterior)
+    factor = np.linalg.cholesky((basis * diagonal[:, :, None]).transpose(0, 2, 1) @ basis)
+    inverse = np.linalg.inv(factor)
+    values, vectors = np.linalg.eigh(inverse @ covariance @ inverse.transpose(0, 2, 1))
+    top = inverse.transpose(0, 2, 1) @ vectors[:, :, -1:]
+    return beta * values[:, -1], (basis @ top)[:, :, 0]
+
+
+def instability_by_products(
+    problem: Bottleneck, beta: float, atoms: Atoms, posterior: Table, steps: int = LANCZOS
+) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """:func:`instability` by Lanczos' iteration of all clusters at once, which never forms a matrix; from below.
+
+    With the slopes a_x = scale ∘ S_x + offset of a cluster, C is their covariance relative to the curvature, a diagonal, so
+    that a product takes two multiplications by the statistics S.
+    """
+    scale, _ = problem.slope_parts(atoms)
+    statistics = problem.near_sums[:, 1:]
+    seen = atoms > 1e-200
+    scale = scale * seen / np.sqrt(np.maximum(curvature(problem, atoms, posterior), TINY))
+    centre = posterior @ statistics
+    normal = np.sqrt(atoms * seen / np.maximum(curvature(problem, atoms, posterior), TINY))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+
+    def product(v: FloatArray) -> FloatArray:
+        left = scale * v
+        along = left @ statistics.T - (left * centre).sum(axis=1, keepdims=True)
+        along *= posterior
+        return np.asarray(scale * (along @ statistics - along.sum(axis=1, keepdims=True) * centre))
+
+    def along_simplex(v: FloatArray, others: list[FloatArray]) -> FloatArray:
+        for _ in range(2):
+            for other in (normal, *others):
+                v = v - other * (v * other).sum(axis=1, keepdims=True)
+        return v
+
+    steps = min(steps, atoms.shape[1] - 1)
+    v = along_simplex(np.random.default_rng(0).normal(size=atoms.shape), [])
+    basis, tridiagonal = [], np.zeros((len(atoms), steps, steps))
+    for k in range(steps):
+        size = np.linalg.norm(v, axis=1, keepdims=True)
+        if k:
+            tridiagonal[:, k, k - 1] = tridiagonal[:, k - 1, k] = size[:, 0] * (size[:, 0] > 1e-13)
+        basis.append(v / np.maximum(size, 1e-13))
+        v = product(basis[-1])
+        tridiagonal[:, k, k] = (v * basis[-1]).sum(axis=1)
+        v = along_simplex(v, basis)
+    values, vectors = np.linalg.eigh(tridiagonal)
+    direction = np.einsum("kty,tk->ty", np.array(basis), vectors[:, :, -1])
+    return beta * values[:, -1], direction / np.sqrt(np.maximum(curvature(problem, atoms, posterior), TINY))
+
+
+def moments(posterior: Table, statistics: Rows) -> Float[np.ndarray, "n_t n_y n_y"]:
+    """Covariances of the statistics of x under each posterior, by one matrix product."""
+    n_t, n_y = len(posterior), statistics.shape[1]
+    i, j = np.triu_indices(n_y)
+    mean = posterior @ statistics
+    found = np.empty((n_t, n_y, n_y))
+    found[:, i, j] = posterior @ (statistics[:, i] * statistics[:, j]) - mean[:, i] * mean[:, j]
+    found[:, j, i] = found[:, i, j]
+    return found
