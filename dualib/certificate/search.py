@@ -1,7 +1,8 @@
 """Which search bounds the maximum of log G: by the dimension of the decoders' hull, and by the number of x and y.
 
 Up to a small dimension simplices are cut, over the decoders or over the posteriors of the few x. Beyond, for IB and dualIB, cells
-of rows come first, which prove it where nearly every x is a cluster of its own, and then boxes of decoders.
+of rows come first, which prove it where nearly every x is a cluster of its own, and then boxes of decoders. With four symbols these
+are tried before simplices.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ def fewer_shares_known(problem: Bottleneck) -> bool:
 def boxes_fit(problem: Bottleneck) -> bool:
     """Whether boxes are tried: not with too many symbols y."""
     return isinstance(problem, IB | DualIB) and problem.p_y_given_x.shape[1] <= MOST_SYMBOLS
+
+
+def boxes_first(problem: Bottleneck) -> bool:
+    """Whether boxes are tried before simplices: in three dimensions, unless the decoders of more symbols lie in a flat of them.
+
+    Boxes do not know the flat: of 64 rows of rank 3 over ten symbols, simplices prove in a second what boxes leave open.
+    """
+    return problem.dimension == 3 == problem.p_y_given_x.shape[1] - 1 and boxes_fit(problem)
 
 
 def least_work(problem: Bottleneck, max_dimension: int) -> float:

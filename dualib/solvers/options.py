@@ -24,8 +24,8 @@ class Certify:
     tolerance : float
         The gap aimed at, nats, and below which a solution counts as certified.
     max_dimension : int
-        Intrinsic dimension up to which simplices are cut (their number grows exponentially); beyond, IB is bounded over boxes
-        of decoders, up to 16 symbols y, and IB and dualIB over cells of rows.
+        Intrinsic dimension up to which simplices are cut (their number grows exponentially); beyond, IB and dualIB
+        are bounded over boxes of decoders, up to 16 symbols y, and cells of rows; with four symbols boxes come first.
     max_cells : int
         The rigorous search stops there with a valid but looser bound.
     max_rounds : int

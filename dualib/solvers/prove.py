@@ -10,6 +10,7 @@ import numpy as np
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
 from dualib.certificate.search import (
+    boxes_first,
     boxes_fit,
     fewer_shares_known,
     least_work,
@@ -67,16 +68,19 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
     max_cells = options.max_cells
+    ceiling: Ceiling | None = None
     if options.affordable_only:
         max_cells = min(max_cells, int(2 * AUTO_WORK / it.problem.p_y_given_x.size))
     for left in range(options.max_rounds, -1, -1):
         g = it.dual
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
-        if it.problem.dimension <= options.max_dimension:
-            ceiling: Ceiling | None = search_maximum(g, it.atoms, tolerance, max_cells)
-        else:
+        beyond, ceiling = it.problem.dimension > options.max_dimension, None
+        if beyond or boxes_first(it.problem):
             ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+        if not beyond and (ceiling is None or not ceiling.complete):
+            simplices = search_maximum(g, it.atoms, tolerance, max_cells)
+            ceiling = min(filter(None, (simplices, ceiling)), key=lambda one: one.log_bound)
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
