@@ -237,11 +237,15 @@ def finite(settings: Settings, seed: int, work: Path) -> Values:
         for depth, widths, networks in arms
     ]
     names = [n for n in found[0].quantities() if np.isfinite(found[0].select(n)[0].infinite)]
-    names = [n for n in names if all(n in f.quantities() for f in found)]
 
     def rows(comparison: deepnets.Comparison, name: str, tau: float) -> list[Row]:
         # What does not change in time stands at one of the times only.
         return comparison.select(name, tau) or comparison.select(name, comparison.select(name)[0].tau)
+
+    # A quantity that some networks or times lack is not compared.
+    size = len(settings.widths)
+    names = [n for n in names if all(n in f.quantities() for f in found)]
+    names = [n for n in names if all(len(rows(f, n, t)) == size for f in found for t in settings.finite_taus)]
 
     def table(read: Callable[[deepnets.Comparison, str, list[Row]], ArrayLike]) -> FloatArray:
         return np.array([[[read(f, n, rows(f, n, t)) for n in names] for t in settings.finite_taus] for f in found])
