@@ -106,6 +106,13 @@ class Machine:
             for group in self._groups
         )
 
+    def placed(self, states: States, vectors: np.ndarray) -> States:
+        """The states with the parameters of all R replicas, one raveled vector each, in place of theirs."""
+        return tuple(
+            state._replace(vectors=jax.device_put(vectors[group.rows], group.device))
+            for group, state in zip(self._groups, states, strict=True)
+        )
+
     def _gathered(self, groups: list[Any]) -> Any:
         """What this process's groups have, as that of the R replicas of all processes: trees of arrays, with replicas first."""
         of_processes = exchanged(jax.tree.map(np.asarray, groups))

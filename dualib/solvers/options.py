@@ -27,13 +27,12 @@ class Certify:
         Intrinsic dimension up to which simplices are cut (their number grows exponentially); beyond, IB and dualIB
         are bounded over boxes of decoders, up to 16 symbols y, and cells of rows; with four symbols boxes come first.
     max_cells : int
-        The rigorous search stops there with a valid but looser bound.
+        So many simplices are looked at, at most; the bound is then valid but looser.
     max_rounds : int
         Rounds of column generation.
     max_work : int
         Beyond max_dimension, how many entries of tables (n_x, n_y) may be computed for a bound, by one solution or by all points
         of a curve together: some five seconds by default. It is counted, not timed, so that the bounds are the same anywhere.
-
     affordable_only : bool
         Leave the search out, or stop its simplices early, where the joint is so large that it would take long; what ``certify="auto"``
         means.

@@ -38,11 +38,11 @@ def follow(
     machine = Machine(network, task, training, patterns)
     state = machine.start()
     if start is not None:
-        state = state._replace(vectors=jax.vmap(lambda one: ravel_pytree(one)[0])(start))
+        state = machine.placed(state, np.asarray(jax.vmap(lambda one: ravel_pytree(one)[0])(start)))
     epochs, kept = training.snapshot_epochs, []
     for epoch in counted(range(training.epochs + 1), "training"):
         if epoch in epochs:
-            kept.append(machine.snapshot(state, epoch, None))
+            kept.append(machine.snapshot(state))
         if epoch < training.epochs:
             state = machine.epoch(state, epoch)
     stacked = {name: np.stack([one[name] for one in kept]) for name in kept[0]}

@@ -11,6 +11,7 @@ import deepnets
 from deepnets.backend import jax, jnp
 from deepnets.networks import Network
 from deepnets.recordings.run import SCORES
+from deepnets.training.losses import trained_on
 from deepnets.training.machine import Machine
 from deepnets.training.orders import batches, splits
 from deepnets.training.presets import WIDTHS
@@ -35,17 +36,17 @@ def natural_gradient(training: deepnets.Training, widths: tuple[int, ...] = WIDT
     machine = Machine(network, task, training, patterns)
     state, epochs, kept = machine.start(), training.snapshot_epochs, []
     invert, step = _functions(network)
+    x, y = jnp.asarray(task.x, network.dtype), jnp.asarray(trained_on(task, training.loss, network.dtype))
+    vectors = jnp.asarray(machine.joined(state).vectors)
     for epoch in counted(range(training.epochs + 1), "natural gradient"):
         if epoch in epochs:
-            kept.append(machine.snapshot(state, epoch, None))
+            kept.append(machine.snapshot(machine.placed(state, np.asarray(vectors))))
         if epoch == training.epochs:
             break
         order, weights = batches(training, patterns, epoch, network.dtype)
-        inverse = invert(state.vectors, machine.x[patterns])
-        vectors = state.vectors
+        inverse = invert(vectors, x[patterns])
         for chosen, weight in zip(order, weights, strict=True):
-            vectors = step(vectors, inverse, machine.x[chosen], machine.y[chosen], weight)
-        state = state._replace(vectors=vectors)
+            vectors = step(vectors, inverse, x[chosen], y[chosen], weight)
     stacked = {name: np.stack([one[name] for one in kept]) for name in kept[0]}
     params = [{kind: stacked[f"{kind}{i}"] for kind in ("w", "b")} for i in range(len(widths) - 1)]
     scores = {name: stacked[name] for name in SCORES}

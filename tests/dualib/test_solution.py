@@ -188,7 +188,7 @@ def test_the_method_that_proved_it_is_named():
 def test_the_knob_that_would_help_is_named():
     problem = dualib.IB(random_joint(6, 16, 4))
     for certify, status in (
-        (dualib.Certify(max_cells=200), Status.CELLS),
+        (dualib.Certify(max_cells=200, max_work=100), Status.CELLS),
         (dualib.Certify(max_dimension=2, max_work=100), Status.WORK),
         (dualib.Certify(tolerance=1e-14), Status.ROUNDING),
     ):

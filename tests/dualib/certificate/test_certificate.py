@@ -201,7 +201,7 @@ def test_ten_labels_are_proven_and_more_than_sixteen_are_not_searched(n_y):
 def test_an_exhausted_budget_still_bounds():
     problem = dualib.IB(random_joint(6, 16, 4))
     full = dualib.solve(problem, 8.0)
-    short = dualib.solve(problem, 8.0, certify=dualib.Certify(max_cells=200))
+    short = dualib.solve(problem, 8.0, certify=dualib.Certify(max_cells=200, max_work=100))
     assert full.certified
     assert not short.certified
     assert short.status is Status.CELLS
