@@ -28,6 +28,7 @@ NATURAL = 4.0
 """c over a; of the same networks it is 1 to 7. It keeps few units from telling anything, where b/N is small by chance."""
 
 _TINY = 1e-12  # relative; networks that do not differ have no standard error
+_SMALLEST = 1e-70  # of values that are all 0: its fourth power is a number still
 
 
 class Line(NamedTuple):
@@ -100,7 +101,7 @@ def error_with(rows: Sequence[Row], times: float) -> float:
 def _columns(rows: Sequence[Row]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Values, standard errors and r."""
     y, width = (np.array([float(getattr(row, name)) for row in rows]) for name in ("finite", "width"))
-    floor = max(_TINY * np.abs(y).max(), np.finfo(float).tiny)
+    floor = max(_TINY * np.abs(y).max(), _SMALLEST)
     return y, np.maximum([row.std_error for row in rows], floor), width[0] / width
 
 

@@ -157,8 +157,8 @@ def test_the_kernel_solution_of_a_linear_network_is_its_regression():
 
 @pytest.mark.slow
 def test_natural_gradient_of_a_linear_network_reaches_the_optimum():
-    """Logistic regression, whose optimum a quasi-Newton method finds: F is then the Hessian."""
-    training = deepnets.Training(12, 1, snapshots=3, train_fraction=0.5, batch_size=1024)
+    """Logistic regression, whose optimum a quasi-Newton method finds: F is then the Hessian, and steps are as short as the trust allows."""
+    training = deepnets.Training(150, 1, snapshots=3, train_fraction=0.5, batch_size=1024)
     run = natural_gradient(training, (12, 2))
     x = np.column_stack([run.task.x, np.ones(4096)])[run.train_patterns[0]]
     z = np.where(run.task.y > 0, 1.0, -1.0)[run.train_patterns[0]]

@@ -9,7 +9,7 @@ from deepnets.widths import Plan, Remedy, Verdict
 from deepnets.widths.agreement import agreement
 from deepnets.widths.comparison import Comparison
 from deepnets.widths.finite import Row
-from deepnets.widths.lines import SECOND, error_with
+from deepnets.widths.lines import SECOND, error_with, extrapolated
 from dualib.core.quantity import Relation
 from ntkinfo.quantities import REGISTRY
 
@@ -197,3 +197,12 @@ def test_a_plan_says_what_is_enough():
 def test_a_share_is_positive(within):
     with pytest.raises(ValueError, match="within"):
         made_up(2.0).verdicts(within)
+
+
+@pytest.mark.parametrize("widths", [(64, 128), (32, 64, 128)])
+def test_what_is_zero_in_every_network_is_zero_at_infinite_width(widths):
+    """Such as what has not moved yet at τ = 0: no spread, no slope, and no singular covariance."""
+    found = extrapolated(made_up(0.0, error=0.0, predicted=0.0, widths=widths).rows)
+    assert (found.value, found.slope, found.widest) == (0.0, 0.0, 0.0)
+    assert 0.0 < found.error < 1e-60
+    assert np.isfinite(agreement(made_up(0.0, error=0.0, predicted=0.0, widths=widths).rows, 0.05, 100).high)
