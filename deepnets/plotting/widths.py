@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.widths.comparison import Comparison
-from dualib.core.figure import COLUMN, DPI, LABEL, SMALL, axes_or_new, colour, describe, marker, plain_axes
+from dualib.core.figure import (
+    COLUMN,
+    DPI,
+    LABEL,
+    SMALL,
+    axes_or_new,
+    check_matplotlib,
+    colour,
+    describe,
+    marker,
+    plain_axes,
+)
 from dualib.core.quantity import Relation
 from dualib.core.units import Units, to_units
 
@@ -26,6 +37,7 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
 
     Networks with three standard errors, the fitted line, and the prediction at 1/width = 0.
     """
+    check_matplotlib()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(COLUMN * max(len(comparisons), 1), 3.2), dpi=DPI)
