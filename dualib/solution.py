@@ -58,6 +58,15 @@ class Solution(Result):
         Entries of tables (n_x, n_y) computed for it beyond `Certify.max_dimension`, where `Certify.max_work` limits them.
     residual : float
         Norm of the gradient at which the minimisation stopped.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, solve
+    >>> solution = solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta=10.0)
+    >>> bool(solution.lower_bound <= solution.objective), solution.certified
+    (True, True)
+    >>> solution.p_t.round(6), solution.p_t_given_x.shape
+    (array([0.5, 0.5]), (2, 2))
     """
 
     problem: Bottleneck

@@ -52,6 +52,12 @@ class Needs:
         The most matrices of n × n doubles that are there at once.
     memory : float
         Bytes.
+
+    Examples
+    --------
+    >>> taken = needs(1_000)
+    >>> taken.n_train, taken.matrices
+    (1000, 5.0)
     """
 
     n_train: int
@@ -91,6 +97,11 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     Returns
     -------
     Needs
+
+    Examples
+    --------
+    >>> round(needs(10_000, 1_000).memory / 2**30, 1)  # GiB
+    4.6
     """
     kernels = 3 if third_kernel else 2
     matrices, points = kernels + EIGENVECTORS, n_train + n_test
@@ -112,12 +123,21 @@ def need(n: int, matrices: float, what: str) -> None:
     ------
     MemoryError
         As of :meth:`Needs.check`.
+
+    Examples
+    --------
+    >>> need(1_000, 2.0, "the Gram matrix")  # 16 MB: nothing is said
     """
     refuse(n, matrices, DOUBLE * matrices * n**2, what)
 
 
 def refuse(n: int, matrices: float, memory: float, what: str) -> None:
-    """The refusal of `need` and of :meth:`Needs.check`."""
+    """The refusal of `need` and of :meth:`Needs.check`.
+
+    Examples
+    --------
+    >>> refuse(1_000, 2.0, 16e6, "the Gram matrix")  # 16 MB: nothing is said
+    """
     there = available_memory() if memory > _SMALL else None
     if there is None or memory <= there:
         return
@@ -131,7 +151,14 @@ def refuse(n: int, matrices: float, memory: float, what: str) -> None:
 
 
 def available_memory() -> float | None:
-    """Bytes that this process may still take: of the machine, and of its control group; None where it is not known."""
+    """Bytes that this process may still take: of the machine, and of its control group; None where it is not known.
+
+    Examples
+    --------
+    >>> memory = available_memory()
+    >>> memory is None or memory > 0
+    True
+    """
     found = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -151,7 +178,13 @@ def available_memory() -> float | None:
 
 
 def column_blocks(n: int, size: int = 512) -> list[slice]:
-    """Slices of a matrix of n columns, or rows, one after the other."""
+    """Slices of a matrix of n columns, or rows, one after the other.
+
+    Examples
+    --------
+    >>> column_blocks(1000)
+    [slice(0, 512, None), slice(512, 1000, None)]
+    """
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 

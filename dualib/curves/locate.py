@@ -64,6 +64,15 @@ class Transition(Result):
         For the first transition, the local critical β beside it, otherwise nan.
     resolution : float
         What G gains on the fewer clusters is not told from 0 below that, nats.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, first_transition
+    >>> found = first_transition(IB(Joint([[0.4, 0.1], [0.1, 0.4]])))
+    >>> print(found.kind, found.n_before, found.n_after)
+    continuous 1 2
+    >>> round(found.local_beta, 9)  # 1/ρ², ρ = 0.6
+    2.777777778
     """
 
     beta: float

@@ -199,7 +199,7 @@ def find_transitions(
     Examples
     --------
     >>> from dualib import IB, Joint, find_transitions
-    >>> len(find_transitions(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta_max=20.0))
+    >>> len(find_transitions(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta_max=4.0))
     1
     """
     beta_max = positive(beta_max, "beta_max")

@@ -48,6 +48,14 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]
     ------
     ValueError
         If labels are outside that assumption.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(zero_one_risk(law, [1.0, -1.0])), 6)
+    0.13125
     """
     labels = labels_of(law, y)
     sigma = np.sqrt(law.variance)
@@ -91,6 +99,14 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
 
     With u = z - y ~ N(d, v) and b = √scale, E min(u²/b², 1) is the truncated second moment of u on [-b, b] over b²,
     plus P(|u| > b).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(clipped_square_risk(law, [1.0, -1.0])), 6)
+    0.349949
     """
     labels = labels_of(law, y)
     b = np.sqrt(positive(scale, "scale"))
