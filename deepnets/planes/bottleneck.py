@@ -23,6 +23,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from deepnets.estimators.layer import row_sums, sums_by_code
 from dualib import IB, DualIB, InformationCurve, Joint, first_transition, information_curve
 from dualib.core.result import Result
 from dualib.core.special import entropy_nats, mutual_information_nats
@@ -61,12 +62,12 @@ class _Encoder:
     def __init__(self, codes: IntArray, joint: Joint) -> None:
         _, cell = np.unique(codes, return_inverse=True)
         merged = joint.merge_equal_rows()
-        self.p_t = np.bincount(cell, joint.p_x)
-        p_yt = np.stack([np.bincount(cell, column) for column in (joint.p_x[:, None] * joint.p_y_given_x).T])
+        p_ty = sums_by_code(joint.p_x[:, None] * joint.p_y_given_x, cell)
+        self.p_t = row_sums(p_ty)
         self.rate = float(entropy_nats(self.p_t))
-        self.relevance = mutual_information_nats(p_yt)
+        self.relevance = mutual_information_nats(p_ty)
         self.p_row = merged.joint.p_x
-        self.divergence = _divergences(merged.joint.p_y_given_x, (p_yt / self.p_t).T)
+        self.divergence = _divergences(merged.joint.p_y_given_x, p_ty / self.p_t[:, None])
         seen = joint.p_x > 0
         self.own = float(joint.p_x[seen] @ self.divergence[merged.index[seen], cell[seen]])  # E D(x, t_x)
 
