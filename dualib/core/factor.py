@@ -6,7 +6,7 @@ import numpy as np
 
 from dualib.core.typing import Float
 
-BLOCK = 1024
+BLOCK = 512
 """Columns that LAPACK factors at once. Threaded dpotrf of OpenBLAS ends in a segmentation fault from about 16 000 rows on."""
 
 
@@ -39,7 +39,8 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int = BLOCK) -> F
     for start in range(0, len(matrix), block):
         stop = start + block
         panel, before = matrix[start:, start:stop], matrix[start:, :start]
-        panel -= before @ before[: panel.shape[1]].T
+        if start:
+            panel -= before @ before[: panel.shape[1]].T
         top = panel[: panel.shape[1]]
         top[:] = cholesky(top, lower=True, check_finite=False)
         panel[len(top) :] = solve_triangular(top, panel[len(top) :].T, lower=True, check_finite=False).T
