@@ -20,8 +20,8 @@ import numpy as np
 from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, Int
 
-TILE = 2**15
-"""Entries of a tile, 256 KiB; at least 8 rows."""
+BLOCK = (128, 256)
+"""Points and centres of a tile of exponents, 256 KiB: it stays in the cache of a core from its product to its sums."""
 
 LARGEST_EXPONENT = 600.0
 """Above this a row is shifted by its maximum before the exponential; under minus this exponents are cut off, as
@@ -83,16 +83,17 @@ def kernel_sums(
     shifts : array, shape (r,)
         m, which is 0 except where S would overflow.
     """
-    sums, shifts = np.empty((len(own), weights.shape[1])), np.zeros(len(own))
+    sums, shifts = np.zeros((len(own), weights.shape[1])), np.zeros(len(own))
     direct = expansion_loss(centres, sigma) > LARGEST_LOSS
     tiles = _difference_tiles if direct else _expanded_tiles
-    for part, tile, far in tiles(own, noise, centres, sigma):
-        if 0.5 * ((noise[part] / sigma) ** 2).sum(axis=1).max() > LARGEST_EXPONENT:
+    shifted = 0.5 * float(((noise / sigma) ** 2).sum(axis=1).max(initial=0.0)) > LARGEST_EXPONENT
+    for part, columns, tile, far in tiles(own, noise, centres, sigma, whole=shifted):
+        if shifted:
             shifts[part] = tile.max(axis=1)
             tile -= shifts[part, None]
         if far:
             np.maximum(tile, -LARGEST_EXPONENT, out=tile)
-        np.matmul(np.exp(tile, out=tile), weights, out=sums[part])
+        sums[part] += np.exp(tile, out=tile) @ weights[columns]
     return sums, shifts
 
 
@@ -117,16 +118,15 @@ def pair_sums(
     -------
     three arrays, shape (n, k)
     """
-    n = len(centres)
     sums = tuple(np.zeros_like(weights) for _ in range(3))
-    for start, stop, tile in _pair_tiles(centres, sigma):
+    for i, j, tile in _pair_tiles(centres, sigma):
         np.exp(np.maximum(tile, -0.25 * LARGEST_EXPONENT, out=tile), out=tile)
         for index, total in enumerate(sums):
             if index:
                 np.multiply(tile, tile, out=tile)
-            total[start:stop] += tile @ weights[start:]
-            if stop < n:
-                total[stop:] += tile[:, stop - start :].T @ weights[start:stop]
+            total[i] += tile @ weights[j]
+            if i != j:
+                total[j] += tile.T @ weights[i]
     return sums[0], sums[1], sums[2]
 
 
@@ -241,17 +241,17 @@ def entropy_bounds(centres: Float[np.ndarray, "n d"], weights: Float[np.ndarray,
 
 
 def _expanded_tiles(
-    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float
-) -> Iterator[tuple[slice, FloatArray, bool]]:
-    """Rows of the points, their exponents with every centre, and whether some exponents have to be cut off."""
+    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float, whole: bool
+) -> Iterator[tuple[slice, slice, FloatArray, bool]]:
+    """Points, centres, their exponents, and whether some have to be cut off; all centres at once where `whole`."""
     n, d = centres.shape
     c = (centres - centres.mean(axis=0)) / sigma
     half = 0.5 * (c * c).sum(axis=1)
     right = np.vstack([c.T, -half, np.ones(n)])
     reach = 2.0 * float(np.sqrt(2.0 * half.max()))  # no two centres are further apart
     far = reach**2 + 2.0 * reach * float(np.abs(noise).max()) * np.sqrt(d) / sigma > 2.0 * LARGEST_EXPONENT
-    rows = max(8, TILE // n)
-    buffer = np.empty((rows, n))
+    rows, width = (max(8, BLOCK[0] * BLOCK[1] // n), n) if whole else BLOCK
+    buffer = np.empty(rows * min(width, n))
     for start in range(0, len(own), rows):
         part = slice(start, start + rows)
         z, centre = noise[part] / sigma, c[own[part]]
@@ -259,43 +259,43 @@ def _expanded_tiles(
         np.add(centre, z, out=left[:, :d])
         left[:, d] = 1.0
         left[:, d + 1] = -half[own[part]] - (centre * z).sum(axis=1)
-        yield part, np.matmul(left, right, out=buffer[: len(z)]), far
+        for first in range(0, n, width):
+            columns = slice(first, min(first + width, n))
+            tile = buffer[: len(z) * (columns.stop - first)].reshape(len(z), -1)
+            yield part, columns, np.matmul(left, right[:, columns], out=tile), far
 
 
 def _difference_tiles(
-    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float
-) -> Iterator[tuple[slice, FloatArray, bool]]:
+    own: Int[np.ndarray, " r"], noise: FloatArray, centres: FloatArray, sigma: float, whole: bool
+) -> Iterator[tuple[slice, slice, FloatArray, bool]]:
+    """The same without an expansion, always of all centres at once."""
     n, d = centres.shape
-    rows = max(1, 8 * TILE // (n * d))
+    rows = max(1, 8 * BLOCK[0] * BLOCK[1] // (n * d))
     for start in range(0, len(own), rows):
         part = slice(start, start + rows)
         with np.errstate(over="ignore"):
             delta = (centres[own[part], None] - centres) / sigma
             shifted = delta + 2.0 * noise[part, None] / sigma
-            yield part, -0.5 * np.einsum("rnd,rnd->rn", delta, shifted), True
+            yield part, slice(0, n), -0.5 * np.einsum("rnd,rnd->rn", delta, shifted), True
 
 
-def _pair_tiles(centres: FloatArray, sigma: float) -> Iterator[tuple[int, int, FloatArray]]:
-    """−‖c_i − c_j‖²/8σ² for i in start … stop and j ≥ start."""
+def _pair_tiles(centres: FloatArray, sigma: float) -> Iterator[tuple[slice, slice, FloatArray]]:
+    """−‖c_i − c_j‖²/8σ² of blocks of i and of j, those of j not before those of i."""
     from scipy.spatial.distance import cdist
 
-    n = len(centres)
-    rows = max(8, TILE // n)
+    n, size = len(centres), BLOCK[1]
     c = (centres - centres.mean(axis=0)) / (2.0 * sigma)
     half, ones = 0.5 * (c * c).sum(axis=1), np.ones(n)
     direct = expansion_loss(centres, sigma) > LARGEST_LOSS
     left, right = np.column_stack([c, ones, -half]), np.vstack([c.T, -half, ones])
-    buffer = np.empty(rows * n)
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
-        tile = buffer[: (stop - start) * (n - start)].reshape(stop - start, n - start)
-        if direct:
-            with np.errstate(over="ignore"):
-                np.square(cdist(centres[start:stop], centres[start:]) / sigma, out=tile)
-            tile *= -0.125
-        else:
-            np.matmul(left[start:stop], right[:, start:], out=tile)
-        yield start, stop, tile
+    blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    for number, i in enumerate(blocks):
+        for j in blocks[number:]:
+            if direct:
+                with np.errstate(over="ignore"):
+                    yield i, j, -0.125 * np.square(cdist(centres[i], centres[j]) / sigma)
+            else:
+                yield i, j, left[i] @ right[:, j]
 
 
 def _loss(scale: float, d: int) -> float:

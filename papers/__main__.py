@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         (
             "publish",
             _publish,
-            "of all papers: write measured.json, a page for each claim, docs/verdicts.md, the figures and the README's table",
+            "write measured.json and the figures; of all papers' a page for each claim, docs/verdicts.md and the README's table",
         ),
     ):
         one = commands.add_parser(name, help=text, description=text)
@@ -87,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command, paper=[], mode=Mode.FULL if in_full else Mode.QUICK)
         if name == "archive":
             one.add_argument("file", type=Path, metavar="FILE", help="the archive, such as results.zip")
-        if name != "publish":
-            one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
+        one.add_argument("paper", nargs="*", metavar="PAPER", help="names of papers (default: all)")
         if name == "freeze":
             continue
         if name != "confirm":
@@ -284,7 +283,10 @@ def _archive(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
 
 
 def _publish(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
-    for path in write_tables(papers, a.mode, a.root) if a.tables else publish(papers, a.mode, a.out, a.root):
+    written = (
+        write_tables(load_papers(root=a.root), a.mode, a.root) if a.tables else publish(papers, a.mode, a.out, a.root)
+    )
+    for path in written:
         say(str(path))
     return 0
 

@@ -23,6 +23,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from deepnets.estimators.layer import row_sums, sums_by_code
 from dualib import IB, DualIB, InformationCurve, Joint, first_transition, information_curve
 from dualib.core.result import Result
 from dualib.core.special import entropy_nats, mutual_information_nats
@@ -69,18 +70,14 @@ class _Encoder:
     def __init__(self, codes: IntArray, joint: Joint) -> None:
         _, cell = np.unique(codes, return_inverse=True)
         merged = joint.merge_equal_rows()
-        p_xt = np.zeros((joint.n_x, int(cell.max()) + 1))
-        p_xt[np.arange(joint.n_x), cell] = joint.p_x
-        self.p_t = p_xt.sum(axis=0)
-        p_yt = joint.p_y_given_x.T @ p_xt
+        p_ty = sums_by_code(joint.p_x[:, None] * joint.p_y_given_x, cell)
+        self.p_t = row_sums(p_ty)
         self.rate = float(entropy_nats(self.p_t))
-        self.relevance = mutual_information_nats(p_yt)
+        self.relevance = mutual_information_nats(p_ty)
         self.p_row = merged.joint.p_x
-        self.divergence = _divergences(merged.joint.p_y_given_x, (p_yt / self.p_t).T)
-        # E D(x, t_x): the mean over the patterns of each (row, cell) pair
-        weight = np.zeros_like(self.divergence)
-        np.add.at(weight, (merged.index, cell), joint.p_x)
-        self.own = float(np.where(weight > 0, weight * self.divergence, 0.0).sum())
+        self.divergence = _divergences(merged.joint.p_y_given_x, p_ty / self.p_t[:, None])
+        seen = joint.p_x > 0
+        self.own = float(joint.p_x[seen] @ self.divergence[merged.index[seen], cell[seen]])  # E D(x, t_x)
 
     def _log_terms(self, beta: float) -> FloatArray:
         distortion = beta * self.divergence if beta > 0 else np.zeros_like(self.divergence)

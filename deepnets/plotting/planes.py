@@ -208,8 +208,9 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     width = PAGE if page else COLUMN
     figure, axes = panels(columns, rows, height=height, width=width, sharex=True, sharey=True)
     end = max(int(plane.epochs[-1]) for plane in planes.values())
-    # By name: the outputs of a deep and a shallow network are alike.
-    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in planes.values() for n in p.layers))}
+    # By name: the outputs of a deep and a shallow network are alike. In the deepest one's order.
+    deepest_first = sorted(planes.values(), key=lambda plane: -len(plane.layers))
+    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in deepest_first for n in p.layers))}
     for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
         x, y = plane.medians(units)
         colours, mappable = _epoch_colours(plane.epochs, "cividis", end)

@@ -27,7 +27,7 @@ MANY_COLOURS = (
     "#999933",
     "#000000",
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
 GREY = "#666666"
 COLUMN, PAGE = 3.4, 7.0  # inches

@@ -20,6 +20,10 @@ SAME = 1e-9
 """Relative difference of kernels that are still of one kernel function."""
 
 
+WORTH_KEEPING = 0.1
+"""Seconds of compiling; a kept function is read in some hundredths of one."""
+
+
 def folder() -> Path | None:
     """Where compiled functions are kept; None where nothing is to be kept."""
     chosen = os.environ.get("IB_NTK_CACHE", "")
@@ -37,7 +41,7 @@ def folder() -> Path | None:
 
 
 def compile_on_disk() -> None:
-    """Have JAX keep what takes more than a second to compile, unless it keeps it already or the folder is not to be had."""
+    """Have JAX keep what takes more than a tenth of a second to compile, unless it keeps it already or the folder is not to be had."""
     import jax
 
     path, config = folder(), cast(Any, jax.config)
@@ -45,6 +49,7 @@ def compile_on_disk() -> None:
         return
     try:
         config.update("jax_compilation_cache_dir", str(writable_directory(path)))
+        config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
     except ValueError:  # no home to write into
         return
 

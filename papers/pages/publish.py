@@ -1,8 +1,8 @@
 """What is published with the package: measured.json in each paper's folder, docs/verdicts.md, docs/claims, docs/figures and the
 README's table.
 
-``python -m papers publish`` writes all of it from the results of every seed that has been run; ``--tables`` writes the texts
-again from measured.json alone.
+``python -m papers publish [PAPER …]`` writes all of it from the results of every seed of these papers that has been run, and of the
+others' measured.json; ``--tables`` writes the texts again from measured.json alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DPI = 110
 
 
 def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[Path]:
-    """Write measured.json and the headline figures of each paper, then the tables; return what was written.
+    """Write measured.json and the headline figures of each paper, then the tables of all; return what was written.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
         thresholds, program = threshold_hash(paper.claims), paper.measuring()
         write_record(written[-1], Published(mode, versions(), seeds, thresholds, program, fresh, day))
         written += _headlines(paper, mode, seeds[0].seed, out, root.parent / "docs" / "figures")
-    return written + write_tables(load_papers([p.name for p in papers], root), mode, root)
+    return written + write_tables(load_papers(root=root), mode, root)
 
 
 def write_tables(papers: Sequence[Paper], mode: Mode, root: Path) -> list[Path]:

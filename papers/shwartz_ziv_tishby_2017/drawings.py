@@ -9,6 +9,7 @@ import numpy as np
 
 from dualib.core.figure import COLOURS, GREY, MARKERS, describe, panels
 from papers.experiments.program import Arrays
+from papers.experiments.ticks import epochs_upwards
 from papers.shwartz_ziv_tishby_2017.measures.batches import critical_size, passes, rescaled_transitions
 from papers.shwartz_ziv_tishby_2017.measures.weights import random_like, similarities
 
@@ -127,6 +128,7 @@ def batches(r: Arrays, race: Arrays) -> Figure:
                 label=name if k == 0 else None,
             )
     _sizes(left, size)
+    epochs_upwards(left)
     describe(left, "batch size  [patterns]", f"transition  [epochs of batches of {int(size[1])}]")
     sizes, n = np.asarray(race["batch_size"], dtype=np.float64), float(race["n_train"])
     needed = passes(race)

@@ -48,7 +48,7 @@ def figures(results: Results) -> dict[str, Figure]:
             {"five hidden layers": plane, "seven hidden layers": plane_from(results["reading"])}
         ),
         "figure_3_sample_sizes": plotting.plot_planes(
-            {f"{p}% of the patterns": plane_from(f, f"{p}_") for p in (5, 45, 85)}
+            {f"{p}% of the patterns": plane_from(f, f"{p}_") for p in (5, 45, 85)}, columns=3
         ),
         "figure_4_gradients": _gradients(sgd),
         "figure_4_gradients_adam": _gradients(m),
@@ -60,7 +60,7 @@ def figures(results: Results) -> dict[str, Figure]:
         "figure_6_bottleneck": _bottleneck(results["bottleneck"]),
         "figure_7_sample_size": _sample_sizes(f),
         "width": plotting.plot_planes(
-            {"10-7-5-4-3": plane, "20-14-10-8-6": plane_from(w), "40-28-20-16-12": plane_from(w, "four_")}
+            {"10-7-5-4-3": plane, "20-14-10-8-6": plane_from(w), "40-28-20-16-12": plane_from(w, "four_")}, columns=3
         ),
         "dropout": dropout(results["noise"]),
         "against_epochs": plotting.plot_against_epochs(plane),
@@ -115,13 +115,12 @@ def _bottleneck(r: Arrays) -> Figure:
         text = f"{name}: β* {'≥ 10⁴' if beta >= 1e4 else f'= {beta:.3g}'}"
         left.plot(fits[j, 4] / NATS_PER_BIT, fits[j, 5] / NATS_PER_BIT, MARKERS[j], color=COLOURS[j], ms=5, label=text)
     describe(left, "I(X;T)  [bits]", "I(T;Y)  [bits]", "medians over replicas, 30 edges", loc="lower right")
-    arms = (("own β", 1), ("shared β", 2), ("random encoder", 3))
-    for k, (name, column) in enumerate(arms):
+    arms = (("own β", "o", "black"), ("shared β", "s", GREY), ("random encoder", "x", "black"))  # colours are layers
+    for k, (name, sign, shade) in enumerate(arms):
+        column = 1 + k
         low, middle, high = np.quantile(r["fits"][:, :, column], [0.25, 0.5, 0.75], axis=0) / NATS_PER_BIT
         at = np.arange(len(NAMES)) + 0.2 * (k - 1)
-        right.errorbar(
-            at, middle, [middle - low, high - middle], fmt="os^"[k], ms=4, lw=1, color=COLOURS[k], label=name
-        )
+        right.errorbar(at, middle, [middle - low, high - middle], fmt=sign, ms=4, lw=1, color=shade, label=name)
     right.set_xticks(range(len(NAMES)), [n.replace("hidden ", "h") for n in NAMES])
     describe(right, "layer", "violation of the equations  [bits]", "median and quartiles")
     return figure

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets import plotting
-from dualib.core.figure import COLOURS, GREY, MARKERS, SMALL, describe, panels
+from dualib.core.figure import COLOURS, DASHES, GREY, MARKERS, SMALL, describe, panels
 from papers.experiments.phases import passage_epoch
 from papers.experiments.planes import plane_from
 from papers.experiments.program import Arrays, Results
+from papers.experiments.ticks import epochs_upwards
 from papers.tishby_talk_2017.measures.depths import HALF, MOST, ONSET, SAME
 from papers.tishby_talk_2017.measures.noise import KINDS, LAST_HIDDEN, LEVELS
 from papers.tishby_talk_2017.measures.training import best_size
@@ -67,7 +68,7 @@ def _onsets(d: Arrays, r: Arrays) -> Figure:
             lw=1,
             label="median",
         )
-        ax.set_yscale("log")
+        epochs_upwards(ax)
         ax.set_xticks(range(len(onset)), [*(f"h{j}" for j in range(1, len(onset))), "out"])
         describe(ax, "layer", "epoch at which compression begins" * (ax is axes[0]), title)
     return figure
@@ -81,7 +82,7 @@ def _same_layer(d: Arrays) -> Figure:
         if all(np.isfinite(row).any() for row in half):
             name = "outputs" if layer == "output" else f"layer of {layer} units"
             _quartiles(ax, np.array(list(places)) + 0.06 * (i - 1), np.array(half).T, i, name)
-    ax.set_yscale("log")
+    epochs_upwards(ax)
     ax.set_xticks(list(SAME["4"]))
     describe(ax, "hidden layers", "epoch half-way through compression", "median and quartiles")
     return figure
@@ -98,7 +99,8 @@ def _transitions(r: Arrays) -> Figure:
         for j in range(beta.shape[2]):
             name = f"hidden {j + 3}" if j < beta.shape[2] - 1 else "output"
             there = np.isfinite(beta[:, :, j]).any(axis=0)
-            ax.loglog(epochs[there], np.nanmedian(beta[:, there, j], axis=0), color=COLOURS[j], lw=1.2, label=name)
+            line = np.nanmedian(beta[:, there, j], axis=0)
+            ax.loglog(epochs[there], line, color=COLOURS[j + 2], lw=1.2, label=name)  # as in the figures of all layers
         describe(
             ax, EPOCH, "β of the layer, median" * (prefix == ""), f"{title}; dotted: transitions", legend=prefix == ""
         )
@@ -177,7 +179,8 @@ def _iteration(r: Arrays) -> Figure:
     labels = {"toy": "toy joint", "random": "random joints", "random_fixed": "decoders fixed"}
     for i, (name, label) in enumerate(labels.items()):
         excess = np.sort(np.maximum(r[name], 1e-14).ravel())
-        ax.semilogy((np.arange(excess.size) + 0.5) / excess.size, excess, color=COLOURS[i], lw=1.2, label=label)
+        at = (np.arange(excess.size) + 0.5) / excess.size
+        ax.semilogy(at, excess, DASHES[i], color=COLOURS[i], lw=1.4, label=label)
     ax.axhline(REACHED, color=GREY, lw=0.8, ls=":", label="reached")
     describe(ax, "share of the starts", "F over the proven optimum  [nats]")
     return figure

@@ -18,7 +18,7 @@ from dualib.core.units import NATS_PER_BIT
 from dualib.solvers.alternating import iterate
 from papers.experiments.loops import follow
 from papers.experiments.planes import PlaneSettings, plane_arrays, train
-from papers.experiments.program import Values
+from papers.experiments.program import Arrays, Values
 from papers.experiments.rules import train_rules
 from papers.experiments.sides import binned_arrays, changed, second_rate_at_the_end
 from papers.experiments.starts import random_starts
@@ -173,13 +173,16 @@ def noise(settings: Settings, seed: int, work: Path) -> Values:
             first.parameters(len(first.epochs) - 1),
             replace(first.training, epochs=few.epochs, snapshots=few.snapshots),
         )
+        done: dict[deepnets.Network, Arrays] = {}  # the arm without noise is of every kind
         for kind, strengths in NOISES.items():
             for k, strength in enumerate(strengths):
                 network = deepnets.Network(widths, **{kind: strength})  # type: ignore[arg-type]
-                run = follow(network, first.task, training, first.train_patterns, start)
-                silent, name = replace(run, network=first.network), f"{width}_{kind}_{k}_"
-                found |= binned_arrays(silent, name)
-                found[f"{name}second_end"] = second_rate_at_the_end(silent, LAST_HIDDEN, few.second_replicas)
+                if network not in done:
+                    run = follow(network, first.task, training, first.train_patterns, start)
+                    silent = replace(run, network=first.network)
+                    end = second_rate_at_the_end(silent, LAST_HIDDEN, few.second_replicas)
+                    done[network] = {**binned_arrays(silent), "second_end": end}
+                found |= {f"{width}_{kind}_{k}_{name}": values for name, values in done[network].items()}
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -41,17 +42,17 @@ def kernel_weights(run: deepnets.Run, replica: int) -> dict[str, float]:
     trained = run.train_patterns[replica]
     test = np.setdiff1d(np.arange(len(x)), trained)
 
-    def shifted(patterns: np.ndarray, ridge: float) -> FloatArray:
-        moved = solution(jacobian[patterns], (z - at_start)[patterns], ridge)
-        return np.asarray(np.asarray(vector, np.float64) + moved)
+    def shifted(patterns: np.ndarray, *ridges: float) -> list[FloatArray]:
+        moved = solutions(jacobian[patterns], (z - at_start)[patterns], ridges)
+        return [np.asarray(vector, np.float64) + one for one in moved]
 
     def accuracy(values: FloatArray, where: np.ndarray) -> float:
         return float(((np.asarray(values) > 0) == (z > 0))[where].mean())
 
     count = round(HELD_OUT * len(trained))
     fitted, held = trained[count:], trained[:count]
-    found = [accuracy(margin(shifted(fitted, ridge), x), held) for ridge in RIDGES]
-    best = shifted(trained, RIDGES[int(np.argmax(found))])
+    found = [accuracy(margin(one, x), held) for one in shifted(fitted, *RIDGES)]
+    (best,) = shifted(trained, RIDGES[int(np.argmax(found))])
     linear = at_start + jacobian @ (best - np.asarray(vector, np.float64))
     return {
         "network": accuracy(margin(best, x), test),
@@ -60,17 +61,16 @@ def kernel_weights(run: deepnets.Run, replica: int) -> dict[str, float]:
     }
 
 
-def solution(
-    jacobian: Float[np.ndarray, "n p"], target: Float[np.ndarray, " n"], ridge: float
-) -> Float[np.ndarray, " p"]:
-    """The least δ of ‖Jδ - target‖² + λ‖δ‖², λ = ridge times the mean of the diagonal of JJᵀ; by the smaller of two systems."""
+def solutions(
+    jacobian: Float[np.ndarray, "n p"], target: Float[np.ndarray, " n"], ridges: Sequence[float]
+) -> list[Float[np.ndarray, " p"]]:
+    """For each ridge the least δ of ‖Jδ - target‖² + λ‖δ‖², λ = ridge times the mean of the diagonal of JJᵀ; by the smaller of two systems."""
     n, p = jacobian.shape
-    scale = ridge * float((jacobian**2).sum()) / n
-    if p < n:
-        normal = jacobian.T @ jacobian + scale * np.eye(p)
-        return np.asarray(cho_solve(cho_factor(normal), jacobian.T @ target))
-    dual = cho_solve(cho_factor(jacobian @ jacobian.T + scale * np.eye(n)), target)
-    return np.asarray(jacobian.T @ dual)
+    mean = float((jacobian**2).sum()) / n
+    wide = p >= n
+    gram, right = (jacobian @ jacobian.T, target) if wide else (jacobian.T @ jacobian, jacobian.T @ target)
+    found = [cho_solve(cho_factor(gram + ridge * mean * np.eye(len(gram))), right) for ridge in ridges]
+    return [np.asarray(jacobian.T @ one if wide else one) for one in found]
 
 
 @lru_cache(maxsize=4)

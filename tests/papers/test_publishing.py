@@ -1,6 +1,7 @@
 """From frozen thresholds to what is published: confirmed on fresh seeds, archived, drawn and written into the tables."""
 
 import json
+import re
 import shutil
 
 from nobody import CLAIMS, MEASURE, calls
@@ -61,6 +62,27 @@ def test_fresh_seeds_confirm_once_and_decide_alone(paper, command, tmp_path, cap
     assert [s.seed for s in row.explored] == [0, 1]
     (paper / "claims.toml").write_text(CLAIMS.replace("value = 4.0", "value = 3.0"))
     assert load_paper(paper).confirming() == ()  # they confirm what was frozen, and nothing else
+
+
+def test_one_paper_is_published_beside_others_whose_results_are_gone(paper, command, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("<!-- verdicts -->\n<!-- end of verdicts -->\n")
+    other = paper.parent / "other_2001"
+    shutil.copytree(paper, other)
+    (other / "claims.toml").write_text(re.sub(r"number = (\d)", r"number = 1\1", CLAIMS))
+    command("run --full")
+    assert command("publish") == 0
+    before = (other / "measured.json").read_bytes()
+    shutil.rmtree(tmp_path / "out" / "other_2001")
+    capsys.readouterr()
+    assert command("publish") == 2
+    assert "no full results of other_2001" in capsys.readouterr().err
+    command("run nobody_2000 --full --seed 1")
+    assert command("publish nobody_2000") == 0
+    assert [s["seed"] for s in json.loads((paper / "measured.json").read_text())["seeds"]] == [0, 1]
+    assert (other / "measured.json").read_bytes() == before
+    verdicts = (tmp_path / "docs" / "verdicts.md").read_text()
+    assert "full, 2 seeds" in verdicts
+    assert "full, 1 seed" in verdicts
 
 
 def test_an_archive_measures_every_number_again(paper, command, tmp_path, capsys):

@@ -13,7 +13,7 @@ from papers.tishby_talk_2017.measures.noise import per_step
 from papers.tishby_talk_2017.measures.training import batch_size, best_size, gain_of_best
 from papers.tishby_talk_2017.measures.transitions import inside, iteration, near_transitions, rank
 from papers.tishby_talk_2017.second_order import natural_gradient
-from papers.tishby_talk_2017.weights import RIDGES, kernel_weights, solution
+from papers.tishby_talk_2017.weights import RIDGES, kernel_weights, solutions
 
 EPOCHS = np.unique(np.round(np.geomspace(1, 10_000, 80))).astype(int) - 1
 
@@ -133,11 +133,11 @@ def test_a_step_is_a_slope():
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
 def test_computed_weights_solve_the_ridge_regression(shape):
     rng = np.random.default_rng(0)
-    jacobian, target, ridge = rng.normal(size=shape), rng.normal(size=shape[0]), 0.1
-    scale = ridge * (jacobian**2).sum() / shape[0]
-    found = solution(jacobian, target, ridge)
-    gradient = jacobian.T @ (jacobian @ found - target) + scale * found
-    np.testing.assert_allclose(gradient, 0.0, atol=1e-10)
+    jacobian, target, ridges = rng.normal(size=shape), rng.normal(size=shape[0]), (0.1, 2.0)
+    for ridge, found in zip(ridges, solutions(jacobian, target, ridges), strict=True):
+        scale = ridge * (jacobian**2).sum() / shape[0]
+        gradient = jacobian.T @ (jacobian @ found - target) + scale * found
+        np.testing.assert_allclose(gradient, 0.0, atol=1e-10)
 
 
 def test_the_kernel_solution_of_a_linear_network_is_its_regression():
