@@ -64,10 +64,13 @@ class Proof:
 
 
 def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
-    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it."""
+    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it.
+
+    The ceiling is the least of those tried at the iterate returned, its work that of all that were tried on the way.
+    """
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
-    max_cells = options.max_cells
+    max_cells, work = options.max_cells, 0.0
     ceiling: Ceiling | None = None
     if options.affordable_only:
         max_cells = min(max_cells, int(2 * AUTO_WORK / it.problem.p_y_given_x.size))
@@ -78,6 +81,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         beyond, ceiling = it.problem.dimension > options.max_dimension, None
         if beyond or boxes_first(it.problem):
             ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+            work += 0.0 if ceiling is None else ceiling.work
         if not beyond and (ceiling is None or not ceiling.complete):
             simplices = search_maximum(g, it.atoms, tolerance, max_cells)
             ceiling = min(filter(None, (simplices, ceiling)), key=lambda one: one.log_bound)
@@ -87,7 +91,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         if not better.value < it.value:
             break
         it, _, residual = generate_columns(better, options, None)
-    return it, ceiling, residual
+    return it, None if ceiling is None else replace(ceiling, work=work), residual
 
 
 def prove_where_needed(

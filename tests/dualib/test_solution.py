@@ -235,6 +235,19 @@ def test_the_work_is_counted_and_kept():
     assert gaps[0] >= gaps[1] >= gaps[2]
 
 
+def test_the_work_of_boxes_counts_where_simplices_prove_more(monkeypatch):
+    tried = []
+
+    def recorded(*args):
+        tried.append(search.search_in_any_dimension(*args))
+        return tried[-1]
+
+    monkeypatch.setattr(prove, "search_in_any_dimension", recorded)
+    s = dualib.solve(dualib.IB(random_joint(6, 16, 4)), 8.0, certify=dualib.Certify(max_work=10**4))
+    assert (s.method, s.status) == (Method.DECODERS, Status.CERTIFIED)
+    assert s.work == sum(ceiling.work for ceiling in tried) > 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_rate_and_relevance_are_those_of_the_encoder_wherever_the_minimisation_stopped(seed):
     """The data processing inequality holds for the encoder, not for weights that are off its marginal."""

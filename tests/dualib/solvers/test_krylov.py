@@ -99,6 +99,13 @@ def test_coalescing_never_raises_the_objective(name):
     assert atoms.coalesce(it, 0.0) is it
 
 
+def test_clusters_whose_union_leaves_an_x_without_any_are_kept_apart():
+    """e^{−βd} of the union underflows: 1 + change is 0, whose logarithm is refused without a warning."""
+    problem = IB(joint(6, 4))
+    it = evaluate(problem, 1e6, problem.p_x, problem.p_y_given_x)
+    assert atoms.coalesce(it, np.inf) is it
+
+
 def test_a_rival_beyond_a_valley_is_found(monkeypatch):
     """Two locally stable clusters that were merged: G exceeds 1 only at a finite distance, and the tries reach it."""
     rows = np.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])
