@@ -30,6 +30,7 @@ from dualib.curves.locate import (
     TransitionKind,
     bracketed,
     clusters,
+    crossing,
     kind_of,
     locate,
     optimum,
@@ -251,14 +252,35 @@ class _Search:
 
     left: int
 
-    def between(self, pair: tuple[Iterate, Iterate]) -> list[Transition]:
+    def between(
+        self, pair: tuple[Iterate, Iterate], guess: float | None = None, guessing: bool = True
+    ) -> list[Transition]:
+        """Those between two points: about a guess of the first, or in both halves where the last guess was of no use."""
         low, high = pair
         if clusters(low) == clusters(high):
             return []
         if self.left == 0:
             return [bracketed(low, high)]
+        if guess is None and guessing:
+            guess = crossing(low, high)
         if high.beta - low.beta <= COARSE * high.beta:
             self.left -= 1
-            return [locate(low, high)]
-        middle = optimum(low.problem, float(np.sqrt(low.beta * high.beta)), high)
-        return self.between((low, middle)) + self.between((middle, high))
+            return [locate(low, high, guess)]
+        parts = list(itertools.pairwise([low, *_solved(low, high, guess), high]))
+        about = [guess is not None and a.beta <= guess <= b.beta and clusters(a) != clusters(b) for a, b in parts]
+        guessing = guess is None or any(about)
+        return [
+            t
+            for part, at in zip(parts, about, strict=True)
+            for t in self.between(part, guess if at else None, guessing)
+        ]
+
+
+def _solved(low: Iterate, high: Iterate, guess: float | None) -> list[Iterate]:
+    """Points between two, ascending in β: on both sides of a guess, or in the middle."""
+    ends = low.beta * (1.0 + 0.1 * COARSE), high.beta * (1.0 - 0.1 * COARSE)
+    sides = [] if guess is None else [guess * (1.0 - 0.4 * COARSE), guess * (1.0 + 0.4 * COARSE)]
+    found = [high]
+    for beta in [b for b in sides[::-1] if ends[0] < b < ends[1]] or [float(np.sqrt(low.beta * high.beta))]:
+        found.append(optimum(low.problem, beta, found[-1]))
+    return found[:0:-1]
