@@ -34,6 +34,12 @@ def start_from(core: Bottleneck, beta: float, atoms: ArrayLike | None = None) ->
     return iterate(it, 40 if it.atoms.size * len(rows) < 1e5 else 10)
 
 
+def too_many_rows(core: Bottleneck) -> bool:
+    """Whether a cold start takes some of the rows only; with |Y| = 2 a spread-out few, which miss nothing."""
+    n_x, n_y = core.p_y_given_x.shape
+    return n_x > LARGEST_START and n_y > 2
+
+
 def _uniform(core: Bottleneck, beta: float, atoms: FloatArray) -> Iterate:
     return evaluate(core, beta, np.full(len(atoms), 1.0 / len(atoms)), atoms)
 

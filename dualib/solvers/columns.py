@@ -16,7 +16,6 @@ from dualib.core.typing import FloatArray
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import (
-    LARGEST_START,
     SEPARATE,
     add_atoms,
     check_size,
@@ -25,6 +24,7 @@ from dualib.solvers.atoms import (
     prune,
     separations,
     start_from,
+    too_many_rows,
     trivial,
 )
 from dualib.solvers.iterate import Iterate, evaluate
@@ -33,7 +33,7 @@ from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
-SAMPLE = 2000  # rows whose optimum starts that of very many
+SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
@@ -53,7 +53,7 @@ NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher dist
 def start(core: Bottleneck, beta: float) -> Iterate:
     """T = X, its clusters merged that all but coincide; of very many rows, the optimum of a sample of them."""
     rows = core.p_y_given_x
-    if len(rows) <= LARGEST_START or rows.shape[1] == 2:
+    if not too_many_rows(core):
         return merge_atoms(start_from(core, beta), SEPARATE)
     drawn = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
     keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
