@@ -16,7 +16,7 @@ from dualib.solvers.atoms import separations, start_from
 from dualib.solvers.columns import generate_columns, minimise
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
-from dualib.solvers.prove import prove
+from dualib.solvers.prove import prove_where_needed
 from dualib.solvers.stability import instability
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
@@ -247,7 +247,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
     rng = np.random.default_rng(0) if small or start is None else None
     it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
     it, _, residual = generate_columns(it, options, rng)
-    return prove(it, options, residual)[0] if core.dimension == 1 else it
+    return prove_where_needed(it, 0.0, residual, options)[0] if core.dimension == 1 else it
 
 
 def kind_of(jump: float) -> TransitionKind:

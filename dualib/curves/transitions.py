@@ -36,6 +36,7 @@ from dualib.curves.locate import (
     optimum,
     slack_of,
 )
+from dualib.problems import IB
 from dualib.solvers.columns import ascend
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
@@ -101,8 +102,9 @@ def first_transition(problem: Bottleneck, *, certify: bool | Certify = True) -> 
     if not np.isfinite(local):
         raise ValueError("X and Y are independent: there is no transition at any beta")
     upper, atom = _lower_by_ascent(core, local)
-    lower, proven = upper * (1.0 - RELATIVE_WIDTH), False
-    if certify is not False and core.dimension <= options.max_dimension:
+    lower = upper * (1.0 - RELATIVE_WIDTH)
+    proven = isinstance(core, IB) and lower <= 1.0  # by data processing, where G is flat if Y is a function of X
+    if certify is not False and not proven and core.dimension <= options.max_dimension:
         for width in (RELATIVE_WIDTH, 1e-5, 1e-4, 1e-3):
             lower = upper * (1.0 - width)
             g = _single_dual(core, lower)

@@ -37,7 +37,7 @@ def start_from(core: Bottleneck, beta: float, atoms: ArrayLike | None = None) ->
 def too_many_rows(core: Bottleneck) -> bool:
     """Whether a cold start takes some of the rows only; with |Y| = 2 a spread-out few, which miss nothing."""
     n_x, n_y = core.p_y_given_x.shape
-    return n_x > LARGEST_START and n_y > 2
+    return bool(n_x > LARGEST_START and n_y > 2)
 
 
 def _uniform(core: Bottleneck, beta: float, atoms: FloatArray) -> Iterate:

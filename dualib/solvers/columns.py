@@ -44,6 +44,7 @@ ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate grad
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 CG_STEPS = 12  # then clusters that have met are merged
+STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
@@ -81,7 +82,10 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
     """
     it, residual = minimise(approached(it, options, rng))
     estimate = 0.0
-    for _ in range(options.max_rounds):
+    for rounds in range(options.max_rounds):
+        if rounds == STUCK:  # where all is flat, as at β = 1 with deterministic labels, it gets nowhere
+            best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
+            it, residual = minimise(best) if best.value < it.value else (it, residual)
         g = it.dual
         found = ascend(g, it, rng)
         log_g = _log_at(g, found)

@@ -48,7 +48,7 @@ def too_many_mixed(problem: Bottleneck, n: int) -> bool:
     """Whether it takes too many multiplications to find which of n clusters of several x are unstable."""
     n_x, n_y = problem.p_y_given_x.shape
     work = float(n) * n_y * (n_y * max(n_y, n_x) if n_y < MANY_SYMBOLS else 4 * LANCZOS * n_x)
-    return work > MAX_SPLIT_WORK
+    return bool(work > MAX_SPLIT_WORK)
 
 
 def _displaced(it: Iterate, atoms: Atoms, steps: Atoms, lengths: FloatArray) -> Atoms:
