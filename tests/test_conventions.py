@@ -1,6 +1,7 @@
 """The house's conventions, read off the code: signatures, faces, annotations."""
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -22,6 +23,7 @@ ONCE = (
 """What every package uses, and each may define once, in dualib.core."""
 
 
+@functools.cache
 def sources(package: str) -> dict[Path, str]:
     return {path: path.read_text() for path in sorted((ROOT / package).rglob("*.py"))}
 
@@ -55,6 +57,7 @@ def test_options_mean_the_same_everywhere(package):
         assert "executor" not in names[:-1], f"{path}: {function.name}: executor comes last"
 
 
+@functools.cache
 def definitions(text: str) -> set[str]:
     """The names that a module defines at its top: not those that it imports."""
     found: set[str] = set()

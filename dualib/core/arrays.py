@@ -206,15 +206,15 @@ def _row_blocks(n: int, size: int = 512) -> list[slice]:
 
 def check_positive_semidefinite(matrix: FloatArray, name: str) -> None:
     """Refuse a symmetric matrix with eigenvalues below −:data:`PSD_TOLERANCE` of its 1-norm (n³/3 operations)."""
-    from scipy.linalg import LinAlgError, cholesky, eigvalsh
+    from scipy.linalg import LinAlgError, eigvalsh
+
+    from dualib.core.factor import cholesky_in_place
 
     tolerance = PSD_TOLERANCE * float(np.abs(matrix).sum(axis=0).max())
     shifted = matrix.copy()
     shifted[np.diag_indices_from(shifted)] += tolerance + np.finfo(float).tiny
     try:
-        cholesky(
-            shifted.T, lower=True, overwrite_a=True, check_finite=False
-        )  # in place: the transpose is in LAPACK's order
+        cholesky_in_place(shifted)
     except LinAlgError:
         smallest = float(eigvalsh(matrix, subset_by_index=[0, 0], check_finite=False)[0])
         if smallest < -tolerance:

@@ -9,7 +9,6 @@ import numpy as np
 
 from dualib.core import figure
 from dualib.core.figure import GREY, LABEL
-from dualib.core.figure import legend_above as legend_above_axes
 from dualib.core.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def legend_above(ax: Axes, source: Axes, *, title: str = "") -> None:
         entries["transition"] = Line2D([], [], ls="none", marker="|", ms=6, mew=0.8, color=GREY)
     if "hollow" in there:
         entries["not proven"] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
-    legend_above_axes(ax, source, entries=entries, title=title)
+    figure.legend_above(ax, source, entries=entries, title=title)
 
 
 def beta_axis(ax: Axes, beta: FloatArray, again: bool = False) -> None:

@@ -97,7 +97,7 @@ def plot_information_plane(
     data = []
     for path, (label, colour, marker) in zip(paths, drawn, strict=True):
         x, y = shown(ax, "x", to_units(path.rate, units)), shown(ax, "y", to_units(path.relevance, units))
-        data.append((x[x <= right], y))
+        data.append((x, y))
         if path.clock is not None:
             clocked(ax, path, (x, y), (label, marker), (right, top))
             continue

@@ -85,7 +85,9 @@ def check_joint(
         As in :func:`dualib.core.arrays.check_positive_semidefinite` for the diagonal blocks; else the message gives the smallest eigenvalue of
         the whole, and the points that have most of it.
     """
-    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+    from scipy.linalg import LinAlgError, solve_triangular
+
+    from dualib.core.factor import BLOCK, cholesky_in_place
 
     check_positive_semidefinite(test, f"{name}_test")
     sums = [np.abs(block).sum(axis=0) for block in (train, cross, cross.T, test)]
@@ -94,14 +96,18 @@ def check_joint(
     shifted = train.copy()
     shifted[np.diag_indices_from(shifted)] += tolerance
     try:
-        factor = cholesky(shifted.T, lower=True, overwrite_a=True, check_finite=False)  # in place
+        factor = cholesky_in_place(shifted)
     except LinAlgError:
         return check_positive_semidefinite(train, name)
     white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
-    complement = test - white.T @ white
+    complement = test.copy()
+    for start in range(
+        0, len(test), BLOCK
+    ):  # not white.T @ white: OpenBLAS's threaded dsyrk crashes as its dpotrf does
+        complement[start : start + BLOCK] -= white[:, start : start + BLOCK].T @ white
     complement[np.diag_indices_from(complement)] += tolerance
     try:
-        cholesky(complement, lower=True, check_finite=False)
+        cholesky_in_place(complement)
     except LinAlgError:
         raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name)) from None
 

@@ -12,11 +12,10 @@ from dualib.core.progress import counted
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.gap import gap_at_equal_rate
 from dualib.solvers.alternating import iterate
-from dualib.solvers.atoms import start_from
-from dualib.solvers.iterate import evaluate
 from papers.experiments import program
 from papers.experiments.curves import curve_arrays
 from papers.experiments.program import Values
+from papers.experiments.starts import random_starts
 
 PROBLEMS = {"ib": dualib.IB, "dual": dualib.DualIB}
 
@@ -86,13 +85,7 @@ def iteration(settings: Settings, seed: int, work: Path) -> Values:
         for beta in counted(settings.iteration_betas, f"{where}, {name}"):
             proven = dualib.solve(problem(joint), beta)
             for _ in range(settings.n_starts):
-                atoms = rng.dirichlet(np.ones(core.p_y_given_x.shape[1]), len(core.p_y_given_x))
-                weights = rng.dirichlet(np.ones(proven.n_clusters))
-                starts = {
-                    "moving": start_from(core, beta, atoms),
-                    "fixed": evaluate(core, beta, weights, proven.p_y_given_t),
-                }
-                for kind, start in starts.items():
+                for kind, start in random_starts(core, proven, rng).items():
                     before = iterate(start, settings.n_steps, kind == "fixed")
                     last = iterate(before, 1, kind == "fixed")
                     rows[kind].append([beta, before.value, last.value, proven.lower_bound, proven.objective])

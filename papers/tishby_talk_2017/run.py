@@ -16,13 +16,12 @@ from dualib.core.progress import counted
 from dualib.core.typing import ArrayLike
 from dualib.core.units import NATS_PER_BIT
 from dualib.solvers.alternating import iterate
-from dualib.solvers.atoms import start_from
-from dualib.solvers.iterate import evaluate
 from papers.experiments.loops import follow
 from papers.experiments.planes import PlaneSettings, plane_arrays, train
 from papers.experiments.program import Values
 from papers.experiments.rules import train_rules
 from papers.experiments.sides import binned_arrays, changed, second_rate_at_the_end
+from papers.experiments.starts import random_starts
 from papers.tishby_talk_2017.second_order import natural_gradient
 from papers.tishby_talk_2017.weights import kernel_weights
 
@@ -202,19 +201,13 @@ def gibbs(settings: Settings, seed: int, work: Path) -> Values:
             core, beta_1 = problem.reduced, dualib.first_transition(problem).beta
             for beta in (factor * beta_1 for factor in settings.iteration_betas):
                 proven = dualib.solve(problem, beta)
-                ends: dict[str, list[float]] = {"": [], "_fixed": []}
+                ends: dict[str, list[float]] = {"moving": [], "fixed": []}
                 for _ in range(settings.n_starts):
-                    atoms = rng.dirichlet(np.ones(core.p_y_given_x.shape[1]), len(core.p_y_given_x))
-                    weights = rng.dirichlet(np.ones(proven.n_clusters))
-                    starts = {
-                        "": start_from(core, beta, atoms),
-                        "_fixed": evaluate(core, beta, weights, proven.p_y_given_t),
-                    }
-                    for kind, start in starts.items():
-                        value = iterate(start, settings.n_steps, kind == "_fixed").value
+                    for kind, start in random_starts(core, proven, rng).items():
+                        value = iterate(start, settings.n_steps, kind == "fixed").value
                         ends[kind].append(float(value) - proven.objective)
-                for kind, values in ends.items():
-                    found.setdefault(name + kind, []).append(values)
+                found.setdefault(name, []).append(ends["moving"])
+                found.setdefault(f"{name}_fixed", []).append(ends["fixed"])
     return {name: np.array(values) for name, values in found.items()}
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 
 import numpy as np
 import pandas as pd
@@ -233,24 +232,34 @@ def test_a_terminal_shows_a_bar_with_beta_clusters_and_gap():
     assert "4 of 4 points proven" in text
 
 
+CUT_OFF = """
+import os, runpy, sys
+from dualib.core.store import Store
+keep, kept = Store.put, []
+def put(store, name, result):
+    keep(store, name, result)
+    kept.append(name)
+    if len(kept) == 3:
+        os.kill(os.getpid(), {end})
+Store.put = put
+runpy.run_module("dualib", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_what_is_cut_off_is_kept_and_gone_on_with(tmp_path, end):
     np.savez(tmp_path / "joint.npz", p_xy=np.random.default_rng(0).dirichlet(np.ones(90)).reshape(30, 3))
     argv = ("curve", tmp_path / "joint.npz", "--betas", 3, 30, 16, "--no-transitions", "--out", tmp_path / "out")
-    command, environment = shell(*argv)
+    (python, *_), environment = shell()
     points = tmp_path / "out" / "ib_points"
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
-    ) as process:
-        while process.poll() is None and len([*points.glob("beta_*.npz")]) < 2:
-            time.sleep(0.02)
-        process.send_signal(end)
-        _, err = process.communicate()
+    process = subprocess.run(
+        [python, "-c", CUT_OFF.format(end=int(end)), *map(str, argv)], capture_output=True, env=environment, text=True
+    )
     kept = {path.name: path.read_bytes() for path in points.glob("beta_*.npz")}
-    assert 2 <= len(kept) < 16
+    assert len(kept) == 3
     if end is signal.SIGINT:
         assert process.returncode == 130
-        assert err.startswith("dualib: interrupted")
+        assert process.stderr.startswith("dualib: interrupted")
     status = cli.main([str(a) for a in argv])
     assert status == 0
     assert all((points / name).read_bytes() == content for name, content in kept.items())

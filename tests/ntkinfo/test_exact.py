@@ -6,8 +6,10 @@ import pytest
 from exact import Exact, leave_one_out
 
 import ntkinfo
+from dualib.core.factor import BLOCK
 from dualib.gaussian import gaussian_mutual_information
 from ntkinfo import quantities
+from ntkinfo.kernels.checks import check_joint
 from ntkinfo.quantities.log_determinants import log_det_gain
 
 
@@ -163,6 +165,18 @@ def test_columns_in_another_order_are_refused_with_the_place():
         with pytest.raises(ValueError, match=rf"{wrong}_test_train does not belong to {wrong}.*training point \d"):
             ntkinfo.Kernels(**blocks, **rows)
     ntkinfo.Kernels(**blocks, **{f"{n}_test_train": getattr(kernels, f"{n}_test_train") for n in ("ntk", "nngp")})
+
+
+@pytest.mark.parametrize("m", [BLOCK - 1, BLOCK + 1])
+def test_the_whole_is_judged_in_every_block_of_test_points(m):
+    """[[K, K*], [K*ᵀ, K**]] of the kernel 2 + cos(x − y) has rank 3; one test point that is not where it says has a negative variance."""
+    x = np.random.default_rng(0).uniform(0, 6, 5 + m)
+    whole = 2 + np.cos(x[:, None] - x)
+    train, cross, test = whole[:5, :5], whole[5:, :5].copy(), whole[5:, 5:]
+    check_joint(train, cross, test, "ntk")
+    cross[-1] = 2 + np.cos(x[-1] + 0.1 - x[:5])
+    with pytest.raises(ValueError, match=rf"does not belong.*test point {m - 1}\."):
+        check_joint(train, cross, test, "ntk")
 
 
 def test_kernels_of_a_network_in_each_others_place_are_refused():
