@@ -25,7 +25,7 @@ from dualib.certificate.boxes.bounds import Relaxation
 from dualib.core.typing import BoolArray, Float, FloatArray, Int, IntArray
 
 NEARLY_ALL = 0.999  # of what all rows have in common, so that equal ones have no share of 1/0
-LEVELS = 24  # shifts that are tried
+LEVELS, TABLES = 24, 1 << 22  # shifts that are tried; fewer where their products take more entries than that, 32 MiB
 FURTHEST = 1.25  # the largest one, times what holds where the groups have equal masses
 LARGEST_TILT = 30.0  # beyond, nothing is known
 MARGIN = 1e-10  # for the rounding of c, in units of 1 + β
@@ -57,13 +57,12 @@ class CommonNoise:
         self.pairs = np.triu_indices(rows.shape[1], 1)
         least = NEARLY_ALL * rows.min(axis=0)
         largest = FURTHEST * self._largest_anywhere(weights)
-        self.shifts = least + np.linspace(0.0, 1.0, LEVELS)[:, None] * np.maximum(largest - least, 0.0)
+        number = int(np.clip(TABLES // (rows.shape[0] * max(1, len(self.pairs[0]))), 1, LEVELS))
+        self.shifts = least + np.linspace(0.0, 1.0, number)[:, None] * np.maximum(largest - least, 0.0)
         self.shifts = self.shifts[self.shifts.sum(axis=1) < 1.0]
         self.shares = 1.0 / (1.0 - self.shifts.sum(axis=1))
         self.margin = MARGIN * (1.0 + relaxation.beta)
-        self.products = [self._products(self.rows, level) for level in range(len(self.shifts))]
-        self.sizes = [np.abs(product) for product in self.products]
-        self.unordered = [product[np.argsort(order)] for product in self.products]
+        self.order, self.products = order, [self._products(shift) for shift in self.shifts]
 
     def _largest_anywhere(self, weights: FloatArray) -> float:
         """The largest shift, the same for all y, that has every c ≥ 0 where the groups have equal masses, up to its square."""
@@ -73,9 +72,9 @@ class CommonNoise:
             (moments[self.pairs] / np.maximum(ends[self.pairs[0]] + ends[self.pairs[1]], SMALLEST)).min(initial=1.0)
         )
 
-    def _products(self, rows: FloatArray, level: int) -> FloatArray:
+    def _products(self, shift: FloatArray) -> FloatArray:
         """(1 − L)² π_x(y) π_x(y') for y < y', shape (n, K(K − 1)/2)."""
-        left = rows - self.shifts[level]
+        left = self.rows - shift
         return np.asarray(left[:, self.pairs[0]] * left[:, self.pairs[1]])
 
     def holds(self, posterior: Float[np.ndarray, "N n"], level: Int[np.ndarray, " N"]) -> BoolArray:
@@ -83,7 +82,7 @@ class CommonNoise:
         inside: BoolArray = np.asarray(level == 0)
         for j in np.unique(level[~inside]):
             at = np.flatnonzero(level == j)
-            inside[at] = (posterior[at] @ self.unordered[j] >= self.margin).all(axis=1)
+            inside[at] = (posterior[at][:, self.order] @ self.products[j] >= self.margin).all(axis=1)
         return inside
 
     def largest(
@@ -95,7 +94,7 @@ class CommonNoise:
         for j in range(1, len(self.shifts)):
             at = np.flatnonzero((level == j - 1) & tilted.known)
             if len(at):
-                level[at[(tilted.least(at, self.products[j], self.sizes[j]) >= self.margin).all(axis=1)]] = j
+                level[at[(tilted.least(at, self.products[j]) >= self.margin).all(axis=1)]] = j
         return level
 
     def _weights(self, log_r: FloatArray) -> FloatArray:
@@ -160,11 +159,11 @@ class _Tilted:
             rest = 1.0 - (self.heaviest.sum(axis=1, keepdims=True) - self.heaviest)
             self.lightest = np.clip(rest - ROOM, self.lightest, self.heaviest)
 
-    def least(self, at: IntArray, values: FloatArray, sizes: FloatArray) -> FloatArray:
+    def least(self, at: IntArray, values: FloatArray) -> FloatArray:
         """Lower bounds of Σ_x q_x values[x] over the shares of any maximum in the boxes `at`, (boxes, columns)."""
         total = np.zeros((len(at), values.shape[1]))
         for j, group in enumerate(self.groups):
-            below = self.weights[at, group] @ values[group] - self.spread[at, group] @ sizes[group]
+            below = self.weights[at, group] @ values[group] - self.spread[at, group] @ np.abs(values[group])
             light, heavy = self.lightest[at, j] / self.most[at, j], self.heaviest[at, j] / self.fewest[at, j]
             total += below * np.where(below > 0, light[:, None], heavy[:, None])
         return total

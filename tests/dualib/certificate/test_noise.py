@@ -171,3 +171,14 @@ def test_noise_that_all_labels_share_makes_a_hard_proof_easy():
     without = max_log_g_over_boxes(boxes, r[None], 1e-7, Budget(cells=2000))
     assert with_noise.complete
     assert not without.complete
+
+
+def test_fewer_shifts_are_tried_where_their_tables_are_large(monkeypatch):
+    from dualib.certificate.boxes import noise
+
+    rows, beta = rows_of(NOISY, np.random.default_rng(6))
+    relaxation = Relaxation.of(np.zeros(len(rows)), rows, beta)
+    entries = len(rows) * rows.shape[1] * (rows.shape[1] - 1) // 2
+    for tables, levels in ((0, 1), (entries, 1), (3 * entries, 3), (1000 * entries, noise.LEVELS)):
+        monkeypatch.setattr(noise, "TABLES", tables)
+        assert len(CommonNoise(relaxation).shifts) == levels
