@@ -106,5 +106,6 @@ def _regimes(results: Results) -> Figure:
     ax.axhline(0.0, color="0.6", lw=0.6)
     labels = ["Metropolis", "Gibbs", "IB\ntargets", "class\nmeans", "IB targets,\nknown p(y|x)"]
     ax.set_xticks(range(len(IN_REGIMES)), labels, fontsize=7)
-    describe(ax, "", "test loss − continued  [bits]", "where the budget ends")
+    text = "test loss at the end − continued  [bits]"
+    describe(ax, "", text, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)  # no corner is free
     return figure
