@@ -52,6 +52,8 @@ class Needs:
         The most matrices of n × n doubles that are there at once.
     memory : float
         Bytes.
+    tables : int
+        How many tables are computed, one after the other.
 
     Examples
     --------
@@ -64,11 +66,12 @@ class Needs:
     n_test: int
     matrices: float
     memory: float
+    tables: int = 1
 
     @property
     def seconds(self) -> float:
         """An estimate, from a small eigendecomposition on this machine; the kernels come on top, and their bar says how long."""
-        return _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
+        return self.tables * _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
 
     def describe(self) -> str:
         """Points, memory and time in words."""
@@ -85,7 +88,7 @@ class Needs:
         refuse(self.n_train, self.matrices, self.memory, "kernels, eigenvectors and table")
 
 
-def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs:
+def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: bool = False) -> Needs:
     """What an ensemble takes from its kernels to the end of its table.
 
     Parameters
@@ -93,6 +96,9 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     n_train, n_test : int
     third_kernel : bool
         Whether its kernels have Ω.
+    digits : bool
+        Whether the table is made with ``digits=True``: then other kernels, and their eigenvectors, lie beside the first ones and all
+        that these have among theirs.
 
     Returns
     -------
@@ -104,16 +110,19 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     4.6
     """
     kernels = 3 if third_kernel else 2
-    matrices, points = kernels + EIGENVECTORS, n_train + n_test
+    matrices, points = kernels + EIGENVECTORS + (2 * kernels if digits else 0), n_train + n_test
     batch = max(n_test * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * n_test * n_train))
     joint = 6 * n_test / max(n_train, 1)  # of the test points' covariances in a batch
     at_once = max(n_train**2, int((3 + joint) * batch))  # the last matrix, or what a batch of times takes in its place
     beside = (
         kernels * points * n_test + 2 * n_test * n_train
     )  # kernels of the test points, and these among the eigenvectors
+    if digits:
+        beside += (kernels + 1) * points * n_test + 2 * n_test * n_train  # of the other kernels, one of them twice
     beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
     memory = DOUBLE * ((matrices - 1) * n_train**2 + at_once + beside)
-    return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0))
+    tables = 4 if digits else 1
+    return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0), tables)
 
 
 def need(n: int, matrices: float, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from scipy.special import logsumexp, ndtri
@@ -15,7 +16,7 @@ from scipy.special import logsumexp, ndtri
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimates, Kind
 from dualib.core.quantity import Relation
-from dualib.core.special import ratio_gap
+from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
 from dualib.core.typing import Float, FloatArray
 from dualib.core.units import Unit
@@ -138,7 +139,7 @@ def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.
     >>> round(float(input_information_kolchinsky_tracey_lower(law)), 6)
     0.315629
     """
-    return _pairwise(law, _bhattacharyya)
+    return _pairwise(law, _bhattacharyya, -1)
 
 
 @_register(
@@ -162,16 +163,20 @@ def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.
     >>> round(float(input_information_kolchinsky_tracey_upper(law)), 6)
     0.64271
     """
-    return _pairwise(law, _kullback_leibler)
+    return _pairwise(law, _kullback_leibler, 1)
 
 
-def _pairwise(law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray]) -> FloatArray:
+def _pairwise(
+    law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray], side: Literal[-1, 1]
+) -> FloatArray:
+    """The bound of that distance; the means' last digits, which outputs of little variance do not have, count for its side."""
     n, k = law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
-    values = [
-        -np.log1p(np.expm1(-distance(_square_distances(mean, mean), variance, k)).mean(axis=1)).mean()
-        for mean, variance in zip(means, variances, strict=True)
-    ]
+    values = []
+    for mean, variance in zip(means, variances, strict=True):
+        apart = np.sqrt(_square_distances(mean, mean)) + side * 4 * EPS * float(np.abs(mean).max()) * (variance > 0)
+        np.fill_diagonal(apart, 0.0)
+        values.append(-np.log1p(np.expm1(-distance(np.maximum(apart, 0.0) ** 2, variance, k)).mean(axis=1)).mean())
     return np.array(values).reshape(law.mean.shape[:-2])
 
 

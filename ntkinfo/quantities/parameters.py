@@ -226,10 +226,11 @@ def parameter_label_information(ensemble: Ensemble, tau: ArrayLike, label_noise:
     0.137694
     """
     s2, spectrum = positive(label_noise, "label_noise", zero=True), ensemble.spectrum(tau)
+    if s2 == 0:
+        return np.zeros(np.shape(tau))
     if ensemble.centred:
-        return like(np.where(spectrum.fitted.max(axis=-1) > 0, np.inf if s2 > 0 else 0.0, 0.0), tau)
-    log_noise = np.log(s2) if s2 else -np.inf
-    return like(0.5 * ensemble.n_outputs * np.logaddexp(0.0, log_gain(spectrum) + log_noise).sum(axis=-1), tau)
+        return like(np.where(spectrum.fitted.max(axis=-1) > 0, np.inf, 0.0), tau)
+    return like(0.5 * ensemble.n_outputs * np.logaddexp(0.0, log_gain(spectrum) + np.log(s2)).sum(axis=-1), tau)
 
 
 @_label_information("I(θ;Y|X), correlated labels", assumption="linear model (K = Θ), Y|X ~ N(m, C), whatever m")
