@@ -33,8 +33,8 @@ class Modes:
 
     Examples
     --------
-    >>> modes = one_mode()
-    >>> sorted(modes.symbols)
+    >>> modes = one_mode()  # doctest: +SKIP
+    >>> sorted(modes.symbols)  # doctest: +SKIP
     ['k_x1', 'k_xx', 'kappa11', 'lam1', 's2', 'tau', 'theta_x1', 'y1']
     """
 
@@ -74,7 +74,7 @@ def sympy_module() -> ModuleType:
 
     Examples
     --------
-    >>> sympy_module().__name__
+    >>> sympy_module().__name__  # doctest: +SKIP
     'sympy'
     """
     with extra("networks", "the symbolic formulas need sympy"):
@@ -86,8 +86,8 @@ def one_mode() -> Modes:
 
     Examples
     --------
-    >>> modes = one_mode()
-    >>> modes.formulas["parameter_kl"]
+    >>> modes = one_mode()  # doctest: +SKIP
+    >>> modes.formulas["parameter_kl"]  # doctest: +SKIP
     lam1*tau - 1 + exp(-lam1*tau) + (1 - exp(-lam1*tau))**2*(kappa11 + y1**2)/(2*lam1)
     """
     return _modes(1)
@@ -98,7 +98,7 @@ def two_modes() -> Modes:
 
     Examples
     --------
-    >>> sorted(two_modes().formulas)[:3]
+    >>> sorted(two_modes().formulas)[:3]  # doctest: +SKIP
     ['data_information', 'data_information_train', 'degrees_of_freedom']
     """
     return _modes(2)

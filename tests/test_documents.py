@@ -40,6 +40,7 @@ SHOWN = {  # what trains, compiles, or needs a library that is not there: its ex
     **{"dualib.examples.mnist_images": "deepnets/tasks/digits.py", "deepnets.tasks.mnist_task": "tests/deepnets/test_tasks.py"},
     **{f"ntkinfo.adapters.{n}": NETWORKS for n in ("flax", "FlaxModule", "equinox", "torch")},
     **{"ntkinfo.kernels.empirical": NETWORKS, "ntkinfo.activations.register": "CONTRIBUTING.md"},
+    **{f"ntkinfo.symbolic.{n}": "tests/ntkinfo/test_symbolic.py" for n in ("one_mode", "two_modes", "Modes", "sympy_module")},
     **{"deepnets.train": "README.md", "deepnets.Run": "README.md"},
     **{"deepnets.training.batches_of_epoch": "tests/deepnets/training/test_train.py"},
     **{"deepnets.recordings.RepeatedPasses": "deepnets/planes/source.py"},
