@@ -1,6 +1,6 @@
 """The pages of docs/: their Python blocks run as they stand, their commands are known, and every public name is in the reference.
 
-Pages with tests of their own (networks, recordings, relaxation, finite_width) are left to these.
+Pages with tests of their own (networks, recordings, relaxation, finite_width, hosts) are left to these.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import matplotlib
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-TESTED_ELSEWHERE = {"networks.md", "recordings.md", "relaxation.md", "finite_width.md"}
+TESTED_ELSEWHERE = {"networks.md", "recordings.md", "relaxation.md", "finite_width.md", "hosts.md"}
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name not in TESTED_ELSEWHERE)
 BLOCKS = [
     (p, i, b)
@@ -40,7 +40,8 @@ SHOWN = {  # what trains, compiles, or needs a library that is not there: its ex
     **{"dualib.examples.mnist_images": "deepnets/tasks/digits.py", "deepnets.tasks.mnist_task": "tests/deepnets/test_tasks.py"},
     **{f"ntkinfo.adapters.{n}": NETWORKS for n in ("flax", "FlaxModule", "equinox", "torch")},
     **{"ntkinfo.kernels.empirical": NETWORKS, "ntkinfo.activations.register": "CONTRIBUTING.md"},
-    **{f"ntkinfo.symbolic.{n}": "tests/ntkinfo/test_symbolic.py" for n in ("one_mode", "two_modes", "Modes", "sympy_module")},
+    **{f"ntkinfo.symbolic.{n}": "tests/ntkinfo/test_symbolic.py" for n in ("one_mode", "two_modes", "Modes")},
+    **{"ntkinfo.symbolic.sympy_module": "ntkinfo/symbolic.py"},
     **{"deepnets.train": "README.md", "deepnets.Run": "README.md"},
     **{"deepnets.training.batches_of_epoch": "tests/deepnets/training/test_train.py"},
     **{"deepnets.recordings.RepeatedPasses": "deepnets/planes/source.py"},

@@ -47,7 +47,7 @@ def test_tasks_estimators_and_planes_of_other_trainings_need_no_jax(tmp_path):
 @pytest.mark.parametrize("use", ["deepnets.Network", "deepnets.train", "deepnets.Run"])
 def test_without_jax_an_error_names_the_extra(use):
     found = python(f"{NO_JAX}import deepnets; {use}")
-    assert found.stderr.splitlines()[-1] == f"ImportError: {LINE}"
+    assert found.stderr.splitlines()[-1] == f"dualib.core.extras.MissingExtra: {LINE}"
 
 
 def test_without_jax_the_command_says_so_in_one_line():

@@ -233,8 +233,9 @@ def test_a_terminal_shows_a_bar_with_beta_clusters_and_gap():
 
 
 CUT_OFF = """
-import os, runpy, sys
+import os, runpy, signal, sys
 from dualib.core.store import Store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 keep, kept = Store.put, []
 def put(store, name, result):
     keep(store, name, result)
