@@ -104,7 +104,7 @@ def claim_page(row: VerdictRow, figures: Path) -> str:
     minutes = max((s.seconds / 60 for s in (*row.seeds, *row.explored)), default=0.0)
     lines += ["## Measure it again", "", "```", f"python -m papers run {row.paper.name} --full", "```", ""]
     lines.append(
-        f"All claims of this paper together took {minutes:.0f} minutes a seed on one core; `--quick` takes a minute or two."
+        f"All claims of this paper together took {minutes:.0f} minutes of computing a seed; `--quick` takes one to four."
     )
     return "\n".join(lines) + "\n"
 
