@@ -50,6 +50,14 @@ class GradientPhases(Result):
         B of the minibatches.
     layers : tuple of str
         Names of the layers, by the sizes they connect.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = np.ones((1, 2, 1))  # replica, snapshot, layer
+    >>> phases = GradientPhases(np.array([1, 10]), one, 2 * one, one, batch_size=16, layers=("hidden",))
+    >>> phases.snr.ravel()
+    array([0.5, 0.5])
     """
 
     epochs: Int[np.ndarray, " S"]
@@ -169,6 +177,20 @@ def gradient_phases(
     References
     ----------
     [shwartzziv2017]_ section 3.3; [mccandlish2018]_ (B_simple)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1])
+    ...     for g in (np.ones((3, 2)), 0.5 * np.ones((3, 2))):  # gradients of two batches of one pattern each
+    ...         recorder.batch(1, {"hidden": g}, 1)
+    ...     recorder.add(1, {"hidden": np.zeros((2, 2))}, weights={"hidden": np.ones((3, 2))})
+    ...     phases = gradient_phases(recorder.recorded())
+    >>> phases.mean.shape, phases.snr.round(3)
+    ((1, 1, 1), array([[[2.121]]]))
     """
     if isinstance(recording, Recorded):
         return _as_recorded(recording, batch_size)

@@ -19,12 +19,13 @@ from dualib.core.result import Result
 from dualib.core.special import entropy_nats, kl_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Units, to_units
-from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from
+from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from, too_many_rows
 from dualib.solvers.columns import PAIRS, best_start
 from dualib.solvers.columns import start as cold_start
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.options import Certify, CertifyLike
+from dualib.solvers.options import Certify, CertifyLike, LeftOut
 from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
+from dualib.solvers.stability import MIXED, too_many_mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,15 @@ class Solution(Result):
         Entries of tables (n_x, n_y) computed for it beyond `Certify.max_dimension`, where `Certify.max_work` limits them.
     residual : float
         Norm of the gradient at which the minimisation stopped.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, solve
+    >>> solution = solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta=10.0)
+    >>> bool(solution.lower_bound <= solution.objective), solution.certified
+    (True, True)
+    >>> solution.p_t.round(6), solution.p_t_given_x.shape
+    (array([0.5, 0.5]), (2, 2))
     """
 
     problem: Bottleneck
@@ -147,6 +157,19 @@ class Solution(Result):
         """E d(x, r_T) = F'(β), nats."""
         return self._rate_distortion[1]
 
+    @cached_property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the search went without, as the problem is very large: nothing where this is empty."""
+        core = self.problem.reduced
+        found = [LeftOut.ALL_ROWS] if too_many_rows(core) else []
+        if too_many_mixed(core, self.n_clusters):
+            largest = np.zeros(self.n_clusters)  # p(x|t)
+            for part in self._parts():
+                np.maximum(largest, (self._encoder(part)[0] * core.p_x[part]).max(axis=1) / self.p_t, out=largest)
+            if too_many_mixed(core, int((largest < MIXED).sum())):
+                found.append(LeftOut.SPLITS)
+        return tuple(found)
+
     def encode(self, p_y_given_x: ArrayLike) -> Float[np.ndarray, "*n n_t"]:
         """q(t|x) ∝ p(t) e^{−βd(x, r_t)} for new x given by their p(y|x).
 
@@ -188,6 +211,7 @@ class Solution(Result):
             f"F in [{low:.12g}, {high:.12g}] {units}, from below by: {self.method} (dimension "
             f"{self.problem.reduced.dimension}, {self.cells} cells)\n"
             f"{self.status}; ascents from many starts estimate the gap at {gap:.1e} {units}"
+            + "".join(f"\n{what}" for what in self.left_out)
         )
 
 

@@ -41,6 +41,14 @@ class Verification(Result):
         I(X;T) + β E d of what was claimed, with the best decoder for its encoder.
     solution : Solution
         dualib's own at this β.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib import IB, Joint, verify
+    >>> problem = IB(Joint([[0.4, 0.1], [0.1, 0.4]]))
+    >>> print(verify(problem, 10.0, np.eye(2)).verdict)  # T = X is not the optimum at β = 10
+    not optimal
     """
 
     beta: float

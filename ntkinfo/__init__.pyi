@@ -9,6 +9,7 @@ from . import (
     plotting,
     quantities,
     resources,
+    stax,
     symbolic,
 )
 from .activations import Activation
@@ -52,6 +53,7 @@ __all__ = [
     "plotting",
     "quantities",
     "resources",
+    "stax",
     "symbolic",
     "timeline",
 ]

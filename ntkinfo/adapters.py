@@ -36,6 +36,14 @@ def functions(
     Returns
     -------
     Architecture
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> init = lambda key, x: jax.random.normal(key, (x.shape[-1], 1))
+    >>> network = functions(init, lambda parameters, x: jnp.asarray(x) @ parameters)
+    >>> bool(callable(network.apply_fn))
+    True
     """
 
     def init_fn(key: Array, input_shape: Sequence[int]) -> tuple[tuple[int, ...], Parameters]:
@@ -55,6 +63,13 @@ def stax(network: Sequence[Callable[..., Any]]) -> Architecture:
     ------
     ValueError
         If there are not two or three functions.
+
+    Examples
+    --------
+    >>> from neural_tangents import stax as layers
+    >>> network = stax(layers.serial(layers.Dense(8), layers.Erf(), layers.Dense(1)))
+    >>> network.init_fn is not None
+    True
     """
     if len(network) not in (2, 3) or not all(map(callable, network)):
         raise ValueError(f"a stax network is (init_fn, apply_fn) or (init_fn, apply_fn, kernel_fn), got {network!r}")
@@ -63,7 +78,14 @@ def stax(network: Sequence[Callable[..., Any]]) -> Architecture:
 
 @runtime_checkable
 class FlaxModule(Protocol):
-    """What is used of a module of ``flax.linen``."""
+    """What is used of a module of ``flax.linen``.
+
+    Examples
+    --------
+    >>> from flax import linen  # doctest: +SKIP
+    >>> module: FlaxModule = linen.Dense(1)  # doctest: +SKIP
+    >>> parameters = module.init(key, x)  # doctest: +SKIP
+    """
 
     @property
     def init(self) -> Callable[..., Parameters]:
@@ -75,7 +97,14 @@ class FlaxModule(Protocol):
 
 
 def flax(module: FlaxModule) -> Architecture:
-    """A module of ``flax.linen`` whose call takes points and gives outputs, shape (n, n_outputs)."""
+    """A module of ``flax.linen`` whose call takes points and gives outputs, shape (n, n_outputs).
+
+    Examples
+    --------
+    >>> from flax import linen  # doctest: +SKIP
+    >>> network = flax(linen.Sequential([linen.Dense(8), linen.tanh, linen.Dense(1)]))  # doctest: +SKIP
+    >>> found = ntkinfo.kernels.empirical(network, x_train, replicas=8)  # doctest: +SKIP
+    """
     return functions(module.init, module.apply)
 
 
@@ -86,6 +115,12 @@ def equinox(build: Callable[[Array], Callable[[Array], Array]]) -> Architecture:
     ----------
     build : key -> module
         The module takes one point and gives its outputs, shape (n_outputs,).
+
+    Examples
+    --------
+    >>> import equinox as eqx  # doctest: +SKIP
+    >>> network = equinox(lambda key: eqx.nn.MLP(2, 1, width_size=8, depth=1, key=key))  # doctest: +SKIP
+    >>> found = ntkinfo.kernels.empirical(network, x_train, replicas=8)  # doctest: +SKIP
     """
     import equinox as eqx
     import jax
@@ -116,6 +151,12 @@ def torch(build: Callable[[], Any]) -> FiniteNetworks:
     -------
     FiniteNetworks
         For :func:`ntkinfo.kernels.empirical`; a block keeps the derivatives of its outputs by all parameters.
+
+    Examples
+    --------
+    >>> from torch import nn  # doctest: +SKIP
+    >>> networks = torch(lambda: nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)))  # doctest: +SKIP
+    >>> found = ntkinfo.kernels.empirical(networks, x_train, replicas=8)  # doctest: +SKIP
     """
 
     def draw(seed: int, point_shape: tuple[int, ...], replicas: int) -> Iterator[Evaluate]:

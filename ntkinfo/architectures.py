@@ -39,6 +39,13 @@ class Architecture:
         Gives the kernels of the infinitely wide network; ``get`` is "ntk", "nngp" or a tuple of them. Without it there are empirical kernels only.
     settings : dict
         What it was built from.
+
+    Examples
+    --------
+    >>> import ntkinfo
+    >>> network = ntkinfo.mlp(hidden_layers=1, activation="erf")
+    >>> network.settings["hidden_layers"], network.settings["w_std"]
+    (1, 1.5)
     """
 
     init_fn: Callable[..., tuple[tuple[int, ...], Parameters]]
@@ -85,9 +92,8 @@ def mlp(
     Examples
     --------
     >>> network = mlp(hidden_layers=1, activation="erf")
-    >>> import numpy as np
-    >>> network.kernel_fn(np.eye(2), None, "nngp").shape
-    (2, 2)
+    >>> network.settings["activation"], network.settings["w_std"]
+    ('erf', 1.5)
     """
     settings = {
         "architecture": "mlp",
@@ -115,6 +121,13 @@ def cnn(
 
     Inputs have shape (n, height, width, colours). Parameters are those of :func:`mlp`, with `channels` for the width;
     the default is the two-layer network of the MNIST parity experiment of [shwartzziv2019]_.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network = cnn(conv_layers=1, filter_shape=(3, 3), channels=16)
+    >>> network.settings["conv_layers"], network.settings["filter_shape"]
+    (1, [3, 3])
     """
     settings = {
         "architecture": "cnn",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from dualib.core.command import add_units, say, write_figure, write_table
+from dualib.core.figure import check_matplotlib
 from dualib.core.files import atomic_path, writable_directory
 from dualib.core.typing import FloatArray
 from dualib.plane import InPlane
@@ -123,6 +124,7 @@ def _prepared(a: argparse.Namespace) -> _Work:
     start, times = perf_counter(), _times(a)
     if a.out is not None:
         writable_directory(a.out)
+        check_matplotlib()
     rule = GradientFlow() if a.step is None else GradientDescent(a.step)
     if isinstance(rule, GradientDescent) and times is not None:
         times = np.unique(rule.round(times))

@@ -37,6 +37,14 @@ class Dataset:
         The exact information bottleneck of (X, Y), for the Gaussian task, else None.
     settings : dict
         What it was made from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.eye(2)
+    >>> data = Dataset(points, np.array([[1.0], [-1.0]]), points, np.array([[1.0], [-1.0]]))
+    >>> data.x_train.shape, data.y_test.ravel()
+    ((2, 2), array([ 1., -1.]))
     """
 
     x_train: Float[np.ndarray, "n ..."]
@@ -128,7 +136,14 @@ def gaussian_task(
 
 
 def digits_parity(n_train: int = 500, n_test: int = 500, *, images: bool = False, seed: int = 0) -> Dataset:
-    """Load the parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`."""
+    """Load the parity of scikit-learn's 8×8 handwritten digits: label +1 for even, -1 for odd; see :func:`digits`.
+
+    Examples
+    --------
+    >>> data = digits_parity(n_train=4, n_test=2)
+    >>> data.x_train.shape, data.y_train.ravel()
+    ((4, 64), array([1., 1., 1., 1.]))
+    """
     return digits(n_train, n_test, labels="parity", images=images, seed=seed)
 
 
@@ -147,6 +162,11 @@ def digits(
         Whether points have shape (n, 8, 8, 1), for convolutional networks, or (n, 64). Pixels lie in [0, 1].
     seed : int
         Seed of the split.
+
+    Examples
+    --------
+    >>> digits(n_train=4, n_test=2).y_train.shape  # one output a class
+    (4, 10)
     """
     _sizes(n_train=n_train, n_test=n_test)
     pixels, classes = digit_images()
@@ -192,6 +212,18 @@ def from_npz(
     ValueError
         If an array is missing (the message says which), more points are asked for than there are, or labels may be numbers or
         classes (integers of three or more values, or text) and `labels` does not say which.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     labels = [0, 1, 0, 1]
+    ...     x = np.eye(4)
+    ...     np.savez(f"{folder}/mine.npz", x_train=x, y_train=labels, x_test=x, y_test=labels)
+    ...     data = from_npz(f"{folder}/mine.npz", labels="classes")
+    >>> data.y_train.ravel()
+    array([-1.,  1., -1.,  1.])
     """
     _sizes(**{name: size for name, size in (("n_train", n_train), ("n_test", n_test)) if size is not None})
     if parity and labels not in (None, "parity"):
@@ -232,6 +264,13 @@ def encode_labels(
     ------
     ValueError
         If the way is unknown, or labels may be numbers or classes and None does not say which.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (outputs,), how = encode_labels((np.array([3, 4, 4]),), "parity")
+    >>> outputs.ravel(), how
+    (array([-1.,  1.,  1.]), 'parity: +1 even, -1 odd')
     """
     if labels not in (None, "parity", "classes", "numbers"):
         raise ValueError(f'labels must be "classes", "parity" or "numbers", got {labels!r}')

@@ -279,16 +279,16 @@ class Eigenmodes:
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
-        log_residual, factor = self.spectrum(taus).log_residual, self._nngp_factor(lower=1)
+        spectrum, factor = self.spectrum(taus), self._nngp_factor(lower=1)
         rows = np.where(self.moving, self.eigenvectors[points], 0.0)
-        found = np.empty((log_residual.shape[0], len(points)))
+        found = np.empty((len(spectrum.residual), len(points)))
         with np.errstate(divide="ignore"):
             log_rows = np.log(np.abs(rows))
-        for out, log_r in zip(found, log_residual, strict=True):
+        for out, log_r, r in zip(found, spectrum.log_residual, spectrum.residual, strict=True):
             logs = log_rows + log_r
             top = logs.max(axis=1, keepdims=True)
             flat = np.isneginf(top[:, 0])
-            scaled = np.sign(rows) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
+            scaled = np.sign(rows) * np.copysign(1.0, r) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
             squares = (scaled @ factor) ** 2 if factor is not None else (scaled @ self.nngp_modes) * scaled
             with np.errstate(divide="ignore"):
                 out[:] = np.where(flat, -np.inf, 2 * top[:, 0] + np.log(np.maximum(squares.sum(axis=1), 0.0)))

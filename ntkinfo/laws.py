@@ -38,6 +38,14 @@ class Law(Result):
         The same for each output.
     rounding : Rounding or None
         The errors of both, where they are known: upper bounds made of the law have them added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Law(mean=np.array([[1.0], [-0.5]]), covariance=np.array([[0.25, 0.1], [0.1, 0.5]]))
+    >>> law.marginals().variance
+    array([0.25, 0.5 ])
     """
 
     mean: Float[np.ndarray, "*times n k"]
@@ -74,6 +82,14 @@ class Marginals(Result):
         The same for each output; an exact 0 where it is below the rounding error of its computation.
     rounding : Rounding or None
         The errors of both, where they are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> law.mean.shape, law.variance
+    ((2, 1), array([0.25, 0.5 ]))
     """
 
     mean: Float[np.ndarray, "*times n k"]

@@ -19,7 +19,15 @@ from dualib.core.typing import ArrayLike, FloatArray
 
 
 class LearningRule(Protocol):
-    """What the rest of the package needs from a learning rule."""
+    """What the rest of the package needs from a learning rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rules: list[LearningRule] = [GradientFlow(), GradientDescent(0.1)]
+    >>> [rule.time(np.array([0.5])) for rule in rules]  # both at the times asked for
+    [array([0.5]), array([0.5])]
+    """
 
     def check(self, largest_rate: float) -> None:
         """Refuse a spectrum for which training diverges."""
@@ -36,7 +44,14 @@ class LearningRule(Protocol):
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """Gradient descent in the limit of small steps: decay e^{-sτ}."""
+    """Gradient descent in the limit of small steps: decay e^{-sτ}.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.exp(GradientFlow().log_decay(np.array([2.0]), np.array([0.5]))).round(6)  # e^{−1}
+    array([[0.367879]])
+    """
 
     def check(self, largest_rate: float) -> None:
         """Gradient flow is stable for every spectrum."""
@@ -70,6 +85,12 @@ class GradientDescent:
     ValueError
         When an ensemble is made, if η times the largest rate is 2 or more (descent would diverge); at a time that is
         no whole number of steps (use :meth:`round` to get admissible times).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.exp(GradientDescent(0.1).log_decay(np.array([2.0]), np.array([0.5]))).round(6)  # (1 − 0.2)⁵
+    array([[0.32768]])
     """
 
     step: float
@@ -148,6 +169,11 @@ def tau_from_neural_tangents(t: ArrayLike, n_train: int, n_outputs: int = 1, lea
     r"""τ of neural-tangents' time t, whose loss is ½ mean (f - Y)² over points and outputs.
 
     .. math:: \tau = \frac{\text{learning rate} \cdot t}{n k}
+
+    Examples
+    --------
+    >>> float(tau_from_neural_tangents(100.0, n_train=20))
+    5.0
     """
     return np.asarray(t, dtype=np.float64) * positive(learning_rate, "learning_rate") / _size(n_train, n_outputs)
 
@@ -155,7 +181,13 @@ def tau_from_neural_tangents(t: ArrayLike, n_train: int, n_outputs: int = 1, lea
 def neural_tangents_from_tau(
     tau: ArrayLike, n_train: int, n_outputs: int = 1, learning_rate: float = 1.0
 ) -> FloatArray:
-    """neural-tangents' t of a time τ: the inverse of :func:`tau_from_neural_tangents`."""
+    """neural-tangents' t of a time τ: the inverse of :func:`tau_from_neural_tangents`.
+
+    Examples
+    --------
+    >>> float(neural_tangents_from_tau(5.0, n_train=20))
+    100.0
+    """
     return np.asarray(tau, dtype=np.float64) * _size(n_train, n_outputs) / positive(learning_rate, "learning_rate")
 
 

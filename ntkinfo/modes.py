@@ -43,6 +43,15 @@ class ModeTable(Result):
         The mode's part of the linearised parameter KL, in nats.
     parameter_label_information : array, shape (n,)
         The mode's part of I(θ;Y|X) for label noise of variance `label_noise`, in nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> table = ntkinfo.mode_table(ensemble, 0.5)
+    >>> table.eigenvalue, table.fitted.round(6)  # 1 − e^{−1}
+    (array([2., 2.]), array([0.632121, 0.632121]))
     """
 
     tau: float

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.figure import GREY, SMALL, axes_or_new, describe, legend_above, line_style, panels
+from dualib.core.figure import GREY, LABEL, SMALL, axes_or_new, describe, legend_above, line_style, panels
 from dualib.core.quantity import Relation
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
@@ -47,6 +47,15 @@ def plot_loss(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> timeline = ntkinfo.timeline(ensemble, [0.1, 1.0], progress=False)
+    >>> plot_loss(timeline).get_xlabel()
+    'training time τ'
     """
     ax = axes_or_new(ax)
     names = [n for n in ("expected_square_error", "ensemble_square_error", "train_square_error") if n in timeline]
@@ -88,6 +97,15 @@ def plot_quantities(
     ------
     ValueError
         If there is no column to plot, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> timeline = ntkinfo.timeline(ensemble, [0.1, 1.0], progress=False)
+    >>> plot_quantities(timeline, ["parameter_kl"], columns=1).axes[0].get_xlabel()
+    'training time τ'
     """
     chosen = [timeline.column(name) for name in names] if names is not None else timeline.columns
     chosen = [c for c in chosen if names is not None or c.group in _INFORMATION_GROUPS]
@@ -141,6 +159,15 @@ def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
     Returns
     -------
     Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> figure = plot_mode_table(ntkinfo.mode_table(ensemble, 0.5))
+    >>> figure.axes[-1].get_xlabel()
+    'mode, largest eigenvalue first'
     """
     figure, axes = panels(2, 2)
     kl, information = (to_units(v, units) for v in (table.parameter_kl, table.parameter_label_information))
@@ -166,7 +193,7 @@ def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
             ax.set_ylim(bottom=0.0)
         ax.set_xscale("log")
         describe(ax, "mode, largest eigenvalue first", "", title, legend=len(series) > 1)
-    figure.suptitle(f"τ = {table.tau:.3g}", fontsize="medium")
+    figure.suptitle(f"τ = {table.tau:.3g}", fontsize=LABEL)
     return figure
 
 
@@ -185,6 +212,14 @@ def plot_bounds(table: BoundsTable, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> plot_bounds(ntkinfo.generalisation_bounds(ensemble, [0.1, 1.0])).get_ylabel()
+    'risk (clipped square loss)'
     """
     ax = axes_or_new(ax)
     ax.plot(table.tau, table.train_risk, color=GREY, linewidth=2, label="training risk")

@@ -43,12 +43,16 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
 
 
 def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
-    matrix = np.asarray(kernel, dtype=np.float64)
+    matrix = np.array(kernel, dtype=np.float64) + 0.0  # no zero has a sign
+    size = _CHANGE * EPS * float(np.abs(matrix).max())
+    first: dict[bytes, int] = {}
+    same = np.array([first.setdefault(row.tobytes(), i) for i, row in enumerate(matrix)])
     noise = rng.standard_normal(matrix.shape)
-    noise = np.tril(noise) + np.tril(noise, -1).T
-    _, first, place = np.unique(matrix, axis=0, return_index=True, return_inverse=True)
-    same = first[place.ravel()]
-    return matrix + _CHANGE * EPS * float(np.abs(matrix).max()) * noise[np.ix_(same, same)]
+    for i in range(len(noise)):  # the lower triangle above the diagonal, row by row
+        noise[i, i + 1 :] = noise[i + 1 :, i]
+    for i, row in enumerate(matrix):
+        row += size * noise[same[i], same]
+    return matrix
 
 
 def rounding_loss(

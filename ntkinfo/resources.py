@@ -52,17 +52,26 @@ class Needs:
         The most matrices of n × n doubles that are there at once.
     memory : float
         Bytes.
+    tables : int
+        How many tables are computed, one after the other.
+
+    Examples
+    --------
+    >>> taken = needs(1_000)
+    >>> taken.n_train, taken.matrices
+    (1000, 5.0)
     """
 
     n_train: int
     n_test: int
     matrices: float
     memory: float
+    tables: int = 1
 
     @property
     def seconds(self) -> float:
         """An estimate, from a small eigendecomposition on this machine; the kernels come on top, and their bar says how long."""
-        return _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
+        return self.tables * _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
 
     def describe(self) -> str:
         """Points, memory and time in words."""
@@ -79,7 +88,7 @@ class Needs:
         refuse(self.n_train, self.matrices, self.memory, "kernels, eigenvectors and table")
 
 
-def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs:
+def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: bool = False) -> Needs:
     """What an ensemble takes from its kernels to the end of its table.
 
     Parameters
@@ -87,22 +96,33 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False) -> Needs
     n_train, n_test : int
     third_kernel : bool
         Whether its kernels have Ω.
+    digits : bool
+        Whether the table is made with ``digits=True``: then other kernels, and their eigenvectors, lie beside the first ones and all
+        that these have among theirs.
 
     Returns
     -------
     Needs
+
+    Examples
+    --------
+    >>> round(needs(10_000, 1_000).memory / 2**30, 1)  # GiB
+    4.6
     """
     kernels = 3 if third_kernel else 2
-    matrices, points = kernels + EIGENVECTORS, n_train + n_test
+    matrices, points = kernels + EIGENVECTORS + (2 * kernels if digits else 0), n_train + n_test
     batch = max(n_test * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * n_test * n_train))
     joint = 6 * n_test / max(n_train, 1)  # of the test points' covariances in a batch
     at_once = max(n_train**2, int((3 + joint) * batch))  # the last matrix, or what a batch of times takes in its place
     beside = (
         kernels * points * n_test + 2 * n_test * n_train
     )  # kernels of the test points, and these among the eigenvectors
+    if digits:
+        beside += (kernels + 1) * points * n_test + 2 * n_test * n_train  # of the other kernels, one of them twice
     beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
     memory = DOUBLE * ((matrices - 1) * n_train**2 + at_once + beside)
-    return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0))
+    tables = 4 if digits else 1
+    return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0), tables)
 
 
 def need(n: int, matrices: float, what: str) -> None:
@@ -112,12 +132,21 @@ def need(n: int, matrices: float, what: str) -> None:
     ------
     MemoryError
         As of :meth:`Needs.check`.
+
+    Examples
+    --------
+    >>> need(1_000, 2.0, "the Gram matrix")  # 16 MB: nothing is said
     """
     refuse(n, matrices, DOUBLE * matrices * n**2, what)
 
 
 def refuse(n: int, matrices: float, memory: float, what: str) -> None:
-    """The refusal of `need` and of :meth:`Needs.check`."""
+    """The refusal of `need` and of :meth:`Needs.check`.
+
+    Examples
+    --------
+    >>> refuse(1_000, 2.0, 16e6, "the Gram matrix")  # 16 MB: nothing is said
+    """
     there = available_memory() if memory > _SMALL else None
     if there is None or memory <= there:
         return
@@ -131,7 +160,14 @@ def refuse(n: int, matrices: float, memory: float, what: str) -> None:
 
 
 def available_memory() -> float | None:
-    """Bytes that this process may still take: of the machine, and of its control group; None where it is not known."""
+    """Bytes that this process may still take: of the machine, and of its control group; None where it is not known.
+
+    Examples
+    --------
+    >>> memory = available_memory()
+    >>> memory is None or memory > 0
+    True
+    """
     found = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -151,7 +187,13 @@ def available_memory() -> float | None:
 
 
 def column_blocks(n: int, size: int = 512) -> list[slice]:
-    """Slices of a matrix of n columns, or rows, one after the other."""
+    """Slices of a matrix of n columns, or rows, one after the other.
+
+    Examples
+    --------
+    >>> column_blocks(1000)
+    [slice(0, 512, None), slice(512, 1000, None)]
+    """
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 

@@ -30,6 +30,12 @@ class Modes:
         Name → symbol (``lam1``, ``kappa11``, ``y1``, ``theta_x1``, ``k_x1``, ..., ``tau``, ``s2``, ``k_xx``).
     formulas : dict
         Name of the package's function → expression, in nats where it is an information.
+
+    Examples
+    --------
+    >>> modes = one_mode()  # doctest: +SKIP
+    >>> sorted(modes.symbols)  # doctest: +SKIP
+    ['k_x1', 'k_xx', 'kappa11', 'lam1', 's2', 'tau', 'theta_x1', 'y1']
     """
 
     symbols: dict[str, sympy.Symbol]
@@ -64,18 +70,37 @@ class Modes:
 
 
 def sympy_module() -> ModuleType:
-    """Sympy, or an ImportError that says how to install it."""
+    """Sympy, or an ImportError that says how to install it.
+
+    Examples
+    --------
+    >>> sympy_module().__name__  # doctest: +SKIP
+    'sympy'
+    """
     with extra("networks", "the symbolic formulas need sympy"):
         return importlib.import_module("sympy")
 
 
 def one_mode() -> Modes:
-    """An ensemble on one training point, and one test point."""
+    """An ensemble on one training point, and one test point.
+
+    Examples
+    --------
+    >>> modes = one_mode()  # doctest: +SKIP
+    >>> modes.formulas["parameter_kl"]  # doctest: +SKIP
+    lam1*tau - 1 + exp(-lam1*tau) + (1 - exp(-lam1*tau))**2*(kappa11 + y1**2)/(2*lam1)
+    """
     return _modes(1)
 
 
 def two_modes() -> Modes:
-    """An ensemble on two training points in the eigenbasis of Θ, where K need not be diagonal, and one test point."""
+    """An ensemble on two training points in the eigenbasis of Θ, where K need not be diagonal, and one test point.
+
+    Examples
+    --------
+    >>> sorted(two_modes().formulas)[:3]  # doctest: +SKIP
+    ['data_information', 'data_information_train', 'degrees_of_freedom']
+    """
     return _modes(2)
 
 

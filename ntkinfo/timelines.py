@@ -44,6 +44,15 @@ class Timeline(Result):
     rounding : dict
         Name → array of shape (T,), the relative error that the kernels' last digits explain (inf: no digit is left), where it was
         asked for; see :func:`ntkinfo.precision.rounding_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> found = ntkinfo.timeline(ensemble, [0.1, 1.0], progress=False)
+    >>> found["parameter_kl"].round(4)
+    array([0.0703, 3.0183])
     """
 
     tau: Float[np.ndarray, " t"]

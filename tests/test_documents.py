@@ -33,6 +33,32 @@ ROOMS = {
 }  # fmt: skip
 
 
+NETWORKS, RELAXED = "docs/networks.md", "tests/deepnets/relaxation/test_relax.py"
+RECORDINGS, FRAMEWORKS = "docs/recordings.md", "tests/deepnets/recordings/test_frameworks.py"
+VARIATIONAL, GAUSSIAN = "tests/deepnets/test_variational_gap.py", "tests/deepnets/test_variational_gaussian.py"
+SHOWN = {  # what trains, compiles, or needs a library that is not there: its example is shown, and run in that file
+    **{"dualib.examples.mnist_images": "deepnets/tasks/digits.py", "deepnets.tasks.mnist_task": "tests/deepnets/test_tasks.py"},
+    **{f"ntkinfo.adapters.{n}": NETWORKS for n in ("flax", "FlaxModule", "equinox", "torch")},
+    **{"ntkinfo.kernels.empirical": NETWORKS, "ntkinfo.activations.register": "CONTRIBUTING.md"},
+    **{f"ntkinfo.symbolic.{n}": "tests/ntkinfo/test_symbolic.py" for n in ("one_mode", "two_modes", "Modes", "sympy_module")},
+    **{"deepnets.train": "README.md", "deepnets.Run": "README.md"},
+    **{"deepnets.training.batches_of_epoch": "tests/deepnets/training/test_train.py"},
+    **{"deepnets.recordings.RepeatedPasses": "deepnets/planes/source.py"},
+    **{f"deepnets.recordings.follow_{n}": FRAMEWORKS for n in ("torch", "flax", "equinox")},
+    **{"deepnets.recordings.keras_callback": FRAMEWORKS, "deepnets.plotting.write_movie": RECORDINGS},
+    **{f"deepnets.planes.{n}": RECORDINGS for n in ("layers_against_bottleneck", "LayersReport")},
+    **{"deepnets.compare_with_infinite_width": "docs/tutorials/08_finite_agree.py"},
+    **{"deepnets.widths.gradient_flow": "tests/deepnets/widths/test_flow.py"},
+    **{f"deepnets.{n}": RELAXED for n in ("relax", "Relaxation", "compare_relaxations", "relaxation.RelaxationComparison")},
+    **{f"deepnets.relaxation.{n}": RELAXED for n in ("sgd_temperature", "largest_curvature")},
+    **{"deepnets.relaxation.diffusion_start": "tests/papers/test_relaxation_claim.py"},
+    **{f"deepnets.variational.{n}": VARIATIONAL for n in ("fit_variational", "VariationalFit", "Gap")},
+    **{f"deepnets.variational.{n}": "tests/deepnets/test_variational_fit.py" for n in ("at_equal_rate", "Evaluation")},
+    **{f"deepnets.variational.{n}": GAUSSIAN for n in ("fit_gaussian", "GaussianFit")},
+    **{f"deepnets.plotting.plot_{n}": "tests/test_figures.py" for n in ("twins", "relaxations", "finite_plane")},
+}  # fmt: skip
+
+
 def cases():
     for path, i, block in BLOCKS:
         slow = path.name == "variational.md"
@@ -88,9 +114,7 @@ def listed(package: str) -> list[str]:
 def test_every_public_name_is_in_the_reference_once_with_a_summary(package):
     shown: dict[int, str] = {}
     for name in listed(package):
-        value = importlib.import_module(package)
-        for part in name.split("."):
-            value = getattr(value, part, None) or importlib.import_module(f"{value.__name__}.{part}")
+        value = value_of(package, name)
         assert id(value) not in shown, f"{name} is {shown.get(id(value))}"
         shown[id(value)] = name
         assert (inspect.getdoc(value) or "").strip(), name
@@ -105,6 +129,29 @@ def test_every_public_name_is_in_the_reference_once_with_a_summary(package):
         of_dualib = {id(getattr(importlib.import_module("dualib"), n)) for n in ("Estimate",)}
         missing = [n for n in missing if id(getattr(module, n)) not in of_dualib and n not in ("Kind", "bounded")]
         assert not missing, f"{module.__name__}: {missing}"
+
+
+def value_of(package: str, name: str) -> object:
+    """The public object of that name."""
+    value = importlib.import_module(package)
+    for part in name.split("."):
+        value = getattr(value, part, None) or importlib.import_module(f"{value.__name__}.{part}")
+    return value
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_public_name_has_an_example_that_runs(package):
+    """In its docstring, where --doctest-modules runs it; the names of SHOWN elsewhere, and no others."""
+    lines = {n: re.findall(r">>> .*", value_of(package, n).__doc__ or "") for n in listed(package)}
+    assert not [name for name, examples in lines.items() if not examples]
+    skipped = {f"{package}.{n}" for n, examples in lines.items() if any("+SKIP" in line for line in examples)}
+    assert skipped == {name for name in SHOWN if name.startswith(f"{package}.")}
+    for name in skipped:
+        called = re.findall(r"(\w+)\(", "".join(lines[name.removeprefix(f"{package}.")]))
+        text = (DOCS.parent / SHOWN[name]).read_text(encoding="utf-8")
+        assert any(re.search(rf"\b{n}\b", text) for n in (*called, name.split(".")[-1])), (
+            f"{name} is not run in {SHOWN[name]}"
+        )
 
 
 def test_titles_of_the_reference_are_questions_or_topics():

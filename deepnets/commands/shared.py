@@ -17,6 +17,7 @@ from deepnets.recordings.recording import finished
 from dualib.core import command
 from dualib.core.arrays import whole
 from dualib.core.command import add_units, add_workers, say
+from dualib.core.figure import check_matplotlib
 from dualib.core.files import plain, writable_directory
 from dualib.core.parallel import processes
 
@@ -37,7 +38,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(a: argparse.Namespace) -> tuple[Run | Recorded, Path]:
-    """The run or recording, and a directory that can be written: found out before the work. What is unfinished is said to be so."""
+    """The run or recording, and a directory that can be written, also with figures: found out before the work.
+
+    What is unfinished is said to be so.
+    """
+    check_matplotlib()
     found = read_recording(a.directory)
     note_unfinished(found)
     return found, writable_directory(a.out if a.out is not None else a.directory / "results")

@@ -51,6 +51,14 @@ class ConditionalPlugin:
     References
     ----------
     [goldfeld2019]_ (estimator); [cover2006]_ theorem 2.7.4 (convexity); [barber2003]_ (posteriors that do not know a point)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> estimator = ConditionalPlugin(sigma=0.1)
+    >>> estimator.n_mc
+    1
     """
 
     sigma: float

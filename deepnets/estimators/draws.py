@@ -79,6 +79,16 @@ class Draws:
         """The weighted mean of a quantity over the mixture."""
         return float(self.weights @ self._strata(values))
 
+    def by_centre(self, values: FloatArray) -> Float[np.ndarray, " n"]:
+        """The mean of a quantity at each centre, drawn to the mean of all until it varies no more than without the draws' noise."""
+        means, weights = self._strata(values), self.weights
+        share = (weights**2 / (self.counts * (self.counts - 1.0)))[self.own]
+        noise = float(share @ (values - means[self.own]) ** 2) * (len(means) - 1.0)
+        middle = weights @ means
+        spread = float(weights @ (means - middle) ** 2)
+        kept = np.sqrt(max(0.0, 1.0 - noise / spread)) if spread > 0 else 0.0
+        return np.asarray(middle + kept * (means - middle))
+
     def mean(self, values: FloatArray, between: bool = False) -> tuple[float, float]:
         """Mean with the fitted control variates, and its variance; `between` adds that of an independent sample."""
         columns = np.column_stack([values, self.controls])

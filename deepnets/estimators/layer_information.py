@@ -15,14 +15,26 @@ Z_95 = 1.959963984540054
 
 
 class Side(StrEnum):
-    """The two axes of the information plane."""
+    """The two axes of the information plane.
+
+    Examples
+    --------
+    >>> print(*Side)
+    I(X;T) I(T;Y)
+    """
 
     RATE = "I(X;T)"
     RELEVANCE = "I(T;Y)"
 
 
 class Concern(StrEnum):
-    """What a caution is about."""
+    """What a caution is about.
+
+    Examples
+    --------
+    >>> [concern.name for concern in Concern]
+    ['CELLS', 'SEPARATED', 'ALONE', 'PASSES', 'SAMPLES', 'RESOLUTION']
+    """
 
     CELLS = "the value belongs to the cells"
     SEPARATED = "most patterns have a cell of their own"
@@ -43,6 +55,14 @@ class Caution(Result):
         How bad it is; cautions of one concern are ordered by it.
     text : str
         The sentence, its numbers included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> t, law = np.array([[-0.9], [-0.3], [0.3], [0.9]]), np.eye(2)[[0, 0, 1, 1]]
+    >>> [caution.concern.name for caution in deepnets.Binning(100).layer(t, law).cautions]
+    ['CELLS', 'SEPARATED']
     """
 
     concern: Concern
@@ -62,6 +82,15 @@ class LayerInformation(Result):
         Of I(T;Y); neither its value nor its upper end exceeds those of the rate.
     cautions : tuple of Caution
         What the warnings of the two are made from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> t, law = np.array([[-0.5], [-0.4], [0.8], [0.9]]), np.eye(2)[[0, 0, 1, 1]]
+    >>> found = deepnets.Binning(4).layer(t, law)
+    >>> round(found.rate.value, 6), round(found.relevance.value, 6)  # two cells: log 2 both
+    (0.693147, 0.693147)
     """
 
     rate: Estimate
@@ -107,6 +136,16 @@ class Violation(Result):
         Later minus earlier value, in nats, positive.
     beyond_intervals : bool
         Whether the intervals of the two do not meet, so that their error does not explain it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> t, law = np.array([[-0.5], [-0.4], [0.8], [0.9]]), np.eye(2)[[0, 0, 1, 1]]
+    >>> fine, coarse = deepnets.Binning(4), deepnets.Binning(2)
+    >>> found = dpi_violations([coarse.layer(0 * t, law), fine.layer(t, law)])
+    >>> [(one.layer, one.quantity.name) for one in found]
+    [(1, 'RATE'), (1, 'RELEVANCE')]
     """
 
     layer: int
@@ -143,6 +182,15 @@ def dpi_violations(layers: Sequence[LayerInformation], tolerance: float = 1e-9) 
     References
     ----------
     [cover2006]_ theorem 2.8.1; [saxe2018]_
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> t, law = np.array([[-0.5], [-0.4], [0.8], [0.9]]), np.eye(2)[[0, 0, 1, 1]]
+    >>> layers = [deepnets.Binning(4).layer(t, law), deepnets.Binning(4).layer(0 * t, law)]
+    >>> dpi_violations(layers)  # the second knows less: nothing is broken
+    ()
     """
     found = []
     for index in range(1, len(layers)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.estimators.layer_information import Side
-from dualib.core.figure import axes_or_new, describe
+from dualib.core.figure import axes_or_new, describe, line_style, marker
 from dualib.core.result import Result
 from dualib.core.typing import Float, Int
 from dualib.core.units import Units, to_units
@@ -27,6 +27,15 @@ class Sensitivity(Result):
     bins : int array, shape (k,)
         Numbers of edges, increasing.
     rate, relevance : array, shape (k,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import deepnets
+    >>> t, law = np.array([[-0.5], [-0.4], [0.8], [0.9]]), np.eye(2)[[0, 0, 1, 1]]
+    >>> found = deepnets.Binning(4).sensitivity(t, law, bins=[2, 4])
+    >>> found.bins, found.rate.round(4)
+    (array([2, 4]), array([0.    , 0.6931]))
     """
 
     bins: Int[np.ndarray, " k"]
@@ -43,7 +52,10 @@ class Sensitivity(Result):
     def plot(self, ax: Axes | None = None, units: Units = "bits") -> Axes:
         """Both informations against the bin count, logarithmic; returns the axes."""
         ax = axes_or_new(ax)
-        for side, values in ((Side.RATE, self.rate), (Side.RELEVANCE, self.relevance)):
-            ax.semilogx(self.bins, to_units(values, units), marker="o", label=side.value)
+        for i, (side, values) in enumerate(((Side.RATE, self.rate), (Side.RELEVANCE, self.relevance))):
+            ax.plot(
+                self.bins, to_units(values, units), marker=marker(i), markersize=3, label=side.value, **line_style(i)
+            )
+        ax.set_xscale("log", base=2)
         describe(ax, "number of bin edges", f"information [{units}]")
         return ax

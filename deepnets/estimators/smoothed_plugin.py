@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
+from scipy.special import entr, stdtrit
 
 from deepnets.estimators.draws import Draws
 from deepnets.estimators.layer import (
@@ -20,6 +20,7 @@ from deepnets.estimators.layer import (
 )
 from deepnets.estimators.layer_information import Z_95, Caution, Concern, LayerInformation, intersect
 from deepnets.estimators.pairwise import PairwiseBounds
+from deepnets.estimators.resampled import reach
 from dualib.core.arrays import whole
 from dualib.core.estimate import Estimate, Kind
 from dualib.core.statistics import LEVEL
@@ -57,7 +58,8 @@ class SmoothedPlugin:
     that no other pattern is near), which also estimates :math:`I_{χ²}` from above; the label posteriors with and without the own
     pattern bracket H(Y|T) in the same way. Each bracket is cut to what an information can be, [0, H(Y)] for the labels', and
     the value is its middle, in which the leading biases, -I_{χ²}/2n and +I_{χ²}/2n, cancel. Where the bracket is wide, the
-    middle is no more than that, and a warning gives the bracket's width.
+    middle is no more than that, and a warning gives the bracket's width. The sampling error is Student's, or what resamples of
+    the patterns show where that is more: it is not symmetric near the largest information, where the standard error is small.
 
     Parameters
     ----------
@@ -200,15 +202,16 @@ class SmoothedPlugin:
         label, label_variance = draws.mean(label_inside, between=True)
         unseen = float(np.log1p((len(p_y) - 1.0) / n))  # bias of H(Y)
         labels = (label + min(0.0, draws.average(label_outside - label_inside)), label + unseen)
+        moves = reach(layer, self.sigma, draws.by_centre(inside), draws.by_centre(label_inside), rng)
         method = f"smoothed plug-in of a sample, sigma = {self.sigma:g}, {len(draws.own)} draws"
-        found, cautions = [], []
-        for bracket, var, most in (
-            (inputs, variance, math.inf),
-            (labels, label_variance, layer.label_entropy + unseen),
+        found, cautions, quantile = [], [], float(stdtrit(n - 1, 0.5 + LEVEL / 2))
+        for bracket, var, moved, most, end in (
+            (inputs, variance, moves[0], math.inf, math.inf),
+            (labels, label_variance, moves[1], layer.label_entropy + unseen, math.log(len(p_y))),
         ):
-            low, high = (min(most, max(0.0, end)) for end in bracket)
-            half = Z_95 * math.sqrt(var) + UNSEEN / len(draws.own)
-            interval = max(0.0, low - half), min(most, high + half)
+            low, high = (min(most, end, max(0.0, x)) for x in bracket)
+            down, up = np.maximum(quantile * math.sqrt(var), moved) + UNSEEN / len(draws.own)
+            interval = max(0.0, low - float(down)), min(end, high + float(up))
             found.append(
                 Estimate.within(
                     0.5 * (low + high),

@@ -47,6 +47,14 @@ class BottleneckFit(Result):
         Whether β* is :data:`BETA_MAX`, so that the best β is at least this.
     rate, relevance : float
         I(X;T) and I(T;Y) of the quantised layer.
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> fit = fit_beta([0, 0, 1, 1], joint)
+    >>> round(fit.relevance, 6), fit.at_the_edge
+    (0.153953, True)
     """
 
     beta: float
@@ -149,6 +157,14 @@ def fit_beta(codes: ArrayLike, joint: Joint, beta: float | None = None) -> Bottl
     References
     ----------
     [shwartzziv2017]_ section 3.6
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> fit = fit_beta([0, 0, 1, 1], joint)
+    >>> round(fit.rate, 6), fit.residual < 0.1  # log 2
+    (0.693147, True)
     """
     if beta is not None and not 0 <= beta < np.inf:
         raise ValueError(f"beta = {beta} must be finite and >= 0")
@@ -160,7 +176,16 @@ def fit_beta(codes: ArrayLike, joint: Joint, beta: float | None = None) -> Bottl
 
 
 def fit_shared_beta(layers: Sequence[ArrayLike], joint: Joint) -> tuple[BottleneckFit, ...]:
-    """As :func:`fit_beta`, with one β for all layers: the control without a parameter per layer."""
+    """As :func:`fit_beta`, with one β for all layers: the control without a parameter per layer.
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> fits = fit_shared_beta([[0, 1, 2, 3], [0, 0, 1, 1]], joint)
+    >>> fits[0].beta == fits[1].beta
+    True
+    """
     if not layers:
         raise ValueError("give at least one layer")
     encoders = [_Encoder(_checked(codes, joint), joint) for codes in layers]
@@ -172,6 +197,13 @@ def fit_random_encoder(codes: ArrayLike, joint: Joint, seed: int) -> BottleneckF
     """As :func:`fit_beta`, for the same cells dealt out to the patterns at random: the control without an encoder.
 
     For equally likely patterns the control has the layer's p(t), and its I(X;T).
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> fit_random_encoder([0, 0, 1, 1], joint, seed=1).relevance <= fit_beta([0, 0, 1, 1], joint).relevance
+    True
     """
     return fit_beta(np.random.default_rng(seed).permutation(_checked(codes, joint)), joint)
 
@@ -185,6 +217,13 @@ def with_noisy_labels(joint: Joint, noise: float) -> Joint:
     ------
     ValueError
         If a share is not within (0, 1).
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> with_noisy_labels(Joint([[0.5, 0.0], [0.0, 0.5]]), 0.1).p_y_given_x.round(3)
+    array([[0.95, 0.05],
+           [0.05, 0.95]])
     """
     if not 0 < noise < 1:
         raise ValueError(f"the share of labels drawn anew must lie within (0, 1), got {noise}")
@@ -198,6 +237,13 @@ def exact_curves(joint: Joint, n_betas: int = 60) -> tuple[InformationCurve, Inf
     """The proven IB and dualIB curves of a task, each from its first transition to a thousand times that β.
 
     The dual needs p(y|x) > 0; where labels are nearly certain its transitions lie at small β and its curve far below IB's.
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> ib, dual = exact_curves(Joint([[0.4, 0.1], [0.1, 0.4]]), n_betas=2)
+    >>> bool(ib.certified.all()), dual.problem
+    (True, 'dual')
     """
     found = []
     for problem in (IB(joint), DualIB(joint)):
@@ -211,5 +257,14 @@ def excess_rate(fit: BottleneckFit, curve: InformationCurve) -> float:
 
     A layer of more relevance than the curve's largest computed point is compared with that point. Below zero only against
     dualIB, whose curve is not the upper boundary of the information plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib import IB, Joint, information_curve
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> curve = information_curve(IB(joint), np.geomspace(2, 200, 12), progress=False)
+    >>> round(excess_rate(fit_beta([0, 1, 0, 1], joint), curve), 4)  # nats above the optimum
+    0.6862
     """
     return fit.rate - curve.at_relevance(min(fit.relevance, float(curve.relevance.max()))).rate

@@ -37,6 +37,21 @@ class ClusteringPath(Result):
         Mean distance of two patterns of equal, and of different, label, in units of the activations.
     edges : tuple
         How many edges the cells have, and from where to where: (count, low, high).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     t = np.array([[0.1], [0.2], [-0.1], [0.3]])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * t), "output": np.hstack([1 - t, 1 + t]) / 2})
+    ...     recorded = recorder.recorded()
+    ...     (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
+    >>> path.epochs, path.layers
+    (array([ 1, 10]), ('hidden',))
     """
 
     epochs: Int[np.ndarray, " S"]
@@ -99,6 +114,21 @@ def clustering_paths(
     ------
     ValueError
         If there are no runs, replicas, epochs or hidden layers, or a replica is not in all runs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     t = np.array([[0.1], [0.2], [-0.1], [0.3]])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * t), "output": np.hstack([1 - t, 1 + t]) / 2})
+    ...     recorded = recorder.recorded()
+    ...     (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
+    >>> path.binned_entropy.shape  # replica, snapshot, layer
+    (1, 2, 1)
     """
     chosen = np.asarray(replicas, dtype=np.int64)
     if not runs or chosen.size == 0 or len(epochs) == 0:

@@ -28,6 +28,11 @@ class Estimator(Protocol):
     """What :func:`information_plane` needs of an estimator: a class with this method, and nothing else, is one.
 
     Every layer is handed to it as it is, of a noisy network one noisy pass.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> estimator: Estimator = deepnets.Binning(30)
     """
 
     def layer(
@@ -105,6 +110,21 @@ def information_plane(
     ValueError
         If a replica or snapshot is not there, the estimator is one of added noise for a network without, passes < 2, or
         the deeper layers of a noisy recording cannot be passed repeatedly, or an estimator refuses a layer (its place is named).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> plane.rate.value.round(4)  # nats: replica, snapshot, layer
+    array([[[0.    ],
+            [0.5623]]])
     """
     source = Source.of(recording, labels)
     task, size = source.task, len(recording.epochs)

@@ -42,6 +42,11 @@ class LayersReport(Result):
         A fit a layer: at its own best β, at the one β that is best for all, and of a random encoder of the same cells.
     ib, dual : InformationCurve
         The exact curves of the task.
+
+    Examples
+    --------
+    >>> report = layers_against_bottleneck(run, replica=0)  # doctest: +SKIP
+    >>> [fit.beta for fit in report.own]  # doctest: +SKIP
     """
 
     layers: tuple[str, ...]
@@ -114,6 +119,11 @@ def layers_against_bottleneck(
     References
     ----------
     [shwartzziv2017]_ section 3.6
+
+    Examples
+    --------
+    >>> report = layers_against_bottleneck(run, replica=0)  # doctest: +SKIP
+    >>> print(report.to_frame())  # doctest: +SKIP
     """
     source = Source.of(recording, labels)
     times = np.arange(len(recording.epochs))

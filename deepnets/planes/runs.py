@@ -169,6 +169,21 @@ class RunComparison(Result):
     ----------
     runs : dict of str to ComparedRun
         By label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> comparison = compare_runs({"mine": recorded}, {"mine": plane})
+    >>> comparison.runs["mine"].last_hidden, comparison.runs["mine"].n_train
+    (0, None)
     """
 
     runs: dict[str, ComparedRun]
@@ -209,6 +224,21 @@ def compare_runs(runs: Mapping[str, Recording], planes: Mapping[str, Information
     ------
     ValueError
         If the labels are not the same, there are none, or a plane is of another run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> comparison = compare_runs({"mine": recorded}, {"mine": plane})
+    >>> list(comparison.runs)
+    ['mine']
     """
     if not runs or set(runs) != set(planes):
         raise ValueError(f"runs and planes must have the same labels, got {sorted(runs)} and {sorted(planes)}")
@@ -231,6 +261,20 @@ def twins(runs: Mapping[str, Recording]) -> list[tuple[str, str]]:
     """Labels (noisy, deterministic) of the runs that differ in the noise alone; recordings do not tell how they were trained.
 
     Task, starts, splits and training are the same; how long, how many replicas and which snapshots may differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> twins({"mine": recorded})  # recordings do not tell how they were trained
+    []
     """
     from deepnets.recordings.run import Run
 

@@ -36,6 +36,15 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
     """Mean and noise of each layer's gradient against the epoch, medians with quartiles over replicas.
 
     The epoch at which the noise takes over stands with its interval as a vertical band ([shwartzziv2017]_ figure 4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepnets.gradients import GradientPhases
+    >>> one = np.ones((1, 2, 1))  # replica, snapshot, layer
+    >>> phases = GradientPhases(np.array([1, 10]), one, 2 * one, one, 16, ("hidden",))
+    >>> plot_gradient_phases(phases).axes[0].get_title()
+    'weights hidden, SNR < 1 at epoch 0'
     """
     layers = len(phases.layers)
     columns = min(layers, 3)
@@ -51,10 +60,10 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
         if 0 < median < np.inf:
             ax.axvspan(max(low, 0.5), min(high, 2 * last), color="0.85", zorder=0)
             ax.axvline(median, color="0.4", linewidth=1)
-        said = "never" if median == np.inf else "0" if median == 0 else f"{median:.0f}"
+        said = "SNR ≥ 1 throughout" if median == np.inf else f"SNR < 1 at epoch {median:.0f}"
         ax.set(xscale="log", yscale="log", xlim=(0.5, last))
         x_label, y_label = EPOCHS * (j >= layers - columns), "gradient / weights" * (j % columns == 0)
-        describe(ax, x_label, y_label, f"weights {phases.layers[j]}, SNR < 1 at epoch {said}", legend=j == 0)
+        describe(ax, x_label, y_label, f"weights {phases.layers[j]}, {said}", legend=j == 0)
     for ax in axes[layers:]:
         ax.set_visible(False)
     return figure
@@ -88,6 +97,15 @@ def plot_layers_against_bottleneck(
     ------
     ValueError
         If there are not as many names as fits.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve
+    >>> from deepnets.planes import fit_beta
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> curve = information_curve(IB(joint), [2.0, 5.0, 20.0, 200.0], progress=False)
+    >>> plot_layers_against_bottleneck([fit_beta([0, 0, 1, 1], joint)], ["hidden"], curve).get_xlabel()
+    'I(X;T)  [bits]'
     """
     if len(fits) != len(layers):
         raise ValueError(f"{len(fits)} fits but {len(layers)} layers' names")
@@ -118,6 +136,13 @@ def plot_label_separation(layers: Sequence[ArrayLike], y: ArrayLike, names: Sequ
         Labels.
     names : sequence of str
         Of the layers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layers = [np.array([[0.0, 0.1], [1.0, 0.9], [0.1, 0.0], [0.9, 1.0]])]
+    >>> plot_label_separation(layers, [0, 1, 0, 1], ["hidden"]).axes[0].get_title()
+    'hidden'
     """
     labels = np.asarray(y)
     found, number = np.unique(labels, return_inverse=True)

@@ -61,6 +61,10 @@ def write_movie(
     ------
     ValueError
         If the path has another ending, or ffmpeg is not there for .mp4.
+
+    Examples
+    --------
+    >>> write_movie(plane, "plane.gif", fps=4.0)  # doctest: +SKIP
     """
     writer = movie_writer(Path(path), fps)
     last = len(plane.epochs) - 1

@@ -42,6 +42,20 @@ def plot_plane(
     units : {"bits", "nats"}
     curve : InformationCurve or None
         Of the task's exact bottleneck, drawn as the frontier.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> plot_plane(plane).get_ylabel()
+    'relevance I(T;Y) [bits]'
     """
     ax = plot_information_plane(
         [plane, *([] if curve is None else [curve])], ax=axes_or_new(ax, height=3.4), units=units
@@ -54,7 +68,22 @@ def plot_plane(
 def plot_replicas(
     plane: InformationPlane, epoch: float, ax: Axes | None = None, units: Units = "bits", legend: bool = True
 ) -> Axes:
-    """Every replica's layers at the snapshot nearest to `epoch`; colour is the layer ([shwartzziv2017]_ figure 2)."""
+    """Every replica's layers at the snapshot nearest to `epoch`; colour is the layer ([shwartzziv2017]_ figure 2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> plot_replicas(plane, epoch=10).get_ylabel()
+    'I(T;Y)  [bits]'
+    """
     ax = axes_or_new(ax)
     s = plane.at(epoch)
     rate, relevance = (plane.side(side, units).value for side in SIDES)
@@ -69,7 +98,22 @@ def plot_replicas(
 
 
 def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9000), units: Units = "bits") -> Figure:
-    """:func:`plot_replicas` at several epochs, side by side, on common axes, a page wide."""
+    """:func:`plot_replicas` at several epochs, side by side, on common axes, a page wide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> len(plot_snapshots(plane, epochs=(1, 10)).axes)
+    2
+    """
     figure, axes = panels(len(epochs), height=2.6, width=COLUMN if len(epochs) == 1 else PAGE, sharex=True, sharey=True)
     for epoch, ax in zip(epochs, axes, strict=True):
         plot_replicas(plane, epoch, ax, units, legend=False)
@@ -91,6 +135,20 @@ def plot_mean_path(
         Of the same training; without them there is no line.
     ax : Axes or None
     units : {"bits", "nats"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> plot_mean_path(plane).get_ylabel()
+    'I(T;Y)  [bits]'
     """
     ax = axes_or_new(ax, height=3.2)
     x, y = (plane.side(side, units).value.mean(axis=0) for side in SIDES)
@@ -125,6 +183,21 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     ------
     ValueError
         If there are no planes or columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> figure = plot_planes({"mine": plane, "the same": plane})
+    >>> [ax.get_title() for ax in figure.axes][:2]
+    ['mine', 'the same']
     """
     if not planes:
         raise ValueError("give at least one plane")
@@ -159,7 +232,22 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
 
 
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
-    """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band."""
+    """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> [ax.get_ylabel() for ax in plot_against_epochs(plane).axes]
+    ['I(X;T)  [bits]', 'I(T;Y)  [bits]']
+    """
     figure, axes = panels(2, height=3.2)
     epochs = shown_epochs(plane.epochs)
     for ax, side, label in zip(axes, SIDES, axis_labels(units), strict=True):

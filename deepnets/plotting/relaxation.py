@@ -22,6 +22,10 @@ def plot_relaxations(comparison: RelaxationComparison, units: Units = "bits") ->
     """Changes since the start against cost: losses, accuracy, norm, and I(X;T) of the last hidden layer by estimator.
 
     Means over replicas with Student's 95 % intervals; the horizontal line is no change.
+
+    Examples
+    --------
+    >>> plot_relaxations(comparison).savefig("relaxations.pdf")  # doctest: +SKIP
     """
     wanted = [q for q in comparison.quantities if q in SCORES]
     rates = [q for q in comparison.quantities if q.startswith("I(X;T)")]

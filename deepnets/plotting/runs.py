@@ -25,16 +25,32 @@ def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
 
     Means over replicas with Student's 95 % intervals; dotted, the estimator's own interval of a noisy network, whose outputs
     are no layer of its plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> comparison = deepnets.compare_runs({"mine": recorded}, {"mine": plane})
+    >>> len(plot_comparison(comparison).axes)  # no accuracy was recorded
+    2
     """
     labels = list(comparison.runs)
-    figure, axes = panels(1, 3, height=1.1 / 3 + 0.3 + 0.22 * len(labels), width=COLUMN)
+    found = comparison.final()
+    there = {value.quantity for value in found}
+    figure, axes = panels(1, 2 + (Compared.ACCURACY in there), height=1.1 / 3 + 0.3 + 0.22 * len(labels), width=COLUMN)
     wanted = {
         Compared.RATE: f"{Side.RATE}  [{units}]",
         Compared.RELEVANCE: f"{Side.RELEVANCE}  [{units}]",
         Compared.ACCURACY: "accuracy",
     }
-    found = comparison.final()
-    for ax, (quantity, name) in zip(axes, wanted.items(), strict=True):
+    for ax, (quantity, name) in zip(axes, ((q, name) for q, name in wanted.items() if q in there), strict=True):
         for value in (v for v in found if v.quantity is quantity):
             run = comparison.runs[value.run]
             output = run.output is not None and value.layer == run.plane.layers[run.output]
@@ -73,6 +89,21 @@ def plot_bound(comparison: RunComparison, ax: Axes | None = None) -> Axes:
     """The input-compression bound and the measured accuracy gap against the epoch: medians and quartiles over replicas.
 
     The bound says nothing above 1, which is shaded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> comparison = deepnets.compare_runs({"mine": recorded}, {"mine": plane})
+    >>> plot_bound(comparison).get_xlabel()
+    'epoch (0 at the left end)'
     """
     ax = axes_or_new(ax, height=3.0)
     top, bottom, ranges = 1.0, 0.0, False
@@ -125,6 +156,10 @@ def plot_twins(
     ------
     ValueError
         If the hidden layers of planes and paths are not the same.
+
+    Examples
+    --------
+    >>> plot_twins((plane, of_its_twin), paths).savefig("twins.pdf")  # doctest: +SKIP
     """
     names = paths[0].layers
     if paths[1].layers != names or any(plane.layers[: len(names)] != names for plane in planes):

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepnets.widths.comparison import Comparison
-from dualib.core.figure import COLUMN, DPI, LABEL, SMALL, axes_or_new, colour, describe, marker, plain_axes
+from dualib.core.figure import (
+    COLUMN,
+    DPI,
+    LABEL,
+    SMALL,
+    axes_or_new,
+    check_matplotlib,
+    colour,
+    describe,
+    legend_above,
+    marker,
+    plain_axes,
+)
 from dualib.core.quantity import Relation
 from dualib.core.units import Units, to_units
 
@@ -25,7 +37,17 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
     """One quantity against 1/width, a panel a comparison.
 
     Networks with three standard errors, the fitted line, and the prediction at 1/width = 0.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> finite = {64: 0.216, 128: 0.208, 256: 0.204}
+    >>> rows = tuple(deepnets.widths.Row("train_square_error", 0.5, n, 0.2, value, 0.001) for n, value in finite.items())
+    >>> figure = plot_quantity({"one layer": deepnets.Comparison(rows, (), {})}, "train_square_error")
+    >>> figure.axes[0].get_ylabel()
+    'value'
     """
+    check_matplotlib()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(COLUMN * max(len(comparisons), 1), 3.2), dpi=DPI)
@@ -79,6 +101,10 @@ def plot_finite_plane(
         Whose exact frontier is drawn.
     units : {"bits", "nats"}
     ax : Axes or None
+
+    Examples
+    --------
+    >>> plot_finite_plane(comparison).figure.savefig("finite.pdf")  # doctest: +SKIP
     """
     ax = axes_or_new(ax)
     x, y = (comparison.select(name) for name in ("input_information", "label_information_unit_noise"))
@@ -89,10 +115,11 @@ def plot_finite_plane(
             ax.errorbar(place[0], place[1], place[3], place[2], fmt="o", color=colour(i), markersize=3, alpha=0.7)
         star = [to_units(r.infinite, units) for r in at[0]]
         label = f"τ = {tau:g}: ★ infinite, ● finite width"
-        ax.plot(*star, "*", color=colour(i), markersize=13, markeredgecolor="black", label=label)
+        ax.plot(*star, "*", color=colour(i), markersize=9, markeredgecolor="black", label=label)
     if gaussian_ib is not None:
         rates = np.linspace(0, 1.1 * max(r.infinite for r in x), 200)
         frontier = (to_units(v, units) for v in (rates, gaussian_ib.relevance_at(rates)))
         ax.plot(*frontier, color="0.3", label="Gaussian IB frontier")
-    describe(ax, f"I(Z;X|D)  [{units}]", f"I(Z;Y|D), lower bound  [{units}]")
+    describe(ax, f"I(Z;X|D)  [{units}]", f"I(Z;Y|D), lower bound  [{units}]", legend=False)
+    legend_above(ax, columns=1)
     return ax

@@ -122,6 +122,13 @@ def follow_torch(
     ------
     ValueError
         If a module is not there, or none is an activation function (the modules are listed).
+
+    Examples
+    --------
+    >>> follow = follow_torch(recorder, model, x)  # doctest: +SKIP
+    >>> for epoch in range(1, 101):  # doctest: +SKIP
+    ...     train(model)
+    ...     follow(epoch, test_accuracy=accuracy(model))
     """
     modules = {name: module for name, module in model.named_modules() if name}
     kinds = {name: type(module) for name, module in modules.items()}
@@ -157,6 +164,11 @@ def follow_flax(
     replica : int
     softmax : bool
         Whether the softmax of the output is recorded in place of the output.
+
+    Examples
+    --------
+    >>> follow = follow_flax(recorder, module, x)  # doctest: +SKIP
+    >>> follow(epoch, params, test_accuracy=0.9)  # doctest: +SKIP
     """
     nnx = import_module("flax.nnx")  # untyped, installed or not
 
@@ -183,7 +195,14 @@ def follow_flax(
 
 
 def kernels(tree: Mapping[str, Any]) -> dict[str, ArrayLike]:
-    """The weights of a tree of parameters, or their gradients: its arrays of more than one axis, by their path."""
+    """The weights of a tree of parameters, or their gradients: its arrays of more than one axis, by their path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sorted(kernels({"dense": {"kernel": np.ones((2, 3)), "bias": np.ones(3)}}))
+    ['dense/kernel']
+    """
     return {name: leaf for name, leaf in _named(tree).items() if np.ndim(leaf) > 1}
 
 
@@ -219,6 +238,11 @@ def follow_equinox(
     ------
     ValueError
         When called with a model of another class, without `forward`.
+
+    Examples
+    --------
+    >>> follow = follow_equinox(recorder, x)  # doctest: +SKIP
+    >>> follow(epoch, model, test_accuracy=0.9)  # doctest: +SKIP
     """
 
     def follow(epoch: int, model: Any, **scores: float) -> None:
@@ -276,6 +300,10 @@ def keras_callback(
     ------
     ValueError
         When training begins, if there is no such layer.
+
+    Examples
+    --------
+    >>> model.fit(x, y, callbacks=[keras_callback(recorder, x)])  # doctest: +SKIP
     """
     import keras
 

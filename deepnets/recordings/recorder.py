@@ -65,9 +65,16 @@ class Recorder:
 
     Examples
     --------
-    >>> recorder = Recorder("runs/mine", labels)  # doctest: +SKIP
-    >>> recorder.add(epoch, {"hidden": hidden, "output": output}, test_accuracy=0.9)  # doctest: +SKIP
-    >>> plane = deepnets.information_plane(recorder.recorded())  # doctest: +SKIP
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):  # in your loop
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     plane = deepnets.information_plane(recorder.recorded(), deepnets.Binning(4), progress=False)
+    >>> plane.epochs, plane.layers
+    (array([ 1, 10]), ('hidden',))
     """
 
     def __init__(

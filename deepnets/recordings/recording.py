@@ -14,7 +14,22 @@ from dualib.core.typing import Float, FloatArray, Int
 
 @runtime_checkable
 class Recording(Protocol):
-    """Layers' activations of R replicas at S snapshots of a training on a task."""
+    """Layers' activations of R replicas at S snapshots of a training on a task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempfile
+    >>> import deepnets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
+    ...     for epoch in (1, 10):
+    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
+    ...     recorded = recorder.recorded()
+    ...     found: Recording = recorded
+    ...     print(found.n_replicas, found.noise_std)
+    1 0.0
+    """
 
     @property
     def task(self) -> Task:
@@ -59,7 +74,12 @@ class Recording(Protocol):
 
 @runtime_checkable
 class RepeatedPasses(Protocol):
-    """What a recording of noisy layers has beside: the deeper layers are known by repeated passes."""
+    """What a recording of noisy layers has beside: the deeper layers are known by repeated passes.
+
+    Examples
+    --------
+    >>> isinstance(run, RepeatedPasses)  # doctest: +SKIP
+    """
 
     def passes(self, snapshot: int, replica: int, count: int, seed: int) -> list[NDArray[np.floating]]:
         """The noiseless parts S_l of T_l = S_l + Z_l in `count` noisy passes from every pattern: shapes (n, count, width)."""

@@ -51,6 +51,11 @@ class Run:
         :func:`deepnets.gradient_phases`.
     observed : dict of arrays
         What ``observe`` returned, by name, with the snapshots first.
+
+    Examples
+    --------
+    >>> run = deepnets.train(deepnets.Network((12, 4, 2)), deepnets.icosahedral_task(), epochs=2)  # doctest: +SKIP
+    >>> run.epochs, run.scores["test_accuracy"].shape  # doctest: +SKIP
     """
 
     network: Network

@@ -71,7 +71,13 @@ class Reach(Result):
 
 @dataclass(frozen=True, eq=False)
 class RelaxationComparison(Result):
-    """What :func:`compare_relaxations` found; see :class:`Difference` and :class:`Reach`."""
+    """What :func:`compare_relaxations` found; see :class:`Difference` and :class:`Reach`.
+
+    Examples
+    --------
+    >>> comparison = compare_relaxations([relaxed, continued])  # doctest: +SKIP
+    >>> comparison.of("test loss", "Langevin")  # doctest: +SKIP
+    """
 
     differences: tuple[Difference, ...]
     reaches: tuple[Reach, ...]
@@ -173,6 +179,11 @@ def compare_relaxations(
     ------
     ValueError
         If the relaxations begin at different parameters, or fewer than two replicas are finite in all of them.
+
+    Examples
+    --------
+    >>> comparison = compare_relaxations([relaxed, continued])  # doctest: +SKIP
+    >>> print(comparison.describe())  # doctest: +SKIP
     """
     named = (
         dict(relaxations) if isinstance(relaxations, Mapping) else {label(r.method): r for r in relaxations if r.method}
@@ -296,6 +307,12 @@ def autocorrelation_time(values: ArrayLike) -> FloatArray:
     -------
     array, shape (R,)
         NaN where a row is constant; inf where no window was long enough, so that the row tells nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> autocorrelation_time(np.tile([1.0, -1.0], 50)).round(3)
+    array([1.])
     """
     x = np.atleast_2d(np.asarray(values, np.float64))
     whole(x.shape[1], "entries", 4)

@@ -92,11 +92,9 @@ def relax(
 
     Examples
     --------
-    >>> import deepnets
-    >>> run = deepnets.train(deepnets.Network((12, 3, 2)), deepnets.icosahedral_task(), epochs=2, progress=False)
-    >>> found = deepnets.relax(run, deepnets.relaxation.Metropolis(), snapshot=-1, budget=100, progress=False)
-    >>> bool(found.trace["train_loss"][0, -1] <= run.scores["train_loss"][-1, 0] * (1 + 1e-6))
-    True
+    >>> run = deepnets.train(network, task, epochs=300)  # doctest: +SKIP
+    >>> found = deepnets.relax(run, deepnets.relaxation.Metropolis(), budget=1000)  # doctest: +SKIP
+    >>> found.trace["train_loss"]  # doctest: +SKIP
 
     References
     ----------

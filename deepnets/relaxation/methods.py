@@ -71,6 +71,11 @@ class ContinueTraining:
         None takes the run's.
     batch_size : int or None
         None takes the run's, 0 full batches.
+
+    Examples
+    --------
+    >>> ContinueTraining(learning_rate=0.01)
+    ContinueTraining(optimiser=None, learning_rate=0.01, batch_size=None)
     """
 
     name: ClassVar[str] = "continue"
@@ -109,6 +114,11 @@ class Metropolis:
         λ; neutral is λ = P/‖θ₀‖², under which the norm of θ₀ is typical.
     prior_factor : float
         Multiplies λ.
+
+    Examples
+    --------
+    >>> Metropolis(kappa=2.0).prior
+    'neutral'
     """
 
     name: ClassVar[str] = "metropolis"
@@ -145,6 +155,11 @@ class Langevin:
         None for the overdamped one.
     corrected : bool
         Accept or reject each overdamped step by Metropolis's rule, so that exp(−L/T) is the law exactly [roberts1996]_.
+
+    Examples
+    --------
+    >>> Langevin(friction=0.1).temperature
+    'sgd'
     """
 
     name: ClassVar[str] = "langevin"
@@ -185,6 +200,11 @@ class KickAndProject:
         At most so many steps a kick.
     step : float or None
         Their learning rate; None takes 1/λ_max of each replica's loss at the start.
+
+    Examples
+    --------
+    >>> KickAndProject(scale=0.05)
+    KickAndProject(scale=0.05, steps=20, step=None)
     """
 
     name: ClassVar[str] = "kick"
@@ -221,6 +241,11 @@ class BottleneckTargets:
         With one-hot labels the step is a loss towards class centres; only the task's own law makes it a bottleneck's.
     refresh : int
         Epochs between two iterations.
+
+    Examples
+    --------
+    >>> BottleneckTargets(beta=10.0).layers
+    (-2, -1)
     """
 
     name: ClassVar[str] = "targets"

@@ -36,6 +36,11 @@ class Relaxation(Run):
         Where.
     seed : int
         Seed of its random numbers.
+
+    Examples
+    --------
+    >>> relaxed = deepnets.relax(run, deepnets.relaxation.Langevin(), budget=1000)  # doctest: +SKIP
+    >>> plane = deepnets.information_plane(relaxed)  # doctest: +SKIP
     """
 
     method: Method | None = None

@@ -36,6 +36,10 @@ def diffusion_start(
     -------
     array, shape (R,)
         Epochs; inf where noise never prevails.
+
+    Examples
+    --------
+    >>> diffusion_start(run)  # doctest: +SKIP
     """
     return start_of_diffusion(gradient_phases(run, seed=seed, progress=progress), stays)
 
@@ -93,6 +97,10 @@ def sgd_temperature(run: Run, snapshot: int, learning_rate: float = 0.1) -> Floa
     ------
     ValueError
         If the run was trained by full batches, whose gradients have no noise.
+
+    Examples
+    --------
+    >>> sgd_temperature(run, snapshot=-1, learning_rate=0.1)  # doctest: +SKIP
     """
     size = run.training.batch_size
     if size is None:
@@ -108,6 +116,10 @@ def largest_curvature(run: Run, snapshot: int) -> Float[np.ndarray, " R"]:
     """λ_max of the Hessian of each replica's training loss, by Lanczos's iteration to three digits.
 
     Gradient steps of 2/λ_max or more leave a minimum.
+
+    Examples
+    --------
+    >>> largest_curvature(run, snapshot=-1)  # doctest: +SKIP
     """
     from scipy.sparse.linalg import LinearOperator, eigsh
 

@@ -21,7 +21,13 @@ BUILDERS: dict[str, Callable[..., Task]] = {
 
 
 def is_made_here(settings: Mapping[str, Any]) -> bool:
-    """Whether a task of these settings is made by a function of this package."""
+    """Whether a task of these settings is made by a function of this package.
+
+    Examples
+    --------
+    >>> is_made_here({"task": "icosahedral"}), is_made_here({"task": "own"})
+    (True, False)
+    """
     return settings.get("task") in BUILDERS
 
 
@@ -32,6 +38,13 @@ def task_from_settings(settings: Mapping[str, Any]) -> Task:
     ------
     ValueError
         If they are settings of no task of this package.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> task = deepnets.two_gaussians_task(100, x_dim=3)
+    >>> bool((task_from_settings(task.settings).x == task.x).all())
+    True
     """
     if not is_made_here(settings):
         raise ValueError(f"these settings make no task of deepnets: {dict(settings)}; pass the task itself")

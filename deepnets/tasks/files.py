@@ -36,10 +36,12 @@ def task_from_npz(path: str | PathLike[str]) -> Task:
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)  # doctest: +SKIP
-    >>> np.savez("mine.npz", x=rng.normal(size=(100, 3)), y=rng.integers(2, size=100))  # doctest: +SKIP
-    >>> task_from_npz("mine.npz").n_classes  # doctest: +SKIP
-    2
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/mine.npz", x=np.eye(4), y=[0, 1, 0, 1])
+    ...     task = task_from_npz(f"{folder}/mine.npz")
+    >>> task.x.shape, task.n_classes
+    ((4, 4), 2)
     """
     arrays = read_npz(path)
     if "x" not in arrays:
@@ -68,6 +70,14 @@ def own_task(
     ------
     ValueError
         If shapes do not fit, labels are all equal or nearly all different, or rows do not sum to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> own_task([0, 1, 1], x=np.eye(3)).p_y_given_x
+    array([[1., 0.],
+           [0., 1.],
+           [0., 1.]])
     """
     y = np.asarray(labels)
     n = len(y) if y.ndim else 0
@@ -100,7 +110,15 @@ def own_task(
 
 
 def relabelled(task: Task, labels: ArrayLike) -> Task:
-    """The patterns of a task with other labels, (n,), or another law p(y|x), (n, k); see :func:`own_task`."""
+    """The patterns of a task with other labels, (n,), or another law p(y|x), (n, k); see :func:`own_task`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> task = relabelled(own_task([0, 1, 0, 1], x=np.eye(4)), [0, 0, 1, 1])
+    >>> task.y
+    array([0, 0, 1, 1])
+    """
     found = own_task(labels, task.x, name=task.name)
     return Task(task.name, task.x, found.y, found.p_y_given_x, task.p_x, settings=dict(task.settings))
 

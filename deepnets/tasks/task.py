@@ -43,6 +43,14 @@ class Task:
     ValueError
         If shapes do not match (both are printed), entries are not finite, labels lie outside 0..k-1 or are impossible under
         p_y_given_x, rows do not sum to 1, or the targets' classes are not the labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> task = Task("mine", x=np.eye(2), y=np.array([0, 1]), p_y_given_x=np.array([[0.9, 0.1], [0.2, 0.8]]))
+    >>> task.p_x, task.joint.p_xy
+    (array([0.5, 0.5]), array([[0.45, 0.05],
+           [0.1 , 0.4 ]]))
     """
 
     name: str
@@ -117,7 +125,13 @@ class Task:
 
 
 def classes_of(values: ArrayLike) -> Int[np.ndarray, " n"]:
-    """The class that targets or outputs, shape (n, 1) or (n, k), stand for: the largest's; of one output, whether it is positive."""
+    """The class that targets or outputs, shape (n, 1) or (n, k), stand for: the largest's; of one output, whether it is positive.
+
+    Examples
+    --------
+    >>> classes_of([[0.1, 0.9], [0.8, 0.2]]), classes_of([[-1.0], [1.0]])
+    (array([1, 0]), array([0, 1]))
+    """
     array = np.asarray(values)
     return np.asarray(array[:, 0] > 0 if array.shape[1] == 1 else array.argmax(axis=1)).astype(np.int64)
 
@@ -139,7 +153,13 @@ def _checked_targets(targets: ArrayLike, labels: IntArray, n_classes: int) -> Fl
 
 
 def as_labels(y: ArrayLike, n: int, n_classes: int) -> Int[np.ndarray, " n"]:
-    """Class labels as integers in 0..n_classes-1, or a ValueError that names the first that is none."""
+    """Class labels as integers in 0..n_classes-1, or a ValueError that names the first that is none.
+
+    Examples
+    --------
+    >>> as_labels([0, 1, 1], n=3, n_classes=2)
+    array([0, 1, 1])
+    """
     array = np.asarray(y)
     if array.shape != (n,):
         raise ValueError(f"y has shape {array.shape}, but there are {n} patterns: one integer label each")

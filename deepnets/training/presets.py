@@ -28,6 +28,12 @@ class Preset:
     network : Network
     full, quick : Training
         At the paper's size, and for a first look.
+
+    Examples
+    --------
+    >>> one = preset("szt2017")
+    >>> one.full.replicas, one.quick.epochs
+    (50, 2000)
     """
 
     paper: str
@@ -66,5 +72,10 @@ def preset(name: str) -> Preset:
     ------
     ValueError
         If there is none (the names are listed).
+
+    Examples
+    --------
+    >>> preset("szt2017").network.widths
+    (12, 10, 7, 5, 4, 3, 2)
     """
     return PRESETS[choice(name, "preset", PRESETS)]

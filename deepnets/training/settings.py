@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Optimiser(StrEnum):
-    """What takes the steps, as in optax; momentum is 0.9."""
+    """What takes the steps, as in optax; momentum is 0.9.
+
+    Examples
+    --------
+    >>> print(*Optimiser)
+    sgd momentum adam
+    """
 
     SGD = "sgd"
     MOMENTUM = "momentum"
@@ -25,7 +31,13 @@ class Optimiser(StrEnum):
 
 
 class Loss(StrEnum):
-    """What is minimised: the mean over patterns of cross-entropies in nats, or of squared errors."""
+    """What is minimised: the mean over patterns of cross-entropies in nats, or of squared errors.
+
+    Examples
+    --------
+    >>> print(*Loss)
+    cross-entropy mse
+    """
 
     CROSS_ENTROPY = "cross-entropy"
     SQUARED_ERROR = "mse"

@@ -91,11 +91,9 @@ def train(
 
     Examples
     --------
-    >>> import deepnets
-    >>> network, task = deepnets.Network((12, 3, 2)), deepnets.icosahedral_task()
-    >>> run = deepnets.train(network, task, epochs=1, replicas=2, snapshots=2, progress=False)
-    >>> run.scores["test_accuracy"].shape
-    (2, 2)
+    >>> network, task = deepnets.Network((12, 10, 7, 5, 4, 3, 2)), deepnets.icosahedral_task()  # doctest: +SKIP
+    >>> run = deepnets.train(network, task, epochs=300, replicas=4, out="runs/szt")  # doctest: +SKIP
+    >>> run.scores["test_accuracy"].shape  # doctest: +SKIP
 
     References
     ----------
@@ -203,7 +201,13 @@ class _Loop:
 
 
 def batches_of_epoch(run: Run, replica: int, epoch: int) -> Iterator[IntArray]:
-    """The patterns of each batch that a replica of a run was trained on in the epoch after `epoch` epochs."""
+    """The patterns of each batch that a replica of a run was trained on in the epoch after `epoch` epochs.
+
+    Examples
+    --------
+    >>> for batch in batches_of_epoch(run, replica=0, epoch=10):  # doctest: +SKIP
+    ...     inputs = run.task.x[batch]
+    """
     order = batch_order(run.training, replica, run.train_patterns[replica], epoch)
     size = run.training.batch_size or len(order)
     for start in range(0, len(order), size):

@@ -61,6 +61,10 @@ def at_equal_rate(
     ValueError
         If the numbers of seeds differ, or fewer than two seeds of some fit have the rate: the message says between which β
         more are needed.
+
+    Examples
+    --------
+    >>> at_equal_rate({"VIB": vib, "dual": dual}, rate=1.5).differences  # doctest: +SKIP
     """
     sizes = {len(e.rate_bound) for e in evaluations.values()}
     if len(sizes) != 1:

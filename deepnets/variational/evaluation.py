@@ -71,6 +71,12 @@ class Evaluation(Result):
         The decoder at one z, and its mean over :data:`DRAWS` of them.
     n : int
         How many patterns a seed was evaluated on.
+
+    Examples
+    --------
+    >>> found = deepnets.variational.fit_variational(VIB(), task, betas=[1.0, 10.0])  # doctest: +SKIP
+    >>> evaluation = found.evaluate()  # doctest: +SKIP
+    >>> evaluation.rate_mixture  # doctest: +SKIP
     """
 
     name: str

@@ -45,6 +45,11 @@ class Gap(Result):
         The proven interval of F(β).
     rate, relevance : array, shape (S, B)
         I(X;Z) and I(Z;Y) of the encoder, with the Bayes decoder.
+
+    Examples
+    --------
+    >>> gap = found.gap()  # doctest: +SKIP
+    >>> gap.total.value, gap.marginal.value  # doctest: +SKIP
     """
 
     name: str

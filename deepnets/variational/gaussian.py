@@ -41,6 +41,10 @@ class GaussianFit(Result):
         "factor" (q, q), of whose lower triangle S is made.
     optimum : array, shape (B,)
         F(β), exact.
+
+    Examples
+    --------
+    >>> found = fit_gaussian(VIB(), problem, betas=[5.0])  # doctest: +SKIP
     """
 
     objective: Objective
@@ -108,6 +112,11 @@ def fit_gaussian(
     ------
     ValueError
         If a number is out of range, or the objective is neither of the two.
+
+    Examples
+    --------
+    >>> from dualib import GaussianIB
+    >>> found = fit_gaussian(VIB(), GaussianIB([[1.0]], [[1.0]], [[0.8]]), betas=[5.0])  # doctest: +SKIP
     """
     if objective.rate is not RateTerm.MARGINAL:
         raise ValueError(f"linear codes are fitted to VIB and VariationalDualIB, not to {objective.name}")

@@ -48,7 +48,13 @@ class LabelModel(Result, ABC):
 
 @dataclass(frozen=True)
 class OneHot(LabelModel):
-    """The observed label itself. The dual is infinite on it."""
+    """The observed label itself. The dual is infinite on it.
+
+    Examples
+    --------
+    >>> OneHot()
+    OneHot()
+    """
 
     def __str__(self) -> str:
         return "one-hot labels"
@@ -61,7 +67,13 @@ class OneHot(LabelModel):
 
 @dataclass(frozen=True)
 class Exact(LabelModel):
-    """The law p(y|x) of the task or joint. Of real data it is one-hot."""
+    """The law p(y|x) of the task or joint. Of real data it is one-hot.
+
+    Examples
+    --------
+    >>> Exact()
+    Exact()
+    """
 
     def __str__(self) -> str:
         return "the exact law"
@@ -80,6 +92,11 @@ class Smoothed(LabelModel):
     ----------
     alpha : float
         Within (0, 1).
+
+    Examples
+    --------
+    >>> Smoothed(alpha=0.05)
+    Smoothed(alpha=0.05)
     """
 
     alpha: float = field(default=0.1)
@@ -107,6 +124,11 @@ class Confusion(LabelModel):
     """The row C(·|y) of a confusion matrix: how often another classifier calls a pattern of class y each class.
 
     The classifier is cross-fitted: each half of the training patterns is classified by a logistic regression on the other.
+
+    Examples
+    --------
+    >>> Confusion()
+    Confusion()
     """
 
     def __str__(self) -> str:
@@ -126,6 +148,11 @@ class Teacher(LabelModel):
     """Another classifier's p(y|x) of every pattern, cross-fitted as in :class:`Confusion`.
 
     Never of a classifier that saw the pattern: that one's p(y|x) is the label again.
+
+    Examples
+    --------
+    >>> Teacher()
+    Teacher()
     """
 
     def __str__(self) -> str:

@@ -70,14 +70,26 @@ class Objective(Result):
 
 @dataclass(frozen=True)
 class VIB(Objective):
-    """The variational information bottleneck ([alemi2017]_)."""
+    """The variational information bottleneck ([alemi2017]_).
+
+    Examples
+    --------
+    >>> VIB().labels
+    OneHot()
+    """
 
     name: ClassVar[str] = "vib"
 
 
 @dataclass(frozen=True)
 class VariationalDualIB(Objective):
-    """The variational dual information bottleneck ([piran2020]_): p̃ needs every label, so that its default is smoothed."""
+    """The variational dual information bottleneck ([piran2020]_): p̃ needs every label, so that its default is smoothed.
+
+    Examples
+    --------
+    >>> VariationalDualIB().labels
+    Smoothed(alpha=0.1)
+    """
 
     labels: LabelModel = field(default_factory=Smoothed)
     name: ClassVar[str] = "dual"
@@ -86,7 +98,13 @@ class VariationalDualIB(Objective):
 
 @dataclass(frozen=True)
 class CEB(Objective):
-    """The conditional entropy bottleneck ([fischer2020]_), whose γ is called β here; its bottleneck's β is 1 + γ."""
+    """The conditional entropy bottleneck ([fischer2020]_), whose γ is called β here; its bottleneck's β is 1 + γ.
+
+    Examples
+    --------
+    >>> CEB().labels
+    OneHot()
+    """
 
     name: ClassVar[str] = "ceb"
     rate: ClassVar[RateTerm] = RateTerm.CONDITIONAL
@@ -95,7 +113,13 @@ class CEB(Objective):
 
 @dataclass(frozen=True)
 class NonlinearIB(Objective):
-    """The nonlinear information bottleneck ([kolchinsky2019]_)."""
+    """The nonlinear information bottleneck ([kolchinsky2019]_).
+
+    Examples
+    --------
+    >>> NonlinearIB().labels
+    OneHot()
+    """
 
     name: ClassVar[str] = "nib"
     rate: ClassVar[RateTerm] = RateTerm.PAIRWISE

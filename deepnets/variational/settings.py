@@ -81,6 +81,11 @@ class VariationalSettings(Result):
     ------
     ValueError
         If a setting is out of range; the message names it, its value and what is allowed.
+
+    Examples
+    --------
+    >>> VariationalSettings(code_dim=2, steps=100).learning_rate
+    0.003
     """
 
     encoder: EncoderKind = EncoderKind.MLP

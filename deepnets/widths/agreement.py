@@ -38,7 +38,13 @@ MOST = 1e4
 
 
 class Verdict(StrEnum):
-    """What the widths say of a quantity."""
+    """What the widths say of a quantity.
+
+    Examples
+    --------
+    >>> [verdict.name for verdict in Verdict]
+    ['AGREES', 'DIFFERS', 'HOLDS', 'BROKEN', 'UNDECIDED', 'TOO_NARROW', 'NOT_MEASURABLE']
+    """
 
     AGREES = "agrees"
     DIFFERS = "does not"
@@ -59,7 +65,13 @@ class Verdict(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What would tell."""
+    """What would tell.
+
+    Examples
+    --------
+    >>> print(Remedy.NETWORKS)
+    more networks
+    """
 
     NETWORKS = "more networks"
     WIDTHS = "wider networks"
@@ -105,6 +117,15 @@ class Agreement(Result):
         p-value of the line.
     least_width : float
         What the widths would have to exceed, where they are too narrow for the law to be near its limit.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> finite = {64: 0.216, 128: 0.208, 256: 0.204}
+    >>> rows = tuple(deepnets.widths.Row("train_square_error", 0.5, n, 0.2, value, 0.001) for n, value in finite.items())
+    >>> (found,) = deepnets.Comparison(rows, (), {}).agreements()
+    >>> found.verdict.name, found.quantity
+    ('AGREES', 'train_square_error')
     """
 
     quantity: str

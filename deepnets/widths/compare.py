@@ -98,6 +98,11 @@ def compare_with_infinite_width(
     ValueError
         If a setting is out of range, the data or the kernels do not fit, or the directory holds a comparison with other
         settings.
+
+    Examples
+    --------
+    >>> found = deepnets.compare_with_infinite_width(widths=(64, 128), replicas=100)  # doctest: +SKIP
+    >>> print(found.to_table())  # doctest: +SKIP
     """
     data = _checked(dataset if dataset is not None else ntkinfo.gaussian_task(4, 12, x_dim=3, seed=seed))
     chosen = tuple(sorted({whole(width, "widths", 2) for width in widths}))

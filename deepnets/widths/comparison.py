@@ -38,6 +38,15 @@ class Comparison(Result):
         The share x to within which agreement is asked for, unless a method is given another.
     slopes : Slopes
         The predicted coefficients of 1/width.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> finite = {64: 0.216, 128: 0.208, 256: 0.204}
+    >>> rows = tuple(deepnets.widths.Row("train_square_error", 0.5, n, 0.2, value, 0.001) for n, value in finite.items())
+    >>> comparison = Comparison(rows, (), {})
+    >>> round(comparison.extrapolated("train_square_error", 0.5).value, 4)
+    0.2
     """
 
     rows: tuple[Row, ...]
@@ -167,6 +176,12 @@ class Plan(Result):
     needed : dict
         Networks of the widest width (and in proportion of the others) by quantity; infinite where no number helps at these
         widths and this step, 0 where it is told already that it does not agree.
+
+    Examples
+    --------
+    >>> plan = Plan(within=0.05, needed={"train_square_error": 400.0})
+    >>> plan.needed
+    {'train_square_error': 400.0}
     """
 
     within: float

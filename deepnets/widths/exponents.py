@@ -50,6 +50,12 @@ class Exponent(Result):
     exponent, low, high : float
         Fitted over the widths; NaN where there is nothing to fit (`note` says why).
     note : str
+
+    Examples
+    --------
+    >>> power = Exponent("NTK drift", expected=-1.0, exponent=-0.97, low=-1.1, high=-0.9)
+    >>> power.low <= power.expected <= power.high
+    True
     """
 
     name: str

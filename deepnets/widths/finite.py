@@ -89,6 +89,13 @@ class Row(Result):
         Error of the time step.
     freedom : float
         Degrees of freedom of the standard error.
+
+    Examples
+    --------
+    >>> import deepnets
+    >>> row = Row("train_square_error", 0.5, width=64, infinite=0.2, finite=0.21, std_error=0.005)
+    >>> abs(row.finite - row.infinite) < 3 * row.std_error
+    True
     """
 
     quantity: str

@@ -110,6 +110,10 @@ def gradient_flow(
     ------
     ValueError
         If the network is of another kind, the times do not increase from above 0, or the step is not positive.
+
+    Examples
+    --------
+    >>> sample = gradient_flow(network, x, y, taus=(0.5,), step=0.05, replicas=100, seed=0)  # doctest: +SKIP
     """
     stretches, counts = steps_of(taus, step)
     kind = np.dtype(network.dtype)

@@ -2,7 +2,7 @@
 My torch network in the information plane
 =========================================
 
-Two lines in the training loop record a network of any framework. Without torch this page says so, and shows the same two lines around a network that is
+Two lines in the training loop record a network of any framework; beside it they take ``pip install ".[plot]"`` alone, no JAX. Without torch this page says so, and shows the same two lines around a network that is
 trained in numpy.
 """
 

@@ -19,6 +19,7 @@ class Method(StrEnum):
     ROWS = "cells of rows"
     COARSE = "the problem with some y merged"
     PAIRS = "distances between pairs of x"
+    PROCESSING = "I(T;Y) is at most I(X;T) and I(X;Y)"
     SIGN = "F is not negative"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if out is not None:
         names = save_figures(out, found, drawn, args.units)
         kept = ", ".join(f"{c.problem}.npz .csv .json" for c in found)
-        report(f"\nsaved in {out}: {kept}\n  {', '.join(names)}", args)
+        report(f"\nsaved in {out}: {kept}\n  {', '.join(names)}".rstrip(), args)
     if args.figure:
         write_figure(Path(args.figure), lambda: plot_information_plane(drawn, units=args.units), dpi=300)
     return 0
@@ -219,10 +219,9 @@ def save(out: Path, curve: InformationCurve, task: Task, args: argparse.Namespac
 
 def save_figures(out: Path, found: list[InformationCurve], drawn: list[InPlane], units: Units = "bits") -> list[str]:
     """The figures as PNG, all that is drawn in the plane; their names."""
-    write_figure(out / "information_plane.png", lambda: plot_information_plane(drawn, units=units), dpi=300)
-    write_figure(out / "objective.png", lambda: plot_objective(found, units=units), dpi=300)
-    names = ["information_plane.png", "objective.png"]
-    for curve in found:
-        names.append(f"bifurcation_{curve.problem}.png")
-        write_figure(out / names[-1], partial(plot_bifurcation, curve), dpi=300)
-    return names
+    figures: dict[str, Callable[[], object]] = {
+        "information_plane.png": lambda: plot_information_plane(drawn, units=units),
+        "objective.png": lambda: plot_objective(found, units=units),
+        **{f"bifurcation_{curve.problem}.png": partial(plot_bifurcation, curve) for curve in found},
+    }
+    return [name for name, draw in figures.items() if write_figure(out / name, draw, dpi=300)]

@@ -17,6 +17,7 @@ from dualib import examples
 from dualib.bottleneck import Bottleneck
 from dualib.commands.parser import UsageError
 from dualib.core.command import say
+from dualib.core.figure import check_matplotlib
 from dualib.core.files import read_npz
 from dualib.core.progress import above_the_bar
 from dualib.core.typing import FloatArray
@@ -135,9 +136,11 @@ class Task:
 
 
 def check_figure(path: str | None) -> None:
-    """Refuse a figure whose name does not say its format."""
+    """Refuse a figure whose name does not say its format, and any without matplotlib."""
     if path and Path(path).suffix.lower() not in FORMATS:
         raise UsageError(f"--figure {path}: the name must end in one of {', '.join(FORMATS)}")
+    if path:
+        check_matplotlib()
 
 
 def report(text: str, args: argparse.Namespace) -> None:

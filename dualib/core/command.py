@@ -104,10 +104,19 @@ def write_table(
     write_json(folder / f"{stem}.json", metadata(settings, units, perf_counter() - start, **more))
 
 
-def write_figure(path: Path, draw: Callable[[], Any], dpi: int = 200) -> None:
-    """Write the figure that `draw` returns (or that of the axes it returns); the suffix of the path is the format."""
+def write_figure(path: Path, draw: Callable[[], Any], dpi: int = 200) -> bool:
+    """Write the figure that `draw` returns (or that of the axes it returns); the suffix of the path is the format.
+
+    Without matplotlib the rest of a command's work is kept: a line says what brings it, and False is returned.
+    """
+    from dualib.core.extras import MissingExtra
     from dualib.core.files import atomic_path
 
-    drawn = draw()
+    try:
+        drawn = draw()
+    except MissingExtra as error:
+        say(f"{path.name} is not drawn: {error}", go_on=True)
+        return False
     with atomic_path(path) as temporary:
         getattr(drawn, "figure", drawn).savefig(temporary, dpi=dpi)
+    return True

@@ -16,7 +16,13 @@ from dualib.core.units import Unit, Units, conversion
 
 
 class Kind(StrEnum):
-    """What an interval promises."""
+    """What an interval promises.
+
+    Examples
+    --------
+    >>> Kind.PROVEN.value, Kind.STATISTICAL.value
+    ('proven', 'statistical')
+    """
 
     EXACT = "exact"
     """The value is the quantity that `method` names, up to rounding; the interval is a point."""
@@ -161,6 +167,13 @@ class Estimates(Result):
         All three have one shape and are in `unit`; NaN where there is no estimate, then in all three.
     kind, unit, level, n, method, warnings
         Shared by all; see :class:`Estimate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rates = Estimates(np.array([1.0, 2.0]), np.array([0.9, 1.8]), np.array([1.1, 2.2]), Kind.NUMERICAL)
+    >>> print(rates[1])
+    2 [1.8, 2.2] nats
     """
 
     value: FloatArray

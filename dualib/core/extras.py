@@ -4,6 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class MissingExtra(ImportError):
+    """A library that is not there; the message is one line, and names the extra that brings it."""
+
+
 @contextmanager
 def extra(name: str, message: str) -> Iterator[None]:
     """Around an import: a missing library becomes one line that names the extra of this package which brings it.
@@ -17,7 +21,7 @@ def extra(name: str, message: str) -> Iterator[None]:
 
     Raises
     ------
-    ImportError
+    MissingExtra
         If the library is not there.
 
     Examples
@@ -25,9 +29,9 @@ def extra(name: str, message: str) -> Iterator[None]:
     >>> with extra("networks", "finite networks need JAX"):
     ...     import no_such_library
     Traceback (most recent call last):
-    ImportError: finite networks need JAX: pip install "ntk-dualib[networks]"
+    dualib.core.extras.MissingExtra: finite networks need JAX: pip install "ntk-dualib[networks]"
     """
     try:
         yield
     except ModuleNotFoundError:
-        raise ImportError(f'{message}: pip install "ntk-dualib[{name}]"') from None
+        raise MissingExtra(f'{message}: pip install "ntk-dualib[{name}]"') from None

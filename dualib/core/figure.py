@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualib.core.extras import extra
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -49,6 +51,12 @@ def line_style(i: int) -> dict[str, Any]:
     return {"color": colour(i), "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.2}
 
 
+def check_matplotlib() -> None:
+    """Without matplotlib, which the package computes without, one line that names the extra; before long work, not after it."""
+    with extra("plot", "figures need matplotlib"):
+        import matplotlib.figure  # noqa: F401
+
+
 def panels(
     columns: int = 1, rows: int = 1, *, height: float = 2.7, width: float | None = None, **options: Any
 ) -> tuple[Figure, list[Axes]]:
@@ -64,6 +72,7 @@ def panels(
     options
         What is passed to matplotlib's ``subplots``.
     """
+    check_matplotlib()
     from matplotlib.figure import Figure
 
     size = (width or (COLUMN if columns == 1 else PAGE), rows * height)

@@ -16,7 +16,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Relation(StrEnum):
-    """How a value relates to what it is a value of."""
+    """How a value relates to what it is a value of.
+
+    Examples
+    --------
+    >>> print(Relation.LOWER, "/", Relation.UPPER_IN_EXPECTATION)
+    lower bound / upper bound in expectation
+    """
 
     EXACT = "exact"
     LOWER = "lower bound"
@@ -56,6 +62,13 @@ class Quantity(Result):
         The draws of the data of which it is the value or the bound.
     main : bool
         Whether a table of few columns has it.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> entropy = Quantity("entropy", "H(X)", Unit.NATS, Relation.EXACT, "H(X)", "none", "cover2006")
+    >>> print(entropy.symbol, entropy.relation)
+    H(X) exact
     """
 
     name: str
@@ -74,7 +87,18 @@ class Quantity(Result):
 
 
 class Registry:
-    """Functions with the quantity that each computes, in the order in which they were registered."""
+    """Functions with the quantity that each computes, in the order in which they were registered.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> registry = Registry()
+    >>> @registry.register("H", Unit.NATS, Relation.EXACT, of="H(X)", assumption="none", source="")
+    ... def entropy(p):
+    ...     return float(-(p * np.log(p)).sum())
+    >>> [q.name for q in registry.quantities]
+    ['entropy']
+    """
 
     def __init__(self) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}

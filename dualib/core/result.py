@@ -26,6 +26,17 @@ class Result:
     What a file holds is what :meth:`to_arrays` gives: every array under the path of its field (``"plane.rate"``), and all
     else as JSON in the entry ``"record"``. Loading calls the constructor, so that whatever it checks is checked again.
     A field declared with ``metadata={"stored": False}`` is left out and takes its default.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> @dataclass(frozen=True)
+    ... class Measured(Result):
+    ...     value: float
+    ...     at: np.ndarray
+    >>> Measured.from_arrays(Measured(1.5, np.arange(3)).to_arrays())
+    Measured(value=1.5, at=array([0, 1, 2]))
     """
 
     _known: ClassVar[dict[str, type[Result]]] = {}

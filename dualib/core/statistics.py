@@ -29,6 +29,11 @@ def repetitions(values: ArrayLike, least: int = 2) -> FloatArray:
     ------
     ValueError
         If there are fewer than `least`, or one is not finite; the message says how many.
+
+    Examples
+    --------
+    >>> repetitions([1, 2, 3])
+    array([1., 2., 3.])
     """
     x = np.asarray(values, dtype=np.float64).ravel()
     if x.size < least:
@@ -42,7 +47,13 @@ def repetitions(values: ArrayLike, least: int = 2) -> FloatArray:
 
 
 def finite(values: ArrayLike) -> tuple[FloatArray, str]:
-    """The finite repetitions, and a warning that counts the others ("" where there are none)."""
+    """The finite repetitions, and a warning that counts the others ("" where there are none).
+
+    Examples
+    --------
+    >>> finite([1.0, float("nan"), 3.0])
+    (array([1., 3.]), '1 of 3 repetitions were not finite and are left out')
+    """
     x = np.asarray(values, dtype=np.float64).ravel()
     kept = x[np.isfinite(x)]
     lost = x.size - kept.size
@@ -73,7 +84,14 @@ def mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
 
 
 def geometric_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
-    """The geometric mean of positive repetitions with Student's interval of their logarithms; for ratios."""
+    """The geometric mean of positive repetitions with Student's interval of their logarithms; for ratios.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> round(geometric_mean([0.5, 1.0, 2.0], Unit.ONE).value, 9)
+    1.0
+    """
     x = repetitions(values)
     if (x <= 0).any():
         raise ValueError(f"a geometric mean needs positive repetitions, got {x.tolist()}")
@@ -92,6 +110,12 @@ def pair_mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     ----------
     values : array, shape (R (R − 1) / 2,)
         In the order of ``np.triu_indices(R, 1)``.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> round(pair_mean([0.2, 0.3, 0.1], Unit.ONE).value, 6)  # of the pairs of three repetitions
+    0.2
     """
     from scipy.special import stdtrit
 
@@ -127,7 +151,14 @@ def share(happened: ArrayLike, level: float = LEVEL) -> Estimate:
 
 
 def difference(a: ArrayLike, b: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
-    """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval ([welch1947]_)."""
+    """Mean of a less mean of b, two independent groups of repetitions, with Welch's interval ([welch1947]_).
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> print(difference([3.0, 3.1, 2.9], [1.0, 1.1, 0.9], Unit.BITS))  # Welch's interval
+    2 [1.7733, 2.2267] bits
+    """
     from scipy.special import stdtrit
 
     x, y = repetitions(a), repetitions(b)
@@ -240,7 +271,13 @@ def median(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
 
 
 def correlation(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Estimate:
-    """Pearson's correlation of independent pairs with Fisher's z interval; four pairs at least."""
+    """Pearson's correlation of independent pairs with Fisher's z interval; four pairs at least.
+
+    Examples
+    --------
+    >>> round(correlation([1.0, 2.0, 3.0, 4.0, 5.0], [1.1, 1.9, 3.2, 3.9, 5.1]).value, 4)
+    0.9964
+    """
     from scipy.special import ndtri
 
     x, y = repetitions(a, 4), repetitions(b, 4)
@@ -277,6 +314,14 @@ def bootstrap(
         Each resampled by itself along its first axis.
     seed : int
         Seed of the resamples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib.core.units import Unit
+    >>> found = bootstrap(lambda groups: float(np.mean(groups[0])), [[1.0, 2.0, 3.0, 4.0]], Unit.ONE)
+    >>> found.value, bool(found.low < 2.5 < found.high)
+    (2.5, True)
     """
     from scipy import stats
 
@@ -319,7 +364,14 @@ def bootstrap(
 
 
 def standard_deviation(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
-    """The standard deviation of independent repetitions, with its bootstrap interval."""
+    """The standard deviation of independent repetitions, with its bootstrap interval.
+
+    Examples
+    --------
+    >>> from dualib.core.units import Unit
+    >>> round(standard_deviation([1.0, 2.0, 3.0, 4.0], Unit.ONE).value, 6)
+    1.290994
+    """
     return bootstrap(lambda x: float(x[0].std(ddof=1)), [repetitions(values)], unit, level)
 
 

@@ -28,7 +28,17 @@ ResultType = TypeVar("ResultType", bound=Result)
 
 
 class Store:
-    """Results and arrays under names in one directory, all made with the same settings. Every file is whole or not there."""
+    """Results and arrays under names in one directory, all made with the same settings. Every file is whole or not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = Store.open(folder, {"seed": 0})
+    ...     store.put_arrays("curve", {"beta": [1.0, 2.0]})
+    ...     print(store.names(), store.arrays("curve")["beta"])
+    ['curve'] [1. 2.]
+    """
 
     def __init__(self, path: str | os.PathLike[str], what: str = "results") -> None:
         self.path, self.what = Path(path), what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -173,6 +174,8 @@ class CurveBuild:
             if keep
             else f"p(t|x) is not kept: {size} numbers, more than {LARGEST_ENCODERS}; solve(problem, beta) has it"
         )
+        counts = Counter(what for solution in self.found for what in solution.left_out)
+        notes += [f"{what} (at {n} of {len(self.found)} points)" for what, n in counts.items()]
         return _assemble(self, keep, ". ".join(filter(None, notes)))
 
 

@@ -95,6 +95,16 @@ class InformationCurve(Result):
         What the curve was made from; not in its file.
     stored_transitions : tuple of Transition, or None
         What :attr:`transitions` is, where it was found already.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> curve.rate.round(4), curve.certified
+    (array([0.    , 0.5995, 0.6931]), array([ True,  True,  True]))
+    >>> point = curve.at_rate(0.2)  # between the computed points
+    >>> bool(point.rate == 0.2), point.relevance > 0
+    (True, True)
     """
 
     beta: Float[np.ndarray, " n_beta"]

@@ -12,11 +12,11 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.search import search_maximum
 from dualib.core.result import Result
 from dualib.core.typing import FloatArray
-from dualib.solvers.atoms import start_from
+from dualib.solvers.atoms import separations, start_from
 from dualib.solvers.columns import generate_columns, minimise
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
-from dualib.solvers.prove import prove
+from dualib.solvers.prove import prove_where_needed
 from dualib.solvers.stability import instability
 
 RELATIVE_WIDTH = 1e-6  # of the bracket of a transition
@@ -24,6 +24,10 @@ COARSE = 1e-4  # relative distance of the two solutions between which it is then
 COUNTED = 1e-9  # weight below which an atom is not counted as a cluster
 UNSTABLE = 1e-7  # excess of β λ_max over 1 from which a cluster splits, whatever that gains
 JUMP = 1e-3  # nats of rate across that bracket, beyond which a transition is first-order
+APART = 0.05  # β times a squared Fisher distance from which on an atom is none of those near by
+ASCENTS = (10, 20, 40, 80, 150)  # steps between two looks at an ascent, which is slow where two atoms are about to part
+MOST_GUESSES = 15  # at where a transition is, before points are solved there
+STILL = 1e-16  # of the same distance: what an ascent that moves by less has yet to gain is below 1e-12 nats
 
 
 class TransitionKind(StrEnum):
@@ -64,6 +68,15 @@ class Transition(Result):
         For the first transition, the local critical β beside it, otherwise nan.
     resolution : float
         What G gains on the fewer clusters is not told from 0 below that, nats.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, first_transition
+    >>> found = first_transition(IB(Joint([[0.4, 0.1], [0.1, 0.4]])))
+    >>> print(found.kind, found.n_before, found.n_after)
+    continuous 1 2
+    >>> round(found.local_beta, 9)  # 1/ρ², ρ = 0.6
+    2.777777778
     """
 
     beta: float
@@ -78,20 +91,21 @@ class Transition(Result):
     resolution: float = 1e-12
 
 
-def locate(low: Iterate, high: Iterate) -> Transition:
-    """The transition between two solutions near by: the β at which the fewer clusters stop being optimal.
+def locate(low: Iterate, high: Iterate, near: float | None = None) -> Transition:
+    """The transition between two solutions near by, `near` a β: that at which the fewer clusters stop being optimal.
 
     Of a birth or a split the first gain is the product of two small numbers, and solutions show it only where it exceeds
     rounding; max G > 1 shows it where it begins, which may be on the other side of the solution with the fewer clusters.
     """
-    few, many = (low, high) if clusters(low) < clusters(high) else (high, low)
-    counted = few.weights > COUNTED
-    few = evaluate(few.problem, few.beta, few.weights[counted] / few.weights[counted].sum(), few.atoms[counted])
-    small = 1 <= few.problem.dimension <= Certify().max_dimension
+    few, many = _by_clusters(low, high)
+    small, width = _small(few), _width(few)
     atoms, proven, slack = many.atoms, False, _resolution(few, few.dual)
     bracket = few.beta, many.beta
+    if near is not None:
+        side = 0.4 * width if many.beta > few.beta else -0.4 * width
+        bracket = near * (1.0 - side), near * (1.0 + side)
     for _ in range(4):
-        found = _bracket(few, atoms, bracket, RELATIVE_WIDTH if small else 10 * RELATIVE_WIDTH)
+        found = _bracket(few, atoms, bracket, width)
         if found is None:
             break
         bracket = found
@@ -112,6 +126,66 @@ def locate(low: Iterate, high: Iterate) -> Transition:
     counts = clusters(low), clusters(high)
     beta = 0.5 * (lower + upper)
     return Transition(beta, lower, upper, kind, _is_birth(low, high), *counts, bool(proven), resolution=slack)
+
+
+def _by_clusters(low: Iterate, high: Iterate) -> tuple[Iterate, Iterate]:
+    """The solution with the fewer clusters, those that are counted alone, and the one with more."""
+    few, many = (low, high) if clusters(low) < clusters(high) else (high, low)
+    counted = few.weights > COUNTED
+    weights = few.weights[counted] / few.weights[counted].sum()
+    return evaluate(few.problem, few.beta, weights, few.atoms[counted]), many
+
+
+def crossing(low: Iterate, high: Iterate) -> float | None:
+    """An estimate of the β between two solutions at which the fewer clusters stop being optimal; None where none shows.
+
+    The fewer may do so, by less than solutions show, on the other side of where they were solved: then that end.
+    """
+    from scipy.optimize import brentq
+
+    few, many = _by_clusters(low, high)
+    excess = _Excess(few, many.atoms)
+    if excess(few.beta) >= 0.0:
+        return few.beta
+    if excess(many.beta) <= 0.0:
+        return None
+    return float(
+        brentq(excess, low.beta, high.beta, xtol=0.1 * _width(few) * low.beta, maxiter=MOST_GUESSES, disp=False)
+    )
+
+
+def _small(it: Iterate) -> bool:
+    return 1 <= it.problem.dimension <= Certify().max_dimension
+
+
+def _width(it: Iterate) -> float:
+    """Of a bracket, relative to β."""
+    return RELATIVE_WIDTH if _small(it) else 10 * RELATIVE_WIDTH
+
+
+class _Excess:
+    """By how much something improves on the fewer clusters at a β: negative where nothing does, 0 at the transition."""
+
+    def __init__(self, few: Iterate, atoms: FloatArray) -> None:
+        self.few, self.atoms = few, atoms
+        self.known: dict[float, float] = {}
+
+    def __call__(self, beta: float) -> float:
+        if beta not in self.known:
+            self.known[beta] = self._at(beta)
+        return self.known[beta]
+
+    def _at(self, beta: float) -> float:
+        self.few = it = _follow(self.few, beta)
+        split = float(instability(it.problem, beta, it.atoms, it.posterior)[0].max()) - 1.0 - UNSTABLE
+        g = it.dual
+        found = g.ascend(self.atoms, 30)
+        births = g.log(found) - _resolution(it, g)
+        # Near an atom it is that atom to which an ascent leads, where G is 1, unless it is above.
+        kept = (births > 0.0) | (separations(found, it.atoms, beta).min(axis=1) > APART)
+        if (births > 0.0).any():
+            self.atoms = found[kept]
+        return max(split, float(births[kept].max(initial=-np.inf)))
 
 
 def bracketed(low: Iterate, high: Iterate) -> Transition:
@@ -155,9 +229,19 @@ def _improved(few: Iterate, atoms: FloatArray, beta: float) -> bool:
     slack = _resolution(it, g)
     if it.problem.dimension == 1:
         return search_maximum(g, it.atoms, slack, Certify().max_cells).lower > slack
-    # An ascent is slow where two atoms are about to part.
-    found = np.concatenate([g.ascend(atoms, 300), g.ascend(it.problem.p_y_given_x, 30)])
-    return bool(g.log(found).max() > slack)
+    return _exceeds(g, atoms, slack, ASCENTS) or _exceeds(g, it.problem.p_y_given_x, slack, ASCENTS[:2])
+
+
+def _exceeds(g: DualFunction, atoms: FloatArray, slack: float, steps: tuple[int, ...]) -> bool:
+    """Whether log G exceeds the slack where ascents from the atoms lead; those that stand still are left."""
+    for n in steps:
+        found = g.ascend(atoms, n)
+        if g.log(found).max() > slack:
+            return True
+        atoms = found[2.0 * g.beta * ((np.sqrt(found) - np.sqrt(atoms)) ** 2).sum(axis=1) > STILL]
+        if not len(atoms):
+            break
+    return False
 
 
 def _resolution(it: Iterate, g: DualFunction) -> float:
@@ -172,7 +256,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
     rng = np.random.default_rng(0) if small or start is None else None
     it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
     it, _, residual = generate_columns(it, options, rng)
-    return prove(it, options, residual)[0] if core.dimension == 1 else it
+    return prove_where_needed(it, 0.0, residual, options)[0] if core.dimension == 1 else it
 
 
 def kind_of(jump: float) -> TransitionKind:

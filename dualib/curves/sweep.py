@@ -290,7 +290,8 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
             begin = time.perf_counter()
             again = solve(problem, best.beta, certify=accuracy.options if accuracy.prove else False)
             solving += time.perf_counter() - begin
-            best = min(best, again, key=lambda s: s.gap if accuracy.prove else s.objective)
+            both = min(best, again, key=lambda s: s.gap if accuracy.prove else s.objective)
+            best = replace(both, work=best.work + again.work)
     return Point.of(best, solving, proving)
 
 

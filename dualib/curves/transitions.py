@@ -30,11 +30,13 @@ from dualib.curves.locate import (
     TransitionKind,
     bracketed,
     clusters,
+    crossing,
     kind_of,
     locate,
     optimum,
     slack_of,
 )
+from dualib.problems import IB
 from dualib.solvers.columns import ascend
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
@@ -100,8 +102,9 @@ def first_transition(problem: Bottleneck, *, certify: bool | Certify = True) -> 
     if not np.isfinite(local):
         raise ValueError("X and Y are independent: there is no transition at any beta")
     upper, atom = _lower_by_ascent(core, local)
-    lower, proven = upper * (1.0 - RELATIVE_WIDTH), False
-    if certify is not False and core.dimension <= options.max_dimension:
+    lower = upper * (1.0 - RELATIVE_WIDTH)
+    proven = isinstance(core, IB) and lower <= 1.0  # by data processing, where G is flat if Y is a function of X
+    if certify is not False and not proven and core.dimension <= options.max_dimension:
         for width in (RELATIVE_WIDTH, 1e-5, 1e-4, 1e-3):
             lower = upper * (1.0 - width)
             g = _single_dual(core, lower)
@@ -199,7 +202,7 @@ def find_transitions(
     Examples
     --------
     >>> from dualib import IB, Joint, find_transitions
-    >>> len(find_transitions(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta_max=20.0))
+    >>> len(find_transitions(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta_max=4.0))
     1
     """
     beta_max = positive(beta_max, "beta_max")
@@ -251,14 +254,35 @@ class _Search:
 
     left: int
 
-    def between(self, pair: tuple[Iterate, Iterate]) -> list[Transition]:
+    def between(
+        self, pair: tuple[Iterate, Iterate], guess: float | None = None, guessing: bool = True
+    ) -> list[Transition]:
+        """Those between two points: about a guess of the first, or in both halves where the last guess was of no use."""
         low, high = pair
         if clusters(low) == clusters(high):
             return []
         if self.left == 0:
             return [bracketed(low, high)]
+        if guess is None and guessing:
+            guess = crossing(low, high)
         if high.beta - low.beta <= COARSE * high.beta:
             self.left -= 1
-            return [locate(low, high)]
-        middle = optimum(low.problem, float(np.sqrt(low.beta * high.beta)), high)
-        return self.between((low, middle)) + self.between((middle, high))
+            return [locate(low, high, guess)]
+        parts = list(itertools.pairwise([low, *_solved(low, high, guess), high]))
+        about = [guess is not None and a.beta <= guess <= b.beta and clusters(a) != clusters(b) for a, b in parts]
+        guessing = guess is None or any(about)
+        return [
+            t
+            for part, at in zip(parts, about, strict=True)
+            for t in self.between(part, guess if at else None, guessing)
+        ]
+
+
+def _solved(low: Iterate, high: Iterate, guess: float | None) -> list[Iterate]:
+    """Points between two, ascending in β: on both sides of a guess, or in the middle."""
+    ends = low.beta * (1.0 + 0.1 * COARSE), high.beta * (1.0 - 0.1 * COARSE)
+    sides = [] if guess is None else [guess * (1.0 - 0.4 * COARSE), guess * (1.0 + 0.4 * COARSE)]
+    found = [high]
+    for beta in [b for b in sides[::-1] if ends[0] < b < ends[1]] or [float(np.sqrt(low.beta * high.beta))]:
+        found.append(optimum(low.problem, beta, found[-1]))
+    return found[:0:-1]

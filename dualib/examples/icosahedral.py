@@ -10,12 +10,25 @@ from dualib.joint import Joint
 
 
 def icosahedral_patterns() -> Int[np.ndarray, "4096 12"]:
-    """All patterns of twelve bits, in the order of the numbers that they write; bit 0 is the most significant."""
+    """All patterns of twelve bits, in the order of the numbers that they write; bit 0 is the most significant.
+
+    Examples
+    --------
+    >>> icosahedral_patterns()[5]
+    array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1])
+    """
     return (np.arange(4096)[:, None] >> np.arange(11, -1, -1)) & 1
 
 
 def icosahedral_score() -> Float[np.ndarray, " 4096"]:
-    """popcount(x) + ‖Σ_i x_i v_i‖ of the 4096 patterns x on the vertices v_i of an icosahedron."""
+    """popcount(x) + ‖Σ_i x_i v_i‖ of the 4096 patterns x on the vertices v_i of an icosahedron.
+
+    Examples
+    --------
+    >>> scores = icosahedral_score()
+    >>> float(scores.min()), float(scores.max())
+    (0.0, 12.0)
+    """
     g = (1.0 + np.sqrt(5.0)) / 2.0
     vertices = np.array(
         [(0, -1, -g), (-1, -g, 0), (0, -1, g), (1, -g, 0), (-g, 0, 1), (0, 1, -g)]

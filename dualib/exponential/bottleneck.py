@@ -44,6 +44,15 @@ class ExponentialSolution(Result):
         residual is at most the tolerance and finite; if False, raise max_iterations.
     n_iterations : int
         Steps taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib.exponential import ExponentialFamily
+    >>> family = ExponentialFamily(np.array([[0.0], [1.0]]), np.array([[-2.0, 2.0]]))
+    >>> found = solve_exponential(family, [0.5, 0.5], beta=20.0)
+    >>> bool(0.0 < found.relevance <= found.rate)  # nats
+    True
     """
 
     beta: float
@@ -106,6 +115,15 @@ def solve_exponential(
     References
     ----------
     [piran2020]_ section 3.2 and appendix D
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib.exponential import ExponentialFamily
+    >>> family = ExponentialFamily(np.array([[0.0], [1.0]]), np.array([[-2.0, 2.0]]))
+    >>> found = solve_exponential(family, [0.5, 0.5], beta=20.0)
+    >>> found.converged, found.statistics.ravel().round(3)  # E[A(y)|t] of each cluster
+    (True, array([0., 1.]))
     """
     prior = distribution(p_x, "p_x")
     if prior.shape != (len(family.statistics),):

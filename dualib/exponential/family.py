@@ -36,6 +36,14 @@ class ExponentialFamily(Result):
     References
     ----------
     [piran2020]_ section 3
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> family = ExponentialFamily(np.array([[0.0], [1.0]]), np.array([[-1.0, 2.0]]))
+    >>> family.p_y_given_x.round(6)  # a logistic regression: two symbols, one statistic
+    array([[0.5     , 0.5     ],
+           [0.952574, 0.047426]])
     """
 
     statistics: FloatArray

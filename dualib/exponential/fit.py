@@ -30,6 +30,12 @@ class ExponentialFit(Result):
         gradient_norm is at most the tolerance and every parameter is finite.
     n_iterations : int
         Newton steps taken.
+
+    Examples
+    --------
+    >>> fit = fit_exponential_family([[30, 10], [5, 15]], [[0.0], [1.0]])
+    >>> fit.converged, round(fit.log_likelihood, 6)
+    (True, -0.649543)
     """
 
     family: ExponentialFamily
@@ -76,6 +82,12 @@ def fit_exponential_family(
     References
     ----------
     [piran2020]_ section 5; [albert1984]_ for separation
+
+    Examples
+    --------
+    >>> fit = fit_exponential_family([[30, 10], [5, 15]], [[0.0], [1.0]])
+    >>> fit.family.natural_parameters.ravel().round(6)  # ±½ log(15/5): of x = 1
+    array([ 0.549306, -0.549306])
     """
     table = counts.p_xy if isinstance(counts, Joint) else real_array(counts, "counts")
     if table.ndim != 2:

@@ -45,6 +45,14 @@ class SampleSizeExperiment(Result):
         Mean of E_x D(p(·|x) ‖ Σ_t p(t|x) p(·|t)) over the seeds, shape (n_arms, n_sizes).
     standard_error : array
         Standard error of that mean, shape (n_arms, n_sizes).
+
+    Examples
+    --------
+    >>> from dualib import IB, solve
+    >>> ib = {"IB": lambda joint, beta: solve(IB(joint), beta, certify=False)}
+    >>> experiment = sample_size_experiment((50,), beta=3.0, n_seeds=2, solvers=ib)
+    >>> experiment.sample_sizes, bool(experiment.mean.min() > 0)
+    ((50,), True)
     """
 
     arms: tuple[str, ...]
@@ -81,6 +89,14 @@ def sample_size_experiment(
     References
     ----------
     [piran2020]_ section 5
+
+    Examples
+    --------
+    >>> from dualib import IB, solve
+    >>> ib = {"IB": lambda joint, beta: solve(IB(joint), beta, certify=False)}
+    >>> experiment = sample_size_experiment((50,), beta=3.0, n_seeds=2, solvers=ib)
+    >>> experiment.arms, experiment.mean.shape
+    (('IB', 'dualExpIB', 'MLE then IB'), (3, 1))
     """
     if n_seeds < 2 or min(sample_sizes, default=0) < 1:
         raise ValueError(f"n_seeds = {n_seeds} must be at least 2 and every sample size at least 1, got {sample_sizes}")

@@ -40,6 +40,14 @@ class GaussianCurve(Result):
         F(β) = I(X;T) + β E d at the optimum.
     n_active : array of int, shape (n,)
         The dimension of T.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dualib import GaussianIB
+    >>> curve = GaussianIB([[1.0]], [[1.0]], [[0.8]]).curve([1.0, 10.0])
+    >>> curve.n_active, curve.rate.round(6)  # nats
+    (array([0, 1]), array([0.      , 1.386294]))
     """
 
     beta: Float[np.ndarray, " n"]

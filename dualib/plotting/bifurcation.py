@@ -49,6 +49,13 @@ def plot_bifurcation(curve: InformationCurve, *, ax: Axes | None = None, y: int 
     ------
     ValueError
         If there is no symbol `y`.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> plot_bifurcation(curve).get_xlabel()
+    'trade-off β (no unit)'
     """
     n_y = curve.decoders[0].shape[1]
     if y is not None and not 0 <= y < n_y:

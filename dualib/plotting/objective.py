@@ -58,6 +58,13 @@ def plot_objective(
     -------
     Axes
         The strip is its first child axes.
+
+    Examples
+    --------
+    >>> from dualib import IB, Joint, information_curve
+    >>> curve = information_curve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0, 20.0], progress=False)
+    >>> plot_objective(curve, units="nats").get_ylabel()
+    'objective F(β) [nats]'
     """
     given = listed(curves)
     again = has_data(ax)

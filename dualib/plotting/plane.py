@@ -194,12 +194,18 @@ def _gap_inset(ax: Axes, given: list[InPlane], colours: list[str], units: Units)
         if reference is not None and curve.problem != "ib"
         if abs(curve.information_xy - reference.information_xy) < 1e-9
     ]
-    if reference is None or not others:
+    found = [
+        (runs, colour)
+        for curve, colour in others
+        if reference is not None
+        if (runs := [(x, y) for x, y in gap_runs(reference, curve) if len(x) > 1])
+    ]
+    if not found:  # or no rate of theirs lies between computed points of IB
         return
     panel, used = child(ax, "below IB", (0.58, 0.13, 0.40, 0.25))
-    for curve, colour in others:
-        runs = [(np.append(x, np.nan), np.append(y, np.nan)) for x, y in gap_runs(reference, curve)]
-        rate, gap = (np.concatenate(v) for v in zip(*runs, strict=True)) if runs else (np.zeros(0), np.zeros(0))
+    for runs, colour in found:
+        ended = [(np.append(x, np.nan), np.append(y, np.nan)) for x, y in runs]
+        rate, gap = (np.concatenate(v) for v in zip(*ended, strict=True))
         panel.plot(to_units(rate, units), to_units(gap, units), color=colour, lw=1.0)
     if used:
         return

@@ -33,6 +33,13 @@ def plot_samples(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> from dualib import Joint, bootstrap_curve
+    >>> sampled = bootstrap_curve(Joint.from_counts([[20, 5], [3, 30]]), [1.5, 5.0], n_bootstrap=3, progress=False)
+    >>> plot_samples(sampled).get_ylabel()
+    'relevance I(T;Y) [bits]'
     """
     again = has_data(ax)
     ax = axes_or_new(ax, 2.6)

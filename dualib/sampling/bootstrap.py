@@ -63,6 +63,15 @@ class SampledCurve(Result):
         Number of resamples.
     curve : InformationCurve
         The plug-in curve.
+
+    Examples
+    --------
+    >>> from dualib import Joint, bootstrap_curve
+    >>> sampled = bootstrap_curve(Joint.from_counts([[20, 5], [3, 30]]), [1.5, 5.0], n_bootstrap=3, progress=False)
+    >>> sampled.plug_in["relevance"].shape, sampled.n_bootstrap
+    ((2,), 3)
+    >>> bool((sampled.low["relevance"] <= sampled.high["relevance"]).all())
+    True
     """
 
     beta: Float[np.ndarray, " n_beta"]
@@ -137,7 +146,7 @@ def bootstrap_curve(
     Examples
     --------
     >>> sample = Joint.from_counts([[40, 10], [12, 38]])
-    >>> bootstrap_curve(sample, [6.0], n_bootstrap=20).bias["objective"].shape
+    >>> bootstrap_curve(sample, [6.0], n_bootstrap=3).bias["objective"].shape
     (1,)
 
     References

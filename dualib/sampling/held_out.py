@@ -53,6 +53,15 @@ class HeldOut(Result):
         I(X;T) of the encoders, mean over folds.
     n_clusters : array of int, shape (n_beta,)
         Number of clusters, (upper) median over folds.
+
+    Examples
+    --------
+    >>> from dualib import Joint, held_out_relevance
+    >>> held_out = held_out_relevance(Joint.from_counts([[20, 5], [3, 30]]), [1.5, 5.0], progress=False)
+    >>> held_out.mean.shape, held_out.n_clusters  # and the β that predicts best:
+    ((2,), array([1, 2]))
+    >>> float(held_out.beta[held_out.best])
+    5.0
     """
 
     beta: Float[np.ndarray, " n_beta"]

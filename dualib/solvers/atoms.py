@@ -6,7 +6,7 @@ import numpy as np
 
 from dualib.bottleneck import Bottleneck, Rows
 from dualib.core.arrays import distribution
-from dualib.core.special import TINY
+from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.iterate import Iterate, evaluate
@@ -32,6 +32,12 @@ def start_from(core: Bottleneck, beta: float, atoms: ArrayLike | None = None) ->
     else:
         it = evaluate(core, beta, core.p_x, rows)
     return iterate(it, 40 if it.atoms.size * len(rows) < 1e5 else 10)
+
+
+def too_many_rows(core: Bottleneck) -> bool:
+    """Whether a cold start takes some of the rows only; with |Y| = 2 a spread-out few, which miss nothing."""
+    n_x, n_y = core.p_y_given_x.shape
+    return bool(n_x > LARGEST_START and n_y > 2)
 
 
 def _uniform(core: Bottleneck, beta: float, atoms: FloatArray) -> Iterate:
@@ -126,7 +132,7 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
         exponents = it.problem.exponents(it.beta, atoms, -it.log_z)
         change = weights[:, None] * np.exp(np.minimum(exponents, LARGEST_EXPONENT))
         change -= (it.weights[first, None] * it.kernel[first] + it.weights[second, None] * it.kernel[second]) / it.z
-        gain = np.log1p(np.maximum(change, TINY - 1.0)) @ it.problem.p_x
+        gain = np.log1p(np.maximum(change, 0.5 * EPS - 1.0)) @ it.problem.p_x
         order = np.argsort(-gain, kind="stable")[: int((gain > 0.0).sum())]
         new = it
         while len(order):

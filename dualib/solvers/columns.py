@@ -16,7 +16,6 @@ from dualib.core.typing import FloatArray
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import (
-    LARGEST_START,
     SEPARATE,
     add_atoms,
     check_size,
@@ -25,6 +24,7 @@ from dualib.solvers.atoms import (
     prune,
     separations,
     start_from,
+    too_many_rows,
     trivial,
 )
 from dualib.solvers.iterate import Iterate, evaluate
@@ -33,7 +33,7 @@ from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
-SAMPLE = 2000  # rows whose optimum starts that of very many
+SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
@@ -44,6 +44,7 @@ ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate grad
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 CG_STEPS = 12  # then clusters that have met are merged
+STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
@@ -53,7 +54,7 @@ NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher dist
 def start(core: Bottleneck, beta: float) -> Iterate:
     """T = X, its clusters merged that all but coincide; of very many rows, the optimum of a sample of them."""
     rows = core.p_y_given_x
-    if len(rows) <= LARGEST_START or rows.shape[1] == 2:
+    if not too_many_rows(core):
         return merge_atoms(start_from(core, beta), SEPARATE)
     drawn = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
     keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
@@ -81,7 +82,10 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
     """
     it, residual = minimise(approached(it, options, rng))
     estimate = 0.0
-    for _ in range(options.max_rounds):
+    for rounds in range(options.max_rounds):
+        if rounds == STUCK:  # where all is flat, as at β = 1 with deterministic labels, it gets nowhere
+            best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
+            it, residual = minimise(best) if best.value < it.value else (it, residual)
         g = it.dual
         found = ascend(g, it, rng)
         log_g = _log_at(g, found)

@@ -51,6 +51,13 @@ class HardClusterings(Result):
         Whether no hard clustering of this joint lies above any of them, by enumeration of all.
     cut_short : bool
         Whether a search stopped at a limit, of sweeps or of clusters, before it had come to its end; `method` says which.
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> found = agglomerative_ib(Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]]))
+    >>> found.n_clusters, found.relevance.round(4)  # nats
+    (array([4, 3, 2, 1]), array([0.1567, 0.1562, 0.154 , 0.    ]))
     """
 
     labels: Int[np.ndarray, "n n_x"]
@@ -109,6 +116,13 @@ def deterministic_ib(joint: Joint, beta: float, *, n_clusters: int | None = None
     References
     ----------
     [strouse2017]_
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> deterministic_ib(joint, beta=20.0, n_clusters=2).labels
+    array([[0, 0, 1, 1]])
     """
     beta = positive(beta, "beta")
     merged = joint.merge_equal_rows()
@@ -160,6 +174,16 @@ def agglomerative_ib(joint: Joint) -> HardClusterings:
     References
     ----------
     [slonim2000]_
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> agglomerative_ib(joint).labels  # from four clusters down to one
+    array([[0, 1, 2, 3],
+           [0, 1, 2, 2],
+           [0, 0, 1, 1],
+           [0, 0, 0, 0]])
     """
     merged = joint.merge_equal_rows()
     core = merged.joint
@@ -213,6 +237,13 @@ def sequential_ib(joint: Joint, n_clusters: int, *, restarts: int = 10, seed: in
     References
     ----------
     [slonim2002]_
+
+    Examples
+    --------
+    >>> from dualib import Joint
+    >>> joint = Joint([[0.2, 0.05], [0.18, 0.07], [0.06, 0.19], [0.05, 0.2]])
+    >>> sequential_ib(joint, n_clusters=2).labels
+    array([[0, 0, 1, 1]])
     """
     merged = joint.merge_equal_rows()
     core = merged.joint

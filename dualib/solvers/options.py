@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,17 @@ AUTO: Literal["auto"] = "auto"
 """certify="auto": prove where the size of the joint lets a search get anywhere within seconds."""
 WORK = 100_000_000
 AUTO_WORK = 1e9  # entries of tables (n_x, n_y): what an affordable search must be able to begin with, and twice what its simplices take
+
+
+class LeftOut(StrEnum):
+    """What the search of a solution goes without where the problem is very large."""
+
+    SPLITS = (
+        "estimated_gap tells nothing of clusters that would split: too many clusters, rows and symbols to look for them"
+    )
+    ALL_ROWS = (
+        "the search began at the optimum of a sample of the rows, and T = X was not compared: there are too many rows"
+    )
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from dualib.certificate.search import (
     search_in_any_dimension,
     search_maximum,
 )
-from dualib.core.special import EPS
+from dualib.core.special import EPS, entropy_nats
 from dualib.problems import IB, DualIB
-from dualib.solvers.atoms import SEPARATE, add_atoms, merge_atoms, start_from
+from dualib.solvers.atoms import LARGEST_START, SEPARATE, add_atoms, merge_atoms, start_from, trivial
 from dualib.solvers.coarse import SYMBOLS, can_be_coarser, coarser, rounding
 from dualib.solvers.columns import best_start, generate_columns, largest_at_rows, minimise
 from dualib.solvers.iterate import Iterate
@@ -64,10 +64,13 @@ class Proof:
 
 
 def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
-    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it."""
+    """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it.
+
+    The ceiling is the least of those tried at the iterate returned, its work that of all that were tried on the way.
+    """
     if it.atoms.size > MAX_UNKNOWNS:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
-    max_cells = options.max_cells
+    max_cells, work = options.max_cells, 0.0
     ceiling: Ceiling | None = None
     if options.affordable_only:
         max_cells = min(max_cells, int(2 * AUTO_WORK / it.problem.p_y_given_x.size))
@@ -78,6 +81,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         beyond, ceiling = it.problem.dimension > options.max_dimension, None
         if beyond or boxes_first(it.problem):
             ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+            work += 0.0 if ceiling is None else ceiling.work
         if not beyond and (ceiling is None or not ceiling.complete):
             simplices = search_maximum(g, it.atoms, tolerance, max_cells)
             ceiling = min(filter(None, (simplices, ceiling)), key=lambda one: one.log_bound)
@@ -87,14 +91,20 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         if not better.value < it.value:
             break
         it, _, residual = generate_columns(better, options, None)
-    return it, ceiling, residual
+    return it, None if ceiling is None else replace(ceiling, work=work), residual
 
 
 def prove_where_needed(
     it: Iterate, estimate: float, residual: float, options: Certify
 ) -> tuple[Iterate, float, float, Ceiling | None]:
-    """:func:`prove`, and the new estimate of max log G; no ceiling where pairs do as well."""
+    """:func:`prove`, and the new estimate of max log G; no ceiling where data processing or pairs do as well."""
     if it.problem.dimension < 1:
+        return it, estimate, residual, None
+    proven = processing_bound(it) + 0.3 * options.tolerance
+    if it.value > proven and trivial_value(it) <= proven:  # where G is flat a search is long, and leads nowhere
+        it, residual = min(trivial(it.problem, it.beta), key=lambda one: one.value), 0.0
+        estimate = max(0.0, largest_at_rows(it.dual))
+    if it.value <= proven:
         return it, estimate, residual, None
     # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
     few = _pair_work(it) <= QUICK_PAIRS
@@ -108,10 +118,32 @@ def prove_where_needed(
     return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling
 
 
+def processing_bound(it: Iterate) -> float:
+    r"""A lower bound of F(β) from data processing, nats, rounding subtracted; 0 where the problem is not IB.
+
+    .. math:: F(\beta) = \min I(X;T) - \beta I(T;Y) + \beta I(X;Y) \ge \min(1, \beta)\, I(X;Y)
+
+    as I(T;Y) is at most I(X;T) and I(X;Y). It is F where Y is a function of X, whose G is flat at β = 1, and below β = 1.
+    """
+    if not isinstance(it.problem, IB):
+        return 0.0
+    information = it.problem.joint.mutual_information()
+    rounding = EPS * (16 + sum(it.problem.p_y_given_x.shape)) * (1.0 + information)
+    return max(0.0, min(1.0, it.beta) * information - rounding)
+
+
+def trivial_value(it: Iterate) -> float:
+    """The lesser objective of T = X and of one cluster, nats; inf where there are too many x for the former."""
+    core = it.problem
+    if len(core.p_x) > LARGEST_START:
+        return np.inf
+    return min(float(entropy_nats(core.p_x)), it.beta * float(core.p_x @ core.distortion(core.single_decoder)[0]))
+
+
 def proof_of(it: Iterate, objective: float, ceiling: Ceiling | None, options: Certify) -> Proof:
-    """The best lower bound of F(β) from the ceiling of log G, if there is one, and from pairs of x, rounding subtracted."""
+    """The best lower bound of F(β) from data processing, the ceiling of log G, if there is one, and pairs of x, rounding subtracted."""
     g, base = it.dual, it.value - EPS * (16.0 + 8.0 * abs(it.value))
-    bounds = {Method.SIGN: 0.0}
+    bounds = {Method.SIGN: 0.0, Method.PROCESSING: processing_bound(it)}
     if ceiling is not None:
         bounds[ceiling.method] = base - ceiling.log_bound
     cells, work = (0, 0.0) if ceiling is None else (ceiling.cells, ceiling.work)

@@ -10,7 +10,8 @@ from dualib.core.typing import Float, FloatArray
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS, curvature, tangent_basis
 
-MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents
+MIXED = 0.999  # largest p(x|t) from which on a cluster is that of a single x, which cannot split
+MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents, and Solution.left_out says so
 MAX_SLOPES = 2e7  # slopes of all pairs of cluster and x (160 MB); beyond, from moments, with half the digits
 SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 WIDTHS = np.array([0.5, 1.0, 2.0])  # moves in units of the width of e^{−βd}, to where a stable cluster may have a rival
@@ -26,11 +27,9 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     distance, beyond a valley of G that ascents from rows do not cross.
     """
     posterior = it.posterior
-    mixed = posterior.max(axis=1) < 0.999  # the cluster of a single x cannot split
-    n_y = it.atoms.shape[1]
-    few = n_y < MANY_SYMBOLS
-    work = mixed.sum() * n_y * (n_y * max(n_y, len(it.problem.p_x)) if few else 4.0 * LANCZOS * len(it.problem.p_x))
-    if not mixed.any() or work > MAX_SPLIT_WORK:
+    mixed = posterior.max(axis=1) < MIXED
+    few = it.atoms.shape[1] < MANY_SYMBOLS
+    if not mixed.any() or too_many_mixed(it.problem, int(mixed.sum())):
         return it.atoms[:0]
     atoms = it.atoms[mixed]
     posterior = posterior if mixed.all() else posterior[mixed]
@@ -43,6 +42,13 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
         broad = largest > BROAD
         starts += [_displaced(it, atoms[broad], steps[broad], sign * WIDTHS) for sign in (-1.0, 1.0)]
     return np.concatenate(starts)
+
+
+def too_many_mixed(problem: Bottleneck, n: int) -> bool:
+    """Whether it takes too many multiplications to find which of n clusters of several x are unstable."""
+    n_x, n_y = problem.p_y_given_x.shape
+    work = float(n) * n_y * (n_y * max(n_y, n_x) if n_y < MANY_SYMBOLS else 4 * LANCZOS * n_x)
+    return bool(work > MAX_SPLIT_WORK)
 
 
 def _displaced(it: Iterate, atoms: Atoms, steps: Atoms, lengths: FloatArray) -> Atoms:

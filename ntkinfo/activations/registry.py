@@ -215,6 +215,12 @@ def register(activation: Activation) -> Activation:
     ------
     ValueError
         If another activation has that name.
+
+    Examples
+    --------
+    >>> import jax  # doctest: +SKIP
+    >>> from ntkinfo import Activation
+    >>> register(Activation.smooth(lambda x: x * jax.nn.sigmoid(x), name="swish"))  # doctest: +SKIP
     """
     if activation.name in _LIST:
         raise ValueError(f"there is an activation {activation.name!r} already: choose another name")
@@ -223,7 +229,13 @@ def register(activation: Activation) -> Activation:
 
 
 def names() -> tuple[str, ...]:
-    """The names on the list, in the order of registration."""
+    """The names on the list, in the order of registration.
+
+    Examples
+    --------
+    >>> "erf" in names()
+    True
+    """
     return tuple(_LIST)
 
 

@@ -21,7 +21,13 @@ from dualib.core.typing import ArrayLike
 
 
 class Subject(StrEnum):
-    """What a bound is on."""
+    """What a bound is on.
+
+    Examples
+    --------
+    >>> print(Subject.RISK, "/", Subject.GAP)
+    risk / generalisation gap
+    """
 
     RISK = "risk"
     """The population risk."""
@@ -48,6 +54,12 @@ class Bound(Result):
     relation : Relation
         An upper bound with the stated probability, an upper bound in expectation, or an estimate: what is no theorem, or is
         fed with a number that is none.
+
+    Examples
+    --------
+    >>> bound = mcallester(0.1, 2.0, 1000)
+    >>> bound.name, bound.vacuous, bound.on.name
+    ('McAllester', False, 'RISK')
     """
 
     name: str
@@ -141,6 +153,11 @@ def bu(informations: ArrayLike, *, sigma: float = 0.5) -> Bound:
     References
     ----------
     [bu2020]_ proposition 1
+
+    Examples
+    --------
+    >>> round(bu([0.02, 0.08]).value, 6)  # ½ E √(2I)
+    0.15
     """
     values = np.asarray(informations, dtype=np.float64).ravel()
     if values.size == 0 or np.isnan(values).any() or (values < 0).any():
@@ -166,6 +183,11 @@ def conditional_mutual_information(cmi: float, n: int) -> Bound:
     References
     ----------
     [steinke2020]_ theorem 2
+
+    Examples
+    --------
+    >>> round(conditional_mutual_information(5.0, 1000).value, 6)  # √(2 · 5/1000)
+    0.1
     """
     size, value = whole(n, "n, the sample size,", 1), _information(cmi, "cmi")
     if value > size * np.log(2) * (1 + 1e-12):
@@ -209,6 +231,11 @@ def seeger(risk: float, kl: float, n: int, delta: float = 0.05) -> Bound:
     References
     ----------
     [seeger2002]_, [maurer2004]_
+
+    Examples
+    --------
+    >>> round(seeger(0.1, 2.0, 1000).value, 6)
+    0.145371
     """
     size = whole(n, "n, the sample size,", 1)
     value = binary_kl_inverse(_risk(risk), _complexity(kl, size, delta) / size)
@@ -228,6 +255,11 @@ def catoni(risk: float, kl: float, n: int, delta: float = 0.05, lam: float | Non
     References
     ----------
     [catoni2007]_, [alquier2016]_ theorem 4.1
+
+    Examples
+    --------
+    >>> round(catoni(0.1, 2.0, 1000).value, 6)
+    0.151621
     """
     size, log_delta = whole(n, "n, the sample size,", 1), np.log(1 / _confidence(delta))
     temperature = np.sqrt(8 * size * log_delta) if lam is None else positive(lam, "lam")

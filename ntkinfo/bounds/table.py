@@ -34,7 +34,13 @@ Loss = Literal["clipped_square", "zero_one"]
 
 
 class ParameterModel(StrEnum):
-    """For which network the parameters' KL is exact."""
+    """For which network the parameters' KL is exact.
+
+    Examples
+    --------
+    >>> [model.name for model in ParameterModel]
+    ['INFINITE_WIDTH', 'LINEAR', 'LINEARISED']
+    """
 
     INFINITE_WIDTH = "infinite width"
     LINEAR = "linear"
@@ -75,6 +81,15 @@ class BoundsTable(Result):
     heuristics : dict of str to tuple of Bound
         Name → one a time, of what is no theorem and may lie below the risk.
     loss : {"clipped_square", "zero_one"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> table = ntkinfo.generalisation_bounds(ensemble, [0.1, 1.0])
+    >>> table.train_risk.round(4), len(table.bounds), table.kl_model.name
+    (array([0.611 , 0.0366]), 4, 'LINEARISED')
     """
 
     tau: Float[np.ndarray, " t"]
@@ -254,7 +269,16 @@ def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, Pa
 
 
 def linear_or_linearised(ensemble: Ensemble) -> ParameterModel:
-    """Whether the network is linear in what it trains: the last layer only, or K = Θ."""
+    """Whether the network is linear in what it trains: the last layer only, or K = Θ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> linear_or_linearised(ensemble).name
+    'LINEARISED'
+    """
     return ParameterModel.LINEAR if is_linear(ensemble) else ParameterModel.LINEARISED
 
 

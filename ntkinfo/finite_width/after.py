@@ -46,6 +46,15 @@ class Trained(Result):
     References
     ----------
     derived here; [huang2020]_ (hierarchy), [roberts2022]_ chapter ∞ (training), [dyer2020]_ (orders), [bordelon2023]_ (fluctuations)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> start = ntkinfo.finite_width.corrections(np.eye(2), hidden_layers=1, progress=False)
+    >>> after = trained(start, [1.0, -1.0], tau=0.5)
+    >>> after.predicted_at(100, on="train").mean.shape
+    (2, 1)
     """
 
     start: Corrections

@@ -68,6 +68,15 @@ def width_coefficient(
     ------
     ValueError
         If there is no such quantity, or its correction is not determined by these coefficients (the message says why).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> start = ntkinfo.finite_width.corrections(np.eye(2), hidden_layers=1, progress=False)
+    >>> after = ntkinfo.finite_width.trained(start, [1.0, -1.0], tau=0.5)
+    >>> round(width_coefficient(after, "train_square_error"), 4)
+    0.5314
     """
     name = quantity.name if isinstance(quantity, Quantity) else quantity
     known = {q.name: q for q in REGISTRY.quantities}
@@ -143,6 +152,14 @@ def log_evidence_coefficient(start: Corrections, y_train: ArrayLike, noise: floa
     Returns
     -------
     float, in nats
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> start = ntkinfo.finite_width.corrections(np.eye(2), hidden_layers=1, progress=False)
+    >>> round(log_evidence_coefficient(start, [1.0, -1.0]), 4)
+    0.0477
     """
     n = start.kernels.n_train
     y = columns(y_train, "y_train", n, f"{n} training points")[:, 0]

@@ -43,6 +43,14 @@ class EmpiricalKernels(Result):
         The standard error of every entry, by the name of its block.
     replicas : int
         How many initialisations were drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> found = EmpiricalKernels(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), {"ntk": 0.1 * np.ones((2, 2))}, replicas=32)
+    >>> float(found.errors["ntk"].max()), found.replicas
+    (0.1, 32)
     """
 
     kernels: Kernels
@@ -148,6 +156,12 @@ def empirical(
     References
     ----------
     [novak2020]_
+
+    Examples
+    --------
+    >>> network = ntkinfo.mlp(hidden_layers=1)  # doctest: +SKIP
+    >>> found = empirical(network, x_train, replicas=32)  # doctest: +SKIP
+    >>> found.kernels.ntk, found.errors["ntk"]  # doctest: +SKIP
     """
     whole(replicas, "replicas", 2)
     arrays = points(x_train, x_test)

@@ -58,6 +58,15 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     -------
     array of the law's leading shape
         The value, with the rounding of the law added; +inf where an output has lost its variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> prior = ntkinfo.Marginals(np.zeros((2, 1)), np.ones(2))
+    >>> round(float(data_information(law, prior)), 6)
+    0.51986
     """
     _same_points(law, prior)
     k = law.mean.shape[-1]
@@ -109,6 +118,15 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
         0 where the law is the prior; +inf where K or Σ could be singular within its rounding, so that no bound can be
         had (as of many points of a smooth kernel, or on the training set after a long time, for which
         :func:`data_information_train` does not go through the collapsed covariance).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Law(mean=np.array([[1.0], [-0.5]]), covariance=np.array([[0.25, 0.1], [0.1, 0.5]]))
+    >>> prior = ntkinfo.Law(np.zeros((2, 1)), np.eye(2))
+    >>> round(float(data_information_joint(law, prior)), 6)
+    1.081412
     """
     law, prior = joint_law, joint_prior
     _same_points(law, prior)
@@ -235,6 +253,17 @@ def gaussian_label_information(
     array of the shape of `tau`
         NaN where the variance of a point is lost in the rounding of the kernels, so that no value can be had. Test
         points that are training points keep theirs, in logarithms; +inf for a centred ensemble.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> one = np.eye(2)
+    >>> test = {"ntk_test_train": one, "nngp_test_train": one / 2, "ntk_test": one, "nngp_test": one}
+    >>> kernels = ntkinfo.Kernels(2 * one, one, **test)
+    >>> ensemble = ntkinfo.Ensemble(kernels, [1.0, -1.0])
+    >>> round(float(gaussian_label_information(ensemble, 0.5, label_noise=0.1)), 6)
+    0.006332
     """
     s2 = positive(label_noise, "label_noise", zero=True)
     variance = (ensemble.marginals(tau) if law is None else law).variance.reshape(-1, ensemble.n_test)
@@ -281,6 +310,17 @@ def gaussian_label_information_joint(
     float
         +inf where an output has no variance in a direction that the labels move (a centred ensemble, infinite time);
         NaN where K, or Σ at the test points, is singular within its rounding, so that no value can be had.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> one = np.eye(2)
+    >>> test = {"ntk_test_train": one, "nngp_test_train": one / 2, "ntk_test": one, "nngp_test": one}
+    >>> kernels = ntkinfo.Kernels(2 * one, one, **test)
+    >>> ensemble = ntkinfo.Ensemble(kernels, [1.0, -1.0])
+    >>> round(float(gaussian_label_information_joint(ensemble, 0.5, 0.1 * np.eye(2))), 6)
+    0.012664
     """
     c = covariance_root(label_covariance, ensemble.n_train)
     spectrum, root = ensemble.spectrum(float(tau)), ensemble.eigenvectors.T @ c

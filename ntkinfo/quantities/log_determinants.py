@@ -19,6 +19,13 @@ def covariance_root(label_covariance: ArrayLike, n: int) -> Float[np.ndarray, "n
     ------
     ValueError
         If `label_covariance` is not symmetric positive semi-definite of shape (n, n).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> covariance_root(4 * np.eye(2), 2)
+    array([[2., 0.],
+           [0., 2.]])
     """
     name = "label_covariance"
     covariance = symmetric(of_shape(label_covariance, name, (n, n), f"{n} training points"), name)
@@ -50,6 +57,12 @@ def log_det_gain(
     -------
     float
         +inf where a gain is, NaN where N is not positive definite in floating point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(log_det_gain(None, np.zeros(2), np.eye(2)), 6)  # 2 log 2
+    1.386294
     """
     if root.size == 0 or np.isneginf(log_gain).all():
         return 0.0

@@ -54,7 +54,19 @@ def fisher_trace(ensemble: Ensemble) -> float:
     holds_for=DataSets.ANY,
 )
 def fisher_trace_test(ensemble: Ensemble) -> float:
-    """Trace of the Fisher information at the test points, k Tr Θ(x_test, x_test): not that of the test-train block."""
+    """Trace of the Fisher information at the test points, k Tr Θ(x_test, x_test): not that of the test-train block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> one = np.eye(2)
+    >>> test = {"ntk_test_train": one, "nngp_test_train": one / 2, "ntk_test": one, "nngp_test": one}
+    >>> kernels = ntkinfo.Kernels(2 * one, one, **test)
+    >>> ensemble = ntkinfo.Ensemble(kernels, [1.0, -1.0])
+    >>> float(fisher_trace_test(ensemble))
+    2.0
+    """
     return ensemble.n_outputs * float(np.trace(ensemble.theta_test))
 
 
@@ -179,6 +191,12 @@ def mean_norm(mean: Float[np.ndarray, "n k"], variance: Float[np.ndarray, " n"])
     """E‖r‖ for r ~ N(mean, variance I_k), rows of `mean`.
 
     It is a Laguerre function, in its asymptotic form for a large ratio.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_norm(np.array([[0.0]]), np.array([1.0])).round(6)  # √(2/π)
+    array([0.797885])
     """
     from scipy.special import gammaln, hyp1f1
 

@@ -31,7 +31,16 @@ _likelihood = partial(
 
 
 def square_errors(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t m"]:
-    """E‖y - z‖² of each point."""
+    """E‖y - z‖² of each point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> square_errors(law, [1.0, -1.0])
+    array([0.25, 0.75])
+    """
     return np.asarray(_square_bias(law, y) + law.mean.shape[-1] * law.variance)
 
 
@@ -49,19 +58,45 @@ def expected_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarra
     -------
     array of the law's leading shape
         In squared units of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(expected_square_error(law, [1.0, -1.0])), 6)  # (0 + 0.25 + 0.25 + 0.5)/2
+    0.5
     """
     return np.asarray(square_errors(law, y).mean(axis=-1))
 
 
 @_error("ensemble mean", of="‖y - E z‖² per point, mean over the points, of the ensemble's mean")
 def ensemble_square_error(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]:
-    """Squared error of the ensemble's mean, averaged over points, summed over outputs, in squared units of y."""
+    """Squared error of the ensemble's mean, averaged over points, summed over outputs, in squared units of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(ensemble_square_error(law, [1.0, -1.0])), 6)
+    0.125
+    """
     return np.asarray(_square_bias(law, y).mean(axis=-1))
 
 
 @_error("Σ_xx", of="variance of an output, mean over the points", holds_for=DataSets.ANY)
 def output_variance(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
-    """Variance of an output over the networks, averaged over points, in squared units of y."""
+    """Variance of an output over the networks, averaged over points, in squared units of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(output_variance(law)), 6)
+    0.375
+    """
     return np.asarray(law.variance.mean(axis=-1))
 
 
@@ -94,7 +129,16 @@ def train_square_error(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, 
     source="[shwartzziv2019]_ eq. 10, signs corrected",
 )
 def train_gibbs_nll(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
-    """As :func:`gibbs_nll` on the training points, from the spectrum, in nats."""
+    """As :func:`gibbs_nll` on the training points, from the spectrum, in nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(train_gibbs_nll(ensemble, 0.5)), 6)
+    1.054274
+    """
     return np.asarray(0.5 * train_square_error(ensemble, tau) + 0.5 * ensemble.n_outputs * LOG_2PI)
 
 
@@ -107,6 +151,14 @@ def gibbs_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     r"""Negative log likelihood of one network, averaged over networks and points, in nats.
 
     .. math:: \frac{1}{2 s^2}\left(\|y - \mu\|^2 + k \Sigma_{xx}\right) + \frac k2 \log 2\pi s^2
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(gibbs_nll(law, [1.0, -1.0])), 6)  # nats, of one network
+    1.168939
     """
     k = law.mean.shape[-1]
     return np.asarray(
@@ -121,6 +173,14 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     .. math:: \frac{\|y - \mu\|^2}{2 (s^2 + \Sigma_{xx})} + \frac k2 \log 2\pi (s^2 + \Sigma_{xx})
 
     It is at most :func:`gibbs_nll` (Jensen).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> round(float(bayes_nll(law, [1.0, -1.0])), 6)  # nats, of the ensemble's mixture
+    1.117757
     """
     total = positive(noise, "noise") + law.variance
     value = _square_bias(law, y) / (2 * total) + 0.5 * law.mean.shape[-1] * (LOG_2PI + np.log(total))
@@ -133,7 +193,16 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     source="[shwartzziv2019]_ eq. 9, all points jointly",
 )
 def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
-    """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats."""
+    """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Law(mean=np.array([[1.0], [-0.5]]), covariance=np.array([[0.25, 0.1], [0.1, 0.5]]))
+    >>> round(float(bayes_nll_joint(law, [1.0, -1.0])), 6)  # nats a point
+    1.116644
+    """
     labels = labels_of(joint_law, y)
     m, k = labels.shape
     factor = np.linalg.cholesky(joint_law.covariance + positive(noise, "noise") * np.eye(m))
@@ -190,6 +259,14 @@ def expected_optimism(ensemble: Ensemble, tau: ArrayLike, label_noise: float) ->
     -------
     array of the shape of `tau`
         In squared units of y per point, summed over outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> round(float(expected_optimism(ensemble, 0.5, label_noise=0.1)), 6)
+    0.126424
     """
     scale = 2 * positive(label_noise, "label_noise", zero=True) * ensemble.n_outputs / ensemble.n_train
     return np.asarray(scale * degrees_of_freedom(ensemble, tau))

@@ -15,7 +15,13 @@ REGISTRY = Registry()
 
 
 class Group(StrEnum):
-    """Quantities that belong together in a table or a panel; each group's informations have one unit."""
+    """Quantities that belong together in a table or a panel; each group's informations have one unit.
+
+    Examples
+    --------
+    >>> [group.name for group in Group]
+    ['ERRORS', 'LIKELIHOODS', 'INPUTS', 'LABELS', 'DATA', 'PARAMETERS', 'RATES', 'PATHS']
+    """
 
     ERRORS = "errors"
     LIKELIHOODS = "likelihoods"
@@ -40,7 +46,13 @@ TITLES = {
 
 
 class DataSets(StrEnum):
-    """For which data sets D a value holds."""
+    """For which data sets D a value holds.
+
+    Examples
+    --------
+    >>> print(DataSets.MEAN)
+    of this data set; a bound once averaged over data sets
+    """
 
     ONE = "of this data set"
     MEAN = "of this data set; a bound once averaged over data sets"
@@ -49,7 +61,13 @@ class DataSets(StrEnum):
 
 
 class Condition(StrEnum):
-    """What a setting may meet; the value is what is said of an estimate for which it is not met."""
+    """What a setting may meet; the value is what is said of an estimate for which it is not met.
+
+    Examples
+    --------
+    >>> print(Condition.GRADIENT_FLOW)
+    the learning rule is not gradient flow
+    """
 
     GRADIENT_FLOW = "the learning rule is not gradient flow"
     NO_RIDGE = "there is a ridge"

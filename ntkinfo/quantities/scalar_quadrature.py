@@ -27,6 +27,15 @@ def scalar_informations(
     ------
     ValueError
         If there is more than one output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> information, upper = scalar_informations(law, leave_one_out=True)
+    >>> bool(information <= upper)
+    True
     """
     if law.mean.shape[-1] != 1:
         raise ValueError(

@@ -14,6 +14,7 @@ from dualib.certificate.boxes import bounds
 from dualib.certificate.ceiling import Method
 from dualib.hull import HullKind
 from dualib.solvers import prove
+from dualib.solvers.iterate import evaluate
 from dualib.solvers.prove import Status
 
 KINDS = sorted(PROBLEMS)
@@ -97,6 +98,39 @@ def test_where_annealing_fails(problem, epsilon, beta, objective):
     assert s.certified
     # β is given to 7 digits: F may differ by E d times its rounding
     assert s.objective == pytest.approx(objective, abs=2e-9 + 5e-7 * s.distortion * (beta != round(beta, 3)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_encoder_beats_data_processing(seed):
+    """I(X;T) − β I(T;Y) + β I(X;Y) of random encoders is at least min(1, β) I(X;Y), and so is every F."""
+    joint = random_joint(seed, 5, 4)
+    rng, information = np.random.default_rng(seed), joint.mutual_information()
+    encoders = [rng.dirichlet(np.full(4, c), 5) for c in (0.05, 0.3, 1.0) for _ in range(30)]
+    tables = [
+        (dualib.mutual_information(joint.p_x[:, None] * q), dualib.mutual_information(q.T @ joint.p_xy))
+        for q in encoders
+    ]
+    for beta in (0.5, 0.99, 1.0, 1.5, 4.0, 100.0):
+        it = evaluate(dualib.IB(joint), beta, np.ones(1), dualib.IB(joint).single_decoder)
+        bound = prove.processing_bound(it)
+        assert bound == pytest.approx(min(1.0, beta) * information, abs=1e-13)
+        assert bound <= min(1.0, beta) * information
+        assert min(rate + beta * (information - relevance) for rate, relevance in tables) >= bound
+        assert dualib.solve(it.problem, beta, certify=False).objective >= bound
+    assert prove.processing_bound(evaluate(dualib.DualIB(joint), 1.0, np.ones(1), joint.p_y[None])) == 0.0
+
+
+@pytest.mark.parametrize("excess", [-1e-8, -1e-9, 0.0, 1e-9, 1e-8, 1e-6])
+def test_where_g_is_flat_deterministic_labels_are_solved_and_proven(excess):
+    """At β = 1 every function of Y is optimal, and neither steps nor cells find their way: from atoms far off as from all rows."""
+    rng = np.random.default_rng(0)
+    joint = dualib.Joint.from_conditional(rng.dirichlet(np.full(12, 3.0)), np.eye(4)[np.arange(12) % 4])
+    problem, beta = dualib.IB(joint), 1.0 + excess
+    for start in (None, rng.dirichlet(np.ones(4), 7)):
+        s = dualib.solve(problem, beta, start=start)
+        assert (s.status, s.method, s.cells) == (Status.CERTIFIED, Method.PROCESSING, 0)
+        assert s.objective == pytest.approx(min(1.0, beta) * joint.mutual_information(), abs=1e-12)
+        assert s.gap < 1e-12
 
 
 def test_zeros_are_fine_for_ib_and_alpha():
@@ -233,6 +267,19 @@ def test_the_work_is_counted_and_kept():
         assert 0 < s.work <= 1.2 * max_work + 3e5  # a batch of boxes is finished
         gaps.append(s.gap)
     assert gaps[0] >= gaps[1] >= gaps[2]
+
+
+def test_the_work_of_boxes_counts_where_simplices_prove_more(monkeypatch):
+    tried = []
+
+    def recorded(*args):
+        tried.append(search.search_in_any_dimension(*args))
+        return tried[-1]
+
+    monkeypatch.setattr(prove, "search_in_any_dimension", recorded)
+    s = dualib.solve(dualib.IB(random_joint(6, 16, 4)), 8.0, certify=dualib.Certify(max_work=10**4))
+    assert (s.method, s.status) == (Method.DECODERS, Status.CERTIFIED)
+    assert s.work == sum(ceiling.work for ceiling in tried) > 0
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 import ntkinfo
 from dualib.core.quantity import Relation
@@ -259,3 +261,37 @@ def test_table_refuses_labels_outside_the_loss_before_the_work(linear_model):
     with pytest.raises(ValueError, match=r"needs labels -1 or \+1"):
         ntkinfo.generalisation_bounds(ensemble, [1.0], loss="zero_one")
     assert "nngp_modes" not in vars(ensemble)
+
+
+@pytest.mark.parametrize("margins", [[3.0, -2.0, 1.0], [-9.0, 4.0]])
+def test_risk_over_classes_to_all_digits(margins):
+    """P(some output is above the true class's), by integration in 30 digits."""
+    law = ntkinfo.Marginals(np.append(0.0, -np.array(margins))[None], np.ones(1))
+    with mp.workdps(30):
+
+        def wrong(x):
+            return mp.npdf(x) * -mp.expm1(mp.fsum(mp.log1p(-mp.erfc((m + x) / mp.sqrt(2)) / 2) for m in margins))
+
+        places = sorted({-m / 2 + s for m in margins for s in (-8, -3, 0, 3, 8)} | {-12, 0, 12})
+        truth = float(mp.quad(wrong, [-mp.inf, *places, mp.inf]))
+    found = float(bounds.zero_one_risk(law, np.eye(len(margins) + 1)[:1]))
+    assert found == pytest.approx(truth, rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("margin", [-3.0, 0.0, 0.5, 12.0, 40.0, 70.0, 1e6])
+def test_risk_of_two_classes_has_its_digits_however_small_it_is(margin):
+    law = ntkinfo.Marginals(np.array([[0.0, -margin]]), np.ones(1))
+    found = float(bounds.zero_one_risk(law, np.array([[1.0, 0.0]])))
+    assert found == pytest.approx(float(ndtr(-margin / np.sqrt(2))), rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("gap", [1e-30, 1e-8, 0.3, 0.999999])
+@pytest.mark.parametrize("sigma", [1e-30, 1e-9, 1e-3, 0.2, 30.0])
+def test_clipped_risk_to_all_digits(gap, sigma):
+    found = float(bounds.clipped_square_risk(ntkinfo.Marginals(np.array([[gap]]), np.array([sigma**2])), [0.0]))
+    with mp.workdps(80):
+        d, s = mp.mpf(gap), mp.mpf(sigma)
+        low, high = (-1 - d) / s, (1 - d) / s
+        outside = (mp.erfc(-low / mp.sqrt(2)) + mp.erfc(high / mp.sqrt(2))) / 2
+        truth = (d**2 + s**2) * (1 - outside) + s * (mp.npdf(low) * (d - 1) - mp.npdf(high) * (d + 1)) + outside
+    assert found == pytest.approx(float(truth), rel=1e-9)

@@ -143,6 +143,21 @@ def test_a_test_point_that_is_a_training_point_keeps_its_information(tau):
     assert ensemble.marginals(tau).variance[0, 0] == pytest.approx(float(variance), rel=1e-9)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_a_test_point_that_is_a_training_point_under_descent_that_overshoots(steps):
+    """With ηλ > 1 residuals alternate in sign: the test point's variance is that of the training point all the same."""
+    x = np.array([-1.5, -0.4, 0.3, 1.7])
+    kernels = smooth_kernels(x, [0.3, 0.8])
+    rule = ntkinfo.GradientDescent(1.7 / float(np.linalg.eigvalsh(kernels.ntk)[-1]))
+    ensemble = ntkinfo.Ensemble(kernels, np.sin(x), learning_rule=rule)
+    tau = steps * rule.step
+    assert ensemble.twins.tolist() == [2, -1]
+    residual = np.linalg.matrix_power(np.eye(4) - rule.step * kernels.ntk, steps)
+    truth = (residual @ kernels.nngp @ residual)[2, 2]
+    assert ensemble.marginals(tau).variance[0, 0] == pytest.approx(truth, rel=1e-11)
+    assert ensemble.marginals(tau, on="train").variance[0, 2] == pytest.approx(truth, rel=1e-11)
+
+
 def test_a_variance_lost_in_rounding_is_not_called_infinite_information():
     """A test point close to the training points has a variance of 1e-20: no value can be had from float64 kernels."""
     x = np.linspace(-0.3, 0.3, 16)
@@ -254,7 +269,7 @@ def test_a_kernel_of_zero_trains_nothing_and_is_quiet(capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("tau", [0.5, [0.0, 0.5, 3.0], [2.0]])
+@pytest.mark.parametrize("tau", [0.5, [0.0, 0.5, 3.0], [2.0], np.inf])
 def test_labels_without_noise_carry_no_information(linear_model, tau):
     ensemble = linear_model().ensemble()
     for function in (quantities.parameter_label_information, quantities.gaussian_label_information):

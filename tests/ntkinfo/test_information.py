@@ -200,3 +200,14 @@ def test_mean_kl_over_labels_is_information_plus_kl_of_the_mixture(linear_model)
     mean_kl = quantities.data_information(centred, prior) + np.mean(signal / (2 * prior.variance))
     mixture = quantities.data_information(ntkinfo.Marginals(np.zeros((4, 1)), np.diag(cov_z)), prior)
     assert mean_kl == pytest.approx(mixture + quantities.gaussian_label_information(ensemble, tau, s2), abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-14, 1e-20, 1e-60])
+def test_pairwise_bounds_of_outputs_narrower_than_the_last_digits_of_their_means(scale):
+    """Equal labels at training points: means that agree to rounding, of outputs that overlap or do not; the truth is between."""
+    true = scale * np.array([0.0, 0.3, 1.0])  # offsets from the label
+    offset = 1e-16 * np.array([0.0, 2.0, -1.0])  # what rounding makes of them
+    variance = np.full(3, scale**2)
+    exact, law = ntkinfo.Marginals(true[:, None], variance), ntkinfo.Marginals((1.0 + true + offset)[:, None], variance)
+    low, high = (bound(law) for bound in BOUNDS)
+    assert low <= quantities.input_information(exact) <= high

@@ -212,8 +212,9 @@ def test_neural_tangents_can_be_imported_by_others_in_any_order(first):
     """Where neural-tangents cannot be imported by itself, it can once ntkinfo is; TensorFlow is asked for by its users only."""
     code = (
         f"try:\n    {first}\nexcept ImportError as error:\n    assert 'tensorflow' in str(error) or 'jax' in str(error)\n"
-        "import sys, ntkinfo\nfrom neural_tangents import stax\nimport neural_tangents, inspect, jax\n"
-        "inspect.stack()\n"
+        "import sys\nfrom ntkinfo import stax as ours\nimport ntkinfo\nfrom neural_tangents import stax\n"
+        "import neural_tangents, inspect, jax\ninspect.stack()\n"
+        "assert ours.serial is stax.serial and 'Dense' in dir(ours)\n"
         "assert ntkinfo.Kernels.compute(stax.serial(stax.Dense(1))[2], [[1.0, 2.0]]).ntk.dtype == 'float64'\n"
         "try:\n    neural_tangents.experimental.empirical_ntk_fn_tf\n"
         "except ImportError as error:\n    assert 'tensorflow' in str(error)\nprint('done')"

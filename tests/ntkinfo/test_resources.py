@@ -105,8 +105,8 @@ def test_twenty_thousand_points_fit_into_24_gib():
     assert with_omega.memory < 20 * resources.GIB
 
 
-@pytest.mark.parametrize("third_kernel", [False, True])
-def test_a_table_takes_what_is_said_and_little_less(third_kernel):
+@pytest.mark.parametrize(("third_kernel", "digits"), [(False, False), (True, False), (True, True)])
+def test_a_table_takes_what_is_said_and_little_less(third_kernel, digits):
     """From the kernels to the last column, in numpy's arrays."""
     rng, n, m = np.random.default_rng(0), 800, 150
     x, x_test = rng.standard_normal((n, 12)), rng.standard_normal((m, 12))
@@ -114,9 +114,9 @@ def test_a_table_takes_what_is_said_and_little_less(third_kernel):
 
     def whole():
         kernels = ntkinfo.kernels.dense(x, x_test, hidden_layers=1, third_kernel=third_kernel, batch_size=64)
-        ntkinfo.timeline(ntkinfo.Ensemble(kernels, y), [0.1, 1.0, 10.0], y_test=y_test)
+        ntkinfo.timeline(ntkinfo.Ensemble(kernels, y), [0.1, 1.0, 10.0], y_test=y_test, digits=digits)
 
-    said = [resources.needs(*sizes, third_kernel=third_kernel).memory for sizes in ((n, m), (0, 0))]
+    said = [resources.needs(*sizes, third_kernel=third_kernel, digits=digits).memory for sizes in ((n, m), (0, 0))]
     expected = (said[0] - said[1]) / (8 * N**2)
     assert 0.8 * expected < peak(whole) < expected
 

@@ -16,11 +16,11 @@ from typing import Self
 
 import numpy as np
 
+from dualib.certificate.boxes.splits import Chords, Split
 from dualib.core.special import EPS, entropy_nats
 from dualib.core.typing import Float, FloatArray, IntArray
 
 SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
-NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
 SPARED = (
     0.01  # of the largest γ, where the relaxation may be flat and Newton's steps singular; room for γ's rounding, too
@@ -65,9 +65,9 @@ class Relaxation:
         )
 
     @property
-    def rest(self) -> float:
-        """β − γ, the share that needs chords."""
-        return self.beta - self.gamma
+    def split(self) -> Split:
+        """The split of β Σ s log s that γ gives, for all boxes."""
+        return Split.of(self.beta, np.full((1, 1), self.gamma), np.zeros((1, 1)))
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders r > 0 (shape (m, K)), nats."""
@@ -137,35 +137,6 @@ def _two_row_contraction(p: FloatArray, other: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Chords:
-    """Boxes l ≤ s ≤ u (N, K) with s log s ≤ slope · s + offset on them, every y."""
-
-    low: FloatArray
-    high: FloatArray
-    slope: FloatArray
-    offset: FloatArray
-
-    @classmethod
-    def of(cls, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
-        """Chords of s log s over boxes; the offset is the larger of what the two ends ask for, so that rounding cannot hurt."""
-        at_low, at_high = _x_log_x(low), _x_log_x(high)
-        width = high - low
-        narrow = width < NARROW
-        slope = np.where(
-            narrow, 1.0 + np.log(np.maximum(high, 1e-300)), (at_high - at_low) / np.where(narrow, 1.0, width)
-        )
-        return cls(low, high, slope, np.maximum(at_low - slope * low, at_high - slope * high))
-
-    def take(self, index: IntArray | np.ndarray) -> Self:
-        """The chords of some of the boxes."""
-        return type(self)(self.low[index], self.high[index], self.slope[index], self.offset[index])
-
-    def gaps(self, s: FloatArray) -> FloatArray:
-        """How far the chords are above s log s at s (N, K), every y."""
-        return self.slope * s + self.offset - _x_log_x(s)
-
-
-@dataclass(frozen=True, eq=False)
 class Point:
     """What multipliers μ (N, K) give: bounds of f over boxes and the mixtures q ∝ a e^{μ·p} behind them.
 
@@ -203,21 +174,21 @@ class Point:
 def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"]) -> Point:
     r"""The bound of f over boxes that multipliers μ give; it holds for every μ.
 
-    .. math:: f \le A(\mu) + \sum_y \Big[(\beta-\gamma) c_y + \max_{s \in \{l_y, u_y\}} e_y s\Big], \qquad
-              A = \log \sum_x a_x e^{\mu \cdot p_x}, \quad e_y = (\beta-\gamma) g_y - \mu_y + \gamma \log E_y
+    .. math:: f \le A(\mu) + \sum_y \Big[\psi_y(E_y) - \psi_y'(E_y) E_y + c_y + \max_{s \in \{l_y, u_y\}} e_y s\Big], \qquad
+              A = \log \sum_x a_x e^{\mu \cdot p_x}, \quad e_y = g_y - \mu_y + \psi_y'(E_y)
 
-    For q' with s' = p_{q'} in the box, H(q') + ⟨q', log a⟩ + μ·s' = A − D(q'‖q) and γ D(s'‖E) ≤ D(q'‖q): what is left is
-    linear in s' but for the chords. E may be replaced by anything larger, which is what its floor does.
+    with the chords g_y s + c_y. For q' with s' = p_{q'} in the box, H(q') + ⟨q', log a⟩ + μ·s' = A − D(q'‖q), and what D(q'‖q) is
+    at least, Σ ψ(s') − ψ(E) − ψ'(E)(s' − E), makes ψ(s') a tangent: what is left is linear in s'.
     """
     r = relaxation
     mu = np.clip(mu, -LARGEST_MULTIPLIER * r.beta, LARGEST_MULTIPLIER * r.beta)
     log_sum, posterior = log_sum_exp(r.log_a + mu @ r.rows.T)
     mean = np.maximum(posterior @ r.rows, 1e-300)
-    log_mean = np.log(mean)
-    excess = r.rest * chords.slope - mu + r.gamma * log_mean
-    relaxed = r.rest * chords.offset + np.maximum(excess * chords.low, excess * chords.high)
+    intercept, slope = chords.split.tangents(mean)
+    excess = chords.slope - mu + slope
+    relaxed = intercept + chords.offset + np.maximum(excess * chords.low, excess * chords.high)
     bound = log_sum + relaxed.sum(axis=1) + r.unit * np.abs(mu).max(axis=1)
-    value = log_sum + (mean * (r.beta * log_mean - mu)).sum(axis=1)
+    value = log_sum + (mean * (r.beta * np.log(mean) - mu)).sum(axis=1)
     return Point(mu, bound, value, mean, excess, posterior)
 
 
@@ -237,7 +208,3 @@ def log_sum_exp(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
     total = terms.sum(axis=1)
     terms /= total[:, None]
     return top + np.log(total), terms
-
-
-def _x_log_x(s: FloatArray) -> FloatArray:
-    return s * np.log(np.maximum(s, 1e-300))

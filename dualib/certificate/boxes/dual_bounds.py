@@ -16,7 +16,8 @@ from typing import Self
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import NARROW, log_sum_exp
+from dualib.certificate.boxes.bounds import log_sum_exp
+from dualib.certificate.boxes.splits import NARROW
 from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Chords, Relaxation, tighten
+from dualib.certificate.boxes.bounds import Relaxation, tighten
 from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of
 from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound
 from dualib.certificate.boxes.newton import least_bound
+from dualib.certificate.boxes.noise import CommonNoise
 from dualib.certificate.boxes.second_order import second_order_bound
 from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_log_mixture, nearest_mixture
-from dualib.core.typing import Bool, BoolArray, Float, FloatArray
+from dualib.certificate.boxes.splits import Chords, Split
+from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
+SELDOM, PAUSE = (
+    0.02,
+    7,
+)  # share of boxes below which more common noise than before is not looked for, and for how many batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +88,7 @@ class BoxBounds(Protocol):
 
 
 class IBBoxes:
-    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ."""
+    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and the level of common noise that is known of the box."""
 
     def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
         self.seen = np.asarray((rows > 0).any(axis=0))
@@ -90,12 +96,15 @@ class IBBoxes:
         self.relaxation, self.log_weights = Relaxation.of(log_weights, rows[:, self.seen], beta), log_weights
         self.order = np.argsort(self.relaxation.rows, axis=0)
         self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(self.relaxation.rows)
-        self.chords_only = replace(self.relaxation, gamma=0.0)
+        self.by_rows = self.relaxation.split
+        self.chords_only = Split.of(beta, np.zeros((1, 1)), np.zeros((1, 1)))
+        self.noise, self.pause = CommonNoise(self.relaxation), 0
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
         rows = self.relaxation.rows
-        return rows.min(axis=0)[None], rows.max(axis=0)[None], self.relaxation.beta * np.log(decoder)[None]
+        start = np.append(self.relaxation.beta * np.log(decoder), 0.0)[None]
+        return rows.min(axis=0)[None], rows.max(axis=0)[None], start
 
     def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
         """It grows with the least r_y."""
@@ -120,18 +129,44 @@ class IBBoxes:
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
     ) -> Examined:
-        """Chords for what γ leaves; where that is no better than the box that it was cut from, chords for all."""
-        chords = Chords.of(low, high)
-        point = least_bound(self.relaxation, chords, start, goal)
-        # On faces, γ's share may hold the multipliers where they are.
+        """Chords for what the better split leaves; where that is no better than the box that it was cut from, chords for all."""
+        mu, level = start[:, :-1], self._levels(low, high, start[:, -1].astype(np.int64))
+        by_rows, by_noise = Chords.of(self.by_rows, low, high), Chords.of(self._common(level), low, high)
+        middle = 0.5 * (low + high)
+        noisy = by_noise.gaps(middle).sum(axis=1) < by_rows.gaps(middle).sum(axis=1)
+        self.pause = self.pause - 1 if self.pause else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
+        chords = Chords.of(self._common(level, ~noisy), low, high)
+        point = least_bound(self.relaxation, chords, mu, goal)
+        outside = np.flatnonzero(noisy)
+        outside = outside[~self.noise.holds(point.posterior[outside], level[outside])]
+        if len(outside):
+            other = least_bound(self.relaxation, by_rows.take(outside), mu[outside], goal)
+            point.replaced(outside, other, np.ones(len(outside), dtype=bool))
+        # On faces, what needs no chords may hold the multipliers where they are.
         stuck = np.flatnonzero((point.bound > goal) & (point.bound > STUCK * parent + (1.0 - STUCK) * goal))
         if len(stuck):
-            other = least_bound(self.chords_only, chords.take(stuck), start[stuck], goal)
+            plain = Chords.of(self.chords_only, low[stuck], high[stuck])
+            other = least_bound(self.relaxation, plain, mu[stuck], goal)
             point.replaced(stuck, other, other.bound < point.bound[stuck])
         mean = np.clip(point.mean, low, high)
-        given_away = self.relaxation.rest * chords.gaps(mean)
-        given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
-        return Examined(point.bound, point.mu, given_away, mean, point.value, point.mean, mean)
+        given_away = chords.gaps(mean) + np.maximum(point.excess * low, point.excess * high) - point.excess * mean
+        multipliers = np.column_stack([point.mu, level])
+        return Examined(point.bound, multipliers, given_away, mean, point.value, point.mean, mean)
+
+    def _levels(self, low: FloatArray, high: FloatArray, level: IntArray) -> IntArray:
+        """The levels of common noise that are known of the boxes, at least those of the boxes that they were cut from."""
+        inside = np.flatnonzero((low > 0).all(axis=1))
+        if not self.pause and len(inside) and len(self.noise.shifts) > 1:
+            level[inside] = self.noise.largest(low[inside], high[inside], level[inside])
+        return level
+
+    def _common(self, level: IntArray, by_rows: BoolArray | None = None) -> Split:
+        """The split that common noise of some levels gives, or, where asked for, the one of all rows."""
+        share, shift = self.noise.shares[level][:, None], self.noise.shifts[level]
+        if by_rows is not None:
+            share = np.where(by_rows[:, None], self.by_rows.share, share)
+            shift = np.where(by_rows[:, None], 0.0, shift)
+        return Split.of(self.relaxation.beta, share, shift)
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Where no r_y can vanish."""

@@ -1,9 +1,9 @@
 r"""The multipliers of a box's bound: Newton steps in μ, with backtracking on the bound itself.
 
-As a function of ν = μ − γ log E(μ) the bound is convex: A(μ) is the exact maximum of H(q) + ⟨q, log a⟩ − γ H(p_q) + ν·p_q, and
-its gradient is E. The rest, max over s in {l, u} of e_y s with e = (β − γ) g − ν, has a kink at e_y = 0. At the least bound every
+As a function of ν = μ − ψ'(E(μ)) the bound is convex: up to its terms in s it is the exact maximum of H(q) + ⟨q, log a⟩ + Σ ψ(p_q) + ν·p_q,
+and its gradient is E. The rest, max over s in {l, u} of e_y s with e = g − ν, has a kink at e_y = 0. At the least bound every
 symbol y is either free, e_y = 0, with E_y inside [l_y, u_y], or active, E_y = l_y (e_y < 0) or u_y (e_y > 0). With C = Cov_q(p),
-dE = C dμ and dν = (I − γ diag(1/E) C) dμ make either a linear equation.
+dE = C dμ and dν = (I − diag(ψ''(E)) C) dμ make either a linear equation.
 
 Two rules say which symbols are active. The first guesses the sides at the end from E + C_yy e (a primal-dual active set, which is
 done in a few steps where it works); the second keeps the sides that e has now, which descends for certain, up to the kinks.
@@ -15,7 +15,8 @@ from enum import Enum, auto
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Chords, Point, Relaxation, bound_at
+from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at
+from dualib.certificate.boxes.splits import Chords
 from dualib.core.typing import Float, FloatArray, IntArray
 
 MAX_STEPS = 8
@@ -47,7 +48,7 @@ def least_bound(
     """
     point = bound_at(relaxation, chords, start)
     inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
-    plain = bound_at(relaxation, chords, _to_kinks(relaxation, chords, inside))
+    plain = bound_at(relaxation, chords, _to_kinks(chords, inside))
     point.replaced(np.arange(len(start)), plain, plain.bound < point.bound)
     open_ = np.flatnonzero(point.bound > target)
     for _ in range(steps):
@@ -71,7 +72,7 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     """
     here, box = point.take(index), chords.take(index)
     if rule is Rule.TO_KINKS:
-        sides, direction = np.zeros_like(here.mu), _to_kinks(relaxation, box, box.low + box.high) - here.mu
+        sides, direction = np.zeros_like(here.mu), _to_kinks(box, box.low + box.high) - here.mu
     else:
         covariance = here.covariance(relaxation)
         if rule is Rule.GUESS_SIDES:
@@ -97,9 +98,10 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     return np.asarray(index[again])
 
 
-def _to_kinks(relaxation: Relaxation, chords: Chords, mean: FloatArray) -> FloatArray:
+def _to_kinks(chords: Chords, mean: FloatArray) -> FloatArray:
     """The μ (up to a constant) at which every e_y is 0 if E ∝ `mean`."""
-    return np.asarray(relaxation.rest * chords.slope + relaxation.gamma * np.log(np.maximum(mean, 1e-300)))
+    mean = np.maximum(mean / np.maximum(mean.sum(axis=1, keepdims=True), 1e-300), 1e-300)
+    return np.asarray(chords.slope + chords.split.tangents(mean)[1])
 
 
 def _within_sides(
@@ -107,11 +109,10 @@ def _within_sides(
 ) -> tuple[FloatArray, FloatArray]:
     """The sides that e has now, but 0 where the step would take e to its kink, and that step."""
     sides = _sides_now(point, chords, target)
-    direction = np.zeros_like(sides)
+    direction, curvature = np.zeros_like(sides), chords.split.curvature(point.mean)
     for _ in range(STOPS):
         direction = _direction(relaxation, chords, point, covariance, sides)
-        drift = (covariance @ direction[:, :, None])[:, :, 0] / point.mean
-        change = direction - relaxation.gamma * drift
+        change = direction - curvature * (covariance @ direction[:, :, None])[:, :, 0]
         crossing = sides * (point.excess - change) < 0
         if not crossing.any():
             break
@@ -141,7 +142,7 @@ def _direction(
 ) -> FloatArray:
     """The Newton step of μ (N, K) to E_y = the end on its side at the active symbols and e_y = 0 at the others."""
     active, diagonal = sides != 0, np.arange(sides.shape[1])
-    matrix = -relaxation.gamma * covariance / point.mean[:, :, None]
+    matrix = -chords.split.curvature(point.mean)[:, :, None] * covariance
     matrix[:, diagonal, diagonal] += 1.0
     covariance = covariance.copy()
     covariance[:, diagonal, diagonal] += RIDGE * (chords.high - chords.low) / relaxation.beta + 1e-15

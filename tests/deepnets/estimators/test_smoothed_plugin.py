@@ -7,6 +7,9 @@ import pytest
 from scipy.special import entr
 
 from deepnets.estimators import PairwiseBounds, Quadrature, SmoothedPlugin
+from deepnets.estimators.draws import Draws
+from deepnets.estimators.layer import check_layer
+from deepnets.estimators.resampled import reach
 from dualib.mixtures import kernel_sums
 
 
@@ -210,3 +213,41 @@ def test_plugin_and_left_out_samples_bracket_the_population_in_expectation():
     mean, error = np.mean(ends, axis=0), np.std(ends, axis=0, ddof=1) / 10
     assert mean[0] + 3 * error[0] < truth < mean[1] - 3 * error[1]
     assert abs(mean.mean() - truth) < 0.3 * (truth - mean[0])
+
+
+def test_the_interval_of_thirty_samples_near_the_largest_information_reaches_down():
+    """Two far clusters of weights .3 and .7: I is the entropy h of the weights, and a sample of 13 and 17 has a small standard
+    error near the top of h, but its interval holds h(.3), which has the weights 1.6 standard deviations away.
+    """
+    t = np.repeat([0.0, 100.0], [13, 17])[:, None]
+    rows = np.repeat(np.eye(2), [13, 17], axis=0)
+    truth = entr([0.3, 0.7]).sum()
+    found = SmoothedPlugin(1.0, sampled=True).layer(t, rows)
+    for estimate in (found.rate, found.relevance):
+        assert estimate.low < truth < estimate.high
+        assert found.rate.value - 2.045 * found.rate.std_error > truth  # Student's interval does not
+        assert estimate.low > truth - 0.1
+
+
+def test_resamples_of_a_large_sample_move_as_far_as_its_standard_error_says():
+    """Of S ~ N(0, 1) under noise of variance 1, D(p_i ‖ q) = (t_i² - 1)/4 + I: a standard error of 1/√(8n)."""
+    n, rng = 1500, np.random.default_rng(0)
+    t, rows = rng.normal(size=(n, 1)), np.eye(2)[rng.integers(0, 2, n)]
+    layer = check_layer(t, rows, None)
+    draws = Draws.of(layer, 1.0, 16000, rng, gaussian=True)
+    values = draws.by_centre(-np.log(draws.sums.sum(axis=1)) - draws.shifts)
+    assert values.std() == pytest.approx((t**2 / 4).std(), rel=0.06)
+    (down, up), _ = reach(layer, 1.0, values, np.zeros(n), rng)
+    assert (down + up) / 2 == pytest.approx(1.96 / math.sqrt(8 * n), rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.3, 0.4])
+def test_coverage_of_two_clusters(weight):
+    """Far apart, so that both informations are the entropy of the weights, at and below which the sample's may lie."""
+    rng, truth, hits = np.random.default_rng([30, int(100 * weight)]), entr([weight, 1 - weight]).sum(), np.zeros(2)
+    for seed in range(150):
+        cluster = (rng.random(30) < weight).astype(int)
+        found = SmoothedPlugin(1.0, sampled=True).layer(50.0 * cluster[:, None], np.eye(2)[cluster], seed=seed)
+        hits += [e.low <= truth <= e.high for e in (found.rate, found.relevance)]
+    assert (hits / 150 > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 150)).all()

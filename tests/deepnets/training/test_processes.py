@@ -1,9 +1,11 @@
 """Trainings on several processes of jax.distributed: the bits of one, files of the first alone, errors in all."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +63,27 @@ def run_on(count, out, epochs=4):
     pipes = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for command in commands]
     return [(*process.communicate(timeout=300), process.returncode) for process in processes]
+
+
+@pytest.mark.slow
+def test_the_documented_program_trains_on_two_processes(tmp_path):
+    text = (Path(__file__).resolve().parents[3] / "docs" / "hosts.md").read_text(encoding="utf-8")
+    (tmp_path / "train.py").write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0])
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        first = f"localhost:{free.getsockname()[1]}"
+    root = str(Path(deepnets.__file__).resolve().parents[1])
+    more = {"JAX_PLATFORMS": "cpu", "FIRST_HOST": first, "PROCESSES": "2", "PYTHONPATH": root}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    processes = [
+        subprocess.Popen([sys.executable, "train.py"], env={**os.environ, **more, "PROCESS": str(i)}, **pipes)
+        for i in (0, 1)
+    ]
+    said = [(*process.communicate(timeout=300), process.returncode) for process in processes]
+    assert [status for _, _, status in said] == [0, 0], said
+    assert "bits" in said[0][0]
+    assert not said[1][0]
+    assert deepnets.Run.load(tmp_path / "runs" / "hosts").epochs[-1] == 20
 
 
 @pytest.mark.slow

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from joints import KINDS, channel
 
-from dualib.certificate.boxes.bounds import Chords, Relaxation, bound_at, concave_share, tighten
+from dualib.certificate.boxes.bounds import Relaxation, bound_at, concave_share, tighten
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.second_order import exponential_curvature, second_order_bound
+from dualib.certificate.boxes.splits import Chords
 from dualib.certificate.ceiling import Budget, Method
 
 
@@ -66,7 +67,7 @@ def test_every_multiplier_gives_a_bound_on_every_box(kind):
         assert np.all((tight_low <= mixture + 1e-12) & (mixture <= tight_high + 1e-12))
         assert np.all((tight_low >= low) & (tight_high <= high))
         for relaxation in (full, dataclasses.replace(full, gamma=0.0)):
-            chords = Chords.of(tight_low, tight_high)
+            chords = Chords.of(relaxation.split, tight_low, tight_high)
             anywhere = bound_at(relaxation, chords, relaxation.beta * rng.normal(-1, 1, low.shape))
             best = least_bound(relaxation, chords, anywhere.mu, -np.inf)
             assert np.all(best.bound <= anywhere.bound)

@@ -118,3 +118,13 @@ def test_the_default_grid_starts_at_a_first_order_transition(problem):
     grid = default_betas(of)
     assert solve(of, grid[1] * (1 - 1e-5)).rate == pytest.approx(0.0, abs=1e-6)
     assert solve(of, grid[1] * (1 + 1e-5)).rate > 0.1
+
+
+@pytest.mark.parametrize("n_y", [2, 4])
+def test_deterministic_labels_have_one_transition_which_is_proven(n_y):
+    """Below β = 1 one cluster is optimal by data processing, above T = Y: at 1 the dual function is flat."""
+    joint = Joint.from_conditional(np.full(8, 1 / 8), np.eye(n_y)[np.arange(8) % n_y])
+    (only,) = find_transitions(IB(joint), 2.0, n_grid=4)
+    assert only.lower <= 1.0 <= only.upper * (1 + 1e-12)
+    assert only.upper - only.lower <= 2e-6
+    assert (only.kind, only.proven) == (TransitionKind.FIRST_ORDER, True)

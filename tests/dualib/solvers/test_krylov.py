@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta, solve
+from dualib import IB, AlphaIB, DualIB, Joint, information_curve, local_critical_beta, solve
 from dualib.solvers import atoms, columns, krylov, newton, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.krylov import System, newton_cg
+from dualib.solvers.options import LeftOut
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
 
@@ -99,6 +100,13 @@ def test_coalescing_never_raises_the_objective(name):
     assert atoms.coalesce(it, 0.0) is it
 
 
+def test_clusters_whose_union_leaves_an_x_without_any_are_kept_apart():
+    """e^{−βd} of the union underflows: 1 + change is 0, whose logarithm is refused without a warning."""
+    problem = IB(joint(6, 4))
+    it = evaluate(problem, 1e6, problem.p_x, problem.p_y_given_x)
+    assert atoms.coalesce(it, np.inf) is it
+
+
 def test_a_rival_beyond_a_valley_is_found(monkeypatch):
     """Two locally stable clusters that were merged: G exceeds 1 only at a finite distance, and the tries reach it."""
     rows = np.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])
@@ -112,12 +120,38 @@ def test_a_rival_beyond_a_valley_is_found(monkeypatch):
 
 
 def test_a_sample_of_the_rows_starts_very_many(monkeypatch):
-    problem = IB(joint(400, 5))
+    problem = IB(joint(150, 5))
     beta = 4 * local_critical_beta(problem)
     whole = solve(problem, beta, certify=False)
-    monkeypatch.setattr(columns, "LARGEST_START", 100)
+    assert whole.left_out == ()
+    monkeypatch.setattr(atoms, "LARGEST_START", 150)
+    assert solve(problem, beta, certify=False).left_out == ()
+    monkeypatch.setattr(atoms, "LARGEST_START", 149)
     monkeypatch.setattr(columns, "SAMPLE", 60)
-    assert solve(problem, beta, certify=False).objective == pytest.approx(whole.objective, abs=1e-8)
+    sampled = solve(problem, beta, certify=False)
+    assert sampled.objective == pytest.approx(whole.objective, abs=1e-8)
+    assert sampled.left_out == (LeftOut.ALL_ROWS,)
+    assert LeftOut.ALL_ROWS.value in sampled.describe()
+    curve = information_curve(problem, [0.2 * beta, 0.3 * beta], certify=False)
+    assert f"{LeftOut.ALL_ROWS} (at 2 of 2 points)" in curve.note
+
+
+def test_a_solution_says_where_splits_were_left_out(monkeypatch):
+    """On both sides of the limit, and of the share of one x from which on a cluster cannot split."""
+    problem = IB(joint(30, 4))
+    whole, limited = (solve(problem, 8 * local_critical_beta(problem), certify=False) for _ in range(2))
+    posterior = whole.p_t_given_x * problem.p_x[:, None] / whole.p_t
+    mixed = int((posterior.max(axis=0) < stability.MIXED).sum())
+    assert 0 < mixed < whole.n_clusters
+    monkeypatch.setattr(stability, "MAX_SPLIT_WORK", mixed * 4 * 4 * 30)
+    assert whole.left_out == ()
+    monkeypatch.setattr(stability, "MAX_SPLIT_WORK", mixed * 4 * 4 * 30 - 1)
+    assert limited.left_out == (LeftOut.SPLITS,)
+    assert LeftOut.SPLITS.value in limited.describe()
+    single = evaluate(problem, whole.beta, np.ones(1), problem.single_decoder)
+    for limit, found in ((4 * 4 * 30, True), (4 * 4 * 30 - 1, False)):
+        monkeypatch.setattr(stability, "MAX_SPLIT_WORK", limit)
+        assert (len(stability.splits(single)) > 0) == found
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):
@@ -155,4 +189,4 @@ def test_what_is_left_out_of_large_problems_changes_no_optimum(n_y, module, limi
     other = solve(problem, beta, certify=False)
     assert other.objective == pytest.approx(whole.objective, abs=1e-10)
     assert other.estimated_gap <= 1e-9
-    assert not len(stability.splits(it)) or limit != "MAX_SPLIT_WORK"
+    assert other.left_out == ((LeftOut.SPLITS,) if limit == "MAX_SPLIT_WORK" else ())

@@ -1,0 +1,115 @@
+r"""How β Σ s log s is split over boxes: ψ stays with the entropy of q, which it leaves concave, and only the rest g gets chords.
+
+A box has a share a, and a shift l_y for every symbol, with
+
+.. math:: \psi''(s) = \min\Big(\frac{\beta}{s}, \frac{a}{s - l}\Big), \qquad g(s) = \beta s \log s - \psi(s),
+
+so that g is 0 up to the s* where the two are equal, and convex. a = γ and l = 0 is the contraction of the rows
+(:func:`dualib.certificate.boxes.bounds.concave_share`), a = 1/(1 − Σ l) the noise that all of them contain
+(:mod:`dualib.certificate.boxes.noise`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from dualib.core.typing import Float, FloatArray, IntArray
+
+NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
+SMALLEST = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """ψ and g of boxes.
+
+    Attributes
+    ----------
+    beta : β.
+    share : a ≥ 0, shape (N, 1), or (1, 1) for all boxes.
+    shift : l ≥ 0, shape (N, K), or (1, 1).
+    bend : s*, of the shape of `shift`; infinite where ψ is all of β s log s.
+    level, slope : what of β s log s − a (s − l) log(s − l) is linear in s, and not in g: level + slope · s.
+    """
+
+    beta: float
+    share: FloatArray
+    shift: FloatArray
+    bend: FloatArray
+    level: FloatArray
+    slope: FloatArray
+
+    @classmethod
+    def of(cls, beta: float, share: Float[np.ndarray, "N 1"], shift: Float[np.ndarray, "N k"]) -> Self:
+        """The split with some shares and shifts."""
+        chords = beta * shift < beta - share  # s* < 1
+        bent = chords & (shift > 0) & (share > 0)
+        above = np.where(bent, beta - share, 1.0)
+        bend = np.where(bent, beta * shift / above, np.where(chords, 0.0, np.inf))
+        at, less = np.where(bent, bend, 1.0), np.where(bent, np.maximum(share * shift / above, SMALLEST), 1.0)
+        slope = np.where(bent, beta * (np.log(at) + 1.0) - share * (np.log(less) + 1.0), 0.0)
+        level = np.where(bent, beta * at * np.log(at) - share * less * np.log(less) - slope * at, 0.0)
+        return cls(beta, share, shift, bend, level, slope)
+
+    def take(self, index: IntArray | np.ndarray) -> Self:
+        """The split of some of the boxes."""
+        if len(self.share) == 1:
+            return self
+        arrays = (self.share, self.shift, self.bend, self.level, self.slope)
+        return type(self)(self.beta, *(array[index] for array in arrays))
+
+    def rest(self, s: FloatArray) -> FloatArray:
+        """The convex part g at s (N, K)."""
+        less = np.maximum(s - self.shift, SMALLEST)
+        g = self.beta * s * np.log(np.maximum(s, SMALLEST)) - self.share * less * np.log(less)
+        return np.where(s > self.bend, g - self.level - self.slope * s, 0.0)
+
+    def rest_slope(self, s: FloatArray) -> FloatArray:
+        """The derivative g'."""
+        less = np.maximum(s - self.shift, SMALLEST)
+        slope = self.beta * (np.log(np.maximum(s, SMALLEST)) + 1.0) - self.share * (np.log(less) + 1.0)
+        return np.where(s > self.bend, slope - self.slope, 0.0)
+
+    def tangents(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Tangents of ψ − a s at s > 0, intercepts and slopes, (N, K); the intercepts contain + a s, as Σ s = 1."""
+        log_s, log_less, above = np.log(s), np.log(np.maximum(s - self.shift, SMALLEST)), s > self.bend
+        slope = np.where(above, self.slope + self.share * log_less, self.beta * (log_s + 1.0) - self.share)
+        intercept = np.where(above, self.level - self.share * self.shift * log_less, (self.share - self.beta) * s)
+        return intercept, slope
+
+    def curvature(self, s: FloatArray) -> FloatArray:
+        """The second derivative ψ'' at s > 0."""
+        less = np.maximum(s - self.shift, SMALLEST)
+        return np.where(s > self.bend, self.share / less, self.beta / s)
+
+
+@dataclass(frozen=True, eq=False)
+class Chords:
+    """Boxes l ≤ s ≤ u (N, K) with g(s) ≤ slope · s + offset on them, every y."""
+
+    split: Split
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def of(cls, split: Split, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
+        """Chords of g over boxes; the offset is the larger of what the two ends ask for, so that rounding cannot hurt."""
+        at_low, at_high = split.rest(low), split.rest(high)
+        width = high - low
+        narrow = width < NARROW
+        slope = np.where(narrow, split.rest_slope(high), (at_high - at_low) / np.where(narrow, 1.0, width))
+        return cls(split, low, high, slope, np.maximum(at_low - slope * low, at_high - slope * high))
+
+    def take(self, index: IntArray | np.ndarray) -> Self:
+        """The chords of some of the boxes."""
+        arrays = (self.low, self.high, self.slope, self.offset)
+        return type(self)(self.split.take(index), *(array[index] for array in arrays))
+
+    def gaps(self, s: FloatArray) -> FloatArray:
+        """How far the chords are above g at s (N, K), every y."""
+        return self.slope * s + self.offset - self.split.rest(s)

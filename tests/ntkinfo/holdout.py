@@ -1,0 +1,226 @@
+"""Random ensembles of every kind, and the columns of their tables from dense algebra in 60 digits: any number of outputs, ridge,
+descent, last layer, centred; labels of classes; noises; training points among the test points. A second generator beside
+``test_exact_sweep``, with formulas written anew.
+"""
+
+from dataclasses import dataclass
+
+import mpmath as mp
+import numpy as np
+
+import ntkinfo
+
+RULES = ("flow", "flow", "ridge", "descent", "nngp", "centred")
+
+
+@dataclass
+class Case:
+    """One random ensemble with its setting."""
+
+    ensemble: ntkinfo.Ensemble
+    y: np.ndarray
+    y_test: np.ndarray
+    noises: dict
+    entropy_y: float | None
+    taus: np.ndarray
+    step: float | None
+
+    @classmethod
+    def draw(cls, seed):
+        rng = np.random.default_rng([77, seed])
+        n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 5)), RULES[seed % len(RULES)]
+        sizes = 10 ** (-rng.uniform(0, 14) * rng.permutation(np.concatenate([[0, 1], rng.uniform(size=n + m - 2)])) / 2)
+        root = np.linalg.qr(rng.standard_normal((n + m, n + m)))[0] * sizes
+        degrees = [root @ (np.eye(n + m) + 0.3 * (w @ w.T)) @ root.T for w in rng.standard_normal((3, n + m, n + m))]
+        index = np.arange(n + m)
+        if rng.uniform() < 0.3:
+            index[n] = rng.integers(n)
+        blocks = {}
+        for power, name in enumerate(("nngp", "ntk", "omega")):
+            k = sum((q + 1.0) ** power * degree for q, degree in enumerate(degrees)) * 10 ** (seed % 5 - 2.0)
+            k = (0.5 * (k + k.T))[np.ix_(index, index)]
+            blocks |= {name: k[:n, :n], f"{name}_test_train": k[n:, :n], f"{name}_test": k[n:, n:]}
+        if seed % 2:
+            blocks = {name: block for name, block in blocks.items() if not name.startswith("omega")}
+        kind, k = ("real", "real", "signs", "onehot")[seed % 4], int(rng.integers(1, 4))
+        if kind == "onehot":
+            y, y_test = (np.eye(k + 1)[rng.integers(k + 1, size=a)] for a in (n, m))
+        else:
+            k = 1 if kind == "signs" else k
+            y, y_test = rng.standard_normal((n, k)), rng.standard_normal((m, k))
+            y, y_test = (np.sign(a) if kind == "signs" else a for a in (y, y_test))
+        options = {"ridge": {"ridge": 10 ** rng.uniform(-6, 0)}, "nngp": {"mode": "nngp"}, "centred": {"centred": True}}
+        taus, step = np.append(10 ** rng.uniform(-3, 8, 2), np.inf), None
+        if rule == "descent":
+            step = rng.uniform(0.2, 1.8) / float(np.linalg.eigvalsh(blocks["ntk"])[-1])
+            options["descent"] = {"learning_rule": ntkinfo.GradientDescent(step)}
+            taus[:2] = ntkinfo.GradientDescent(step).round(taus[:2])
+        ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(**blocks), y, **options.get(rule, {}))
+        noises = {
+            "label_noise": (0.0, 1.0, rng.uniform())[seed % 3],
+            "output_noise": (0.0, 0.0, rng.uniform())[seed // 2 % 3],
+            "weight_noise": rng.uniform(1e-3, 1),
+        }
+        return cls(ensemble, y, y_test, noises, 0.7 if kind == "real" else None, taus, step)
+
+
+def numbers(array):
+    """The array in mpmath's numbers."""
+    return np.vectorize(lambda x: mp.mpf(float(x)), otypes=[object])(array)
+
+
+def log_det(m):
+    return mp.log(mp.det(mp.matrix(m.tolist())))
+
+
+class Truth:
+    """The columns at one time, where they have a value: those in `columns` are missing otherwise."""
+
+    def __init__(self, case, tau):
+        e, self.case, self.k = case.ensemble, case, case.y.shape[1]
+        self.kernel, self.y = numbers(e.kernels.nngp), numbers(case.y)
+        values, vectors = mp.eigsy(mp.matrix(numbers(e.theta).tolist()))
+        self.v = np.array(vectors.tolist(), dtype=object).reshape(e.theta.shape)
+        self.lam, self.rho = [values[i] for i in range(len(values))], mp.mpf(e.ridge)
+        self.positive = min(self.lam) > 0
+        self.tau = mp.inf if np.isinf(tau) else mp.mpf(float(tau))
+        rates = [x + self.rho for x in self.lam]
+        if np.isinf(tau):
+            decay = [mp.mpf(0)] * len(rates)
+        elif case.step is None:
+            decay = [mp.exp(-self.tau * s) for s in rates]
+        else:
+            decay = [(1 - mp.mpf(case.step) * s) ** round(float(tau) / case.step) for s in rates]
+        self.e, self.a = np.array(decay), np.array([(1 - x) / s for x, s in zip(decay, rates, strict=True)])
+        self.f = self.lam * self.a
+        self.r = np.array([(self.rho + x * d) / s for x, d, s in zip(self.lam, decay, rates, strict=True)])
+        self.modes, self.y_modes = self.v.T @ self.kernel @ self.v, self.v.T @ self.y
+        self.kappa = np.diagonal(self.modes) * int(not e.centred)
+        self.y2 = (self.y_modes**2).sum(axis=1)
+        self.power = self.k * self.kappa + self.y2
+
+    def spectral(self):
+        k, n, s2, w2 = self.k, len(self.lam), *(mp.mpf(self.case.noises[x]) for x in ("label_noise", "weight_noise"))
+        f, a, r, lam, log_r = (
+            self.f,
+            self.a,
+            self.r,
+            np.array(self.lam),
+            [mp.log(abs(x)) if x else -mp.inf for x in self.r],
+        )
+        moved, lost, random = (f * a * self.power).sum(), -sum(log_r), int(not self.case.ensemble.centred)
+        error = (r**2 * self.power).sum() / n
+        noisy = ((r**2 + w2) / (1 + w2) - 1 + np.array([mp.log((1 + w2) / (x**2 + w2)) for x in r])).sum() / 2
+        step = self.case.step and mp.mpf(self.case.step)
+        rates = lam + self.rho
+        action = (
+            self.power
+            * lam**2
+            * (
+                (1 - self.e**2) / (2 * rates)
+                if step is None
+                else step * (1 - self.e**2) / (1 - (1 - step * rates) ** 2)
+            )
+        )
+        found = {
+            "train_square_error": error,
+            "train_gibbs_nll": error / 2 + k * mp.log(2 * mp.pi) / 2,
+            "degrees_of_freedom": f.sum(),
+            "expected_optimism": 2 * s2 * k * f.sum() / n,
+            "parameter_kl": moved / 2 + (k * (lost - f.sum()) if random else 0),
+            "parameter_kl_published": moved + k * lost,
+            "parameter_kl_weight_noise": (f * a * self.y2).sum() / (2 * (1 + w2)) + random * k * noisy,
+            "parameter_distance_squared": moved,
+            "fisher_distance_squared": (f**2 * self.power).sum(),
+            "fisher_action": action.sum(),
+            "fisher_trace": k * lam.sum(),
+            "path_length_lower": mp.sqrt(max((f**2 * self.y2).sum(), 2 / mp.pi * k * (f**2 * self.kappa).sum())),
+            "parameter_label_information": self.label_information(s2),
+        }
+        return found | self.third()
+
+    def label_information(self, s2):
+        if not s2 or self.case.ensemble.centred:
+            return mp.inf if s2 else mp.mpf(0)
+        terms = [
+            mp.log1p(s2 * x * (a / r) ** 2) if r else mp.inf for x, a, r in zip(self.lam, self.a, self.r, strict=True)
+        ]
+        return self.k * sum(terms) / 2
+
+    def third(self):
+        e = self.case.ensemble
+        plain = self.case.step is None and not self.rho and not e.centred and e.mode == "ntk"
+        if e.kernels.omega is None or not plain or self.tau == mp.inf:
+            return {}
+        omega, lam, n = self.v.T @ numbers(e.kernels.omega) @ self.v, self.lam, range(len(self.lam))
+        weight = (self.k * self.modes + self.y_modes @ self.y_modes.T) * omega
+        kl = sum(self.k * (self.tau * lam[i] - self.f[i]) for i in n)
+        for i in n:
+            for j in n:
+                both = lam[i] + lam[j]
+                kl += weight[i, j] * (self.a[i] + mp.expm1(-self.tau * both) / both) / lam[j]
+        return {"parameter_kl_infinite_width": kl}
+
+    def law(self):
+        """Mean and covariance at the test points: z_τ = (-P, 1) (z_0 at the training and test points) + P y."""
+        e, case = self.case.ensemble, self.case
+        cross = numbers(e.kernels.ntk_test_train if e.mode == "ntk" else e.kernels.nngp_test_train)
+        p = (cross @ self.v * self.a) @ self.v.T
+        own = numbers(np.eye(len(p)))
+        left = np.concatenate([-p, own], axis=1)
+        for x in np.flatnonzero(e.twins >= 0):
+            left[x] = np.concatenate([(self.v[e.twins[x]] * self.r) @ self.v.T, 0 * own[x]])
+        prior = [numbers(getattr(e.kernels, "nngp" + end)) for end in ("", "_test_train", "_test")]
+        joint = np.block([[prior[0], prior[1].T], [prior[1], prior[2]]])
+        random, noise = int(not e.centred), mp.mpf(case.noises["output_noise"]) * own
+        return p @ self.y, random * (left @ joint @ left.T) + noise, random * prior[2] + noise
+
+    def of_points(self):
+        (mean, covariance, prior), k, m = self.law(), self.k, len(self.case.y_test)
+        y, variance, start = numbers(self.case.y_test), np.diagonal(covariance), np.diagonal(prior)
+        bias = ((y - mean) ** 2).sum(axis=1)
+        square = (bias + k * variance).sum() / m
+        found = {
+            "expected_square_error": square,
+            "ensemble_square_error": bias.sum() / m,
+            "output_variance": variance.sum() / m,
+            "gibbs_nll": square / 2 + k * mp.log(2 * mp.pi) / 2,
+            "fisher_trace_test": k * np.trace(numbers(self.case.ensemble.theta_test)),
+        }
+        if self.case.entropy_y is not None:
+            found["label_information_unit_noise"] = mp.mpf(self.case.entropy_y) - found["gibbs_nll"]
+        elif k > 1:
+            p = np.unique(self.case.y_test, axis=0, return_counts=True)[1] / m
+            logits = np.vectorize(mp.exp)(mean + variance[:, None] / 2).sum(axis=1)
+            gain = ((y * mean).sum() - sum(mp.log(x) for x in logits)) / m
+            found["label_information_discrete"] = gain - sum(mp.mpf(x) * mp.log(x) for x in p)
+        if min(variance) > 0:
+            found |= self.of_variances(mean, variance, start, bias)
+        with_noise = covariance + numbers(np.eye(m))
+        residual, inverse = y - mean, np.array((mp.matrix(with_noise.tolist()) ** -1).tolist()).reshape(m, m)
+        squares = np.trace(residual.T @ inverse @ residual)
+        found["bayes_nll_joint"] = (squares / k + log_det(with_noise) + m * mp.log(2 * mp.pi)) * k / (2 * m)
+        return found
+
+    def of_variances(self, mean, variance, start, bias):
+        k, m, log = self.k, len(variance), np.vectorize(mp.log, otypes=[object])
+        gap = variance / start - 1 - log(variance / start)
+        pairs = (((mean[:, None] - mean[None]) ** 2).sum(axis=2), variance[:, None], variance[None])
+        square, mine, theirs = pairs
+        far = {
+            "lower": square / (4 * (mine + theirs)) + log((mine + theirs) ** 2 / (4 * mine * theirs)) * k / 4,
+            "upper": square / (2 * theirs) + (mine / theirs - 1 - log(mine / theirs)) * k / 2,
+        }
+        found = {
+            "bayes_nll": (bias / (1 + variance) + k * log(2 * mp.pi * (1 + variance))).sum() / (2 * m),
+            "data_information": (k * gap + (mean**2).sum(axis=1) / start).sum() / (2 * m),
+        }
+        for name, distance in far.items():
+            within = np.vectorize(mp.exp, otypes=[object])(-distance).sum(axis=1) / m
+            found[f"input_information_kolchinsky_tracey_{name}"] = -log(within).sum() / m
+        s2, e = mp.mpf(self.case.noises["label_noise"]), self.case.ensemble
+        if not self.case.noises["output_noise"]:
+            cross = numbers(e.kernels.ntk_test_train if e.mode == "ntk" else e.kernels.nngp_test_train)
+            signal = s2 * ((cross @ self.v * self.a) ** 2).sum(axis=1)
+            found["gaussian_label_information"] = k * log(1 + signal / variance).sum() / (2 * m)
+        return found
