@@ -168,7 +168,7 @@ def _run_all(a: argparse.Namespace, tasks: Sequence[tuple[Paper, int]]) -> None:
             for claim in paper.claims:
                 row = VerdictRow(claim, paper, judge(claim, [measured.estimates]), a.mode, (measured,))
                 say(f"  claim {claim.number}: {row.rests_on()}")
-            say(f"{paper.name} ({a.mode}, seed {seed}): {measured.seconds:.1f} s")
+            say(f"{paper.name} ({a.mode}, seed {seed}): {measured.seconds:.1f} s of processor time")
     say(f"in all {time.perf_counter() - start:.1f} s")
 
 
