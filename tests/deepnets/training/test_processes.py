@@ -82,7 +82,7 @@ def test_the_documented_program_trains_on_two_processes(tmp_path):
     said = [(*process.communicate(timeout=300), process.returncode) for process in processes]
     assert [status for _, _, status in said] == [0, 0], said
     assert "bits" in said[0][0]
-    assert not said[1][0]
+    assert "bits" not in said[1][0]  # where the library that connects them may speak
     assert deepnets.Run.load(tmp_path / "runs" / "hosts").epochs[-1] == 20
 
 
