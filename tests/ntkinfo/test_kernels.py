@@ -138,6 +138,7 @@ def test_what_is_compiled_is_kept_unless_switched_off(tmp_path, monkeypatch):
     assert result.stdout.strip() == str(tmp_path / "kept"), result.stderr
 
 
+@pytest.mark.slow
 def test_convolutions_in_double_precision_do_not_read_beside_their_input():
     """A padded convolution whose input begins a page: with JAX 0.10.2 on a CPU with AVX-512 it ended the process."""
     code = (

@@ -75,6 +75,7 @@ def test_plugin_error_falls_as_the_root_of_the_sample():
     assert slope == pytest.approx(-0.5, abs=4 * 0.074)
 
 
+@pytest.mark.slow
 def test_sample_intervals_cover_the_population():
     # T given the component is N(m, τ² + σ²): quadrature with the sum of the variances
     means, rows, tau, sigma, n = (

@@ -149,6 +149,7 @@ def _first(patterns):
     return type(patterns)(*(a[:1] for a in patterns))
 
 
+@pytest.mark.slow
 def test_a_replica_does_not_depend_on_how_many_there_are(run):
     params = [{kind: layer[kind][:, :2] for kind in ("w", "b")} for layer in run.params]
     scores = {name: value[:, :2] for name, value in run.scores.items()}
