@@ -46,6 +46,6 @@ def test_every_column_of_every_kind_of_ensemble():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(6, 306, 50))
-def test_every_column_of_every_kind_of_ensemble_in_hundreds_of_cases(first):
+@pytest.mark.parametrize("first", range(6, 156, 50))
+def test_every_column_of_every_kind_of_ensemble_in_three_times_fifty_cases(first):
     assert [case for seed in range(first, first + 50) for case in failures(seed)[0]] == []

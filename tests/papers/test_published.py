@@ -15,7 +15,7 @@ from papers.pages.verdicts import read_published, verdict_rows
 from papers.runs.paper import load_papers, paper_names
 from papers.runs.sources import HERE
 
-UNPUBLISHED = {"piran_2020_variational", "tishby_talk_2017"}  # never run in full so far
+UNPUBLISHED = {"tishby_talk_2017"}  # never run in full so far
 
 
 @pytest.fixture(scope="module")
