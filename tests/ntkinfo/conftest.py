@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from wide import WIDE
 
 import ntkinfo
-
-WIDE = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 19)])
 
 
 @pytest.fixture(scope="session")

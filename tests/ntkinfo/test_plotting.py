@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import WIDE
+from wide import WIDE
 
 import ntkinfo
 from dualib.plotting import plot_information_plane

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import WIDE
+from wide import WIDE
 
 import ntkinfo
 from dualib.core.quantity import Quantity, Registry, Relation, needs
