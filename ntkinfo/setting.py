@@ -20,7 +20,7 @@ from dualib.core.quantity import Quantity, Relation, needs, takes
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.labels import check_not_classes, is_discrete
-from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
@@ -141,7 +141,7 @@ class Setting:
             Condition.CLEAN_OUTPUTS: self.output_noise == 0,
             Condition.REAL_LABELS: not classes,
             Condition.CLASS_LABELS: classes,
-            Condition.HALVES: self._n_points >= 4,
+            Condition.HALVES: self._n_points >= 2 * (e.n_outputs + 1),
             Condition.KNOWN_ENTROPY: self.entropy_y is not None or classes,
         }
         return frozenset(condition for condition, yes in met.items() if yes)
@@ -283,12 +283,15 @@ def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | N
 
 
 def _joined(laws: list[Marginals]) -> Marginals:
-    """The laws of batches of times as one, with the rounding where all have it."""
-    known = [law.rounding for law in laws if law.rounding is not None]
-    rounding = Rounding(*_stacked(known)) if len(known) == len(laws) else None
-    mean, variance = _stacked(laws)
-    return Marginals(mean, variance, rounding)
+    """The laws of batches of times as one, with the rounding and the collapse where all have them."""
+    roundings = [law.rounding for law in laws if law.rounding is not None]
+    rounding = Rounding(*_stacked(roundings, "mean", "variance")) if len(roundings) == len(laws) else None
+    collapses, collapse = [law.collapse for law in laws if law.collapse is not None], None
+    if len(collapses) == len(laws):
+        collapse = Collapse(collapses[0].target, *_stacked(collapses, "shortfall", "spread", "log_size"))
+    return Marginals(*_stacked(laws, "mean", "variance"), rounding, collapse)
 
 
-def _stacked(parts: Sequence[Marginals | Rounding]) -> tuple[FloatArray, FloatArray]:
-    return np.concatenate([part.mean for part in parts]), np.concatenate([part.variance for part in parts])
+def _stacked(parts: Sequence[object], *names: str) -> Iterator[FloatArray]:
+    """The arrays of those names of all parts, one after the other in time."""
+    return (np.concatenate([getattr(part, name) for part in parts]) for name in names)

@@ -20,7 +20,7 @@ from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
 from dualib.core.typing import Float, FloatArray
 from dualib.core.units import Unit
-from ntkinfo.laws import Law, Marginals
+from ntkinfo.laws import Law, Marginals, in_own_units
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 
@@ -170,7 +170,7 @@ def _pairwise(
     law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray], side: Literal[-1, 1]
 ) -> FloatArray:
     """The bound of that distance; the means' last digits, which outputs of little variance do not have, count for its side."""
-    n, k = law.mean.shape[-2:]
+    law, (n, k) = in_own_units(law), law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values = []
     for mean, variance in zip(means, variances, strict=True):
@@ -270,7 +270,7 @@ def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, sam
 
 def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> Estimates:
     whole(samples, "samples", 1)
-    n, k = law.mean.shape[-2:]
+    law, (n, k) = law if leave_one_out else in_own_units(law), law.mean.shape[-2:]
     noise = np.random.default_rng(seed).standard_normal((samples, n, k))
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values, errors = np.empty(len(means)), np.empty(len(means))
@@ -290,9 +290,11 @@ def _standard_error(ratios: FloatArray) -> float:
     if not np.isfinite(ratios).all():
         return 0.0
     samples, n = ratios.shape
+    unit = max(float(np.abs(ratios).max()), 1.0)  # whose square may be no number
+    ratios = ratios / unit
     if samples == 1:
-        return float(ratios.std() / np.sqrt(max(n - 1, 1)))
-    return float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
+        return unit * float(ratios.std() / np.sqrt(max(n - 1, 1)))
+    return unit * float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
 
 
 def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:

@@ -82,5 +82,7 @@ class Condition(StrEnum):
     CLEAN_OUTPUTS = "noise is added to the outputs"
     REAL_LABELS = "the labels are classes"
     CLASS_LABELS = "the labels are real numbers"
-    HALVES = "there are fewer than four points to fit a decoder on one half and evaluate it on the other"
+    HALVES = (
+        "there are fewer than 2(k + 1) points to fit a decoder of k outputs on one half and evaluate it on the other"
+    )
     KNOWN_ENTROPY = "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"
