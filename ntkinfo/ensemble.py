@@ -151,7 +151,7 @@ class Ensemble(Eigenmodes):
                 continue
             # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
-            covariance = self.test_block("nngp_test") + cross + cross.transpose(0, 2, 1)
+            covariance = self.test_covariances("nngp_test") + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
             variance, rounding = self._above_rounding(
                 covariance[:, index, index], projected, half, times[where], known[where]
@@ -169,19 +169,30 @@ class Ensemble(Eigenmodes):
             return self._train_marginals(taus)
         times = np.atleast_1d(times_of(taus))
         mean, variance = np.empty((times.size, self.n_test, self.n_outputs)), np.zeros((times.size, self.n_test))
-        errors, known = Rounding(np.zeros_like(mean), np.zeros_like(variance)), self._twin_variances(times)
-        for where, projected, half, batch_mean in self._test_batches(taus):
+        errors = Rounding(np.zeros_like(mean), np.zeros_like(variance))
+        for points, part in self.test_parts:
+            part._add_marginals(
+                times,
+                mean[:, points],
+                variance[:, points],
+                Rounding(errors.mean[:, points], errors.variance[:, points]),
+            )
+        return Marginals(mean, variance, errors, self._test_collapse(times))
+
+    def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
+        """Write the law of each test point, and its rounding, into arrays of zeros."""
+        known = self._twin_variances(times)
+        for where, projected, half, batch_mean in self._test_batches(times):
             mean[where] = batch_mean
             if half is not None:
                 raw = (
-                    np.diagonal(self.test_block("nngp_test"))
+                    self.test_variance("nngp")
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
                 variance[where], rounding = self._above_rounding(raw, projected, half, times[where], known[where])
                 errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
             del projected, half  # before the next ones are made
-        return Marginals(mean, variance, errors, self._test_collapse(times))
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
@@ -243,7 +254,7 @@ class Ensemble(Eigenmodes):
         moved = 4 * EPS * float(self.eigenvalues[-1]) * np.abs(projected).sum(axis=-1)
         mean = moved[..., None] * (response @ np.abs(self.y_modes))[:, None, :]
         mean += 4 * EPS * size[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
-        sums = 16 * EPS * (np.diagonal(self.test_block("nngp_test")) + np.sqrt(_row_dots(half, half)) * size)
+        sums = 16 * EPS * (self.test_variance("nngp") + np.sqrt(_row_dots(half, half)) * size)
         spread = moved * (response @ np.sqrt(self.kappa))[:, None]
         kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
         kept[:, self.twins >= 0] = of_twins

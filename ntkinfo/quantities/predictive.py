@@ -17,7 +17,7 @@ from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
-from ntkinfo.quantities.registry import REGISTRY, DataSets, Group
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.spectra import like
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -214,6 +214,7 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     "ensemble, joint",
     of="-log N(Y; μ, I + Σ) of the points jointly, per point",
     source="[shwartzziv2019]_ eq. 9, all points jointly",
+    only=[Condition.TEST_COVARIANCES],
 )
 def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
     """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats.

@@ -79,6 +79,7 @@ class Condition(StrEnum):
     SEVERAL_OUTPUTS = "there is one output, for which the quadrature is exact"
     TEST_POINTS = "the kernels have no test points"
     FRESH_POINTS = "D was drawn with these points, which are no fresh draws given D: no bound for the population"
+    TEST_COVARIANCES = "the kernels have the variances of the test points alone, without their covariances"
     CLEAN_OUTPUTS = "noise is added to the outputs"
     REAL_LABELS = "the labels are classes"
     CLASS_LABELS = "the labels are real numbers"
