@@ -64,3 +64,25 @@ def test_errors_at_training_points_are_known_far_below_the_last_digit_of_the_lab
     )  # the training points as test points
     for name in ("label_information_best_noise", "label_information_affine", "ensemble_square_error"):
         np.testing.assert_allclose(same[name], table[name], rtol=1e-12, err_msg=name)
+
+
+def test_informations_about_the_inputs_of_collapsed_outputs_are_those_of_their_shapes():
+    """Outputs of one class keep their distances in widths, although both fall below any number: less than log N for ever."""
+    rng = np.random.default_rng(4)
+    root = rng.standard_normal((6, 9))
+    ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(root @ root.T, 0.5 * root @ root.T + np.eye(6)), [1, 1, 1, -1, -1, -1])
+    rate = ensemble.eigenvalues[0]
+    taus = np.array([0.1, 1.0, 30.0, 100.0, 1e3, 1e6]) / rate
+    found = ntkinfo.timeline(ensemble, taus, on="train", progress=False)
+    low, value, high = (
+        found[f"input_information{end}"] for end in ("_kolchinsky_tracey_lower", "", "_kolchinsky_tracey_upper")
+    )
+    assert (low <= value).all()
+    assert (value <= high).all()
+    assert (value < np.log(6) - 0.1)[3:].all()
+    np.testing.assert_allclose(value[4:], value[3], rtol=1e-9)  # the slowest mode is alone
+    # which gives point i the mean y_i - e v_i (v·y) and the standard deviation e |v_i| √κ
+    v, y, kappa = ensemble.eigenvectors[:, 0], ensemble.y_modes[0, 0], ensemble.kappa[0]
+    places = 1e3 * np.array([1, 1, 1, 0, 0, 0]) - v * y
+    shape = ntkinfo.Marginals(places[:, None], v**2 * kappa)
+    np.testing.assert_allclose(value[-1], ntkinfo.quantities.input_information(shape), rtol=1e-9)

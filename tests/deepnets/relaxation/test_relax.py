@@ -77,7 +77,7 @@ METHODS_HERE = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [METHODS_HERE[i] for i in (0, 4, 7, 8, 10)], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [METHODS_HERE[i] for i in (0, 4, 5, 7, 8, 10)], ids=lambda m: m.name)
 def test_same_seed_same_bits_also_after_an_interruption(run, method, tmp_path, monkeypatch):
     options = {"snapshot": 1, "budget": 60, "seed": 7, "progress": False}
     whole = relax(run, method, **options)
