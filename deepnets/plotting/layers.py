@@ -61,7 +61,7 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
             ax.axvspan(max(low, 0.5), min(high, 2 * last), color="0.85", zorder=0)
             ax.axvline(median, color="0.4", linewidth=1)
         said = "SNR ≥ 1 throughout" if median == np.inf else f"SNR < 1 at epoch {median:.0f}"
-        ax.set(xscale="log", yscale="log", xlim=(0.5, last))
+        ax.set(xscale="log", yscale="log", xlim=(0.5, max(last, 1.0)))
         x_label, y_label = EPOCHS * (j >= layers - columns), "gradient / weights" * (j % columns == 0)
         describe(ax, x_label, y_label, f"weights {phases.layers[j]}, {said}", legend=j == 0)
     for ax in axes[layers:]:

@@ -144,10 +144,11 @@ class Recorded:
         if not left_out:
             return ""
         without = [r for r in self.replica_numbers if any((e, r) not in self.records for e in left_out)]
-        return (
-            f"{len(left_out)} epochs, the last {left_out[-1]}, are left out, as they are not recorded of all replicas: "
-            f"{', '.join(map(str, without))} have to go on"
+        epochs = (
+            f"epoch {left_out[0]} is" if len(left_out) == 1 else f"{len(left_out)} epochs, up to {left_out[-1]}, are"
         )
+        replicas = f"{'replica' if len(without) == 1 else 'replicas'} {', '.join(map(str, without))}"
+        return f"{epochs} left out, not being recorded of all replicas: those of {replicas} are missing"
 
     def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> list[NDArray[np.floating]]:
         """The layers' activations of all patterns; see :meth:`deepnets.Recording.activations`.

@@ -99,19 +99,26 @@ class RunFiles:
         self._write(name, {"epoch": np.array(epoch), **arrays})
 
     def checkpoint(self, name: str = CHECKPOINT) -> Checkpoint | None:
-        """The last state, or None before the first; a damaged one is none, with a warning."""
-        if not self.store.has(name):
+        """The last state, or None before the first; a damaged or lost one is none, with a warning."""
+        lost = name == CHECKPOINT and self.has_lost_checkpoint
+        if not (lost or self.store.has(name)):
             return None
         if not self._whole(name):
-            text = f"{self.store.path / name}.npz is damaged: the training begins anew, to the same numbers"
+            how = "missing" if lost else "damaged"
+            text = f"{self.store.path / name}.npz is {how}: the training begins anew, to the same numbers"
             warnings.warn(text, RuntimeWarning, stacklevel=4)
             self.forget(name)
             return None
         return self.reached(name)
 
+    @property
+    def has_lost_checkpoint(self) -> bool:
+        """Whether there are snapshots of a training, but no state: it is written after each, so that one may be ahead of it."""
+        return not self.store.has(CHECKPOINT) and sum(name.startswith("snapshot_") for name in self.store.names()) > 1
+
     def reached(self, name: str = CHECKPOINT) -> Checkpoint | None:
-        """The last state, or None before the first; a ValueError if it is damaged."""
-        if not self.store.has(name):
+        """The last state, or None before the first; a ValueError if it is damaged or lost."""
+        if not (self.store.has(name) or (name == CHECKPOINT and self.has_lost_checkpoint)):
             return None
         arrays = self._read(name)
         epoch = int(arrays.pop("epoch"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +21,8 @@ REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError)
 def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -> int:
     """Run a command; return 0 or what it returns, 2 for bad input, 130 when interrupted, 141 when its reader went away.
 
+    A warning is a line of its own words, as an error is.
+
     Parameters
     ----------
     program : str
@@ -29,8 +32,14 @@ def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -
     interrupted : str
         What is said after Ctrl-C: what was kept, and how to go on.
     """
+
+    def warn(message: Warning | str, *_: object) -> None:
+        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
     try:
-        return int(run() or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return int(run() or 0)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE

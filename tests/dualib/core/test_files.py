@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -107,6 +108,17 @@ def test_exit_statuses(capsys):
     assert exit_status("p", fail(ValueError("bad\ninput")), "") == 2
     assert exit_status("p", fail(KeyboardInterrupt()), "go on") == 130
     assert capsys.readouterr().err == "p: error: bad input\np: interrupted; go on\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_of_a_command_is_one_line(capsys):
+    def run():
+        warnings.warn("files are\ndamaged", RuntimeWarning, stacklevel=1)
+
+    shown = warnings.showwarning
+    assert exit_status("p", run, "") == 0
+    assert capsys.readouterr().err == "p: warning: files are damaged\n"
+    assert warnings.showwarning is shown
 
 
 def test_whole_and_positive_numbers():
