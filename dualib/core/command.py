@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError)
 
 
@@ -44,7 +46,10 @@ def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except REPORTED as error:
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        said = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.errno in FULL and interrupted not in said:
+            said += f"; make room: {interrupted}"
+        print(f"{program}: error: {said}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
