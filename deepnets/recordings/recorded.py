@@ -39,16 +39,10 @@ class Recorded:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     print(recorded.epochs, recorded.layers, recorded.activations(-1, replica=0)[0].shape)
-    [ 1 10] ('hidden',) (4, 1)
+    >>> recorded.epochs, recorded.layers
+    (array([ 1, 10]), ('hidden', 'output'))
+    >>> recorded.activations(-1, replica=0)[0].shape
+    (4, 1)
     """
 
     path: Path
