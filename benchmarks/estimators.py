@@ -15,6 +15,7 @@ sampled, with the standard error of the rate; and those of means and medians of 
 import argparse
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -309,7 +310,7 @@ def rate_error(rate, trials):
     return math.sqrt(max(rate * (1 - rate), 1 / trials) / trials)
 
 
-PARTS = {
+PARTS: dict[str, tuple[str, Callable[..., np.ndarray]]] = {
     "enumerated": ("24 mixtures, all patterns", enumerated_coverage),
     "sampled": ("12 populations, sampled", sampled_coverage),
     "thirty": ("12 populations, 30 samples", partial(sampled_coverage, sizes=(30, 30))),

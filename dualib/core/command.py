@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,14 @@ def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -
         What is said after Ctrl-C: what was kept, and how to go on.
     """
 
-    def warn(message: Warning | str, *_: object) -> None:
+    def warn(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
     try:
