@@ -1,6 +1,7 @@
 """The commands: what they print is what they write; options are the settings' own; bad input is one line and status 2."""
 
 import json
+import shutil
 from dataclasses import fields
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import deepnets
 from deepnets.__main__ import main
 from deepnets.commands import train
+from deepnets.recordings.run_files import CHECKPOINT, RunFiles
 from deepnets.training.presets import PRESETS, preset
 from deepnets.training.settings import Training
 
@@ -96,6 +98,20 @@ def test_the_sharpest_labels_of_layers_are_known(directory, capsys):
     assert not (deepnets.icosahedral_task(LARGEST_GAMMA + 2).p_y_given_x > 0).all()
     assert main(["layers", str(directory), "--gamma", "1e9"]) == 2
     assert "choose 92 or less" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["plane", "planes", "movie", "gradients", "layers", "relax"])
+def test_an_unfinished_training_is_said_to_be_so_by_every_command_that_reads_it(directory, tmp_path, capsys, command):
+    """Before the work: each ends at once, by a wrong option or a directory that cannot be written."""
+    path = tmp_path / "run"
+    shutil.copytree(directory, path)
+    files = RunFiles(path)
+    _, state = files.reached()
+    files.write_checkpoint(CHECKPOINT, 4, state)
+    (tmp_path / "file").touch()
+    wrong = {"movie": ["--out", str(tmp_path / "a.png")], "planes": ["--out", str(tmp_path / "out"), "--bins", "1"]}
+    assert main([command, str(path), *wrong.get(command, ["--out", str(tmp_path / "file" / "out")])]) == 2
+    assert "this training is not finished: its last snapshot is of epoch" in capsys.readouterr().out
 
 
 def test_another_run_in_the_directory_is_refused(directory, capsys):
