@@ -88,7 +88,7 @@ class BoxBounds(Protocol):
 
 
 class IBBoxes:
-    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and the level of common noise that is known of the box."""
+    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and the common noise that is known of the box: its level and k."""
 
     def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
         self.seen = np.asarray((rows > 0).any(axis=0))
@@ -103,7 +103,7 @@ class IBBoxes:
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
         rows = self.relaxation.rows
-        start = np.append(self.relaxation.beta * np.log(decoder), 0.0)[None]
+        start = np.concatenate([self.relaxation.beta * np.log(decoder), np.zeros(1 + len(decoder))])[None]
         return rows.min(axis=0)[None], rows.max(axis=0)[None], start
 
     def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
@@ -130,15 +130,17 @@ class IBBoxes:
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
     ) -> Examined:
         """Chords for what the better split leaves; where that is no better than the box that it was cut from, chords for all."""
-        mu, level = start[:, :-1], self._levels(low, high, start[:, -1].astype(np.int64))
-        by_rows, by_noise = Chords.of(self.by_rows, low, high), Chords.of(self._common(level), low, high)
+        k = low.shape[1]
+        mu, level, extra = start[:, :k], start[:, k].astype(np.int64), start[:, k + 1 :]
+        level, extra = self._common_noise(low, high, level, extra)
+        by_rows, common = Chords.of(self.by_rows, low, high), self.noise.split(level, extra)
         middle = 0.5 * (low + high)
-        noisy = by_noise.gaps(middle).sum(axis=1) < by_rows.gaps(middle).sum(axis=1)
+        noisy = Chords.of(common, low, high).gaps(middle).sum(axis=1) < by_rows.gaps(middle).sum(axis=1)
         self.pause = self.pause - 1 if self.pause else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
-        chords = Chords.of(self._common(level, ~noisy), low, high)
+        chords = Chords.of(common.where(noisy, self.by_rows), low, high)
         point = least_bound(self.relaxation, chords, mu, goal)
         outside = np.flatnonzero(noisy)
-        outside = outside[~self.noise.holds(point.posterior[outside], level[outside])]
+        outside = outside[~self.noise.holds(point.posterior[outside], level[outside], extra[outside])]
         if len(outside):
             other = least_bound(self.relaxation, by_rows.take(outside), mu[outside], goal)
             point.replaced(outside, other, np.ones(len(outside), dtype=bool))
@@ -150,23 +152,18 @@ class IBBoxes:
             point.replaced(stuck, other, other.bound < point.bound[stuck])
         mean = np.clip(point.mean, low, high)
         given_away = chords.gaps(mean) + np.maximum(point.excess * low, point.excess * high) - point.excess * mean
-        multipliers = np.column_stack([point.mu, level])
+        multipliers = np.column_stack([point.mu, level, extra])
         return Examined(point.bound, multipliers, given_away, mean, point.value, point.mean, mean)
 
-    def _levels(self, low: FloatArray, high: FloatArray, level: IntArray) -> IntArray:
-        """The levels of common noise that are known of the boxes, at least those of the boxes that they were cut from."""
+    def _common_noise(
+        self, low: FloatArray, high: FloatArray, level: IntArray, extra: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
+        """The common noise that is known of the boxes, no less useful than that of the boxes that they were cut from."""
         inside = np.flatnonzero((low > 0).all(axis=1))
-        if not self.pause and len(inside) and len(self.noise.shifts) > 1:
-            level[inside] = self.noise.largest(low[inside], high[inside], level[inside])
-        return level
-
-    def _common(self, level: IntArray, by_rows: BoolArray | None = None) -> Split:
-        """The split that common noise of some levels gives, or, where asked for, the one of all rows."""
-        share, shift = self.noise.shares[level][:, None], self.noise.shifts[level]
-        if by_rows is not None:
-            share = np.where(by_rows[:, None], self.by_rows.share, share)
-            shift = np.where(by_rows[:, None], 0.0, shift)
-        return Split.of(self.relaxation.beta, share, shift)
+        if not self.pause and len(inside) and len(self.noise.levels) > 1:
+            extra = extra.copy()
+            level[inside], extra[inside] = self.noise.least(low[inside], high[inside], level[inside], extra[inside])
+        return level, extra
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Where no r_y can vanish."""

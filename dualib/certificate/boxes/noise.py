@@ -1,20 +1,20 @@
 r"""How much noise the rows that count in a box have in common: what it says of the curvature of the entropy of q.
 
-Take a shift l_y ≥ 0, Σ l = L < 1, off every row: π_x = (p_x − l)/(1 − L) has sum 1 but may be negative. For any q and any numbers ε_y, with
-v = (p_q − l)/(1 − L),
+Take numbers l_y off every row. For any q and any ε_y, with v = p_q − l, λ = 1 − Σ l and c_{yy'}(q) = Σ_x q_x (p_x − l)(y) (p_x − l)(y'),
 
-.. math:: \mathrm{Var}_q(\pi \cdot \varepsilon) = \mathrm{Var}_v(\varepsilon) - \sum_{y < y'} c_{yy'}(q) (\varepsilon_y - \varepsilon_{y'})^2,
-          \qquad c_{yy'}(q) = \sum_x q_x \pi_x(y) \pi_x(y').
+.. math:: \mathrm{Var}_q(p \cdot \varepsilon) + (v \cdot \varepsilon)^2 =
+          \sum_y \lambda v_y \varepsilon_y^2 - \sum_{y < y'} c_{yy'}(q) (\varepsilon_y - \varepsilon_{y'})^2.
 
-The set C of the q with every c ≥ 0 is convex, v is not negative on it, and as Σ_x dq²/q ≥ Σ_y dv²/v there, H(q) + Σ v log v is concave
-on C: a share a = 1/(1 − L) with the shift l is a split (:mod:`dualib.certificate.boxes.splits`) wherever both q and the shares of
-the maximum lie in C. (Derived here.) l = min_x p_x puts all q there. Larger ones need what is known of the maximum of a box: its shares are
-q_x ∝ a_x e^{β p_x·log r}, r = p_q in the box. Within a group of rows with the same leading symbol they are known up to a tilt
-|β (p_x − p̄)·(log r − log r0)| ≤ ρ_x, p̄ the mean row of the group, and means of any f under them lie between
+Let k_y ≥ 0 be such that the Laplacian matrix of the weights c(q), plus diag(k), has no negative eigenvalue. The set C of these q is convex,
+as c is linear in q, and Var_q(p·ε) ≤ Σ_y d_y ε_y² on it, d = λ v + k. Hence Σ_x dq²/q ≥ Σ_y dp_q(y)²/d_y (Cauchy-Schwarz), so that a split
+(:mod:`dualib.certificate.boxes.splits`) with the share 1/λ and the shifts l − k/λ leaves the entropy of q concave wherever both q and
+the shares of the maximum lie in C. (Derived here.) l = min_x p_x puts all q there, with k = 0. More needs what is known of the maximum
+of a box: its shares are q_x ∝ a_x e^{β p_x·log r}, r = p_q in the box. Within a group of rows with the same leading symbol they are known
+up to a tilt |β (p_x − p̄)·(log r − log r0)| ≤ ρ_x, p̄ the mean row of the group, and means of any f under them lie between
 
 .. math:: \frac{\sum_x \omega_x f_x \pm \sum_x \omega_x (e^{\rho_x} - 1) |f_x|}{\sum_x \omega_x e^{\pm\rho_x}}, \qquad \omega = q \text{ at } r_0;
 
-r itself says what mass each group has.
+r itself says what mass each group has. As a Laplacian matrix grows with its weights, lower bounds of c are enough to find k.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.certificate.boxes.bounds import Relaxation
+from dualib.certificate.boxes.splits import Chords, Split
 from dualib.core.typing import BoolArray, Float, FloatArray, Int, IntArray
 
 NEARLY_ALL = 0.999  # of what all rows have in common, so that equal ones have no share of 1/0
-LEVELS, TABLES = 24, 1 << 22  # shifts that are tried; fewer where their products take more entries than that, 32 MiB
-FURTHEST = 1.25  # the largest one, times what holds where the groups have equal masses
+LEVELS, TABLES = 6, 1 << 22  # l that are tried; fewer where their products take more entries than that, 32 MiB
+FURTHEST = 1.5  # the largest one, times the one with c ≥ 0 where the groups have equal masses
 LARGEST_TILT = 30.0  # beyond, nothing is known
-MARGIN = 1e-10  # for the rounding of c, in units of 1 + β
+MARGIN = 1e-10  # for the rounding of c and of eigenvalues, in units of 1 + β
+EVEN = 1e-3  # of the negative weights at all symbols together: the least k_y, relative to the largest
+LARGEST_EXTRA = 1.0  # k_y beyond, the split leaves hardly anything to the entropy, and rounding would count
 ROOM, SMALLEST = 1e-12, 1e-300
 
 
 class CommonNoise:
-    """Shifts of growing size, and up to which of them a box, or a q, is known to be in C.
+    """Numbers l of growing size, and the k that a box is known to need with one of them.
 
     Attributes
     ----------
-    shifts : array, shape (levels, K)
-        The shifts l; the first holds for all q.
+    levels : array, shape (levels, K)
+        The l; the first needs no k for any q.
     shares : array, shape (levels,)
-        The shares a = 1/(1 − Σ l).
+        The shares 1/λ = 1/(1 − Σ l).
     """
 
     def __init__(self, relaxation: Relaxation):
@@ -58,44 +61,94 @@ class CommonNoise:
         least = NEARLY_ALL * rows.min(axis=0)
         largest = FURTHEST * self._largest_anywhere(weights)
         number = int(np.clip(TABLES // (rows.shape[0] * max(1, len(self.pairs[0]))), 1, LEVELS))
-        self.shifts = least + np.linspace(0.0, 1.0, number)[:, None] * np.maximum(largest - least, 0.0)
-        self.shifts = self.shifts[self.shifts.sum(axis=1) < 1.0]
-        self.shares = 1.0 / (1.0 - self.shifts.sum(axis=1))
+        self.levels = least + np.linspace(0.0, 1.0, number)[:, None] * np.maximum(largest - least, 0.0)
+        self.levels = self.levels[self.levels.sum(axis=1) < 1.0]
+        self.shares = 1.0 / (1.0 - self.levels.sum(axis=1))
         self.margin = MARGIN * (1.0 + relaxation.beta)
-        self.order, self.products = order, [self._products(shift) for shift in self.shifts]
+        self.order, self.products = order, [self._products(level) for level in self.levels]
 
     def _largest_anywhere(self, weights: FloatArray) -> float:
-        """The largest shift, the same for all y, that has every c ≥ 0 where the groups have equal masses, up to its square."""
+        """The largest l, the same for all y, that has every c ≥ 0 where the groups have equal masses, up to its square."""
         moments = self.rows.T @ (self.rows * weights[:, None])
         ends = moments.sum(axis=1)
         return float(
             (moments[self.pairs] / np.maximum(ends[self.pairs[0]] + ends[self.pairs[1]], SMALLEST)).min(initial=1.0)
         )
 
-    def _products(self, shift: FloatArray) -> FloatArray:
-        """(1 − L)² π_x(y) π_x(y') for y < y', shape (n, K(K − 1)/2)."""
-        left = self.rows - shift
+    def _products(self, level: FloatArray) -> FloatArray:
+        """The products (p_x − l)(y) (p_x − l)(y') for y < y', shape (n, K(K − 1)/2)."""
+        left = self.rows - level
         return np.asarray(left[:, self.pairs[0]] * left[:, self.pairs[1]])
 
-    def holds(self, posterior: Float[np.ndarray, "N n"], level: Int[np.ndarray, " N"]) -> BoolArray:
-        """Whether q (N, n) are in C at their levels."""
+    def split(self, level: Int[np.ndarray, " N"], extra: Float[np.ndarray, "N k"]) -> Split:
+        """The split with l of some levels and k = `extra`."""
+        share = self.shares[level][:, None]
+        return Split.of(self.beta, share, self.levels[level] - extra * share)
+
+    def holds(
+        self, posterior: Float[np.ndarray, "N n"], level: Int[np.ndarray, " N"], extra: Float[np.ndarray, "N k"]
+    ) -> BoolArray:
+        """Whether q (N, n) are in C at their levels with their k."""
         inside: BoolArray = np.asarray(level == 0)
         for j in np.unique(level[~inside]):
             at = np.flatnonzero(level == j)
-            inside[at] = (posterior[at][:, self.order] @ self.products[j] >= self.margin).all(axis=1)
+            inside[at] = self._positive(posterior[at][:, self.order] @ self.products[j], extra[at])
         return inside
 
-    def largest(
-        self, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"], level: Int[np.ndarray, " N"]
-    ) -> IntArray:
-        """The largest levels, from known ones upwards, at which the shares of any maximum in the boxes are in C; `low` > 0."""
+    def least(
+        self, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"], level: IntArray, extra: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Levels and k with which the shares of any maximum in the boxes are in C, given known ones; `low` > 0.
+
+        Of all levels the one whose chords give the least away at the boxes' middle.
+        """
+        level, extra, middle = level.copy(), extra.copy(), 0.5 * (low + high)
+        given_away = Chords.of(self.split(level, extra), low, high).gaps(middle).sum(axis=1)
         tilted = self._tilted(low, high)
-        level = level.copy()
-        for j in range(1, len(self.shifts)):
-            at = np.flatnonzero((level == j - 1) & tilted.known)
-            if len(at):
-                level[at[(tilted.least(at, self.products[j]) >= self.margin).all(axis=1)]] = j
-        return level
+        known = np.flatnonzero(tilted.known)
+        for j in range(1, len(self.levels)) if len(known) else ():
+            weights = tilted.least(known, self.products[j])
+            needed = self._least_extra(weights)
+            some = np.flatnonzero((needed.max(axis=1) <= LARGEST_EXTRA) & self._positive(weights, needed))
+            at, needed = known[some], needed[some]
+            chords = Chords.of(self.split(np.full(len(at), j), needed), low[at], high[at])
+            gives = chords.gaps(middle[at]).sum(axis=1)
+            better = gives < given_away[at]
+            level[at[better]], extra[at[better]], given_away[at[better]] = j, needed[better], gives[better]
+        return level, extra
+
+    def _least_extra(self, weights: FloatArray) -> FloatArray:
+        """Nearly the least k for lower bounds of c (N, K(K − 1)/2), in proportion to the negative ones at every symbol."""
+        matrix = self._laplacian(weights - self.margin)
+        diagonal = np.arange(matrix.shape[1])
+        shape = -self._laplacian(np.minimum(weights - self.margin, 0.0))[:, diagonal, diagonal]
+        shape += EVEN * shape.sum(axis=1, keepdims=True) + self.margin
+        root = np.sqrt(shape)
+        smallest = np.linalg.eigvalsh(matrix / (root[:, :, None] * root[:, None, :]))[:, :1]
+        return np.maximum(-smallest, 0.0) * (1.0 + 1e-6) * shape + 2.0 * self.margin
+
+    def _positive(self, weights: FloatArray, extra: FloatArray) -> BoolArray:
+        """Whether Lap(weights) + diag(extra) has no negative eigenvalue, with room for the rounding of both: Cholesky's pivots."""
+        matrix = self._laplacian(weights - self.margin)
+        number, k = matrix.shape[:2]
+        diagonal = np.arange(k)
+        matrix[:, diagonal, diagonal] += extra - self.margin
+        positive = np.ones(number, dtype=bool)
+        for y in range(k):
+            pivot, column = matrix[:, y, y].copy(), matrix[:, y + 1 :, y]
+            positive &= pivot > 0
+            scaled = column / np.where(positive, pivot, np.inf)[:, None]
+            matrix[:, y + 1 :, y + 1 :] -= scaled[:, :, None] * column[:, None, :]
+        return positive
+
+    def _laplacian(self, weights: FloatArray) -> FloatArray:
+        """The matrices (N, K, K) of Σ_{y<y'} weights (ε_y − ε_y')²."""
+        k = self.rows.shape[1]
+        matrix = np.zeros((len(weights), k, k))
+        matrix[:, self.pairs[0], self.pairs[1]] = matrix[:, self.pairs[1], self.pairs[0]] = -weights
+        diagonal = np.arange(k)
+        matrix[:, diagonal, diagonal] = -matrix.sum(axis=2)
+        return matrix
 
     def _weights(self, log_r: FloatArray) -> FloatArray:
         """The shares q ∝ a e^{β p·log r} within every group, (N, n)."""

@@ -4,9 +4,9 @@ A box has a share a, and a shift l_y for every symbol, with
 
 .. math:: \psi''(s) = \min\Big(\frac{\beta}{s}, \frac{a}{s - l}\Big), \qquad g(s) = \beta s \log s - \psi(s),
 
-so that g is 0 up to the s* where the two are equal, and convex. a = γ and l = 0 is the contraction of the rows
-(:func:`dualib.certificate.boxes.bounds.concave_share`), a = 1/(1 − Σ l) the noise that all of them contain
-(:mod:`dualib.certificate.boxes.noise`).
+so that g is 0 up to the s* where the two are equal, and convex. With l < 0, a is at most β, and the second of the two is the least
+everywhere. a = γ and l = 0 is the contraction of the rows (:func:`dualib.certificate.boxes.bounds.concave_share`); how far the
+rows of a box have noise in common says a and l, too (:mod:`dualib.certificate.boxes.noise`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Self
 
 import numpy as np
 
-from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 SMALLEST = 1e-300
@@ -29,9 +29,9 @@ class Split:
     Attributes
     ----------
     beta : β.
-    share : a ≥ 0, shape (N, 1), or (1, 1) for all boxes.
-    shift : l ≥ 0, shape (N, K), or (1, 1).
-    bend : s*, of the shape of `shift`; infinite where ψ is all of β s log s.
+    share : a ≥ 0, shape (N, 1) or (N, K), or (1, 1) for all boxes.
+    shift : l, shape (N, K), or (1, 1).
+    bend : s*, of the shape of `shift`; infinite where ψ is all of β s log s, negative where it is no part of it.
     level, slope : what of β s log s − a (s − l) log(s − l) is linear in s, and not in g: level + slope · s.
     """
 
@@ -43,12 +43,13 @@ class Split:
     slope: FloatArray
 
     @classmethod
-    def of(cls, beta: float, share: Float[np.ndarray, "N 1"], shift: Float[np.ndarray, "N k"]) -> Self:
-        """The split with some shares and shifts."""
+    def of(cls, beta: float, share: FloatArray, shift: Float[np.ndarray, "N k"]) -> Self:
+        """The split with some shares and shifts; where a shift is negative, a share above β is lowered to β."""
+        share = np.where(shift < 0, np.minimum(share, beta), share)
         chords = beta * shift < beta - share  # s* < 1
         bent = chords & (shift > 0) & (share > 0)
         above = np.where(bent, beta - share, 1.0)
-        bend = np.where(bent, beta * shift / above, np.where(chords, 0.0, np.inf))
+        bend = np.where(bent, beta * shift / above, np.where(shift < 0, -1.0, np.where(chords, 0.0, np.inf)))
         at, less = np.where(bent, bend, 1.0), np.where(bent, np.maximum(share * shift / above, SMALLEST), 1.0)
         slope = np.where(bent, beta * (np.log(at) + 1.0) - share * (np.log(less) + 1.0), 0.0)
         level = np.where(bent, beta * at * np.log(at) - share * less * np.log(less) - slope * at, 0.0)
@@ -60,6 +61,12 @@ class Split:
             return self
         arrays = (self.share, self.shift, self.bend, self.level, self.slope)
         return type(self)(self.beta, *(array[index] for array in arrays))
+
+    def where(self, chosen: Bool[np.ndarray, " N"], other: Split) -> Self:
+        """The same split for the boxes that are chosen, another one for the rest."""
+        names = ("share", "shift", "bend", "level", "slope")
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
+        return type(self)(self.beta, *(np.where(chosen[:, None], own, others) for own, others in pairs))
 
     def rest(self, s: FloatArray) -> FloatArray:
         """The convex part g at s (N, K)."""
@@ -74,10 +81,14 @@ class Split:
         return np.where(s > self.bend, slope - self.slope, 0.0)
 
     def tangents(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Tangents of ψ − a s at s > 0, intercepts and slopes, (N, K); the intercepts contain + a s, as Σ s = 1."""
-        log_s, log_less, above = np.log(s), np.log(np.maximum(s - self.shift, SMALLEST)), s > self.bend
-        slope = np.where(above, self.slope + self.share * log_less, self.beta * (log_s + 1.0) - self.share)
-        intercept = np.where(above, self.level - self.share * self.shift * log_less, (self.share - self.beta) * s)
+        """Tangents of ψ − β s at s > 0, intercepts and slopes, (N, K); the intercepts contain + β s, as Σ s = 1."""
+        log_less, above, less_linear = (
+            np.log(np.maximum(s - self.shift, SMALLEST)),
+            s > self.bend,
+            self.beta - self.share,
+        )
+        slope = np.where(above, self.slope + self.share * log_less - less_linear, self.beta * np.log(s))
+        intercept = np.where(above, self.level - self.share * self.shift * log_less + less_linear * s, 0.0)
         return intercept, slope
 
     def curvature(self, s: FloatArray) -> FloatArray:
