@@ -19,6 +19,8 @@ MAX_WEIGHTS_WORK = (
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
+EDGE = 1e-9  # times p(y): a decoder with less of a y never gets it back by alternating steps, so that a start
+INSIDE = (1e-3, 1e-5)  # has at least about this share of p(y); a cluster is tried with each
 SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
 
 
@@ -30,10 +32,17 @@ def start_from(core: Bottleneck, beta: float, atoms: ArrayLike | None = None) ->
     rows = core.p_y_given_x
     if (rows.shape[1] == 2 and len(rows) > START_ATOMS) or len(rows) > LARGEST_START:
         keep = _spread(rows, 64 if rows.shape[1] == 2 else START_ATOMS)
-        it = iterate(_uniform(core, beta, rows[keep]), 20, fixed_atoms=True)
+        it = iterate(_uniform(core, beta, inside(rows[keep], core)), 20, fixed_atoms=True)
     else:
-        it = evaluate(core, beta, core.p_x, rows)
+        it = evaluate(core, beta, core.p_x, inside(rows, core))
     return iterate(it, 40 if it.atoms.size * len(rows) < 1e5 else 10)
+
+
+def inside(rows: Rows, problem: Bottleneck, share: float = INSIDE[0]) -> Rows:
+    """The rows, those with a y that is 0 moved off the edge of the simplex by a share of p(y)."""
+    p_y = problem.joint.p_y
+    at_edge = (rows < EDGE * p_y).any(axis=1, keepdims=True)
+    return np.where(at_edge, (1.0 - share) * rows + share * p_y, rows)
 
 
 def too_many_rows(core: Bottleneck) -> bool:

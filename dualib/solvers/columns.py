@@ -17,10 +17,12 @@ from dualib.core.typing import FloatArray
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import (
+    INSIDE,
     SEPARATE,
     add_atoms,
     check_size,
     coalesce,
+    inside,
     merge_atoms,
     possible_gain,
     prune,
@@ -115,8 +117,8 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         g = it.dual
         found = ascend(g, it, rng)
         log_g = _log_at(g, found)
-        if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
-            found = ascended(g, split, 8)
+        if log_g.max() <= 0.1 * options.tolerance and len(near := beside(it)):
+            found = ascended(g, near, 8)
             log_g = _log_at(g, found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
@@ -125,7 +127,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
-            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, splits(it), 8)])
+            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), 8)])
             log_g = _log_at(it.dual, found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
@@ -208,12 +210,19 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         mixing = np.zeros((n, len(rows)))
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
-    found = ascended(g, starts, 4)
+    moved = inside(starts, core)
+    found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), 4)
     log_g = _log_at(g, found)
     # Those near an atom end there, where G = 1 already.
     elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
     elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
     return np.concatenate([found[[log_g.argmax()]], ascended(g, found[elsewhere], 20)])
+
+
+def beside(it: Iterate) -> Rows:
+    """Atoms near those of an iterate: where a cluster would split, and off the edge, on which it may have been kept."""
+    moved = [inside(it.atoms, it.problem, share) for share in INSIDE]
+    return np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
 
 
 def ascended(g: DualFunction, starts: Rows, steps: int) -> Rows:

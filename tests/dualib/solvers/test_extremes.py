@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 import dualib
-from dualib import IB, AlphaIB, Certify, DualIB, Joint, entropy, local_critical_beta, solve
+from dualib import IB, AlphaIB, Certify, DualIB, Joint, curve_points, entropy, local_critical_beta, solve
 from dualib.bottleneck import PAIRS_KEPT
 from dualib.certificate.dual_function import DualFunction
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import inside
+from dualib.solvers.iterate import evaluate
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
 KINDS = ("weak", "rare", "equal", "tiny", "tiny p", "zeros")
@@ -274,3 +277,17 @@ def test_conjugate_gradients_on_awkward_joints(kind, monkeypatch):
             monkeypatch.setattr(f"dualib.solvers.{module}.MANY_SYMBOLS", 40 if seed % 2 else 2)
         for problem in awkward_problems(kind, seed):
             check(problem, any_beta(problem, seed))
+
+
+def test_zeros_of_a_row_do_not_keep_its_cluster_at_the_edge():
+    """The optimum's decoders have a little of every y that another x of the cluster has; G at these is at most 1."""
+    rng = np.random.default_rng(0)
+    rows, topic = rng.dirichlet(np.full(10, 0.3), 50), rng.integers(0, 50, 64)
+    counts = [rng.multinomial(m, rows[t]) for m, t in zip(rng.poisson(60, 64) + 1, topic, strict=True)]
+    problem = IB(Joint.from_counts(counts))
+    assert (problem.p_y_given_x == 0).any()
+    betas = np.geomspace(0.5, 20.0, 50)[[35, 37, 41, 49]] * local_critical_beta(problem)
+    found = [point.objective for point in curve_points(problem, betas, certify=False)]
+    for beta, objective in zip(betas, found, strict=True):
+        it = evaluate(problem.reduced, beta, problem.reduced.p_x, inside(problem.reduced.p_y_given_x, problem))
+        assert objective <= iterate(it, 500).value + 1e-9
