@@ -69,21 +69,24 @@ class GradientPhases(Result):
 
     @property
     def snr(self) -> Float[np.ndarray, "R S L"]:
-        """Signal-to-noise ratio mean/std."""
-        return np.asarray(self.mean / self.std)
+        """Signal-to-noise ratio mean/std; NaN where gradients vanish, or the replica failed."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.mean / self.std)
 
     @property
     def simple_noise_scale(self) -> Float[np.ndarray, "R S L"]:
         """B_simple = tr Cov(g of one pattern) / ‖g‖², in patterns: the batch size at which noise and signal are equal."""
-        return np.asarray(self.batch_size * (self.std / self.mean) ** 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.batch_size * (self.std / self.mean) ** 2)
 
     def transition_epoch(self) -> Float[np.ndarray, "R L"]:
         """The epoch at which the SNR first falls below 1 after its maximum, for each replica and layer.
 
         Log-linear between snapshots; inf where it never falls below 1 after the maximum, 0 where it never was above,
-        NaN for a replica that failed.
+        NaN for a replica that failed, or whose gradients vanish.
         """
-        log_snr = np.log(self.snr)
+        with np.errstate(divide="ignore"):
+            log_snr = np.log(self.snr)
         found = np.empty((log_snr.shape[0], log_snr.shape[2]))
         for r, j in np.ndindex(found.shape):
             found[r, j] = _crossing_after_maximum(np.log1p(self.epochs), log_snr[r, :, j])
@@ -93,17 +96,17 @@ class GradientPhases(Result):
         """The median transition epoch over replicas with the interval between two order statistics, shape (L,).
 
         Few replicas do not reach a level of 95 %: the level says what their range does cover, and a warning with it.
-        Replicas that failed are left out.
+        Replicas that failed, or whose gradients vanish at a snapshot, are left out.
 
         Raises
         ------
         ValueError
-            If every replica failed.
+            If no replica is left.
         """
         epochs = self.transition_epoch()
         epochs = epochs[~np.isnan(epochs).any(axis=1)]
         if len(epochs) == 0:
-            raise ValueError("every replica failed: there is no transition epoch")
+            raise ValueError("every replica failed, or its gradients vanish: there is no transition epoch")
         return Estimates.of([statistics.median(column, Unit.EPOCHS) for column in epochs.T])
 
     def to_frame(self) -> pd.DataFrame:
@@ -209,7 +212,7 @@ def gradient_phases(
 
         mean, square = (run.epoch_gradients[name][1:].swapaxes(0, 1) for name in EPOCH_GRADIENTS)
         trace = _trace(mean, square, n_train, -(-n_train // size), int(size))
-        norm = np.stack([np.linalg.norm(layer["w"][1:], axis=(2, 3)).T for layer in run.params], axis=-1)
+        norm = np.stack([np.linalg.norm(np.float64(layer["w"][1:]), axis=(2, 3)).T for layer in run.params], axis=-1)
         return _phases(run.epochs[1:], mean, trace, norm, int(size), names)
     return _measured(run, int(size), names, seed, progress)
 
@@ -232,7 +235,7 @@ def _measured(run: Run, size: int, names: tuple[str, ...], seed: int, progress: 
             params = run.parameters(s)
             found = gradients(params, run.task.x, wanted, run.train_patterns, batches, seed + s)
             square_mean[:, s], trace[:, s] = (np.asarray(v, np.float64) for v in found)
-            norm[:, s] = np.stack([np.linalg.norm(layer["w"], axis=(1, 2)) for layer in params], axis=1)
+            norm[:, s] = np.stack([np.linalg.norm(np.float64(layer["w"]), axis=(1, 2)) for layer in params], axis=1)
             done(1)
     return _phases(run.epochs, square_mean, trace, norm, size, names)
 

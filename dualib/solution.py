@@ -264,7 +264,7 @@ def solve(
     beta, options = positive(beta, "beta"), Certify.of(certify)
     core = problem.reduced
     it = cold_start(core, beta) if start is None else merge_atoms(start_from(core, beta, start), SEPARATE)
-    it, estimate, residual = best_start(it, options, np.random.default_rng(seed))
+    it, estimate, residual, _ = best_start(it, options, np.random.default_rng(seed))
     return complete(problem, it, estimate, residual, certify is not False, options)
 
 

@@ -6,9 +6,11 @@ residual r_j = 1 - λ_j a_j.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from scipy.linalg import blas, eigh, lapack
@@ -21,7 +23,7 @@ from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, In
 from ntkinfo.kernels import Kernels
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
-from ntkinfo.resources import EIGENVECTORS, LARGE, LARGEST_EVD, column_blocks, need, needs
+from ntkinfo.resources import EIGENVECTORS, LARGE, LARGEST_BATCH, LARGEST_EVD, column_blocks, need, needs
 
 SAME = 8 * EPS  # of the largest variance: rows of kernels that differ by less are of one point
 
@@ -78,8 +80,44 @@ class Eigenmodes:
 
     @property
     def theta_test(self) -> Float[np.ndarray, "m m"]:
-        """Θ between test points, shape (m, m)."""
-        return self.test_block("ntk_test" if self.mode == "ntk" else "nngp_test")
+        """Θ between test points, shape (m, m); refused where their variances alone are known."""
+        return self.test_covariances("ntk_test" if self.mode == "ntk" else "nngp_test")
+
+    @property
+    def theta_test_variance(self) -> Float[np.ndarray, " m"]:
+        """Θ of each test point with itself, shape (m,)."""
+        return self.test_variance("ntk" if self.mode == "ntk" else "nngp")
+
+    def test_variance(self, name: Literal["ntk", "nngp"]) -> Float[np.ndarray, " m"]:
+        """The kernel of that name of each test point with itself, shape (m,)."""
+        own = self.test_block(f"{name}_test")
+        return own if own.ndim == 1 else np.diagonal(own)
+
+    def test_covariances(self, name: str) -> Float[np.ndarray, "m m"]:
+        """The kernels' block of that name between test points; refused where their variances alone are known."""
+        block = self.test_block(name)
+        if block.ndim == 1:
+            raise ValueError(
+                f"{name} has shape {block.shape}, the variances of the test points alone, but the law of all of them together "
+                "needs their covariances: give kernels of shape (m, m), or use marginals"
+            )
+        return block
+
+    @property
+    def test_parts(self) -> Iterator[tuple[slice, Self]]:
+        """The ensemble on some test points after another: all at once, but few where their variances alone are known."""
+        self.need_test()
+        if self.kernels.has_test_covariances or self.n_test * self.n_train <= LARGEST_BATCH:
+            yield slice(0, self.n_test), self
+            return
+        for name in ("nngp_modes", "y_modes"):  # of which all parts make use, with the eigenvectors
+            getattr(self, name)
+        for points in column_blocks(self.n_test, max(1, LARGEST_BATCH // self.n_train)):
+            part = copy(self)
+            for name in ("test_modes", "twins"):
+                part.__dict__.pop(name, None)
+            object.__setattr__(part, "kernels", self.kernels.test_part(points))
+            yield points, part
 
     def test_block(self, name: str) -> FloatArray:
         """The kernels' block of that name; refused without test points."""
@@ -175,8 +213,10 @@ class Eigenmodes:
         progress : bool or None
             Whether to show a bar of the steps; None shows it on a terminal.
         """
-        steps = ["eigenvalues", "nngp_modes"] + (["test_modes"] if self.n_test else [])
-        said = needs(self.n_train, self.n_test, third_kernel=self.kernels.omega is not None)
+        kernels = self.kernels
+        steps = ["eigenvalues", "nngp_modes"] + (["test_modes"] if self.n_test and kernels.has_test_covariances else [])
+        options = {"third_kernel": kernels.omega is not None, "test_variances": not kernels.has_test_covariances}
+        said = needs(self.n_train, self.n_test, **options)
         what = f"eigenmodes ({said.describe()})" if self.n_train >= LARGE else "eigenmodes"
         with progress_bar(len(steps), what, progress) as done:
             for name in steps:
@@ -227,7 +267,7 @@ class Eigenmodes:
         """Θ_x V (zero on the null space) and K_x V, shape (m, n) each."""
         initial = self.test_block("nngp_test_train") @ self.eigenvectors
         seen = initial if self.mode == "nngp" else self.test_block("ntk_test_train") @ self.eigenvectors
-        scale = float(np.diagonal(self.theta_test).max()) * float(self.eigenvalues[-1])
+        scale = float(self.theta_test_variance.max()) * float(self.eigenvalues[-1])
         if self.null.any() and float(np.abs(seen[:, self.null]).max()) > 1e-3 * np.sqrt(scale):
             raise ValueError(
                 "the test-train kernel has a component in the null space of the training kernel, which no kernel "
@@ -241,8 +281,9 @@ class Eigenmodes:
         """The training point that each test point is, to the rounding of both kernels' rows, or -1."""
         found = np.full(self.n_test, -1)
         blocks = []
-        for name in ("ntk", "nngp"):
-            cross, own = self.test_block(name + "_test_train"), np.diagonal(self.test_block(name + "_test"))
+        names: tuple[Literal["ntk", "nngp"], ...] = ("ntk", "nngp")
+        for name in names:
+            cross, own = self.test_block(name + "_test_train"), self.test_variance(name)
             train: FloatArray = getattr(self.kernels, name)
             size = SAME * max(float(np.diagonal(train).max()), float(own.max()))
             blocks.append((train, cross, own, size))

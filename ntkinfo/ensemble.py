@@ -16,9 +16,9 @@ from scipy.linalg import blas, qr, solve_triangular
 
 from dualib.core.arrays import times as times_of
 from dualib.core.special import EPS
-from dualib.core.typing import ArrayLike, FloatArray
+from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
-from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.resources import LARGEST_BATCH, column_blocks
 
 Points = Literal["train", "test"]
@@ -101,37 +101,64 @@ class Ensemble(Eigenmodes):
             return self._train_law(tau)
         (law,) = (batch for _, batch in self.laws(tau))
         rounding = law.rounding and Rounding(law.rounding.mean[0], law.rounding.variance[0])
-        return Law(law.mean[0], law.covariance[0], rounding)
+        return Law(law.mean[0], law.covariance[0], rounding, law.collapse and law.collapse[0])
 
     def _train_law(self, tau: float) -> Law:
         spectrum, v = self.spectrum(tau), self.eigenvectors
-        mean = v @ (spectrum.fitted[0][:, None] * self.y_modes)
+        mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)[0]
         if self.centred:
-            return Law(mean, np.zeros((self.n_train, self.n_train)))
+            return Law(mean, np.zeros((self.n_train, self.n_train)), collapse=collapse)
         left = v * spectrum.residual[0]
         covariance = left @ self.nngp_modes @ left.T
-        return Law(mean, 0.5 * (covariance + covariance.T))
+        return Law(mean, 0.5 * (covariance + covariance.T), collapse=collapse)
+
+    def collapse(self, taus: ArrayLike, points: Int[np.ndarray, " p"] | None = None) -> Collapse:
+        """The law of single training points (all, or some) at many times as what it lacks of their labels."""
+        spectrum, y = self.spectrum(taus), self.y_modes
+        rows = np.arange(self.n_train) if points is None else points
+        v = self.eigenvectors if points is None else self.eigenvectors[points]
+        unseen = self.null & (np.abs(y).max(axis=1) <= self.n_train * EPS * np.linalg.norm(self.y_train))
+        y = np.where(unseen[:, None], 0.0, y)
+        with np.errstate(divide="ignore"):
+            random = np.where(self.moving, self.n_outputs * self.kappa, 0.0)
+            sizes = spectrum.log_residual + 0.5 * np.log(random + (y**2).sum(axis=1))
+            log_size = sizes.max(axis=1)
+            log_size[np.isneginf(log_size)] = 0.0
+            left = np.copysign(np.exp(spectrum.log_residual - log_size[:, None]), spectrum.residual)
+        shortfall = np.stack([v @ (weights[:, None] * y) for weights in left])
+        spread = np.zeros(shortfall.shape[:2])
+        if not self.centred:
+            for row, weights in zip(spread, np.where(self.moving, left, 0.0), strict=True):
+                for some in column_blocks(len(v)):
+                    part = v[some] * weights
+                    row[some] = np.maximum(np.einsum("ij,ij->i", part @ self.nngp_modes, part), 0.0)
+        return Collapse(self.y_train[rows], shortfall, spread, log_size)
+
+    def _test_collapse(self, times: FloatArray) -> Collapse | None:
+        """That of the test points, where all of them are training points."""
+        return self.collapse(times, self.twins) if (self.twins >= 0).all() else None
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
         a time axis).
         """
         times = np.atleast_1d(times_of(taus))
-        known = self._twin_variances(times)
+        known, collapse = self._twin_variances(times), self._test_collapse(times)
         for where, projected, half, mean in self._test_batches(taus):
             if half is None:
-                yield where, Law(mean, np.zeros((mean.shape[0], self.n_test, self.n_test)))
+                nothing = np.zeros((mean.shape[0], self.n_test, self.n_test))
+                yield where, Law(mean, nothing, collapse=collapse and collapse[where])
                 continue
             # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
-            covariance = self.test_block("nngp_test") + cross + cross.transpose(0, 2, 1)
+            covariance = self.test_covariances("nngp_test") + cross + cross.transpose(0, 2, 1)
             index = np.arange(self.n_test)
             variance, rounding = self._above_rounding(
                 covariance[:, index, index], projected, half, times[where], known[where]
             )
             covariance[:, index, index] = variance
             del cross, projected, half  # before the next ones are made
-            yield where, Law(mean, covariance, rounding)
+            yield where, Law(mean, covariance, rounding, collapse and collapse[where])
             del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
@@ -142,31 +169,35 @@ class Ensemble(Eigenmodes):
             return self._train_marginals(taus)
         times = np.atleast_1d(times_of(taus))
         mean, variance = np.empty((times.size, self.n_test, self.n_outputs)), np.zeros((times.size, self.n_test))
-        errors, known = Rounding(np.zeros_like(mean), np.zeros_like(variance)), self._twin_variances(times)
-        for where, projected, half, batch_mean in self._test_batches(taus):
+        errors = Rounding(np.zeros_like(mean), np.zeros_like(variance))
+        for points, part in self.test_parts:
+            part._add_marginals(
+                times,
+                mean[:, points],
+                variance[:, points],
+                Rounding(errors.mean[:, points], errors.variance[:, points]),
+            )
+        return Marginals(mean, variance, errors, self._test_collapse(times))
+
+    def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
+        """Write the law of each test point, and its rounding, into arrays of zeros."""
+        known = self._twin_variances(times)
+        for where, projected, half, batch_mean in self._test_batches(times):
             mean[where] = batch_mean
             if half is not None:
                 raw = (
-                    np.diagonal(self.test_block("nngp_test"))
+                    self.test_variance("nngp")
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
                 variance[where], rounding = self._above_rounding(raw, projected, half, times[where], known[where])
                 errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
             del projected, half  # before the next ones are made
-        return Marginals(mean, variance, errors)
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
-        spectrum, v = self.spectrum(taus), self.eigenvectors
-        mean = np.stack([v @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
-        if self.centred:
-            return Marginals(mean, np.zeros(mean.shape[:2]))
-        variance = np.empty(mean.shape[:2])
-        for row, residual in zip(variance, spectrum.residual, strict=True):
-            for points in column_blocks(self.n_train):
-                left = v[points] * residual
-                row[points] = np.maximum(np.einsum("ij,ij->i", left @ self.nngp_modes, left), 0.0)
-        return Marginals(mean, variance)
+        spectrum, collapse = self.spectrum(taus), self.collapse(taus)
+        mean = np.stack([self.eigenvectors @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
+        return Marginals(mean, np.exp(2 * collapse.log_size)[:, None] * collapse.spread, collapse=collapse)
 
     def _twin_variances(self, times: FloatArray) -> FloatArray:
         """The variances (T, twins) of the test points that are training points, by the form without cancellation."""
@@ -223,7 +254,7 @@ class Ensemble(Eigenmodes):
         moved = 4 * EPS * float(self.eigenvalues[-1]) * np.abs(projected).sum(axis=-1)
         mean = moved[..., None] * (response @ np.abs(self.y_modes))[:, None, :]
         mean += 4 * EPS * size[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
-        sums = 16 * EPS * (np.diagonal(self.test_block("nngp_test")) + np.sqrt(_row_dots(half, half)) * size)
+        sums = 16 * EPS * (self.test_variance("nngp") + np.sqrt(_row_dots(half, half)) * size)
         spread = moved * (response @ np.sqrt(self.kappa))[:, None]
         kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
         kept[:, self.twins >= 0] = of_twins

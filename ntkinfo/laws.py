@@ -27,6 +27,38 @@ class Rounding(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Collapse(Result):
+    r"""A law near the labels to which it is trained, whose digits survive what the means and variances round off.
+
+    The means are ``target - size * shortfall`` and the variances ``size² * spread``, with a size that goes to 0 as
+    training goes on, far below the last digit of the target, and is therefore kept as a logarithm.
+
+    Attributes
+    ----------
+    target : array, shape (n, k)
+    shortfall : array, shape (T, n, k), or (n, k) at one time
+    spread : array, shape (T, n), or (n,)
+    log_size : array, shape (T,), or a scalar
+    """
+
+    target: Float[np.ndarray, "n k"]
+    shortfall: Float[np.ndarray, "*times n k"]
+    spread: Float[np.ndarray, "*times n"]
+    log_size: Float[np.ndarray, "*times"]
+
+    def __getitem__(self, times: slice | int) -> Collapse:
+        return Collapse(self.target, self.shortfall[times], self.spread[times], np.asarray(self.log_size[times]))
+
+    def with_output_noise(self, variance: float) -> Collapse:
+        """The same of outputs with noise of that variance, beside which nothing collapses."""
+        if variance == 0:
+            return self
+        size = np.exp(self.log_size)[..., None]
+        noisy = size**2 * self.spread + variance
+        return Collapse(self.target, size[..., None] * self.shortfall, noisy, np.zeros_like(self.log_size))
+
+
+@dataclass(frozen=True, eq=False)
 class Law(Result):
     """A Gaussian law of the outputs on n points: k independent outputs with one covariance. Leading axes, if any, are
     times.
@@ -38,6 +70,8 @@ class Law(Result):
         The same for each output.
     rounding : Rounding or None
         The errors of both, where they are known: upper bounds made of the law have them added.
+    collapse : Collapse or None
+        The same law without rounding, on training points.
 
     Examples
     --------
@@ -51,6 +85,7 @@ class Law(Result):
     mean: Float[np.ndarray, "*times n k"]
     covariance: Float[np.ndarray, "*times n n"]
     rounding: Rounding | None = None
+    collapse: Collapse | None = None
 
     @property
     def variance(self) -> Float[np.ndarray, "*times n"]:
@@ -59,13 +94,15 @@ class Law(Result):
 
     def marginals(self) -> Marginals:
         """The law of single points, without their covariances."""
-        return Marginals(self.mean, self.variance.copy(), self.rounding)  # a view would keep the covariances
+        return Marginals(
+            self.mean, self.variance.copy(), self.rounding, self.collapse
+        )  # no view, which would keep the covariances
 
     def with_output_noise(self, variance: float) -> Law:
         """The law of the outputs plus independent Gaussian noise of that variance."""
         covariance, index = self.covariance.copy(), np.arange(self.mean.shape[-2])
         covariance[..., index, index] += positive(variance, "variance", zero=True)
-        return Law(self.mean, covariance, self.rounding)
+        return Law(self.mean, covariance, self.rounding, self.collapse and self.collapse.with_output_noise(variance))
 
     def __iter__(self) -> Iterator[FloatArray]:
         return iter((self.mean, self.covariance))
@@ -82,6 +119,8 @@ class Marginals(Result):
         The same for each output; an exact 0 where it is below the rounding error of its computation.
     rounding : Rounding or None
         The errors of both, where they are known.
+    collapse : Collapse or None
+        The same law without rounding, on training points.
 
     Examples
     --------
@@ -95,10 +134,34 @@ class Marginals(Result):
     mean: Float[np.ndarray, "*times n k"]
     variance: Float[np.ndarray, "*times n"]
     rounding: Rounding | None = None
+    collapse: Collapse | None = None
 
     def with_output_noise(self, variance: float) -> Marginals:
         """The law of the outputs plus independent Gaussian noise of that variance."""
-        return Marginals(self.mean, self.variance + positive(variance, "variance", zero=True), self.rounding)
+        noisy = self.variance + positive(variance, "variance", zero=True)
+        return Marginals(self.mean, noisy, self.rounding, self.collapse and self.collapse.with_output_noise(variance))
+
+
+def in_own_units(law: Law | Marginals) -> Marginals:
+    """Laws with the same information about the inputs, means and variances in units in which they keep their digits.
+
+    Where targets are further apart than a thousand widths, how far they are does not matter, nor does the unit: there
+    each target's points lie about a place of its own.
+    """
+    collapse = law.collapse
+    plain = Marginals(law.mean, law.variance, law.rounding)
+    if collapse is None:
+        return plain
+    targets, of_point = np.unique(collapse.target, axis=0, return_inverse=True)
+    steps = np.diff(np.sort(targets, axis=0), axis=0)
+    least = float(steps[steps > 0].min(initial=np.inf))  # targets differ by as much in some output
+    width = np.abs(collapse.shortfall).max(axis=(-2, -1)) + np.sqrt(collapse.spread.max(axis=-1))
+    with np.errstate(divide="ignore"):
+        far = (np.log(least) > np.log(1e3 * width) + collapse.log_size) & (width > 0)
+    place = np.zeros_like(collapse.shortfall)
+    place[..., 0] = 1e3 * width[..., None] * of_point.ravel()
+    mean = np.where(far[..., None, None], place - collapse.shortfall, law.mean)
+    return Marginals(mean, np.where(far[..., None], collapse.spread, law.variance))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
 from dualib.core.special import EPS
-from dualib.core.typing import ArrayLike, FloatArray
+from dualib.core.typing import FloatArray, IntArray
 from ntkinfo.ensemble import Ensemble
 
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
@@ -35,24 +36,58 @@ def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     for name in names:
         parts = [getattr(kernels, name + suffix) for suffix in ("", "_test_train", "_test")]
         if parts[1] is None:
-            blocks[name] = _changed(parts[0], rng)
+            blocks[name] = _changed(np.array(parts[0]), rng)
+            continue
+        if parts[2].ndim == 1:
+            changed = _changed_with_variances(parts[0], parts[1], parts[2], rng)
+            blocks |= {
+                name + suffix: block for suffix, block in zip(("", "_test_train", "_test"), changed, strict=True)
+            }
             continue
         joint = _changed(np.block([[parts[0], parts[1].T], parts[1:]]), rng)
         blocks |= {name: joint[:n, :n], f"{name}_test_train": joint[n:, :n], f"{name}_test": joint[n:, n:]}
     return replace(ensemble, kernels=replace(kernels, **blocks))
 
 
-def _changed(kernel: ArrayLike, rng: np.random.Generator) -> FloatArray:
-    matrix = np.array(kernel, dtype=np.float64) + 0.0  # no zero has a sign
-    size = _CHANGE * EPS * float(np.abs(matrix).max())
-    first: dict[bytes, int] = {}
-    same = np.array([first.setdefault(row.tobytes(), i) for i, row in enumerate(matrix)])
-    noise = rng.standard_normal(matrix.shape)
-    for i in range(len(noise)):  # the lower triangle above the diagonal, row by row
-        noise[i, i + 1 :] = noise[i + 1 :, i]
-    for i, row in enumerate(matrix):
+def _changed(kernel: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A kernel of all points, overwritten."""
+    kernel += 0.0  # no zero has a sign
+    size = _CHANGE * EPS * float(np.abs(kernel).max())
+    same, noise = _first_of_each(kernel), _symmetric_noise(len(kernel), rng)
+    for i, row in enumerate(kernel):
         row += size * noise[same[i], same]
-    return matrix
+    return kernel
+
+
+def _changed_with_variances(
+    train: FloatArray, cross: FloatArray, variance: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same of kernels with the variances of the test points alone."""
+    n, size = len(train), _CHANGE * EPS * max(float(np.abs(train).max()), float(variance.max()))
+    same, noise, seed = _first_of_each(train, cross), _symmetric_noise(n, rng), int(rng.integers(2**32))
+    changed, own, among = [cross + 0.0, variance + 0.0], np.diagonal(noise), same[:n]
+    for x, first in enumerate(same[n:]):
+        if first < n:  # a training point
+            errors = np.append(noise[first, among], own[first])
+        else:
+            errors = np.random.default_rng([seed, first]).standard_normal(n + 1)[np.append(among, n)]
+        changed[0][x] += size * errors[:n]
+        changed[1][x] += size * errors[n]
+    return train + size * noise[np.ix_(among, among)], changed[0], np.maximum(changed[1], 0.0)
+
+
+def _first_of_each(*blocks: FloatArray) -> IntArray:
+    """Of each row of the blocks, one below the other, the first one that is equal."""
+    first: dict[bytes, int] = {}
+    rows = (blake2b((row + 0.0).tobytes()).digest() for block in blocks for row in block)
+    return np.array([first.setdefault(row, i) for i, row in enumerate(rows)])
+
+
+def _symmetric_noise(n: int, rng: np.random.Generator) -> FloatArray:
+    noise = rng.standard_normal((n, n))
+    for i in range(n):  # the lower triangle above the diagonal, row by row
+        noise[i, i + 1 :] = noise[i + 1 :, i]
+    return noise
 
 
 def rounding_loss(

@@ -28,6 +28,9 @@ LARGEST_EVD = 32_700
 LARGEST_BATCH = 2**24
 """Doubles in a batch of times, so that a batch of a large ensemble is small beside its matrices."""
 
+PAIRS = 2**20
+"""Pairs of test points at once, of whose distances there are about ten arrays."""
+
 PAIR_ROWS = 128
 """Rows of pairs of modes at once, of which the third kernel's information has ten arrays."""
 
@@ -38,7 +41,7 @@ _TRIAL = 400
 _TIMES = 25
 LARGE = 2000
 """Training points from which it is said what they need."""
-_CUBES = 1.35  # whole table in units of its eigendecomposition, 25 times and 1000 test points at n = 20 000
+_CUBES = 1.3  # whole table in units of its eigendecomposition, at n = 20 000; n test points at 25 times take one more
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Needs:
     @property
     def seconds(self) -> float:
         """An estimate, from a small eigendecomposition on this machine; the kernels come on top, and their bar says how long."""
-        return self.tables * _CUBES * _trial_seconds() * (self.n_train / _TRIAL) ** 3
+        cubes = _CUBES * self.n_train + self.n_test
+        return self.tables * cubes * self.n_train**2 * _trial_seconds() / _TRIAL**3
 
     def describe(self) -> str:
         """Points, memory and time in words."""
@@ -88,7 +92,9 @@ class Needs:
         refuse(self.n_train, self.matrices, self.memory, "kernels, eigenvectors and table")
 
 
-def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: bool = False) -> Needs:
+def needs(
+    n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: bool = False, test_variances: bool = False
+) -> Needs:
     """What an ensemble takes from its kernels to the end of its table.
 
     Parameters
@@ -99,6 +105,8 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: 
     digits : bool
         Whether the table is made with ``digits=True``: then other kernels, and their eigenvectors, lie beside the first ones and all
         that these have among theirs.
+    test_variances : bool
+        Whether of the kernels between test points the diagonals alone are there: then test points come a few at a time.
 
     Returns
     -------
@@ -110,17 +118,27 @@ def needs(n_train: int, n_test: int = 0, *, third_kernel: bool = False, digits: 
     4.6
     """
     kernels = 3 if third_kernel else 2
-    matrices, points = kernels + EIGENVECTORS + (2 * kernels if digits else 0), n_train + n_test
-    batch = max(n_test * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * n_test * n_train))
-    joint = 6 * n_test / max(n_train, 1)  # of the test points' covariances in a batch
-    at_once = max(n_train**2, int((3 + joint) * batch))  # the last matrix, or what a batch of times takes in its place
+    matrices = kernels + EIGENVECTORS + (2 * kernels if digits else 0)
+    at_a_time = min(n_test, max(1, LARGEST_BATCH // max(n_train, 1))) if test_variances else n_test
+    batch = max(at_a_time * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * at_a_time * n_train))
+    joint = 0 if test_variances else 10 * n_test**2  # of the test points' covariances in a batch, and of their pairs
+    pairs = 14 * min(n_test**2, PAIRS)
+    at_once = max(n_train**2, 3 * batch + joint, pairs)  # the last matrix, or what a batch of times takes in its place
+    own = 1 if test_variances else n_test
     beside = (
-        kernels * points * n_test + 2 * n_test * n_train
-    )  # kernels of the test points, and these among the eigenvectors
+        kernels * (n_train + own) * n_test + 2 * at_a_time * n_train
+    )  # with, and among the eigenvectors of, test points
     if digits:
-        beside += (kernels + 1) * points * n_test + 2 * n_test * n_train  # of the other kernels, one of them twice
+        beside += (kernels + 1) * (
+            n_train + own
+        ) * n_test + 2 * at_a_time * n_train  # of the other kernels, one of them twice
     beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
-    memory = DOUBLE * ((matrices - 1) * n_train**2 + at_once + beside)
+    beside += 10 * _TIMES * n_test  # laws of single points
+    largest = (matrices - 1) * n_train**2 + at_once + beside
+    if digits:  # while other kernels are made and checked: two kernels' copies of all points, and of the first ones what they have
+        joint = kernels * (n_train + own) * (n_train + n_test)
+        largest = max(largest, (3 * kernels + 1) * n_train**2 + joint + beside)
+    memory = DOUBLE * largest
     tables = 4 if digits else 1
     return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0), tables)
 

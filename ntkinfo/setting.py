@@ -20,7 +20,7 @@ from dualib.core.quantity import Quantity, Relation, needs, takes
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.labels import check_not_classes, is_discrete
-from ntkinfo.laws import Law, Marginals, Rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
@@ -137,11 +137,12 @@ class Setting:
             Condition.ONE_OUTPUT: e.n_outputs == 1,
             Condition.SEVERAL_OUTPUTS: e.n_outputs > 1,
             Condition.TEST_POINTS: e.n_test > 0,
+            Condition.TEST_COVARIANCES: e.kernels.has_test_covariances,
             Condition.FRESH_POINTS: self.on == "test",
             Condition.CLEAN_OUTPUTS: self.output_noise == 0,
             Condition.REAL_LABELS: not classes,
             Condition.CLASS_LABELS: classes,
-            Condition.HALVES: self._n_points >= 4,
+            Condition.HALVES: self._n_points >= 2 * (e.n_outputs + 1),
             Condition.KNOWN_ENTROPY: self.entropy_y is not None or classes,
         }
         return frozenset(condition for condition, yes in met.items() if yes)
@@ -172,6 +173,11 @@ class Setting:
             needs(REGISTRY.function(quantity.name))
         )
 
+    def left_out(self) -> dict[str, str]:
+        """The quantities without a value here that would have one for other kernels, labels or options, and why they have none."""
+        unmet = {q.name: [str(c) for c in Condition if c in q.only - self.conditions] for q in REGISTRY.quantities}
+        return {name: "; ".join(reasons) for name, reasons in unmet.items() if reasons}
+
     def column(self, quantity: Quantity) -> Column:
         """The record of a quantity as it is here."""
         taken = takes(REGISTRY.function(quantity.name))
@@ -188,8 +194,9 @@ class Setting:
 
     def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, object]]]:
         """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
-        if self.on == "train":
-            law = self.ensemble.marginals(self.times, on="train").with_output_noise(self.output_noise)
+        if self.on == "train" or not self.ensemble.kernels.has_test_covariances:
+            on: Points = "train" if self.on == "train" else "test"
+            law = self.ensemble.marginals(self.times, on=on).with_output_noise(self.output_noise)
             yield slice(None), self._given | self._of_points(law)
             return
         joint_prior, found = self._joint_prior(), []
@@ -240,12 +247,12 @@ class Setting:
 
     def _prior(self) -> Marginals:
         e = self.ensemble
-        variance = np.diagonal(e.kernels.nngp if self.on == "train" else e.test_block("nngp_test"))
+        variance = np.diagonal(e.kernels.nngp) if self.on == "train" else e.test_variance("nngp")
         start = Marginals(np.zeros((len(variance), e.n_outputs)), np.zeros_like(variance) if e.centred else variance)
         return start.with_output_noise(self.output_noise)
 
     def _joint_prior(self) -> Law:
-        e, kernel = self.ensemble, self.ensemble.test_block("nngp_test")
+        e, kernel = self.ensemble, self.ensemble.test_covariances("nngp_test")
         covariance = np.zeros_like(kernel) if e.centred else kernel
         return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
 
@@ -283,12 +290,16 @@ def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | N
 
 
 def _joined(laws: list[Marginals]) -> Marginals:
-    """The laws of batches of times as one, with the rounding where all have it."""
-    known = [law.rounding for law in laws if law.rounding is not None]
-    rounding = Rounding(*_stacked(known)) if len(known) == len(laws) else None
-    mean, variance = _stacked(laws)
-    return Marginals(mean, variance, rounding)
+    """The laws of batches of times as one, with the rounding and the collapse where all have them."""
+    roundings = [law.rounding for law in laws if law.rounding is not None]
+    rounding = Rounding(*_stacked(roundings, "mean", "variance")) if len(roundings) == len(laws) else None
+    collapses, collapse = [law.collapse for law in laws if law.collapse is not None], None
+    if len(collapses) == len(laws):
+        collapse = Collapse(collapses[0].target, *_stacked(collapses, "shortfall", "spread", "log_size"))
+    mean, variance = _stacked(laws, "mean", "variance")
+    return Marginals(mean, variance, rounding, collapse)
 
 
-def _stacked(parts: Sequence[Marginals | Rounding]) -> tuple[FloatArray, FloatArray]:
-    return np.concatenate([part.mean for part in parts]), np.concatenate([part.variance for part in parts])
+def _stacked(parts: Sequence[object], *names: str) -> Iterator[FloatArray]:
+    """The arrays of those names of all parts, one after the other in time."""
+    return (np.concatenate([getattr(part, name) for part in parts]) for name in names)

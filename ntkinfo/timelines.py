@@ -40,7 +40,8 @@ class Timeline(Result):
     intervals : dict
         Name → Estimates of shape (T,), of those columns that are sampled.
     settings : dict
-        What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …
+        What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …; under ``"left_out"`` the
+        quantities that have no value here, and why.
     rounding : dict
         Name → array of shape (T,), the relative error that the kernels' last digits explain (inf: no digit is left), where it was
         asked for; see :func:`ntkinfo.precision.rounding_loss`.
@@ -114,7 +115,12 @@ class Timeline(Result):
             Characters in a line.
         """
         columns = self.columns if group is None else self._of_group(group)
-        return "\n".join(_paragraph(c, self.rounding.get(c.name), width) for c in columns)
+        told = [_paragraph(c, self.rounding.get(c.name), width) for c in columns]
+        if group is None and self.settings["left_out"]:
+            out = (f"{name}: {why}" for name, why in self.settings["left_out"].items())
+            lines = (textwrap.fill(x, width, initial_indent="    ", subsequent_indent="      ") for x in out)
+            told.append("\n".join(("not in this table:", *lines)))
+        return "\n".join(told)
 
     def records(self) -> dict[str, dict[str, object]]:
         """The columns' records by name, as plain values."""
@@ -281,7 +287,7 @@ def timeline(
     columns = tuple(map(setting.column, met))
     classes = Condition.CLASS_LABELS in setting.conditions
     known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
-    settings = setting.settings() | {"information_xy": float(known[0])}
+    settings = setting.settings() | {"information_xy": float(known[0]), "left_out": setting.left_out()}
 
     def again(other: Ensemble) -> dict[str, FloatArray]:
         table = timeline(

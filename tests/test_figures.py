@@ -205,12 +205,16 @@ def compared_figures(twins, comparison, relaxations, fits, plane, recorded):
     yield plotting.plot_bound, plotting.plot_bound(replace(found, runs=bounded))
     (noisy, path), (twin, other) = twins
     yield plotting.plot_twins, plotting.plot_twins((noisy, twin), (path, other))
-    yield plotting.plot_quantity, plotting.plot_quantity({"erf": comparison, "relu": comparison}, "input_information")
+    yield (
+        plotting.plot_quantity,
+        plotting.plot_quantity({f"erf, depth {k}": comparison for k in (1, 2, 3)}, "input_information"),
+    )
     yield plotting.plot_finite_plane, plotting.plot_finite_plane(comparison)
     yield plotting.plot_relaxations, plotting.plot_relaxations(relaxations)
     yield variational_plotting.plot_rate_relevance, variational_plotting.plot_rate_relevance(evaluations)
     yield variational_plotting.plot_planes, variational_plotting.plot_planes(evaluations)
-    yield variational_plotting.plot_gap, variational_plotting.plot_gap(gaps)
+    several = {f"objective {k}": gap for k, gap in enumerate([*gaps.values()] * 2)}
+    yield variational_plotting.plot_gap, variational_plotting.plot_gap(several)
 
 
 def layers_figure():

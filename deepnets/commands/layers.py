@@ -10,7 +10,11 @@ from deepnets.commands.shared import add_run_options, opened, print_table, repli
 from deepnets.planes.bottleneck import BETA_MAX
 from deepnets.planes.layers import layers_against_bottleneck
 from deepnets.tasks import icosahedral_task
+from dualib import Joint
 from dualib.core.command import add_units, say, write_figure
+
+LARGEST_GAMMA = 92.0
+"""1/(1 + e^{γ|f - θ|}) is positive in double precision for all patterns, of which the farthest has |f - θ| = 7.63."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +40,7 @@ def run(a: argparse.Namespace) -> None:
     found, out = opened(a)
     replica, start = replica_number(found, a.replica), time.perf_counter()
     sharp = found.task.settings.get("task") == "icosahedral"
-    options = {"law": icosahedral_task(a.gamma).joint} if sharp else {"label_noise": a.label_noise}
+    options = {"law": _law(a.gamma)} if sharp else {"label_noise": a.label_noise}
     report = layers_against_bottleneck(found, replica=replica, bins=a.bins, seed=a.seed, **options)
     labels = (
         f"labels of sharpness γ = {a.gamma:g}"
@@ -59,3 +63,13 @@ def run(a: argparse.Namespace) -> None:
     layers = found.activations(-1, replica)[: len(report.layers)]
     write_figure(out / "separation.png", lambda: plotting.plot_label_separation(layers, found.task.y, report.layers))
     say(f"written: {out}/layers.csv .json, bottleneck.png, separation.png")
+
+
+def _law(gamma: float) -> Joint:
+    """Of the icosahedral patterns and noisy labels, none of which is certain."""
+    law = icosahedral_task(gamma).joint
+    if not (law.p_y_given_x > 0).all():
+        raise ValueError(
+            f"--gamma {gamma:g} makes labels certain, to rounding, where the dual bottleneck is infinite: choose {LARGEST_GAMMA:g} or less"
+        )
+    return law

@@ -42,9 +42,11 @@ def run(a: argparse.Namespace) -> None:
 
 
 def _phases(found: Run | Recorded, seed: int) -> GradientPhases | None:
-    """The gradients' phases, where there are gradients, and why not otherwise."""
+    """The gradients' phases, where there are any, and why not otherwise."""
     try:
-        return gradient_phases(found, seed=seed)
+        phases = gradient_phases(found, seed=seed)
+        phases.transition()
     except ValueError as error:
         say(f"note: without the line of the phase change: {error}")
         return None
+    return phases

@@ -198,7 +198,7 @@ class Binning:
     @property
     def _method(self) -> str:
         kind = f"{self.bins} edges" + (
-            " given" if self.edges is not None else f" linspace({self.low:g}, {self.high:g})"
+            " given" if self.edges is not None else f" linspace({self.low + 0.0:g}, {self.high + 0.0:g})"
         )
         return f"binned activations, {kind}" + (", jackknife" if self.sampled else "")
 

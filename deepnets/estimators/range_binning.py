@@ -19,17 +19,10 @@ class RangeBinning:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
     >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, RangeBinning(4), progress=False)
+    >>> plane = deepnets.information_plane(recorded, RangeBinning(4), progress=False)
     >>> plane.rate.value.shape  # replica, snapshot, layer
-    (1, 2, 1)
+    (1, 2, 2)
     """
 
     bins: int = 30

@@ -40,16 +40,7 @@ class ClusteringPath(Result):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     t = np.array([[0.1], [0.2], [-0.1], [0.3]])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * t), "output": np.hstack([1 - t, 1 + t]) / 2})
-    ...     recorded = recorder.recorded()
-    ...     (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
+    >>> (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
     >>> path.epochs, path.layers
     (array([ 1, 10]), ('hidden',))
     """
@@ -117,16 +108,7 @@ def clustering_paths(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     t = np.array([[0.1], [0.2], [-0.1], [0.3]])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * t), "output": np.hstack([1 - t, 1 + t]) / 2})
-    ...     recorded = recorder.recorded()
-    ...     (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
+    >>> (path,) = clustering_paths([recorded], replicas=[0], epochs=[1, 10], progress=False)
     >>> path.binned_entropy.shape  # replica, snapshot, layer
     (1, 2, 1)
     """

@@ -113,18 +113,11 @@ def information_plane(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
     >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
+    >>> plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> plane.rate.value.round(4)  # nats: replica, snapshot, layer
-    array([[[0.    ],
-            [0.5623]]])
+    array([[[0.    , 0.    ],
+            [0.5623, 0.5623]]])
     """
     source = Source.of(recording, labels)
     task, size = source.task, len(recording.epochs)

@@ -51,17 +51,8 @@ class InformationPlane(Result):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> plane.layers, plane.epochs, round(plane.information_xy, 6)
-    (('hidden',), array([ 1, 10]), 0.693147)
+    (('hidden', 'output'), array([ 1, 10]), 0.693147)
     """
 
     epochs: Int[np.ndarray, " S"]

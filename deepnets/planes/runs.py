@@ -172,15 +172,6 @@ class RunComparison(Result):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> comparison = compare_runs({"mine": recorded}, {"mine": plane})
     >>> comparison.runs["mine"].last_hidden, comparison.runs["mine"].n_train
     (0, None)
@@ -227,15 +218,6 @@ def compare_runs(runs: Mapping[str, Recording], planes: Mapping[str, Information
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> comparison = compare_runs({"mine": recorded}, {"mine": plane})
     >>> list(comparison.runs)
     ['mine']
@@ -264,15 +246,7 @@ def twins(runs: Mapping[str, Recording]) -> list[tuple[str, str]]:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
     >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> twins({"mine": recorded})  # recordings do not tell how they were trained
     []
     """

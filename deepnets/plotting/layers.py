@@ -14,15 +14,13 @@ from deepnets.plotting.planes import EPOCHS, band, legend_of_names, shown_epochs
 from dualib import InformationCurve
 from dualib.core.figure import (
     COLOURS,
-    COLUMN,
     DASHES,
     MANY_COLOURS,
-    PAGE,
     axes_or_new,
     colour,
     describe,
     marker,
-    panels,
+    rows_of_panels,
 )
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.core.units import Units, to_units
@@ -48,12 +46,10 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
     """
     layers = len(phases.layers)
     columns = min(layers, 3)
-    rows = -(-layers // columns)
-    size = {"height": 2.3 + 0.6 / rows, "width": 1 + 2.9 * columns}
-    figure, axes = panels(columns, rows, **size, sharex=True, sharey=True)
+    figure, axes = rows_of_panels(layers, height=2.3, sharex=True, sharey=True)
     epochs, last = shown_epochs(phases.epochs), float(phases.epochs[-1])
     found = phases.transition()
-    for j, ax in enumerate(axes[:layers]):
+    for j, ax in enumerate(axes):
         band(ax, epochs, phases.mean[:, :, j], colour(0), "-", "mean")
         band(ax, epochs, phases.std[:, :, j], colour(1), "--", "standard deviation")
         median, low, high = (float(a[j]) for a in (found.value, found.low, found.high))
@@ -61,11 +57,9 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
             ax.axvspan(max(low, 0.5), min(high, 2 * last), color="0.85", zorder=0)
             ax.axvline(median, color="0.4", linewidth=1)
         said = "SNR ≥ 1 throughout" if median == np.inf else f"SNR < 1 at epoch {median:.0f}"
-        ax.set(xscale="log", yscale="log", xlim=(0.5, last))
+        ax.set(xscale="log", yscale="log", xlim=(0.5, max(last, 1.0)))
         x_label, y_label = EPOCHS * (j >= layers - columns), "gradient / weights" * (j % columns == 0)
         describe(ax, x_label, y_label, f"weights {phases.layers[j]}, {said}", legend=j == 0)
-    for ax in axes[layers:]:
-        ax.set_visible(False)
     return figure
 
 
@@ -147,10 +141,7 @@ def plot_label_separation(layers: Sequence[ArrayLike], y: ArrayLike, names: Sequ
     labels = np.asarray(y)
     found, number = np.unique(labels, return_inverse=True)
     colours = COLOURS if len(found) <= len(COLOURS) else MANY_COLOURS
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
-    width = COLUMN if columns == 1 else PAGE
-    figure, axes = panels(columns, rows, height=2.2, width=width)
+    figure, axes = rows_of_panels(len(names), height=2.2)
     order = np.random.default_rng(0).permutation(len(labels))  # so that no label lies over the others
     for ax, t, name in zip(axes, layers, names, strict=False):
         places, shares = _principal(np.asarray(t, dtype=np.float64))
@@ -160,8 +151,6 @@ def plot_label_separation(layers: Sequence[ArrayLike], y: ArrayLike, names: Sequ
         ax.set_yticks([])
         said = f"axis 1, {shares[0]:.0%} of the variance"
         describe(ax, said, f"axis 2, {shares[1]:.0%}", name, legend=False)
-    for ax in axes[len(names) :]:
-        ax.set_visible(False)
     handles = [axes[0].scatter([], [], s=12, color=colours[j % len(colours)]) for j in range(len(found))]
     legend_of_names(figure, handles, [str(label) for label in found], 10, title="label")
     return figure

@@ -12,7 +12,20 @@ from deepnets.gradients import GradientPhases
 from deepnets.planes.phase_change import phase_change
 from deepnets.planes.plane import SIDES, InformationPlane
 from dualib.core.arrays import whole
-from dualib.core.figure import COLUMN, LABEL, PAGE, SMALL, axes_or_new, colour, describe, legend_above, marker, panels
+from dualib.core.figure import (
+    COLUMN,
+    LABEL,
+    MARKERS,
+    PAGE,
+    SMALL,
+    axes_or_new,
+    colour,
+    describe,
+    legend_above,
+    marker,
+    panels,
+    rows_of_panels,
+)
 from dualib.core.typing import FloatArray, IntArray
 from dualib.core.units import Units, to_units
 from dualib.plotting import plot_information_plane
@@ -45,15 +58,6 @@ def plot_plane(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> plot_plane(plane).get_ylabel()
     'relevance I(T;Y) [bits]'
     """
@@ -72,15 +76,6 @@ def plot_replicas(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> plot_replicas(plane, epoch=10).get_ylabel()
     'I(T;Y)  [bits]'
     """
@@ -98,26 +93,18 @@ def plot_replicas(
 
 
 def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9000), units: Units = "bits") -> Figure:
-    """:func:`plot_replicas` at several epochs, side by side, on common axes, a page wide.
+    """:func:`plot_replicas` at several epochs on common axes, up to three side by side, a page wide.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> len(plot_snapshots(plane, epochs=(1, 10)).axes)
     2
     """
-    figure, axes = panels(len(epochs), height=2.6, width=COLUMN if len(epochs) == 1 else PAGE, sharex=True, sharey=True)
-    for epoch, ax in zip(epochs, axes, strict=True):
+    figure, axes = rows_of_panels(len(epochs), height=2.6, sharex=True, sharey=True)
+    for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
         plot_replicas(plane, epoch, ax, units, legend=False)
-        ax.set_ylabel("" if ax is not axes[0] else ax.get_ylabel())
+        ax.set_ylabel(ax.get_ylabel() * (i % 3 == 0))
+        ax.set_xlabel(ax.get_xlabel() * (i + 3 >= len(epochs)))
     handles = [axes[0].scatter([], [], color=colour(j), s=12, marker=marker(j)) for j in range(len(plane.layers))]
     legend_of_names(figure, handles, plane.layers, 7)
     return figure
@@ -138,15 +125,6 @@ def plot_mean_path(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> plot_mean_path(plane).get_ylabel()
     'I(T;Y)  [bits]'
     """
@@ -177,7 +155,7 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     """Layer paths of several experiments on common axes: label → plane.
 
     Up to two a row fit a column of 3.4 inches; with `columns` of three, a page, for six depths or three sample sizes
-    ([shwartzziv2017]_ figures 5 and 3).
+    ([shwartzziv2017]_ figures 5 and 3). Markers are layers' names; of many unlike networks their numbers.
 
     Raises
     ------
@@ -186,15 +164,6 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> figure = plot_planes({"mine": plane, "the same": plane})
     >>> [ax.get_title() for ax in figure.axes][:2]
     ['mine', 'the same']
@@ -208,13 +177,13 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     width = PAGE if page else COLUMN
     figure, axes = panels(columns, rows, height=height, width=width, sharex=True, sharey=True)
     end = max(int(plane.epochs[-1]) for plane in planes.values())
-    # By name: the outputs of a deep and a shallow network are alike. In the deepest one's order.
-    deepest_first = sorted(planes.values(), key=lambda plane: -len(plane.layers))
-    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for p in deepest_first for n in p.layers))}
+    names, title = _common_names(list(planes.values()))
+    deepest_first = sorted(names, key=len, reverse=True)
+    marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for own in deepest_first for n in own))}
     for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
         x, y = plane.medians(units)
         colours, mappable = _epoch_colours(plane.epochs, "cividis", end)
-        for j, layer in enumerate(plane.layers):
+        for j, layer in enumerate(names[i]):
             ax.plot(x[:, j], y[:, j], color="0.7", linewidth=0.6, zorder=1)
             ax.scatter(x[:, j], y[:, j], c=colours, s=8, marker=marker_of[layer], linewidths=0, zorder=2)
         ax.tick_params(labelbottom=i + columns >= len(planes))
@@ -227,8 +196,17 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     bar.set_label("epoch", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     handles = [axes[0].scatter([], [], color="0.3", s=10, marker=shape) for shape in marker_of.values()]
-    legend_of_names(figure, handles, list(marker_of), 8 if page else 4)
+    legend_of_names(figure, handles, list(marker_of), 8 if page else 4, title)
     return figure
+
+
+def _common_names(planes: Sequence[InformationPlane]) -> tuple[list[tuple[str, ...]], str]:
+    """A name for each plane's layers, and what it is: their own; of more than there are markers, their number where not all have it."""
+    own = [plane.layers for plane in planes]
+    if len(set().union(*own)) <= len(MARKERS):
+        return own, "layer (units)"
+    shared = set(own[0]).intersection(*own)
+    return [tuple(n if n in shared else f"{j + 1}" for j, n in enumerate(names)) for names in own], "layer"
 
 
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
@@ -236,15 +214,6 @@ def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figur
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> [ax.get_ylabel() for ax in plot_against_epochs(plane).axes]
     ['I(X;T)  [bits]', 'I(T;Y)  [bits]']
     """

@@ -28,15 +28,7 @@ def plot_comparison(comparison: RunComparison, units: Units = "bits") -> Figure:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
     >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> comparison = deepnets.compare_runs({"mine": recorded}, {"mine": plane})
     >>> len(plot_comparison(comparison).axes)  # no accuracy was recorded
     2
@@ -92,15 +84,7 @@ def plot_bound(comparison: RunComparison, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
     >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     plane = deepnets.information_plane(recorded, deepnets.Binning(4), progress=False)
     >>> comparison = deepnets.compare_runs({"mine": recorded}, {"mine": plane})
     >>> plot_bound(comparison).get_xlabel()
     'epoch (0 at the left end)'

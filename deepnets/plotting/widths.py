@@ -12,6 +12,7 @@ from dualib.core.figure import (
     COLUMN,
     DPI,
     LABEL,
+    PAGE,
     SMALL,
     axes_or_new,
     check_matplotlib,
@@ -34,9 +35,14 @@ _SIGN = {Relation.LOWER: ", a lower bound", Relation.UPPER: ", an upper bound"}
 
 
 def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: Units = "bits") -> Figure:
-    """One quantity against 1/width, a panel a comparison.
+    """One quantity against 1/width, a panel a comparison, up to three a row.
 
     Networks with three standard errors, the fitted line, and the prediction at 1/width = 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no comparison.
 
     Examples
     --------
@@ -50,19 +56,27 @@ def plot_quantity(comparisons: Mapping[str, Comparison], quantity: str, units: U
     check_matplotlib()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(COLUMN * max(len(comparisons), 1), 3.2), dpi=DPI)
-    panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
+    if not comparisons:
+        raise ValueError("give at least one comparison")
+    columns = min(len(comparisons), 3)
+    rows = -(-len(comparisons) // columns)
+    width, height = COLUMN if columns == 1 else PAGE, 0.6 + 2.7 * rows
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
     # Fixed margins: measuring the texts takes as long as drawing them.
-    width = figure.get_figwidth()
-    figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, bottom=0.14, top=0.82, wspace=0.24)
-    for ax, (name, comparison) in zip(panels, comparisons.items(), strict=True):
+    inches = {"left": 0.65 / width, "right": 1 - 0.15 / width, "bottom": 0.55 / height, "top": 1 - 0.58 / height}
+    figure.subplots_adjust(**inches, wspace=0.34, hspace=0.48)
+    for ax in axes[len(comparisons) :]:
+        ax.set_visible(False)
+    for ax, (name, comparison) in zip(axes, comparisons.items(), strict=False):
         _plot_panel(plain_axes(ax), comparison, quantity, units)
         ax.set_title(name, fontsize=LABEL)
     row = next(r for c in comparisons.values() for r in c.select(quantity))
     figure.suptitle(f"{quantity}{_SIGN.get(row.relation, '')} (★ infinite width; bars: 3 standard errors)", fontsize=9)
     unit = row.unit.shown_in(units).suffix.strip()
-    panels[0].set_ylabel(f"value  [{unit}]" if unit else "value", fontsize=LABEL)
-    panels[0].legend(fontsize=SMALL, frameon=False)
+    for ax in axes[::columns]:
+        ax.set_ylabel(f"value  [{unit}]" if unit else "value", fontsize=LABEL)
+    axes[0].legend(fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -83,7 +97,9 @@ def _plot_panel(ax: Axes, comparison: Comparison, quantity: str, units: Units) -
             at = scale * chosen[0].infinite
             ax.plot([0], [at], "*", color=colour(i), markersize=12, markeredgecolor="black", clip_on=False)
     widths = sorted({r.width for r in rows}, reverse=True)
-    ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=SMALL)
+    turned = 90 * (len(widths) > 3)  # or 512 and 256 would run into one another
+    ax.set_xticks([0, *(1 / w for w in widths)], ["∞", *map(str, widths)], fontsize=SMALL, rotation=turned)
+    ax.get_xticklabels()[0].set_rotation(0)  # ∞ is no 8
     ax.tick_params(axis="y", labelsize=SMALL)
     ax.set_xlabel("width (linear in 1/width)", fontsize=LABEL)
     ax.set_xlim(0, None)

@@ -21,16 +21,8 @@ def read_recording(path: str | Path) -> Run | Recorded:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     print(type(read_recording(f"{folder}/run")).__name__)
-    Recorded
+    >>> type(read_recording(recorded.path)).__name__
+    'Recorded'
     """
     if is_recording(path):
         return Recorded.load(path)

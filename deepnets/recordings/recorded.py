@@ -39,16 +39,10 @@ class Recorded:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import tempfile
-    >>> import deepnets
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     recorder = deepnets.Recorder(f"{folder}/run", labels=[0, 1, 0, 1])
-    ...     for epoch in (1, 10):
-    ...         recorder.add(epoch, {"hidden": np.tanh(epoch * np.array([[0.1], [0.2], [-0.1], [0.3]]))})
-    ...     recorded = recorder.recorded()
-    ...     print(recorded.epochs, recorded.layers, recorded.activations(-1, replica=0)[0].shape)
-    [ 1 10] ('hidden',) (4, 1)
+    >>> recorded.epochs, recorded.layers
+    (array([ 1, 10]), ('hidden', 'output'))
+    >>> recorded.activations(-1, replica=0)[0].shape
+    (4, 1)
     """
 
     path: Path
@@ -144,10 +138,11 @@ class Recorded:
         if not left_out:
             return ""
         without = [r for r in self.replica_numbers if any((e, r) not in self.records for e in left_out)]
-        return (
-            f"{len(left_out)} epochs, the last {left_out[-1]}, are left out, as they are not recorded of all replicas: "
-            f"{', '.join(map(str, without))} have to go on"
+        epochs = (
+            f"epoch {left_out[0]} is" if len(left_out) == 1 else f"{len(left_out)} epochs, up to {left_out[-1]}, are"
         )
+        replicas = f"{'replica' if len(without) == 1 else 'replicas'} {', '.join(map(str, without))}"
+        return f"{epochs} left out, not being recorded of all replicas: those of {replicas} are missing"
 
     def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> list[NDArray[np.floating]]:
         """The layers' activations of all patterns; see :meth:`deepnets.Recording.activations`.

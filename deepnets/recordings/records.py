@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualib.core.arrays import whole
-from dualib.core.files import read_json, write_json
+from dualib.core.files import not_written, read_json, write_json
 
 KIND = "deepnets recording"
 FORMAT = f"{KIND} 1"
@@ -164,8 +164,7 @@ def write_record(folder: Path, record: Record, activations: Sequence[Array], wei
         begun.rename(place)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        text = f"{place} was not written ({error.strerror}): what was added before is whole; make room and add it again"
-        raise OSError(error.errno, text) from None
+        raise not_written(place, error, ": what was added before is whole; make room and add it again") from None
 
 
 def restore_replaced(folder: Path) -> None:

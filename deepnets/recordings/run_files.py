@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from deepnets.tasks import Task, is_made_here, task_from_settings
 from deepnets.tasks.files import read_task, write_task
-from dualib.core.files import plain, versions, write_json
+from dualib.core.files import not_written, plain, versions, write_json
 from dualib.core.store import SETTINGS, Store
 from dualib.core.typing import IntArray
 
@@ -57,7 +58,8 @@ class RunFiles:
         if not same:  # a function of the settings, which are the same
             files._write(SPLIT, {"train_patterns": patterns, "settings": np.array(json.dumps(plain(settings)))})
         if task is not None and not is_made_here(task.settings) and not files._whole(TASK):
-            write_task(files.store.path / f"{TASK}.npz", task)
+            with files._going_on(TASK) as path:
+                write_task(path, task)
         return files
 
     def task(self, settings: Mapping[str, Any]) -> Task:
@@ -99,19 +101,26 @@ class RunFiles:
         self._write(name, {"epoch": np.array(epoch), **arrays})
 
     def checkpoint(self, name: str = CHECKPOINT) -> Checkpoint | None:
-        """The last state, or None before the first; a damaged one is none, with a warning."""
-        if not self.store.has(name):
+        """The last state, or None before the first; a damaged or lost one is none, with a warning."""
+        lost = name == CHECKPOINT and self.has_lost_checkpoint
+        if not (lost or self.store.has(name)):
             return None
         if not self._whole(name):
-            text = f"{self.store.path / name}.npz is damaged: the training begins anew, to the same numbers"
+            how = "missing" if lost else "damaged"
+            text = f"{self.store.path / name}.npz is {how}: the training begins anew, to the same numbers"
             warnings.warn(text, RuntimeWarning, stacklevel=4)
             self.forget(name)
             return None
         return self.reached(name)
 
+    @property
+    def has_lost_checkpoint(self) -> bool:
+        """Whether there are snapshots of a training, but no state: it is written after each, so that one may be ahead of it."""
+        return not self.store.has(CHECKPOINT) and sum(name.startswith("snapshot_") for name in self.store.names()) > 1
+
     def reached(self, name: str = CHECKPOINT) -> Checkpoint | None:
-        """The last state, or None before the first; a ValueError if it is damaged."""
-        if not self.store.has(name):
+        """The last state, or None before the first; a ValueError if it is damaged or lost."""
+        if not (self.store.has(name) or (name == CHECKPOINT and self.has_lost_checkpoint)):
             return None
         arrays = self._read(name)
         epoch = int(arrays.pop("epoch"))
@@ -152,12 +161,17 @@ class RunFiles:
         return ValueError(f"{error}; the `deepnets train … --out {self.store.path}` that wrote it makes it again")
 
     def _write(self, name: str, arrays: Arrays) -> None:
-        try:
+        with self._going_on(name):
             self.store.put_arrays(name, arrays)
+
+    @contextmanager
+    def _going_on(self, name: str) -> Iterator[Path]:
+        """Give the path to write to; an error says which it is, and that the work is not lost."""
+        path = self.store.path / f"{name}.npz"
+        try:
+            yield path
         except OSError as error:
-            path = self.store.path / f"{name}.npz"
-            text = f"{path} was not written ({error.strerror}); the same command goes on where it was left"
-            raise OSError(error.errno, text) from None
+            raise not_written(path, error, "; the same command goes on where it was left") from None
 
 
 class RunMemory:

@@ -63,9 +63,12 @@ def default_snapshot(run: Run, seed: int = 0) -> int:
     Raises
     ------
     ValueError
-        If the run has no such snapshot.
+        If the run has no such snapshot, or no replica with gradients.
     """
-    when = np.nanmedian(gradient_phases(run, seed=seed).transition_epoch()[:, -1])
+    epochs = gradient_phases(run, seed=seed).transition_epoch()[:, -1]
+    if np.isnan(epochs).all():
+        raise ValueError("every replica failed, or its gradients vanish: train with a lower learning rate")
+    when = np.nanmedian(epochs)
     later = np.flatnonzero(run.epochs >= max(EARLIEST, when))
     if later.size == 0:
         raise ValueError(

@@ -33,7 +33,7 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     Raises
     ------
     ValueError
-        If gamma is not positive and finite, or threshold not finite.
+        If gamma is not positive and finite, or threshold not finite, or beyond all f(x), so that one label has probability 0.
 
     References
     ----------
@@ -57,6 +57,9 @@ def icosahedral_task(gamma: float | None = None, *, threshold: float = 7.63, see
     else:
         rows = np.column_stack([expit(-gamma * score), expit(gamma * score)])
         y = (np.random.default_rng(seed).random(4096) < rows[:, 1]).astype(np.int64)
+    if not rows.any(axis=0).all():
+        low, high = score.min() + threshold, score.max() + threshold
+        raise ValueError(f"threshold = {threshold:g} leaves one label only: f(x) lies between {low:.4g} and {high:.4g}")
     settings = {"task": "icosahedral", "gamma": gamma, "threshold": threshold}
     if gamma is not None:
         settings["seed"] = seed

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepnets.variational.evaluation import Evaluation
 from deepnets.variational.gap import Gap
-from dualib.core.figure import COLUMN, GREY, LABEL, axes_or_new, colour, describe, marker, panels
+from dualib.core.figure import GREY, LABEL, axes_or_new, colour, describe, marker, panels, rows_of_panels
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def plot_gap(gaps: Mapping[str, Gap], units: Units = "bits") -> Figure:
     """
     if not gaps:
         raise ValueError("give at least one gap")
-    width = COLUMN if len(gaps) == 1 else 1.0 + 2.6 * len(gaps)
-    figure, axes = panels(len(gaps), height=2.8, width=width, sharey=True)
+    figure, axes = rows_of_panels(len(gaps), height=2.8, sharey=True)
     for i, (ax, (name, gap)) in enumerate(zip(axes, gaps.items(), strict=True)):
         best = gap.total.value.argmin(axis=0)
         at, columns, base = np.arange(len(gap.betas)), range(len(gap.betas)), np.zeros(len(gap.betas))
@@ -120,5 +119,7 @@ def plot_gap(gaps: Mapping[str, Gap], units: Units = "bits") -> Figure:
             elinewidth=0.8,
         )
         ax.set_xticks(at, [f"{beta:g}" for beta in gap.betas])
-        describe(ax, "β", f"L − F(β), best of {len(gap.rate)} seeds  [{units}]" * (i == 0), name, legend=i == 0)
+        ax.tick_params(axis="x", rotation=90 * (len(at) > 5))
+        y_label = f"L − F(β), best of {len(gap.rate)} seeds  [{units}]"
+        describe(ax, "β", y_label * (i % 3 == 0), name, legend=i == 0)
     return figure

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPORTED = (ValueError, TypeError, OSError, ImportError, MemoryError)
 
 
 def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -> int:
     """Run a command; return 0 or what it returns, 2 for bad input, 130 when interrupted, 141 when its reader went away.
+
+    A warning is a line of its own words, as an error is.
 
     Parameters
     ----------
@@ -29,13 +34,29 @@ def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -
     interrupted : str
         What is said after Ctrl-C: what was kept, and how to go on.
     """
+
+    def warn(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"{program}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
     try:
-        return int(run() or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return int(run() or 0)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     except REPORTED as error:
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        said = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.errno in FULL and interrupted not in said:
+            said += f"; make room: {interrupted}"
+        print(f"{program}: error: {said}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"{program}: interrupted; {interrupted}", file=sys.stderr)

@@ -83,6 +83,20 @@ def panels(
     return figure, axes
 
 
+def rows_of_panels(count: int, *, most: int = 3, height: float = 2.7, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A new figure of `count` panels, up to `most` a row: a column wide for one of them, a page wide for more.
+
+    Of shared axes, the lowest of each column bear the ticks' labels.
+    """
+    columns = min(count, most)
+    figure, axes = panels(columns, -(-count // columns), height=height, **options)
+    for i, ax in enumerate(axes):
+        ax.set_visible(i < count)
+        if options.get("sharex"):
+            ax.tick_params(labelbottom=i + columns >= count)
+    return figure, axes[:count]
+
+
 def axes_or_new(ax: Axes | None, height: float = 2.7) -> Axes:
     """The given axes, or those of a new figure of a column's width."""
     return panels(height=height)[1][0] if ax is None else plain_axes(ax)

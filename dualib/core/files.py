@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import json
 import os
@@ -25,7 +26,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`, with its suffix, moved onto it when the block ends well and removed otherwise.
 
     A reader sees the old file or the new one, never a part of it, whatever interrupts the writer: the temporary file is on
-    the disk before it takes the name.
+    the disk before it takes the name. The error of a full disk bears the path.
 
     Examples
     --------
@@ -42,9 +43,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _flush(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise not_written(path, error) from None
         raise
+
+
+def not_written(path: Path, error: OSError, remedy: str = "") -> OSError:
+    """The same error with the path, once, and with what to do."""
+    known = f"{path} was not written"
+    text = error.strerror or f"{error}: is the disk full?"  # NumPy counts what it wrote, and says no more
+    said = text if text.startswith(known) else f"{known} ({text})"
+    return OSError(error.errno or errno.EIO, said + remedy)
 
 
 def remove_abandoned(folder: Path) -> None:

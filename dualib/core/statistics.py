@@ -63,6 +63,9 @@ def finite(values: ArrayLike) -> tuple[FloatArray, str]:
 def mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     """The mean of independent repetitions with Student's interval, exact for normal repetitions.
 
+    Of skewed ones it holds the mean less often than 95 %: of 2, 3, 5 and 8 exponential ones in 91, 89, 88 and 89 %, of log-normal
+    ones of σ = ½ in 94, 92, 92 and 92 % of the cases. So few do not show how skewed they are.
+
     Parameters
     ----------
     values : array

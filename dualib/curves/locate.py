@@ -255,7 +255,7 @@ def optimum(core: Bottleneck, beta: float, start: Iterate | None = None) -> Iter
     options = Certify(tolerance=1e-12) if small else Certify()
     rng = np.random.default_rng(0) if small or start is None else None
     it = start_from(core, beta) if start is None else evaluate(core, beta, start.weights, start.atoms)
-    it, _, residual = generate_columns(it, options, rng)
+    it, _, residual, _ = generate_columns(it, options, rng)
     return prove_where_needed(it, 0.0, residual, options)[0] if core.dimension == 1 else it
 
 

@@ -28,13 +28,12 @@ from dualib.curves.limits import CURVE_WORK
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import merge_atoms, start_from
-from dualib.solvers.columns import generate_columns, start
-from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.columns import Found, generate_columns, start
+from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
 EACH_TIME = 8  # share of the work that is left, one over, for further points that are solved at the same time
-Found = tuple[Iterate, float, float]  # what column generation returns
 
 
 @dataclass(frozen=True)
@@ -267,34 +266,38 @@ def swept(
     again from them where it is worse there or knows a G > 1.
     """
     found = [] if top is None else [top]
-    it = start(core, float(betas[-1])) if top is None else top[0]
+    it = start(core, float(betas[-1])) if top is None else top.iterate
     for beta in betas[::-1][len(found) :]:
         it = iterate(evaluate(core, float(beta), it.weights, it.atoms), 1)
         found.append(_small(generate_columns(it, options, None)))
-        it = found[-1][0]
+        it = found[-1].iterate
     found.reverse()
-    for i, (it, estimate, _) in enumerate(found):
+    for i, here in enumerate(found):
         lower = found[i - 1] if i else below
         if lower is None:
             continue
-        other = iterate(evaluate(core, it.beta, lower[0].weights, lower[0].atoms), 1)
-        if other.value < it.value - 1e-12 or estimate > options.tolerance:
-            found[i] = min(found[i], _small(generate_columns(other, options, None)), key=lambda result: result[0].value)
+        beta, unsettled = here.iterate.beta, here.estimate > options.tolerance and here.worth_another
+        other = iterate(evaluate(core, beta, lower.iterate.weights, lower.iterate.atoms), 1)
+        if unsettled or other.value < here.iterate.value - 1e-12:
+            found[i] = min(
+                here, _small(generate_columns(other, options, None)), key=lambda result: result.iterate.value
+            )
     return found
 
 
 def _small(found: Found) -> Found:
     """What is kept and sent to workers: without what has an entry for each cluster and x."""
-    return found[0].without_tables(), *found[1:]
+    return found._replace(iterate=found.iterate.without_tables())
 
 
 def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
     """The point of what column generation found, proven as far as asked for."""
     with one_thread():
         begin = time.perf_counter()
-        best = complete(problem, *found, accuracy.prove, accuracy.options)
+        best = complete(problem, *found[:3], accuracy.prove, accuracy.options)
         proving = time.perf_counter() - begin
-        if best.estimated_gap > accuracy.options.tolerance:  # stuck where its neighbours are: once more, from all rows
+        # Stuck where its neighbours are: once more, from all rows.
+        if best.estimated_gap > accuracy.options.tolerance and found.worth_another:
             begin = time.perf_counter()
             again = solve(problem, best.beta, certify=accuracy.options if accuracy.prove else False)
             solving += time.perf_counter() - begin

@@ -13,7 +13,9 @@ from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
-MAX_WEIGHTS_WORK = 5e8  # multiplications of a step of Newton's method on the weights, half a second for all; beyond, the common steps do it
+MAX_WEIGHTS_WORK = (
+    3e7  # multiplications of a step of Newton's method on the weights, 30 ms for all; beyond, the common steps do it
+)
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
@@ -52,6 +54,25 @@ def trivial(core: Bottleneck, beta: float) -> list[Iterate]:
 
 def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float) -> Iterate:
     """The iterate with the separate atoms at which log G exceeds the threshold, at the share that lowers Φ most."""
+    new, mixture, excess = _mixture(it, found, log_g, threshold)
+    share = _best_share(excess, it.problem.p_x)
+    weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
+    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
+    return newton_weights(start) if len(weights) ** 2 * len(it.problem.p_x) <= MAX_WEIGHTS_WORK else start
+
+
+def possible_gain(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"]) -> float:
+    """What the atoms at which G exceeds 1 take from Φ at their best share, nats, before they and the others move."""
+    if not log_g.max(initial=0.0) > 0.0:
+        return 0.0
+    _, _, excess = _mixture(it, found, log_g, 0.0)
+    return float(np.log1p(_best_share(excess, it.problem.p_x) * excess) @ it.problem.p_x)
+
+
+def _mixture(
+    it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float
+) -> tuple[Rows, Float[np.ndarray, " m"], Float[np.ndarray, " n_x"]]:
+    """The separate atoms at which log G exceeds the threshold, their shares, and by how much the mixture raises z_x, over z_x."""
     floor = max(threshold, 0.1 * float(log_g.max()))
     order = np.flatnonzero(log_g >= floor)
     order = order[np.argsort(-log_g[order], kind="stable")]
@@ -59,10 +80,7 @@ def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshol
     check_size(len(it.weights) + len(order), it.problem, it.beta)
     new, mixture = found[order], np.minimum(log_g[order], 1.0) / np.minimum(log_g[order], 1.0).sum()
     exponents = it.problem.exponents(it.beta, new, -it.log_z)
-    share = _best_share(mixture @ np.expm1(np.minimum(exponents, LARGEST_EXPONENT)), it.problem.p_x)
-    weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
-    start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
-    return newton_weights(start) if len(weights) ** 2 * len(it.problem.p_x) <= MAX_WEIGHTS_WORK else start
+    return new, mixture, mixture @ np.expm1(np.minimum(exponents, LARGEST_EXPONENT))
 
 
 def check_size(n_t: int, problem: Bottleneck, beta: float) -> None:

@@ -6,6 +6,7 @@ Alternating minimisation from many atoms → Newton → where an ascent finds G 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from dualib.solvers.atoms import (
     check_size,
     coalesce,
     merge_atoms,
+    possible_gain,
     prune,
     separations,
     start_from,
@@ -49,6 +51,33 @@ ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there a
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
+CHEAP = 100_000  # (t, x) up to which a solution that knows a G > 1 is always tried again from another start
+
+
+class Found(NamedTuple):
+    """What column generation returns.
+
+    Attributes
+    ----------
+    iterate : Iterate
+    estimate : float
+        Log of the largest G met, at least 0.
+    residual : float
+        Norm of the gradient at which the minimisation stopped.
+    gain : float
+        What the atoms at which G exceeds 1 would take from Φ at the best share, nats: of the order of the square of `estimate`.
+    """
+
+    iterate: Iterate
+    estimate: float
+    residual: float
+    gain: float = 0.0
+
+    @property
+    def worth_another(self) -> bool:
+        """Whether another start may pay where a G > 1 is left: it is cheap, or there is something to be gained."""
+        it = self.iterate
+        return len(it.weights) * len(it.log_z) <= CHEAP or self.gain > ACCURACY * abs(it.value)
 
 
 def start(core: Bottleneck, beta: float) -> Iterate:
@@ -60,28 +89,25 @@ def start(core: Bottleneck, beta: float) -> Iterate:
     keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
     joint = Joint.from_conditional(core.p_x[keep] / core.p_x[keep].sum(), rows[keep])
     few = replace(core, joint=joint).reduced
-    it, _, _ = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None)
+    it = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None).iterate
     check_size(len(it.weights), core, beta)
     return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
 
 
-def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
+def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Found:
     """:func:`generate_columns`, and again from T = X or one cluster where it ends above these or knows a G > 1."""
     best = generate_columns(it, options, rng)
     for other in trivial(it.problem, it.beta):
-        if other.value < best[0].value - 1e-12 or best[1] > options.tolerance:
+        if other.value < best.iterate.value - 1e-12 or (best.estimate > options.tolerance and best.worth_another):
             found = generate_columns(other, options, rng)
-            best = min(best, found, (other, np.inf, np.inf), key=lambda result: result[0].value)
+            best = min(best, found, Found(other, np.inf, np.inf, np.inf), key=lambda result: result.iterate.value)
     return best
 
 
-def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | None) -> tuple[Iterate, float, float]:
-    """Alternate between minimising over the atoms and adding where an ascent finds G > 1.
-
-    Returns the iterate, log of the largest G met (at least 0), and the residual of the minimisation.
-    """
+def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Found:
+    """Alternate between minimising over the atoms and adding where an ascent finds G > 1."""
     it, residual = minimise(approached(it, options, rng))
-    estimate = 0.0
+    estimate = gain = 0.0
     for rounds in range(options.max_rounds):
         if rounds == STUCK:  # where all is flat, as at β = 1 with deterministic labels, it gets nowhere
             best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
@@ -92,7 +118,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if log_g.max() <= 0.1 * options.tolerance and len(split := splits(it)):
             found = ascended(g, split, 8)
             log_g = _log_at(g, found)
-        estimate = max(0.0, float(log_g.max()))
+        estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
         added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
@@ -100,10 +126,15 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, splits(it), 8)])
-            estimate = max(0.0, float(_log_at(it.dual, found).max()))
-            break
+            log_g = _log_at(it.dual, found)
+            estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
+            if gain <= ACCURACY * abs(it.value):
+                break
+            better, better_residual = minimise(approached(add_atoms(it, found, log_g, 0.0), options, rng))
+            if not better.value < it.value:
+                break
         it, residual = better, better_residual
-    return prune(it), estimate, residual
+    return Found(prune(it), estimate, residual, gain)
 
 
 def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Iterate:

@@ -1,148 +1,25 @@
 r"""Newton's method on weights and atoms where the Hessian is too large to be kept: conjugate gradients on its products.
 
-In the coordinates of :mod:`dualib.solvers.newton` the Hessian is J Jᵀ and a block for each atom. J, of which row (t, y) and
-column x is √(p(x) ν_t) e^{−βd}/z_x a_tx(y), is never formed: the slope of every problem is a_tx = scale_t ∘ S_x + offset_t,
-S_x the statistic of x, so that a product with J or Jᵀ is one matrix product with e^{−βd} and no pass over its entries. These
-are in single precision: they only say where to look, Φ and its gradient stay in double.
-
 Far from a minimum the Hessian is indefinite, and the path of conjugate gradients is followed to the edge of a region in which
-the model has been seen to hold ([steihaug1983]_); where it fails, the path is followed less far, without new products.
+the model has been seen to hold ([steihaug1983]_); where it fails, the path is followed less far, without new products. Clusters
+that nearly coincide precondition it: :mod:`dualib.solvers.overlaps`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
+from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.overlaps import Overlaps, neighbours
 
 MOST_PRODUCTS = 60  # of one step
 MOST_ATTEMPTS = 12  # to follow one path
-LARGEST_BLOCKS = 12  # symbols up to which an atom's second moments are kept
-LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
-
-
-@dataclass(frozen=True)
-class System:
-    """Gradient and Hessian of Φ at an iterate, on vectors (n_t, n_y + 1), weights first."""
-
-    it: Iterate
-
-    @cached_property
-    def root(self) -> FloatArray:
-        """√ν, a column."""
-        return np.asarray(np.sqrt(self.it.weights)[:, None])
-
-    @cached_property
-    def tangent(self) -> FloatArray:
-        """√r, to which steps of the atoms are orthogonal."""
-        return np.sqrt(np.where(self.it.atoms > LEAST, self.it.atoms, 0.0))
-
-    @cached_property
-    def slope(self) -> tuple[FloatArray, FloatArray]:
-        """Scale and offset of a_tx, 0 where r is left alone."""
-        scale, offset = self.it.problem.slope_parts(self.it.atoms)
-        live = np.sqrt(self.it.beta) * (self.it.atoms > LEAST)
-        return scale * live, offset * live
-
-    @cached_property
-    def over_z(self) -> FloatArray:
-        """p(x)/z_x, a column."""
-        return np.asarray((self.it.problem.p_x / self.it.z)[:, None])
-
-    @cached_property
-    def sums(self) -> FloatArray:
-        """Σ_x p ratio of 1 and of S_x."""
-        it = self.it
-        return np.asarray(it.kernel @ (it.problem.near_sums * self.over_z)) if it.problem.any_weak else it.sums
-
-    @cached_property
-    def mean(self) -> FloatArray:
-        """Σ_x p ratio a_tx, along the simplex."""
-        scale, offset = self.slope
-        mean = scale * self.sums[:, 1:] + offset * self.sums[:, :1]
-        return np.asarray(mean - self.tangent * (self.tangent * mean).sum(axis=1, keepdims=True))
-
-    @cached_property
-    def gradient(self) -> FloatArray:
-        """Of Φ, in double precision."""
-        return -self.root * np.column_stack([self.sums[:, 0] - 1.0, self.mean])
-
-    # --- the Hessian, in single precision ---
-
-    @cached_property
-    def kernel(self) -> FloatArray:
-        """e^{−βd}, up to a factor for each x."""
-        return self.it.kernel.astype(np.float32)
-
-    @cached_property
-    def right(self) -> FloatArray:
-        """1 and S_x times √p / z, as columns of x."""
-        column = np.sqrt(self.it.problem.p_x) / self.it.z
-        return np.asarray((self.it.problem.near_sums * column[:, None]).T, dtype=np.float32)
-
-    @cached_property
-    def curvature(self) -> FloatArray:
-        """Σ_x p ratio times the second derivative of d, a diagonal."""
-        problem, atoms = self.it.problem, self.it.atoms
-        features = (problem.features * self.over_z).astype(np.float32)
-        return np.where(atoms > LEAST, (self.kernel @ features) * np.maximum(atoms, TINY) ** -problem.power, 1.0)
-
-    @cached_property
-    def second(self) -> FloatArray:
-        """Σ_x p ratio a aᵀ."""
-        scale, offset = self.slope
-        n_t, n_y = scale.shape
-        i, j = np.triu_indices(n_y)
-        right = self.it.problem.near_sums
-        found = np.empty((n_t, n_y, n_y))
-        found[:, i, j] = self.kernel @ (right[:, 1 + i] * right[:, 1 + j] * self.over_z).astype(np.float32)
-        found[:, j, i] = found[:, i, j]
-        found *= scale[:, :, None] * scale[:, None, :]
-        cross = (scale * self.sums[:, 1:])[:, :, None] * offset[:, None, :]
-        found += cross + cross.transpose(0, 2, 1)
-        return found + self.sums[:, :1, None] * offset[:, :, None] * offset[:, None, :]
-
-    def product(self, v: FloatArray) -> FloatArray:
-        """The Hessian times v, which is along the simplices."""
-        scale, offset = self.slope
-        w, b = v[:, :1], v[:, 1:]
-        left = np.column_stack([w + (b * offset).sum(axis=1, keepdims=True), b * scale])
-        back = self._by_blocks(left) if b.shape[1] <= LARGEST_BLOCKS else self._by_pairs(left)
-        out = np.column_stack([back[:, 0], scale * back[:, 1:] + offset * back[:, :1] + self.curvature * b])
-        if b.shape[1] <= LARGEST_BLOCKS:
-            out[:, 0] -= (self.mean * b).sum(axis=1)
-            out[:, 1:] -= np.matmul(self.second, b[:, :, None])[:, :, 0] + self.mean * w
-        else:
-            out[:, :1] += w * self.sums[:, :1]
-        out[:, 1:] -= self.tangent * (self.tangent * out[:, 1:]).sum(axis=1, keepdims=True)
-        return out
-
-    def _by_blocks(self, left: FloatArray) -> FloatArray:
-        along = np.einsum("kx,kx->x", (self.root * left).T.astype(np.float32) @ self.kernel, self.right)
-        return np.asarray(self.root * (self.kernel @ (self.right * along).T))
-
-    def _by_pairs(self, left: FloatArray) -> FloatArray:
-        """Where there are too many symbols for an atom's second moments: by the slopes along the step of all pairs."""
-        root = self.root.astype(np.float32)
-        steps = left.astype(np.float32) @ self.near
-        steps *= self.shares
-        along = (root.T @ steps) / self.it.problem.p_x.astype(np.float32)
-        return np.asarray((self.shares * (root * along) - steps) @ self.near.T, dtype=np.float64)
-
-    @cached_property
-    def shares(self) -> FloatArray:
-        """p(x) ratio_tx."""
-        return np.asarray(self.kernel * self.over_z.T.astype(np.float32))
-
-    @cached_property
-    def near(self) -> FloatArray:
-        """1 and S_x, as columns of x."""
-        return np.asarray(self.it.problem.near_sums.T, dtype=np.float32)
+REFRESHED = 3  # steps after which the blocks of neighbours are computed again
 
 
 def newton_cg(
@@ -153,65 +30,89 @@ def newton_cg(
     Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
     tolerance, nats, and the `radius` to go on with.
     """
-    size, noise = np.inf, 4e-16 * abs(it.value)
-    for _ in range(max_steps):
+    size, noise, overlaps, before = np.inf, 4e-16 * abs(it.value), Overlaps([]), it
+    for steps in range(max_steps):
         system = System(it)
         size = float(np.linalg.norm(system.gradient))
         if size < 1e-14:
             return it, size, True, radius
-        radius = 10.0 * size if radius == np.inf else max(radius, size)
-        path = _path(system, min(0.3, size**0.5), radius)
+        if steps % REFRESHED and len(it.weights) == len(before.weights):
+            overlaps = overlaps.bent_at(system)
+        else:
+            overlaps = Overlaps.of(system, neighbours(it.atoms, it.beta))
+        before = it
+        decrement = float((system.gradient * overlaps.solved(system.gradient)).sum()) ** 0.5
+        radius = 10.0 * decrement if radius == np.inf else max(radius, decrement)
+        path = _path(system, overlaps, min(0.3, decrement**0.5), radius)
         for attempts in range(MOST_ATTEMPTS):  # noqa: B007  (read after the loop)
-            step, predicted = path[-1]
-            new = _moved(it, step)
+            end = path[-1]
+            new = _moved(it, end.x)
             gain = it.value - new.value
-            if gain >= 0.1 * predicted - noise:
+            if gain >= 0.1 * end.gain - noise:
                 break
-            radius = 0.35 * float(np.linalg.norm(step))
+            radius = 0.35 * end.length
             path = _shortened(path, radius)
         else:
             return it, size, False, radius
-        if attempts == 0 and gain > 0.7 * predicted and float(np.linalg.norm(step)) > 0.9 * radius:
+        if attempts == 0 and gain > 0.7 * end.gain and end.length > 0.9 * radius:
             radius *= 2.5
         it = new
-        if predicted < tolerance:
+        if end.gain < tolerance:
             return it, size, True, radius
     return it, size, False, radius
 
 
-def _path(system: System, tolerance: float, radius: float) -> list[tuple[FloatArray, float]]:
-    """Points of conjugate gradients, each with the decrease of the model, up to the radius or to the tolerance."""
+@dataclass(frozen=True)
+class Point:
+    """A point of the path of conjugate gradients, what the preconditioner makes of it, and the decrease of the model."""
+
+    x: FloatArray
+    weighed: FloatArray
+    gain: float
+
+    @property
+    def length(self) -> float:
+        """The norm by the preconditioner."""
+        return float(np.sqrt((self.x * self.weighed).sum()))
+
+    def to_edge(self, direction: FloatArray, weighed: FloatArray, radius: float) -> float:
+        """How many times the direction leads from here to the sphere of a radius."""
+        square, along = float((direction * weighed).sum()), float((self.x * weighed).sum())
+        return float((-along + np.sqrt(max(along**2 + square * (radius**2 - self.length**2), 0.0))) / square)
+
+
+def _path(system: System, overlaps: Overlaps, tolerance: float, radius: float) -> list[Point]:
+    """Points of preconditioned conjugate gradients up to the radius or to the tolerance."""
     gradient = system.gradient
-    x, residual = np.zeros_like(gradient), -gradient
-    direction, size = residual, float((residual * residual).sum())
+    residual, here = -gradient, Point(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
+    direction, weighed = overlaps.solved(residual), residual
+    size = float((residual * direction).sum())
     goal, path = tolerance**2 * size, []
     for _ in range(MOST_PRODUCTS):
-        product = system.product(direction)
-        curvature = float((direction * product).sum())
-        edge = _to_edge(x, direction, radius)
-        step = size / curvature if curvature > 1e-7 * float((direction * direction).sum()) else np.inf
-        x, residual = x + min(step, edge) * direction, residual - min(step, edge) * product
-        path.append((x, -0.5 * float((x * (gradient - residual)).sum())))
-        new = float((residual * residual).sum())
+        product = system.product(direction) + overlaps.added(direction)
+        curvature, square = float((direction * product).sum()), float((direction * weighed).sum())
+        edge = here.to_edge(direction, weighed, radius)
+        step = size / curvature if curvature > 1e-7 * square else np.inf
+        residual = residual - min(step, edge) * product
+        x = here.x + min(step, edge) * direction
+        here = Point(x, here.weighed + min(step, edge) * weighed, -0.5 * float((x * (gradient - residual)).sum()))
+        path.append(here)
+        solved = overlaps.solved(residual)
+        new = float((residual * solved).sum())
         if step >= edge or new < goal:
             break
-        direction, size = residual + (new / size) * direction, new
+        direction, weighed, size = solved + (new / size) * direction, residual + (new / size) * weighed, new
     return path
 
 
-def _to_edge(x: FloatArray, direction: FloatArray, radius: float) -> float:
-    """How many times the direction leads from x to the sphere of a radius."""
-    square, along = float((direction * direction).sum()), float((x * direction).sum())
-    return float((-along + np.sqrt(max(along**2 + square * (radius**2 - float((x * x).sum())), 0.0))) / square)
-
-
-def _shortened(path: list[tuple[FloatArray, float]], radius: float) -> list[tuple[FloatArray, float]]:
+def _shortened(path: list[Point], radius: float) -> list[Point]:
     """The part of a path within a radius; of the last piece, in which the model falls ever less, its linear share."""
-    kept = [point for point in path if float((point[0] ** 2).sum()) < radius**2]
-    start, gain = kept[-1] if kept else (np.zeros_like(path[0][0]), 0.0)
-    end, end_gain = path[len(kept)]
-    share = _to_edge(start, end - start, radius)
-    return [*kept, (start + share * (end - start), gain + share * (end_gain - gain))]
+    kept = [point for point in path if point.length < radius]
+    end = path[len(kept)]
+    start = kept[-1] if kept else Point(0.0 * end.x, 0.0 * end.x, 0.0)
+    share = start.to_edge(end.x - start.x, end.weighed - start.weighed, radius)
+    parts = [a + share * (b - a) for a, b in ((start.x, end.x), (start.weighed, end.weighed))]
+    return [*kept, Point(parts[0], parts[1], start.gain + share * (end.gain - start.gain))]
 
 
 def _moved(it: Iterate, step: FloatArray) -> Iterate:

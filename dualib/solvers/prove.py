@@ -90,7 +90,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
             break
-        it, _, residual = generate_columns(better, options, None)
+        it, _, residual, _ = generate_columns(better, options, None)
     return it, None if ceiling is None else replace(ceiling, work=work), residual
 
 
@@ -167,7 +167,7 @@ def _coarse_proof(it: Iterate, options: Certify) -> Proof | None:
     if _too_large(it, options) or it.problem.dimension <= options.max_dimension:
         return None
     problem = coarser(it.problem, SYMBOLS)
-    found, estimate, residual = best_start(merge_atoms(start_from(problem, it.beta), SEPARATE), options, None)
+    found, estimate, residual, _ = best_start(merge_atoms(start_from(problem, it.beta), SEPARATE), options, None)
     found, _, _, ceiling = prove_where_needed(found, estimate, residual, options)
     proof = proof_of(found, found.upper_value, ceiling, options)
     return replace(proof, lower_bound=proof.lower_bound - rounding(it.problem, it.beta))

@@ -10,11 +10,14 @@ from dualib.core.arrays import finite_array, symmetric, whole
 from dualib.core.progress import progress_bar
 from dualib.core.typing import ArrayLike, FloatArray
 from ntkinfo.kernels.checks import double
+from ntkinfo.resources import column_blocks
 
 WORKING_COPIES = 24
 """Arrays of a block's size that a kernel function of a few layers keeps at once (an upper estimate)."""
 
 LARGEST_SIDE = 1024
+
+_DIAGONAL_SIDE = 32
 
 
 Evaluate = Callable[[FloatArray, FloatArray | None], tuple[FloatArray, ...]]
@@ -62,6 +65,7 @@ def all_blocks(
     names: tuple[str, ...] = ("ntk", "nngp"),
     devices: int = 1,
     filled: bool = True,
+    test_variances: bool = False,
 ) -> dict[str, FloatArray]:
     """The kernels of training points and test points by the names of :class:`ntkinfo.Kernels`, each block written into its place.
 
@@ -76,6 +80,8 @@ def all_blocks(
     devices : int
     filled : bool
         Whether the last block is filled up, so that all have one shape.
+    test_variances : bool
+        Whether of the kernels between test points the diagonals alone are wanted.
 
     Raises
     ------
@@ -91,8 +97,10 @@ def all_blocks(
     train, test = arrays[0], arrays[-1]
     parts: list[tuple[str, FloatArray, FloatArray | None]] = [("", train, None)]
     if len(arrays) > 1:
-        parts += [("_test_train", test, train), ("_test", test, None)]
+        parts += [("_test_train", test, train)] + ([] if test_variances else [("_test", test, None)])
     found: dict[str, FloatArray] = {}
+    if test_variances and len(arrays) > 1:
+        found = _diagonals(evaluate, test, names, devices, filled)
     with progress_bar(sum(_count(a, b, size) for _, a, b in parts), "kernel blocks", progress) as done:
         for suffix, a, b in parts:
             whole_matrices = [np.empty((len(a), len(a if b is None else b))) for _ in names]
@@ -105,6 +113,23 @@ def all_blocks(
                 for place, block in zip(group, blocks, strict=True):
                     _write(whole_matrices, place, block, b is None, size if filled else None)
                 done(len(group))
+    return found
+
+
+def _diagonals(
+    evaluate: Evaluate, x: FloatArray, names: tuple[str, ...], devices: int, filled: bool
+) -> dict[str, FloatArray]:
+    """The kernels of each test point with itself, from small blocks of points with one another."""
+    found, size = {f"{name}_test": np.empty(len(x)) for name in names}, min(_DIAGONAL_SIDE, len(x))
+    places = ((rows, rows, True) for rows in column_blocks(len(x), size))
+    for group in _groups(places, devices):
+        blocks = (
+            _at_once(evaluate, x, None, group, size, devices) if filled else [evaluate(x[r], None) for r, _, _ in group]
+        )
+        for (rows, _, _), block in zip(group, blocks, strict=True):
+            for variance, kernel in zip(found.values(), block, strict=True):
+                _check_block(kernel, (size, size) if filled else (rows.stop - rows.start,) * 2)
+                variance[rows] = np.diagonal(kernel)[: rows.stop - rows.start]
     return found
 
 

@@ -46,8 +46,21 @@ def kernel_matrix(value: ArrayLike, name: str, size: int | None = None, like: st
     return symmetric(array if size is None else of_shape(array, name, (size, size), like), name)
 
 
-def check_above(larger: Float[np.ndarray, "n n"], smaller: Float[np.ndarray, "n n"], names: str, why: str) -> None:
-    """Refuse two kernels whose difference is not positive semi-definite, within rounding; `why` says what they are not."""
+def variances(value: ArrayLike, name: str, size: int, like: str) -> FloatArray:
+    """`value` as the diagonal of a kernel, shape (size,), no entry of which is negative."""
+    array = of_shape(double(value, name), name, (size,), like)
+    if (array < 0).any():
+        raise ValueError(f"{name} must have no negative variance, but {name}[{array.argmin()}] = {array.min():.3e}")
+    return array
+
+
+def check_above(larger: FloatArray, smaller: FloatArray, names: str, why: str) -> None:
+    """Refuse two kernels, or two diagonals, whose difference is not positive semi-definite, within rounding; `why` says what they are not."""
+    if larger.ndim == 1:
+        low = larger - smaller + ROUNDING * float(larger.max())
+        if (low < 0).any():
+            raise ValueError(f"{why}: {names} is {low.min():.3e} at test point {low.argmin()}")
+        return
     rounding = ROUNDING * float(np.abs(larger).sum(axis=0).max())
     difference = larger - smaller
     difference[np.diag_indices_from(difference)] += rounding
@@ -57,15 +70,16 @@ def check_above(larger: Float[np.ndarray, "n n"], smaller: Float[np.ndarray, "n 
         raise ValueError(f"{why}: {error}") from None
 
 
-def third_kernel(value: ArrayLike, ntk: Float[np.ndarray, "n n"], name: str) -> FloatArray:
-    """Ω as a symmetric matrix of Θ's shape.
+def third_kernel(value: ArrayLike, ntk: FloatArray, name: str) -> FloatArray:
+    """Ω as a symmetric matrix of Θ's shape, or as a diagonal where Θ is one.
 
     Raises
     ------
     ValueError
         If it is not that, or not Ω ⪰ Θ up to rounding, which the kernels of one network have: Ω - Θ = Σ q(q-1) K_q.
     """
-    omega = kernel_matrix(value, name, len(ntk), f"ntk of shape {ntk.shape}")
+    check = kernel_matrix if ntk.ndim == 2 else variances
+    omega = check(value, name, len(ntk), f"ntk of shape {ntk.shape}")
     why = f"{name} and ntk are not of one network, where Ω - Θ = Σ q(q-1) K_q is positive semi-definite"
     check_above(omega, ntk, f"{name} - ntk", why)
     return omega
@@ -110,6 +124,40 @@ def check_joint(
         cholesky_in_place(complement)
     except LinAlgError:
         raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name)) from None
+
+
+def check_points(
+    train: Float[np.ndarray, "n n"], cross: Float[np.ndarray, "m n"], variance: Float[np.ndarray, " m"], name: str
+) -> None:
+    """Refuse test points that do not belong to the training points: :func:`check_joint` of one of them at a time.
+
+    Raises
+    ------
+    ValueError
+        The message gives the first point whose variance, of those given, the training points exceed.
+    """
+    from scipy.linalg import LinAlgError, solve_triangular
+
+    from dualib.core.factor import BLOCK, cholesky_in_place
+
+    norm = max(float(np.abs(train).sum(axis=0).max() + np.abs(cross).max()), float(variance.max(initial=0.0)))
+    tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
+    shifted = train.copy()
+    shifted[np.diag_indices_from(shifted)] += tolerance
+    try:
+        factor = cholesky_in_place(shifted)
+    except LinAlgError:
+        return check_positive_semidefinite(train, name)
+    for start in range(0, len(cross), BLOCK):
+        white = solve_triangular(factor, cross[start : start + BLOCK].T, lower=True, check_finite=False)
+        left = variance[start : start + BLOCK] - (white**2).sum(axis=0)
+        if (left < -tolerance).any():
+            x = int((left < -tolerance).argmax())
+            raise ValueError(
+                f"{name}_test_train does not belong to {name} and {name}_test: given the training points, test point "
+                f"{start + x} has the variance {left[x]:.3e} (rounding would explain {-tolerance:.1e}). Check the order of "
+                "points, and that all blocks come from one kernel function."
+            )
 
 
 def _where(joint: FloatArray, n: int, tolerance: float, name: str) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,6 +121,7 @@ def dense(
     b_std: float = 0.1,
     third_kernel: bool | None = None,
     batch_size: int = LARGEST_SIDE,
+    test_variances: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Kernels:
@@ -135,6 +136,8 @@ def dense(
         Whether to have Ω; None where φ has no kink.
     batch_size : int
         Points on the side of a block.
+    test_variances : bool
+        Whether the test points have their variances alone; see :meth:`ntkinfo.Kernels.compute`.
     cache : path or None
         An .npz file that keeps the result; see :meth:`ntkinfo.Kernels.compute`.
     progress : bool or None
@@ -171,7 +174,8 @@ def dense(
     def compute(given: tuple[FloatArray, ...], settings: dict[str, object]) -> Kernels:
         if given[0].ndim != 2:
             raise ValueError(f"x_train must have shape (points, features), got {given[0].shape}: flatten its features")
-        found = all_blocks(evaluate, given, batch_size, progress=progress, names=names, filled=False)
+        options: dict[str, Any] = {"names": names, "filled": False, "test_variances": test_variances}
+        found = all_blocks(evaluate, given, batch_size, progress=progress, **options)
         made = {"architecture": "mlp", "hidden_layers": depth, "activation": phi.name, **scales}
         return Kernels(**found, settings=made | settings)
 

@@ -57,7 +57,8 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     Returns
     -------
     array of the law's leading shape
-        The value, with the rounding of the law added; +inf where an output has lost its variance.
+        The value, with the rounding of the law added; +inf where an output has lost its variance (that of a training point
+        is known in logarithms at all finite times).
 
     Examples
     --------
@@ -79,6 +80,9 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
             square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
+        if law.collapse is not None:  # in logarithms, for variances too small to be numbers
+            log_ratio = 2 * law.collapse.log_size[..., None] + np.log(law.collapse.spread / prior.variance)
+            gap = np.where(log_ratio < -40, -1 - log_ratio, gap)
         value = 0.5 * k * gap + square / (2 * prior.variance)
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))
 
@@ -94,6 +98,7 @@ def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
     "I(z;D|X), joint",
     of="I(z;D|X) of the outputs at the points jointly",
     source="[shwartzziv2019]_ eq. 14, all points jointly",
+    only=[Condition.TEST_COVARIANCES],
 )
 def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray, "*t"]:
     r"""KL divergence between the laws of all outputs together, in nats; at least the largest of the single points.
@@ -267,6 +272,12 @@ def gaussian_label_information(
     """
     s2 = positive(label_noise, "label_noise", zero=True)
     variance = (ensemble.marginals(tau) if law is None else law).variance.reshape(-1, ensemble.n_test)
+    gain = sum(_label_gains(part, tau, s2, variance[:, points]).sum(axis=-1) for points, part in ensemble.test_parts)
+    return like(0.5 * ensemble.n_outputs * gain / ensemble.n_test, tau)
+
+
+def _label_gains(ensemble: Ensemble, tau: ArrayLike, s2: float, variance: FloatArray) -> FloatArray:
+    """The log(1 + s² ‖A Θ_x‖²/Σ_xx) of each test point, (T, m)."""
     values = ensemble.eigenvalues
     weights = np.where(values > 0, ensemble.test_modes[0] / np.where(values > 0, values, 1.0), 0.0)
     signal = s2 * (ensemble.spectrum(tau).fitted ** 2 @ (weights**2).T)
@@ -278,8 +289,7 @@ def gaussian_label_information(
         if twins.size:
             log_variance[:, twins] = ensemble.log_train_variance(tau, ensemble.twins[twins])
     with np.errstate(invalid="ignore"):
-        gain = np.where(signal > 0, np.logaddexp(0.0, log_signal - log_variance), 0.0)
-    return like(0.5 * ensemble.n_outputs * gain.mean(axis=-1), tau)
+        return np.where(signal > 0, np.logaddexp(0.0, log_signal - log_variance), 0.0)
 
 
 @_exact(
@@ -332,7 +342,7 @@ def gaussian_label_information_joint(
     if ensemble.centred:
         return float("inf")
     law = ensemble.law(tau)
-    kept = _distinct(Law(law.mean, np.asarray(ensemble.kernels.nngp_test)))
+    kept = _distinct(Law(law.mean, ensemble.test_covariances("nngp_test")))
     noise = law.covariance[np.ix_(kept, kept)]
     width = _rounding_norm(noise, None if law.rounding is None else law.rounding.variance[kept])
     if lapack.dpotrf(noise - width * np.eye(kept.size), lower=1)[1] != 0:

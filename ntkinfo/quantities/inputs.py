@@ -18,11 +18,12 @@ from dualib.core.estimate import Estimates, Kind
 from dualib.core.quantity import Relation
 from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.core.units import Unit
-from ntkinfo.laws import Law, Marginals
+from ntkinfo.laws import Law, Marginals, in_own_units
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
+from ntkinfo.resources import PAIRS, column_blocks
 
 Pair = tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]
 """The information of the N-point input, and its leave-one-out bound, at each time."""
@@ -167,17 +168,28 @@ def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.
 
 
 def _pairwise(
-    law: Law | Marginals, distance: Callable[[FloatArray, FloatArray, int], FloatArray], side: Literal[-1, 1]
+    law: Law | Marginals,
+    distance: Callable[[FloatArray, FloatArray, FloatArray, int], FloatArray],
+    side: Literal[-1, 1],
 ) -> FloatArray:
     """The bound of that distance; the means' last digits, which outputs of little variance do not have, count for its side."""
-    n, k = law.mean.shape[-2:]
+    law, (n, k) = in_own_units(law), law.mean.shape[-2:]
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values = []
     for mean, variance in zip(means, variances, strict=True):
-        apart = np.sqrt(_square_distances(mean, mean)) + side * 4 * EPS * float(np.abs(mean).max()) * (variance > 0)
-        np.fill_diagonal(apart, 0.0)
-        values.append(-np.log1p(np.expm1(-distance(np.maximum(apart, 0.0) ** 2, variance, k)).mean(axis=1)).mean())
+        lost, total = side * 4 * EPS * float(np.abs(mean).max()) * (variance > 0), 0.0
+        for rows in _row_blocks(n):
+            apart = np.sqrt(_square_distances(mean[rows], mean)) + lost
+            apart[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
+            far = distance(np.maximum(apart, 0.0) ** 2, variance[rows, None], variance, k)
+            total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
+        values.append(total / n)
     return np.array(values).reshape(law.mean.shape[:-2])
+
+
+def _row_blocks(n: int) -> list[slice]:
+    """Rows of a matrix of n × n pairs, a few million pairs at a time."""
+    return column_blocks(n, max(1, PAIRS // n))
 
 
 def _square_distances(z: FloatArray, mean: FloatArray) -> FloatArray:
@@ -187,20 +199,19 @@ def _square_distances(z: FloatArray, mean: FloatArray) -> FloatArray:
     return found
 
 
-def _bhattacharyya(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
-    total = variance[:, None] + variance
+def _bhattacharyya(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
+    total = ours + theirs
     with np.errstate(divide="ignore", invalid="ignore"):
-        gap = np.subtract.outer(variance, variance) / total  # total² - gap² total² is 4 v_i v_j
-        far = np.log(total) - np.log(2) - 0.5 * np.add.outer(np.log(variance), np.log(variance))
+        gap = (ours - theirs) / total  # total² - gap² total² is 4 v_i v_j
+        far = np.log(total) - np.log(2) - 0.5 * (np.log(ours) + np.log(theirs))
         value = squares / (4 * total) + 0.5 * k * np.where(np.abs(gap) < 0.5, -0.5 * np.log1p(-(gap**2)), far)
     return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
 
 
-def _kullback_leibler(squares: FloatArray, variance: FloatArray, k: int) -> FloatArray:
+def _kullback_leibler(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = variance[:, None] / variance
-        value = squares / (2 * variance) + 0.5 * k * ratio_gap(ratio)
-    both_atoms = (variance == 0)[:, None] & (variance == 0)
+        value = squares / (2 * theirs) + 0.5 * k * ratio_gap(ours / theirs)
+    both_atoms = (ours == 0) & (theirs == 0)
     return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
 
 
@@ -270,13 +281,18 @@ def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, sam
 
 def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> Estimates:
     whole(samples, "samples", 1)
-    n, k = law.mean.shape[-2:]
+    law, (n, k) = law if leave_one_out else in_own_units(law), law.mean.shape[-2:]
     noise = np.random.default_rng(seed).standard_normal((samples, n, k))
     means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
     values, errors = np.empty(len(means)), np.empty(len(means))
     for t, (mean, variance) in enumerate(zip(means, variances, strict=True)):
         ratios = np.stack(
-            [_log_ratios(mean, variance, mean + np.sqrt(variance)[:, None] * eps, leave_one_out) for eps in noise]
+            [
+                np.concatenate(
+                    [_log_ratios(mean, variance, z[rows], np.arange(n)[rows], leave_one_out) for rows in _row_blocks(n)]
+                )
+                for z in mean + np.sqrt(variance)[:, None] * noise
+            ]
         )
         values[t] = ratios.mean()
         errors[t] = _standard_error(ratios)
@@ -290,13 +306,15 @@ def _standard_error(ratios: FloatArray) -> float:
     if not np.isfinite(ratios).all():
         return 0.0
     samples, n = ratios.shape
+    unit = max(float(np.abs(ratios).max()), 1.0)  # whose square may be no number
+    ratios = ratios / unit
     if samples == 1:
-        return float(ratios.std() / np.sqrt(max(n - 1, 1)))
-    return float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
+        return unit * float(ratios.std() / np.sqrt(max(n - 1, 1)))
+    return unit * float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
 
 
-def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one_out: bool) -> FloatArray:
-    """The log ratio p(z_i|x_i) / mixture(z_i) of each point.
+def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, of: IntArray, leave_one_out: bool) -> FloatArray:
+    """The log ratio p(z_i|x_i) / mixture(z_i) of some points `of` all.
 
     Among atoms, densities are compared as the limit of small equal variances.
     """
@@ -304,13 +322,13 @@ def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, leave_one
     squares = _square_distances(z, mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_p = np.where(variance > 0, -squares / (2 * variance) - 0.5 * k * np.log(2 * np.pi * variance), -np.inf)
-    atoms = variance == 0
-    if atoms.any():  # an atom's mixture is that of the atoms at its place
-        log_p[atoms] = np.where(atoms & (squares[atoms] == 0), 0.0, -np.inf)
-    own = np.diagonal(log_p).copy()
+    atoms, own_atoms, diagonal = variance == 0, variance[of] == 0, (np.arange(len(of)), of)
+    if own_atoms.any():  # an atom's mixture is that of the atoms at its place
+        log_p[own_atoms] = np.where(atoms & (squares[own_atoms] == 0), 0.0, -np.inf)
+    own = log_p[diagonal]
     if leave_one_out:
-        np.fill_diagonal(log_p, -np.inf)
+        log_p[diagonal] = -np.inf
     count = n - 1 if leave_one_out else n
     if count == 0:
-        return np.zeros(n)
+        return np.zeros(len(of))
     return np.asarray(own - (logsumexp(log_p, axis=1) - np.log(count)))

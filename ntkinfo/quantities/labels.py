@@ -18,7 +18,7 @@ from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
-from ntkinfo.quantities.predictive import LOG_2PI, gibbs_nll, square_errors
+from ntkinfo.quantities.predictive import LOG_2PI, gibbs_nll, label_errors
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 
 Fit = Literal["same", "halves"]
@@ -118,10 +118,11 @@ def label_information_best_noise(
     >>> round(float(label_information_best_noise(law, y, entropy_y=1.4)), 6)
     1.130153
     """
-    errors, k = square_errors(law, y), law.mean.shape[-1]
-    train, test = _fit_and_evaluation(errors.shape[-1], fit)
-    value = _cross_entropy(errors[..., train].mean(axis=-1) / k, errors[..., test].mean(axis=-1) / k)
-    return np.asarray(entropy_y - k * value)
+    (errors, variance, log_size), k = label_errors(law, y), law.mean.shape[-1]
+    squares = (errors**2).sum(axis=-1) + k * variance
+    train, test = _fit_and_evaluation(squares.shape[-1], fit)
+    value = _cross_entropy(squares[..., train].mean(axis=-1) / k, squares[..., test].mean(axis=-1) / k)
+    return np.asarray(entropy_y - k * (value + log_size))
 
 
 @_lower_bound(
@@ -158,28 +159,33 @@ def label_information_affine(
     >>> round(float(label_information_affine(law, y, entropy_y=1.4, fit="same")), 6)
     1.133568
     """
-    labels = labels_of(law, y)
-    train, test = _fit_and_evaluation(labels.shape[0], fit)
-    mean, y_fit = law.mean[..., train, :], labels[train]
-    centre_z, centre_y = mean.mean(axis=-2, keepdims=True), y_fit.mean(axis=0)
-    dz, dy, k = mean - centre_z, y_fit - centre_y, labels.shape[1]
-    c_zz = np.swapaxes(dz, -1, -2) @ dz / len(y_fit) + law.variance[..., train].mean(axis=-1)[..., None, None] * np.eye(
-        k
+    errors, variance, log_size = label_errors(law, y)
+    unit, (m, k) = np.exp(log_size)[..., None, None], errors.shape[-2:]
+    train, test = _fit_and_evaluation(m, fit)
+    from_mean = errors - errors[..., train, :].mean(axis=-2, keepdims=True)
+    z = law.mean - law.mean[..., train, :].mean(axis=-2, keepdims=True)
+    # the slope is I - unit·G, and the error y - a - z·slope is unit·(from_mean + z G), which loses no digits near y = z
+    spread = [np.sqrt(variance[..., half].mean(axis=-1))[..., None, None] * np.eye(k) for half in (train, test)]
+    points = [len(range(m)[half]) for half in (train, test)]
+    rows = np.concatenate([z[..., train, :] / np.sqrt(points[0]), unit * spread[0]], axis=-2)
+    wanted = np.concatenate([-from_mean[..., train, :] / np.sqrt(points[0]), spread[0]], axis=-2)
+    gap = np.linalg.pinv(rows, rcond=_RANK) @ wanted
+    slope = np.eye(k) - unit * gap
+    noise, error = (
+        np.concatenate([(from_mean + z @ gap)[..., half, :] / np.sqrt(n), wide @ slope], axis=-2)
+        for half, n, wide in zip((train, test), points, spread, strict=True)
     )
-    c_zy = np.swapaxes(dz, -1, -2) @ dy / len(y_fit)
-    slope = np.linalg.pinv(c_zz, rcond=1e-13, hermitian=True) @ c_zy
-    noise = dy.T @ dy / len(y_fit) - np.swapaxes(c_zy, -1, -2) @ slope
-    error = labels[test] - centre_y - (law.mean[..., test, :] - centre_z) @ slope
-    spread = law.variance[..., test].mean(axis=-1)[..., None, None] * (np.swapaxes(slope, -1, -2) @ slope)
-    residual = np.swapaxes(error, -1, -2) @ error / error.shape[-2] + spread
-    return np.asarray(entropy_y - _gaussian_cross_entropy(noise, residual))
+    return np.asarray(entropy_y - _gaussian_cross_entropy(noise, error) - k * log_size)
 
 
-def _gaussian_cross_entropy(noise: FloatArray, second_moment: FloatArray) -> FloatArray:
-    """E[-log N(e; 0, noise)] of errors e with that second moment, both (..., k, k)."""
-    values, vectors = np.linalg.eigh(0.5 * (noise + np.swapaxes(noise, -1, -2)))
-    along = (vectors * (second_moment @ vectors)).sum(axis=-2)
-    return np.asarray(_cross_entropy(np.maximum(values, 0.0), along).sum(axis=-1))
+_RANK = 1e-14  # relative size of the singular values that the root of a covariance of outputs does not have
+
+
+def _gaussian_cross_entropy(noise: FloatArray, error: FloatArray) -> FloatArray:
+    """E[-log N(e; 0, noise^T noise)] of errors e with second moment error^T error; roots, whose ratios are the square root."""
+    _, values, axes = np.linalg.svd(noise, full_matrices=False)
+    along = ((error @ np.swapaxes(axes, -1, -2)) ** 2).sum(axis=-2)
+    return np.asarray(_cross_entropy(values**2, along).sum(axis=-1))
 
 
 def _cross_entropy(noise: FloatArray, square: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
-from ntkinfo.quantities.registry import REGISTRY, DataSets, Group
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.spectra import like
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -45,7 +45,30 @@ def square_errors(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t m
 
 
 def _square_bias(law: Law | Marginals, y: ArrayLike) -> FloatArray:
-    return np.asarray(((labels_of(law, y) - law.mean) ** 2).sum(axis=-1))
+    errors, _, log_size = label_errors(law, y)
+    return np.asarray((errors**2).sum(axis=-1) * np.exp(2 * log_size)[..., None])
+
+
+def label_errors(
+    law: Law | Marginals, y: ArrayLike
+) -> tuple[Float[np.ndarray, "*t m k"], Float[np.ndarray, "*t m"], Float[np.ndarray, "*t"]]:
+    """Errors y - μ, variances of the outputs, and the logarithm of the unit in which both are.
+
+    The unit is 1, but for the labels to which a collapsed law is trained, whose errors may be far below it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(2 * np.eye(2), np.eye(2)), [1.0, -1.0])
+    >>> errors, _, log_size = label_errors(ensemble.marginals([500.0], on="train"), [1.0, -1.0])
+    >>> (np.log(np.abs(errors[0, :, 0])) + log_size).round(6)  # e^{-2τ}
+    array([-1000., -1000.])
+    """
+    labels, collapse = labels_of(law, y), law.collapse
+    if collapse is not None and np.array_equal(labels, collapse.target):
+        return collapse.shortfall, collapse.spread, np.asarray(collapse.log_size)
+    return labels - law.mean, law.variance, np.zeros(law.mean.shape[:-2])
 
 
 @_error("one network", of="E‖y - z‖² per point, mean over the points, of one network", main=True)
@@ -191,6 +214,7 @@ def bayes_nll(law: Law | Marginals, y: ArrayLike, noise: float = 1.0) -> Float[n
     "ensemble, joint",
     of="-log N(Y; μ, I + Σ) of the points jointly, per point",
     source="[shwartzziv2019]_ eq. 9, all points jointly",
+    only=[Condition.TEST_COVARIANCES],
 )
 def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[np.ndarray, "*t"]:
     """Negative log likelihood of all labels together under the ensemble's mixture, per point, in nats.

@@ -79,8 +79,11 @@ class Condition(StrEnum):
     SEVERAL_OUTPUTS = "there is one output, for which the quadrature is exact"
     TEST_POINTS = "the kernels have no test points"
     FRESH_POINTS = "D was drawn with these points, which are no fresh draws given D: no bound for the population"
+    TEST_COVARIANCES = "the kernels have the variances of the test points alone, without their covariances"
     CLEAN_OUTPUTS = "noise is added to the outputs"
     REAL_LABELS = "the labels are classes"
     CLASS_LABELS = "the labels are real numbers"
-    HALVES = "there are fewer than four points to fit a decoder on one half and evaluate it on the other"
+    HALVES = (
+        "there are fewer than 2(k + 1) points to fit a decoder of k outputs on one half and evaluate it on the other"
+    )
     KNOWN_ENTROPY = "H(Y) is replaced by the entropy of a Gaussian: a lower bound where Y is Gaussian"

@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 
 from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
-from ntkinfo.laws import Law, Marginals
+from ntkinfo.laws import Law, Marginals, in_own_units
 
 _STEPS_PER_SIGMA = 2.5
 _REACH = 9.0
@@ -41,11 +41,15 @@ def scalar_informations(
         raise ValueError(
             f"quadrature over z needs one output, got {law.mean.shape[-1]}; use the Kolchinsky-Tracey or sampled bounds"
         )
-    means, variances = law.mean.reshape(-1, law.mean.shape[-2]), law.variance.reshape(-1, law.mean.shape[-2])
-    pairs = np.array([_scalar_information(m, v, leave_one_out) for m, v in zip(means, variances, strict=True)]).reshape(
-        -1, 2
-    )
-    return pairs[:, 0].reshape(law.mean.shape[:-2]), pairs[:, 1].reshape(law.mean.shape[:-2])
+    own, shape = in_own_units(law), law.mean.shape[:-2]
+    means, variances = (a.reshape(-1, law.mean.shape[-2]) for a in (own.mean, own.variance))
+    pairs = np.array([_scalar_information(m, v, leave_one_out) for m, v in zip(means, variances, strict=True)])
+    information, upper = pairs.reshape(-1, 2).T
+    if leave_one_out and law.collapse is not None:  # of a point alone at its target the bound has no own units
+        alone = np.unique(law.collapse.target, return_counts=True)[1].min() == 1
+        moved = (own.mean != law.mean).any(axis=(-2, -1)).ravel()
+        upper = np.where(alone & moved, np.inf, upper)
+    return information.reshape(shape), upper.reshape(shape)
 
 
 def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: bool) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.figure import COLOURS, SMALL, colour, describe, line_style, panels
+from dualib.core.figure import COLOURS, SMALL, colour, describe, legend_above, line_style, panels
 from dualib.core.typing import FloatArray, IntArray
 from papers.experiments.program import Arrays, Results
 
@@ -133,7 +133,8 @@ def _dimension(r: Arrays) -> Figure:
         _errors(ax, r["sizes"], error, k, f"d = {d}")
     sizes = r["sizes"]
     ax.plot(sizes, 0.1 * np.sqrt(sizes[0] / sizes), "--", color="0.4", lw=1, label="∝ n^(−1/2)")
-    describe(ax, "samples n", "error of I(X;T)  [nats]", "d independent tanh(X) + noise, σ = 0.5", ncols=2)
+    describe(ax, "samples n", "error of I(X;T)  [nats]", legend=False)
+    legend_above(ax, title="d independent tanh(X) + noise, σ = 0.5")
     return figure
 
 

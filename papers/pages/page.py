@@ -23,6 +23,9 @@ all seeds are pooled; what is exact or proven fails if it fails in one seed.
 Thresholds and the programs that measure are frozen with their day; seeds kept fresh until then are run once, by
 `python -m papers confirm`, and then decide alone."""
 
+COUNTED = {Outcome.DEPENDS: "dependent on one setting", Outcome.PARTLY: "partly reproduced"}
+"""Words for the verdicts that alone, behind a number, say too little."""
+
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbered: bool = True) -> list[str]:
     """A Markdown table, by default with a first column of numbers."""
@@ -33,7 +36,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbere
 def readme_summary(rows: Sequence[VerdictRow]) -> list[str]:
     """One line: how many claims there are of each verdict."""
     found = Counter(row.verdict.outcome for row in rows)
-    counts = ", ".join(f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome])
+    counts = ", ".join(f"{found[outcome]} {COUNTED.get(outcome, outcome)}" for outcome in Outcome if found[outcome])
     return [
         f"Of {len(rows)} published claims: {counts}. Every one with its numbers: [docs/verdicts.md](docs/verdicts.md)."
     ]

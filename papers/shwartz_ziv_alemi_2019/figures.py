@@ -186,7 +186,8 @@ def _together(r: Arrays, n: Arrays) -> Figure:
     for k, size in enumerate(n["sizes"]):
         x, y = at_index(n["rate_upper"], best)[k].mean(), at_index(n["error"] - n["train_error"], best)[k].mean()
         axes[1].plot(x, y, "o", color=COLOURS[1], ms=4)
-        axes[1].annotate(f"n = {size}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6)
+        place, side = ((4, 4), "left") if k % 2 == 0 else ((-4, -8), "right")
+        axes[1].annotate(f"n = {size}", (x, y), xytext=place, ha=side, textcoords="offset points", fontsize=6)
     for ax, title in zip(axes, (f"over time, σ_w = {LOW:g}", "over sample size, at the best time"), strict=True):
         describe(ax, "I(Z;X|D), upper bound  [nats]", "test less training error" if ax is axes[0] else "", title)
     return figure

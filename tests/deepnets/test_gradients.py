@@ -109,8 +109,18 @@ def test_a_failed_replica_has_no_transition_and_is_left_out_of_the_interval():
     phases = phases_of(snr, [0, 9, 99])
     assert np.isnan(phases.transition_epoch()[1, 0])
     assert phases.transition().value[0] == pytest.approx(phases_of(snr[:1], [0, 9, 99]).transition_epoch()[0, 0])
-    with pytest.raises(ValueError, match="every replica failed"):
+    with pytest.raises(ValueError, match="every replica failed, or its gradients vanish"):
         phases_of(snr[1:2], [0, 9, 99]).transition()
+
+
+def test_gradients_that_vanish_have_no_ratio():
+    zero, one = np.zeros((1, 2, 1)), np.ones((1, 2, 1))
+    dead = GradientPhases(np.array([0, 9]), zero, zero, one, 8, ("a",))
+    assert np.isnan(dead.snr).all()
+    assert np.isnan(dead.transition_epoch()).all()
+    certain = GradientPhases(np.array([0, 9]), one, zero, one, 8, ("a",))  # all batches alike
+    assert np.isinf(certain.transition_epoch()).all()
+    assert (certain.simple_noise_scale == 0).all()
 
 
 def phases_of(snr, epochs):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import deepnets
 from deepnets import plotting
 from deepnets.estimators import Kind
 from deepnets.gradients import GradientPhases
 from deepnets.planes import InformationPlane
 from deepnets.plotting.movie import Movie
+from deepnets.plotting.widths import plot_quantity
 from dualib.core.estimate import Estimates
-from dualib.core.figure import PAGE
+from dualib.core.figure import COLUMN, PAGE
 
 LN2 = np.log(2)
 
@@ -92,6 +94,45 @@ def test_six_depths_and_three_sample_sizes_fit_a_page(plane):
         figure = plotting.plot_planes({f"{k} layers": replace(plane) for k in range(count)}, columns=3)
         assert figure.get_figwidth() == PAGE
         assert [ax.get_title() for ax in figure.axes[:count]] == [f"{k} layers" for k in range(count)]
+
+
+def test_layers_of_unlike_depths_have_a_marker_each(plane):
+    """Six networks with eleven names, more than there are markers: their numbers, and the outputs, which all have."""
+    widths = [(10, 7, 5, 4, 3)[:k] for k in range(1, 6)] + [(12, 10, 7, 5, 4, 3)]
+    planes = {}
+    for own in widths:
+        names = (*(f"{j + 1} ({w})" for j, w in enumerate(own)), "output (2)")
+        values = np.tile(plane.rate.value[..., :1], len(names))
+        side = Estimates(values, values, values, Kind.EXACT)
+        planes[f"{len(own)}, {own[0]}"] = replace(plane, layers=names, rate=side, relevance=side)
+    figure = plotting.plot_planes(planes, columns=3)
+    assert [text.get_text() for text in figure.legends[0].texts] == ["1", "2", "3", "4", "5", "6", "output (2)"]
+    shapes = [handle.get_paths()[0].vertices.tobytes() for handle in figure.legends[0].legend_handles]
+    assert len(set(shapes)) == 7
+
+
+def test_many_panels_stay_within_a_page(plane):
+    one, epochs = np.ones((1, 2, 7)), np.array([1, 10])
+    phases = GradientPhases(epochs, one, 2 * one, one, 16, tuple("abcdefg"))
+    rows = tuple(deepnets.widths.Row("train_square_error", 0.5, n, 0.2, v, 0.001) for n, v in ((64, 0.21), (128, 0.20)))
+    comparison = deepnets.Comparison(rows, (), {})
+    figures = (
+        plotting.plot_gradient_phases(phases),
+        plotting.plot_snapshots(plane, [0, 1, 2, 3, 4]),
+        plotting.plot_label_separation([np.eye(4)] * 5, [0, 1, 0, 1], list("abcde")),
+        *(
+            plot_quantity({f"depth {k}": comparison for k in range(count)}, "train_square_error")
+            for count in (2, 3, 4, 7)
+        ),
+    )
+    for figure in figures:
+        assert figure.get_figwidth() == PAGE
+        shown = [ax for ax in figure.axes if ax.get_visible()]
+        assert len({round(ax.get_position().x0, 6) for ax in shown}) <= 3
+    assert len(shown) == 7
+    assert plot_quantity({"one": comparison}, "train_square_error").get_figwidth() == COLUMN
+    with pytest.raises(ValueError, match="at least one comparison"):
+        plot_quantity({}, "train_square_error")
 
 
 def test_representations_are_drawn_on_their_principal_axes():

@@ -40,6 +40,18 @@ def test_stochastic_labels_have_the_information_of_the_rule(gamma, bits):
     assert abs(share - expected) < 5 * np.sqrt(variance)
 
 
+def test_rules_that_leave_one_label_are_refused_and_sharp_ones_are_the_rule():
+    sharp, rule = deepnets.icosahedral_task(1e9), deepnets.icosahedral_task()
+    np.testing.assert_array_equal(sharp.p_y_given_x, rule.p_y_given_x)
+    np.testing.assert_array_equal(sharp.y, rule.y)
+    for threshold, gamma in ((1e9, None), (1e9, 10), (-5, None)):
+        with pytest.raises(ValueError, match=r"one label only: f\(x\) lies between 0 and 12"):
+            deepnets.icosahedral_task(gamma, threshold=threshold)
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="threshold must be finite"):
+            deepnets.icosahedral_task(threshold=bad)
+
+
 def test_gaussian_task_has_the_posterior_of_its_two_gaussians():
     task = deepnets.two_gaussians_task(4000, x_dim=3, separation=1.5, seed=2)
     predicted = task.p_y_given_x.argmax(axis=1)

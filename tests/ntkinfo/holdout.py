@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import mpmath as mp
 import numpy as np
+from holdout_points import OfPoints, numbers
 
 import ntkinfo
 
@@ -26,9 +27,9 @@ class Case:
     step: float | None
 
     @classmethod
-    def draw(cls, seed):
-        rng = np.random.default_rng([77, seed])
-        n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 5)), RULES[seed % len(RULES)]
+    def draw(cls, seed, generator=77):
+        rng = np.random.default_rng([generator, seed])
+        n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 7)), RULES[seed % len(RULES)]
         sizes = 10 ** (-rng.uniform(0, 14) * rng.permutation(np.concatenate([[0, 1], rng.uniform(size=n + m - 2)])) / 2)
         root = np.linalg.qr(rng.standard_normal((n + m, n + m)))[0] * sizes
         degrees = [root @ (np.eye(n + m) + 0.3 * (w @ w.T)) @ root.T for w in rng.standard_normal((3, n + m, n + m))]
@@ -49,6 +50,8 @@ class Case:
             k = 1 if kind == "signs" else k
             y, y_test = rng.standard_normal((n, k)), rng.standard_normal((m, k))
             y, y_test = (np.sign(a) if kind == "signs" else a for a in (y, y_test))
+        if rng.uniform() < 0.5 and index[n] < n:  # a training point with its label
+            y_test[0] = y[index[n]]
         options = {"ridge": {"ridge": 10 ** rng.uniform(-6, 0)}, "nngp": {"mode": "nngp"}, "centred": {"centred": True}}
         taus, step = np.append(10 ** rng.uniform(-3, 8, 2), np.inf), None
         if rule == "descent":
@@ -62,15 +65,6 @@ class Case:
             "weight_noise": rng.uniform(1e-3, 1),
         }
         return cls(ensemble, y, y_test, noises, 0.7 if kind == "real" else None, taus, step)
-
-
-def numbers(array):
-    """The array in mpmath's numbers."""
-    return np.vectorize(lambda x: mp.mpf(float(x)), otypes=[object])(array)
-
-
-def log_det(m):
-    return mp.log(mp.det(mp.matrix(m.tolist())))
 
 
 class Truth:
@@ -175,52 +169,35 @@ class Truth:
         random, noise = int(not e.centred), mp.mpf(case.noises["output_noise"]) * own
         return p @ self.y, random * (left @ joint @ left.T) + noise, random * prior[2] + noise
 
-    def of_points(self):
-        (mean, covariance, prior), k, m = self.law(), self.k, len(self.case.y_test)
-        y, variance, start = numbers(self.case.y_test), np.diagonal(covariance), np.diagonal(prior)
-        bias = ((y - mean) ** 2).sum(axis=1)
-        square = (bias + k * variance).sum() / m
-        found = {
-            "expected_square_error": square,
-            "ensemble_square_error": bias.sum() / m,
-            "output_variance": variance.sum() / m,
-            "gibbs_nll": square / 2 + k * mp.log(2 * mp.pi) / 2,
-            "fisher_trace_test": k * np.trace(numbers(self.case.ensemble.theta_test)),
-        }
-        if self.case.entropy_y is not None:
-            found["label_information_unit_noise"] = mp.mpf(self.case.entropy_y) - found["gibbs_nll"]
-        elif k > 1:
-            p = np.unique(self.case.y_test, axis=0, return_counts=True)[1] / m
-            logits = np.vectorize(mp.exp)(mean + variance[:, None] / 2).sum(axis=1)
-            gain = ((y * mean).sum() - sum(mp.log(x) for x in logits)) / m
-            found["label_information_discrete"] = gain - sum(mp.mpf(x) * mp.log(x) for x in p)
-        if min(variance) > 0:
-            found |= self.of_variances(mean, variance, start, bias)
-        with_noise = covariance + numbers(np.eye(m))
-        residual, inverse = y - mean, np.array((mp.matrix(with_noise.tolist()) ** -1).tolist()).reshape(m, m)
-        squares = np.trace(residual.T @ inverse @ residual)
-        found["bayes_nll_joint"] = (squares / k + log_det(with_noise) + m * mp.log(2 * mp.pi)) * k / (2 * m)
-        return found
+    def training_law(self):
+        """Mean, covariance and y - mean at the training points, from what is left of each mode."""
+        left, own = self.v * self.r, numbers(np.eye(len(self.lam)))
+        random, noise = int(not self.case.ensemble.centred), mp.mpf(self.case.noises["output_noise"]) * own
+        shortfall = left @ self.y_modes
+        return (
+            self.y - shortfall,
+            random * (left @ self.modes @ left.T) + noise,
+            random * self.kernel + noise,
+            shortfall,
+        )
 
-    def of_variances(self, mean, variance, start, bias):
-        k, m, log = self.k, len(variance), np.vectorize(mp.log, otypes=[object])
-        gap = variance / start - 1 - log(variance / start)
-        pairs = (((mean[:, None] - mean[None]) ** 2).sum(axis=2), variance[:, None], variance[None])
-        square, mine, theirs = pairs
-        far = {
-            "lower": square / (4 * (mine + theirs)) + log((mine + theirs) ** 2 / (4 * mine * theirs)) * k / 4,
-            "upper": square / (2 * theirs) + (mine / theirs - 1 - log(mine / theirs)) * k / 2,
-        }
-        found = {
-            "bayes_nll": (bias / (1 + variance) + k * log(2 * mp.pi * (1 + variance))).sum() / (2 * m),
-            "data_information": (k * gap + (mean**2).sum(axis=1) / start).sum() / (2 * m),
-        }
-        for name, distance in far.items():
-            within = np.vectorize(mp.exp, otypes=[object])(-distance).sum(axis=1) / m
-            found[f"input_information_kolchinsky_tracey_{name}"] = -log(within).sum() / m
-        s2, e = mp.mpf(self.case.noises["label_noise"]), self.case.ensemble
-        if not self.case.noises["output_noise"]:
+    def of_points(self, on="test"):
+        """The columns of the outputs at the test or the training points."""
+        if on == "train":
+            mean, covariance, prior, residual = self.training_law()
+            return OfPoints(self.case, self.case.y, mean, covariance, prior, residual).columns()
+        (mean, covariance, prior), e = self.law(), self.case.ensemble
+        residual = numbers(self.case.y_test) - mean
+        for x in np.flatnonzero(e.twins >= 0):
+            i = e.twins[x]
+            residual[x] = numbers(self.case.y_test[x]) - self.y[i] + (self.v[i] * self.r) @ self.y_modes
+        points = OfPoints(self.case, self.case.y_test, mean, covariance, prior, residual)
+        found = points.columns() | {"fisher_trace_test": self.k * np.trace(numbers(e.theta_test))}
+        found["bayes_nll_joint"] = points.joint_nll()
+        s2, variance = mp.mpf(self.case.noises["label_noise"]), np.diagonal(covariance)
+        if min(variance) > 0 and not self.case.noises["output_noise"]:
             cross = numbers(e.kernels.ntk_test_train if e.mode == "ntk" else e.kernels.nngp_test_train)
             signal = s2 * ((cross @ self.v * self.a) ** 2).sum(axis=1)
-            found["gaussian_label_information"] = k * log(1 + signal / variance).sum() / (2 * m)
+            gains = [mp.log(1 + x) for x in signal / variance]
+            found["gaussian_label_information"] = self.k * sum(gains) / (2 * len(gains))
         return found

@@ -105,18 +105,30 @@ def test_twenty_thousand_points_fit_into_24_gib():
     assert with_omega.memory < 20 * resources.GIB
 
 
-@pytest.mark.parametrize(("third_kernel", "digits"), [(False, False), (True, False), (True, True)])
-def test_a_table_takes_what_is_said_and_little_less(third_kernel, digits):
+@pytest.mark.parametrize(
+    ("n", "m", "options"),
+    [
+        (800, 150, {}),
+        (800, 150, {"third_kernel": True}),
+        (800, 150, {"third_kernel": True, "digits": True}),
+        (600, 100, {"digits": True}),
+        (300, 1000, {"third_kernel": True}),
+        (300, 1500, {"test_variances": True}),
+    ],
+)
+def test_a_table_takes_what_is_said_and_little_less(n, m, options):
     """From the kernels to the last column, in numpy's arrays."""
-    rng, n, m = np.random.default_rng(0), 800, 150
+    rng, digits = np.random.default_rng(0), "digits" in options
+    third_kernel, test_variances = (name in options for name in ("third_kernel", "test_variances"))
     x, x_test = rng.standard_normal((n, 12)), rng.standard_normal((m, 12))
     y, y_test = rng.standard_normal((n, 2)), rng.standard_normal((m, 2))
 
     def whole():
-        kernels = ntkinfo.kernels.dense(x, x_test, hidden_layers=1, third_kernel=third_kernel, batch_size=64)
+        more = {"third_kernel": third_kernel, "test_variances": test_variances, "batch_size": 64}
+        kernels = ntkinfo.kernels.dense(x, x_test, hidden_layers=1, **more)
         ntkinfo.timeline(ntkinfo.Ensemble(kernels, y), [0.1, 1.0, 10.0], y_test=y_test, digits=digits)
 
-    said = [resources.needs(*sizes, third_kernel=third_kernel, digits=digits).memory for sizes in ((n, m), (0, 0))]
+    said = [resources.needs(*sizes, **options).memory for sizes in ((n, m), (0, 0))]
     expected = (said[0] - said[1]) / (8 * N**2)
     assert 0.8 * expected < peak(whole) < expected
 

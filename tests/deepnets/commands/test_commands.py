@@ -89,6 +89,15 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, capsys, tmp_path
     assert said.count("\n") == 1
 
 
+def test_the_sharpest_labels_of_layers_are_known(directory, capsys):
+    from deepnets.commands.layers import LARGEST_GAMMA
+
+    assert (deepnets.icosahedral_task(LARGEST_GAMMA).p_y_given_x > 0).all()
+    assert not (deepnets.icosahedral_task(LARGEST_GAMMA + 2).p_y_given_x > 0).all()
+    assert main(["layers", str(directory), "--gamma", "1e9"]) == 2
+    assert "choose 92 or less" in capsys.readouterr().err
+
+
 def test_another_run_in_the_directory_is_refused(directory, capsys):
     assert main(["train", "saxe2018", "--out", str(directory)]) == 2
     assert "other settings" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Recordings: a copy of a run has its plane to the bit; what was added stays; malformed folders are named, not believed."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def test_a_recording_is_read_while_it_is_written_and_gone_on_with(tmp_path):
         add(recorder, epoch, replica)
     part = recorder.recorded()
     assert part.epochs.tolist() == [0]
-    assert "1 epochs, the last 4, are left out" in part.unfinished
+    assert part.unfinished == "epoch 4 is left out, not being recorded of all replicas: those of replica 1 are missing"
     again = deepnets.Recorder(tmp_path, LABELS)
     assert (again.epochs(0), again.epochs(1)) == ((0, 4), (0,))
     add(again, 4, 1)
@@ -146,6 +147,23 @@ def test_a_kill_within_an_add_loses_nothing_of_the_others(tmp_path, at, left):
             assert (layer == epoch / 3 + 2 * epoch / 100).all()
     recorder.add(1, {"a": np.zeros((N, 2)), "b": np.zeros((N, 2))})
     assert not list(tmp_path.glob(".epoch*"))
+
+
+def test_a_full_disk_keeps_what_was_added_and_says_so(tmp_path):
+    recorder = deepnets.Recorder(tmp_path, LABELS)
+    add(recorder, 0, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=r"epoch_00000001_replica_0000 was not written \(.*make room and add it again"
+        ):
+            add(recorder, 1, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert recorder.recorded().epochs.tolist() == [0]
+    add(recorder, 1, 0)
+    assert recorder.recorded().epochs.tolist() == [0, 1]
 
 
 def test_a_kill_between_the_moves_of_a_replacement_is_put_right(tmp_path):

@@ -1,9 +1,12 @@
 """Files are whole or not there; a store goes on only with the settings it was begun with; executors change nothing."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,6 +34,31 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         write_half()
     assert read_json(path)["y"] == [0, 1]
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_is_said_with_the_path_and_the_old_file_stays(tmp_path, capsys):
+    path = tmp_path / "a.npz"
+    write_npz(path, {"x": np.eye(2)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.npz was not written \(File too large\)$"):
+            write_npz(path, {"x": np.zeros(10**4)})
+        assert exit_status("p", lambda: write_npz(path, {"x": np.zeros(10**4)}), "the same goes on") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capsys.readouterr().err.endswith("a.npz was not written (File too large); make room: the same goes on\n")
+    np.testing.assert_array_equal(read_npz(path)["x"], np.eye(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, name=name, call=call: done.append(name) or call(*a))
+    write_json(tmp_path / "a.json", {})
+    assert done == ["fsync", "replace"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04half", b"no archive"])
@@ -107,6 +135,17 @@ def test_exit_statuses(capsys):
     assert exit_status("p", fail(ValueError("bad\ninput")), "") == 2
     assert exit_status("p", fail(KeyboardInterrupt()), "go on") == 130
     assert capsys.readouterr().err == "p: error: bad input\np: interrupted; go on\n"
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_of_a_command_is_one_line(capsys):
+    def run():
+        warnings.warn("files are\ndamaged", RuntimeWarning, stacklevel=1)
+
+    shown = warnings.showwarning
+    assert exit_status("p", run, "") == 0
+    assert capsys.readouterr().err == "p: warning: files are damaged\n"
+    assert warnings.showwarning is shown
 
 
 def test_whole_and_positive_numbers():

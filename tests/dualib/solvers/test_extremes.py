@@ -269,7 +269,7 @@ def test_conjugate_gradients_on_awkward_joints(kind, monkeypatch):
     monkeypatch.setattr("dualib.solvers.columns.MAX_UNKNOWNS", 0)
     monkeypatch.setattr("dualib.solvers.stability.MAX_UNKNOWNS", 0)
     for seed in range(6):
-        monkeypatch.setattr("dualib.solvers.krylov.LARGEST_BLOCKS", 24 if seed % 2 else 0)
+        monkeypatch.setattr("dualib.solvers.hessian.LARGEST_BLOCKS", 24 if seed % 2 else 0)
         for module in ("columns", "stability"):
             monkeypatch.setattr(f"dualib.solvers.{module}.MANY_SYMBOLS", 40 if seed % 2 else 2)
         for problem in awkward_problems(kind, seed):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from dualib import IB, AlphaIB, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import atoms, columns, krylov, newton, stability
+from dualib.solvers import atoms, columns, newton, stability
 from dualib.solvers.atoms import start_from
+from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
-from dualib.solvers.krylov import System, newton_cg
+from dualib.solvers.krylov import newton_cg
 from dualib.solvers.options import LeftOut
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
@@ -32,7 +33,7 @@ def rough(problem, factor=3.0):
 @pytest.mark.parametrize("blocks", [24, 0])
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_products_are_those_of_the_dense_hessian(name, blocks, weak, monkeypatch):
-    monkeypatch.setattr(krylov, "LARGEST_BLOCKS", blocks)
+    monkeypatch.setattr("dualib.solvers.hessian.LARGEST_BLOCKS", blocks)
     it = rough(PROBLEMS[name](joint(weak=weak)))
     gradient, hessian, basis = newton._system(it)
     system = System(it)

@@ -1,0 +1,135 @@
+r"""Clusters that nearly coincide: the blocks of the Hessian that conjugate gradients take long for, each solved on its own.
+
+Two clusters on their way into each other, or out of one, have directions in which Φ hardly bends: what one gains the other loses.
+In the coordinates of :mod:`dualib.solvers.newton` all other eigenvalues are between 0.01 and 1. So the blocks of neighbours precondition
+the conjugate gradients, and where such a block bends downwards or too little, it is bent upwards, so that no direction moves an atom by
+more than REACH: the Hessian that the path is followed on is H + Σ_g V (|λ|′ − λ) Vᵀ, V and λ of the blocks of H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualib.bottleneck import Atoms
+from dualib.core.special import TINY
+from dualib.core.typing import FloatArray, IntArray
+from dualib.solvers.atoms import separations
+from dualib.solvers.hessian import System
+
+WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours
+LARGEST_GROUP = 3
+LARGEST_BLOCK = 64  # unknowns of a group
+REACH = 1.0  # the same distance, not squared, by which a step moves a cluster where the block says nothing
+LEAST_BEND = 1e-6  # rounding of the blocks
+
+
+def neighbours(atoms: Atoms, beta: float) -> list[IntArray]:
+    """Groups of clusters, the nearest joined first, as arrays (n, m) of their indices for each size m > 1."""
+    largest = min(LARGEST_GROUP, LARGEST_BLOCK // (atoms.shape[1] + 1))
+    if largest < 2 or len(atoms) < 2:
+        return []
+    apart = separations(atoms, atoms, beta)
+    first, second = np.nonzero(apart < WITHIN)
+    first, second = first[first < second], second[first < second]
+    group = np.arange(len(atoms))
+    members: dict[int, list[int]] = {}
+    for i in np.argsort(apart[first, second], kind="stable"):
+        a, b = int(group[first[i]]), int(group[second[i]])
+        both = members.get(a, [a]) + members.get(b, [b])
+        if a != b and len(both) <= largest:
+            group[both] = a
+            members[a] = both
+            members.pop(b, None)
+    sizes = {len(found) for found in members.values()}
+    return [np.array([found for found in members.values() if len(found) == size]) for size in sorted(sizes)]
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Blocks of the Hessian for groups of neighbours: for each size of group, indices (n, m), eigenvectors V and values λ, |λ|′."""
+
+    parts: Sequence[tuple[IntArray, FloatArray, FloatArray, FloatArray]]
+
+    @classmethod
+    def of(cls, system: System, groups: Sequence[IntArray]) -> Overlaps:
+        """The blocks of a system."""
+        return cls([_bent(system, members, *np.linalg.eigh(blocks(system, members))) for members in groups])
+
+    def bent_at(self, system: System) -> Overlaps:
+        """The same blocks, bent upwards by the gradient of another system of as many clusters."""
+        return Overlaps([_bent(system, members, values, vectors) for members, vectors, values, _ in self.parts])
+
+    def solved(self, v: FloatArray) -> FloatArray:
+        """The v with which |blocks|′ give v; the same v outside the groups."""
+        out = v.copy()
+        for members, vectors, _, bent in self.parts:
+            out[members] = _applied(vectors, 1.0 / bent, v[members])
+        return out
+
+    def added(self, v: FloatArray) -> FloatArray:
+        """What (|blocks|′ − blocks) add to a product with the Hessian."""
+        out = np.zeros_like(v)
+        for members, vectors, values, bent in self.parts:
+            out[members] = _applied(vectors, bent - values, v[members])
+        return out
+
+
+def blocks(system: System, members: IntArray) -> FloatArray:
+    """The blocks (n, m (n_y + 1), m (n_y + 1)) of the Hessian; 1 along √r, in which no step goes."""
+    it, (n, m) = system.it, members.shape
+    scale, offset = (part[members] for part in system.slope)
+    size = scale.shape[2] + 1
+    inside = np.eye(size - 1) - system.tangent[members][..., :, None] * system.tangent[members][..., None, :]
+    left = np.zeros((n, m, size, size))  # by what a vector is turned into coefficients of 1 and the statistics
+    left[..., 0, 0] = 1.0
+    left[..., 0, 1:] = (offset[..., None, :] @ inside)[..., 0, :]
+    left[..., 1:, 1:] = scale[..., None] * inside
+    found = np.empty((n, m, size, m, size))
+    right, kernel = _squares(system), system.kernel
+    over, twice = (it.problem.p_x / it.z).astype(np.float32), (it.problem.p_x / it.z**2).astype(np.float32)
+    root = system.root[:, 0]
+    for i in range(m):
+        for j in range(i, m):
+            t, u = members[:, i], members[:, j]
+            pairs = kernel[t] * kernel[u] * (root[t] * root[u]).astype(np.float32)[:, None] * twice
+            if i == j:
+                pairs -= kernel[t] * over
+            moments = _symmetric(pairs @ right, size)
+            found[:, i, :, j] = left[:, i].transpose(0, 2, 1) @ moments @ left[:, j]
+            found[:, j, :, i] = found[:, i, :, j].transpose(0, 2, 1)
+        found[:, i, 0, i, 0] += system.sums[members[:, i], 0]
+        bend = system.curvature[members[:, i]]
+        found[:, i, 1:, i, 1:] += inside[:, i] * bend[:, None, :] @ inside[:, i] + (np.eye(size - 1) - inside[:, i])
+    return found.reshape(n, m * size, m * size)
+
+
+def _squares(system: System) -> FloatArray:
+    """Products of each two of 1 and the statistics, (n_x, k), in single precision."""
+    s = system.it.problem.near_sums
+    i, j = np.triu_indices(s.shape[1])
+    return np.asarray(s[:, i] * s[:, j], dtype=np.float32)
+
+
+def _symmetric(upper: FloatArray, size: int) -> FloatArray:
+    i, j = np.triu_indices(size)
+    out = np.empty((len(upper), size, size))
+    out[:, i, j] = upper
+    out[:, j, i] = upper
+    return out
+
+
+def _bent(
+    system: System, members: IntArray, values: FloatArray, vectors: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    slope = (system.gradient[members].reshape(len(members), 1, -1) @ vectors)[:, 0]
+    reach = REACH * system.root[members, 0].min(axis=1, keepdims=True)
+    bent = np.maximum(np.maximum(np.abs(values), LEAST_BEND), np.abs(slope) / np.maximum(reach, TINY))
+    return members, vectors, values, bent
+
+
+def _applied(vectors: FloatArray, values: FloatArray, v: FloatArray) -> FloatArray:
+    along = (v.reshape(len(v), 1, -1) @ vectors) * values[:, None, :]
+    return np.asarray((vectors @ along.transpose(0, 2, 1)).reshape(v.shape))

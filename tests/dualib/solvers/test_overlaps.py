@@ -1,0 +1,122 @@
+"""Blocks of neighbouring clusters against the dense Hessian, and the minimum that they lead to against that without them."""
+
+import numpy as np
+import pytest
+
+from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta
+from dualib.solvers import columns, krylov, newton, overlaps
+from dualib.solvers.atoms import separations, start_from
+from dualib.solvers.hessian import System
+from dualib.solvers.iterate import evaluate
+from dualib.solvers.overlaps import Overlaps, neighbours
+
+PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
+
+
+def joint(n_x=9, n_y=4, weak=False, seed=0):
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(n_y, 2.0), n_x)
+    if weak:
+        rows = rng.dirichlet(np.full(n_y, 2.0)) * (1 + 0.2 * rng.uniform(-1, 1, (n_x, n_y)))
+        rows /= rows.sum(axis=1, keepdims=True)
+    return Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
+
+
+def rough(problem, factor=3.0):
+    """An iterate that is no minimum, two of its clusters near each other."""
+    it = start_from(problem, factor * local_critical_beta(problem))
+    atoms = it.atoms * 0.7 + 0.3 * problem.joint.p_y
+    atoms[1] = 0.97 * atoms[0] + 0.03 * atoms[1]
+    return evaluate(problem, it.beta, it.weights, atoms)
+
+
+@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_blocks_are_those_of_the_dense_hessian(name, weak):
+    it = rough(PROBLEMS[name](joint(weak=weak)))
+    _, hessian, basis = newton._system(it)
+    n_t, n_y = it.atoms.shape
+    members = np.array([[0, 1, 3], [5, 4, 2]])
+    found = overlaps.blocks(System(it), members).reshape(2, 3, n_y + 1, 3, n_y + 1)
+    dense = hessian.reshape(n_t, n_y, n_t, n_y)
+    for group, block in zip(members, found, strict=True):
+        for i, t in enumerate(group):
+            normal = np.r_[0.0, np.sqrt(it.atoms[t])]
+            np.testing.assert_allclose(block[i, :, i] @ normal, normal, atol=1e-4)
+            for j, u in enumerate(group):
+                left, right = (np.zeros((n_y + 1, n_y)) for _ in range(2))
+                left[0, 0] = right[0, 0] = 1.0
+                left[1:, 1:], right[1:, 1:] = basis[t], basis[u]
+                scale = np.abs(hessian).max()
+                np.testing.assert_allclose(left.T @ block[i, :, j] @ right, dense[t, :, u], atol=2e-5 * scale)
+
+
+def test_what_is_solved_and_added_fits_together():
+    """|blocks|′ = blocks + added, inverse to solved; nothing outside the groups; each |λ|′ is positive."""
+    it = rough(IB(joint(14, 5)))
+    system = System(it)
+    groups = [np.array([[0, 1], [4, 7]]), np.array([[2, 3, 9]])]
+    found = Overlaps.of(system, groups)
+    v = np.random.default_rng(0).normal(size=system.gradient.shape)
+    solved, alone = found.solved(v), [t for t in range(len(v)) if t not in (0, 1, 2, 3, 4, 7, 9)]
+    back = found.added(solved)
+    np.testing.assert_array_equal(solved[alone], v[alone])
+    np.testing.assert_array_equal(back[alone], 0.0)
+    for members in groups:
+        for group, block in zip(members, overlaps.blocks(system, members), strict=True):
+            back[group] += (block @ solved[group].ravel()).reshape(len(group), -1)
+            np.testing.assert_allclose(back[group], v[group], atol=1e-6 * np.abs(solved).max())
+    assert all((bent > 0).all() for *_, bent in found.parts)
+
+
+def test_no_block_moves_a_cluster_far(monkeypatch):
+    """The step of a block alone, along each of its directions, is at most REACH; with a small reach it binds."""
+    system = System(rough(DualIB(joint(14, 5))))
+    for reach in (1.0, 1e-3):
+        monkeypatch.setattr(overlaps, "REACH", reach)
+        members, vectors, _, bent = Overlaps.of(system, [np.array([[0, 1], [4, 7]])]).parts[0]
+        steps = np.abs((system.gradient[members].reshape(2, 1, -1) @ vectors)[:, 0] / bent)
+        largest = steps / np.sqrt(system.it.weights[members].min(axis=1, keepdims=True))
+        assert largest.max() <= reach * (1 + 1e-12)
+    assert largest.max() == pytest.approx(reach)
+
+
+def test_neighbours_are_the_nearest_in_groups_of_limited_size():
+    rng = np.random.default_rng(1)
+    atoms = rng.dirichlet(np.ones(4), 40)
+    beta = 12.0
+    groups = neighbours(atoms, beta)
+    apart = separations(atoms, atoms, beta)
+    taken = np.concatenate([members.ravel() for members in groups])
+    assert len(set(taken)) == len(taken) > 0
+    assert [members.shape[1] for members in groups] == sorted({members.shape[1] for members in groups})
+    assert max(members.shape[1] for members in groups) == overlaps.LARGEST_GROUP
+    for members in groups:
+        for group in members:
+            near = apart[np.ix_(group, group)] + np.diag(np.full(len(group), np.inf))
+            assert (near.min(axis=1) < overlaps.WITHIN).all()
+    alone = np.setdiff1d(np.arange(40), taken)
+    between = apart[np.ix_(alone, alone)] + np.diag(np.full(len(alone), np.inf))
+    assert (between >= overlaps.WITHIN).all()
+    assert neighbours(atoms, 1e9) == []
+    assert neighbours(atoms[:1], beta) == []
+
+
+@pytest.mark.parametrize(("n_y", "largest"), [(20, 3), (21, 2), (31, 2), (32, 0)])
+def test_groups_are_smaller_where_there_are_many_symbols(n_y, largest):
+    atoms = np.random.default_rng(0).dirichlet(np.full(n_y, 100.0), 12)
+    assert max((members.shape[1] for members in neighbours(atoms, 1.0)), default=0) == largest
+
+
+@pytest.mark.parametrize("refreshed", [1, 3])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_minima_are_those_without_blocks(name, refreshed, monkeypatch):
+    it = rough(PROBLEMS[name](joint(40, 5)), 1.5)
+    monkeypatch.setattr(krylov, "REFRESHED", refreshed)
+    found, size = columns.minimise(it, 0)
+    assert size < 1e-5
+    monkeypatch.setattr(overlaps, "WITHIN", 0.0)
+    plain, _ = columns.minimise(it, 0)
+    assert found.value == pytest.approx(plain.value, abs=1e-10)
+    dense, _ = columns.minimise(it, 10**6)
+    assert found.value == pytest.approx(dense.value, abs=1e-10)
