@@ -14,7 +14,7 @@ from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import Status
 
-GROWTH = 16.0  # times what a point had last is what it gets next, as long as that is there
+GROWTH = 4.0  # times what a point had last is what it gets next, as long as that is there
 WORTH = 1.5  # times what a point had last: with less, it is not tried again
 HELPED = (Status.WORK, Status.ROWS)  # by more work
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from os import PathLike
@@ -20,7 +20,7 @@ from dualib.curves.budget import HELPED, spend
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import LARGEST_ENCODERS, MAX_POINTS
-from dualib.curves.refine import BRACKET, RESOLUTION, Goal, refine
+from dualib.curves.refine import BRACKET, RESOLUTION, Between, Goal, refine
 from dualib.curves.sweep import Accuracy, Point, Sweep
 from dualib.solution import Solution
 from dualib.solvers.options import Certify, CertifyLike
@@ -157,7 +157,10 @@ class CurveBuild:
 
     def _further(self) -> Iterator[Solution]:
         on_grid = list(self.found)
-        self.reached = yield from refine(on_grid, self.goal, lambda pairs: map(self._add, self.sweep.between(pairs)))
+        self.reached = yield from refine(on_grid, self.goal, self._between)
+
+    def _between(self, pairs: Sequence[Between]) -> Iterator[Solution]:
+        return map(self._add, self.sweep.between(pairs, sum(point.work for point in self.found)))
 
     def _add(self, point: Point) -> Solution:
         self.seconds = self.seconds[0] + point.seconds_solving, self.seconds[1] + point.seconds_certifying

@@ -15,7 +15,7 @@ from dualib.solution import Solution, solve
 from dualib.solvers.options import CertifyLike
 
 NEAR = 1e-7  # relative distance of two β between which the rate is taken to jump
-AROUND_ONE = 1e-3  # of β: where Y is a function of X the curve jumps at 1; nearer to it, solving is slow, and F known
+AROUND_ONE = 1e-3  # of β: where Y is a function of X the curve jumps at 1, from one cluster to Y itself; its ends are those of any nearer β
 CLOSE = 1e-5  # nats: the ends of the bracket need not come closer in what is asked for
 HIT = 1e-9  # nats: what is as near to the target is there
 MOST_STEPS, MOST_HITS = 60, 6

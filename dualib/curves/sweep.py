@@ -24,7 +24,7 @@ from dualib.core.result import Result
 from dualib.core.store import Store
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas
-from dualib.curves.limits import CURVE_WORK, MAX_POINTS
+from dualib.curves.limits import CURVE_WORK
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import merge_atoms, start_from
@@ -33,6 +33,7 @@ from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
+EACH_TIME = 8  # share of the work that is left, one over, for further points that are solved at the same time
 
 
 @dataclass(frozen=True)
@@ -170,13 +171,20 @@ class Sweep:
             else:
                 yield from (point for point in points if point is not None)
 
-    def between(self, pairs: Sequence[tuple[Solution, Solution, float]]) -> Iterator[Point]:
-        """The point at the β between two solved ones for each (low, high, β), in order."""
+    def between(self, pairs: Sequence[tuple[Solution, Solution, float]], spent: float) -> Iterator[Point]:
+        """The point at the β between two solved ones for each (low, high, β), in order.
+
+        Each gets the share of a point of the grid, as long as all of these together get no more than an eighth of what the points
+        before them, which took `spent`, leave of the work: with less, nearly all would have to be proven again.
+        """
         kept = [self.kept(beta) for _, _, beta in pairs]
+        left = int(max(0.0, self.accuracy.options.max_work - spent) / (EACH_TIME * max(1, len(pairs))))
+        first = self._first_share
+        share = replace(first, options=replace(first.options, max_work=min(first.options.max_work, left)))
         tasks = [
             Between(
                 self.problem,
-                self.accuracy.share(4 * MAX_POINTS),
+                share,
                 np.concatenate([high.p_y_given_t, low.p_y_given_t]),
                 beta,
             )

@@ -179,6 +179,18 @@ def test_clusters_are_listed_under_the_names_of_their_symbols(tmp_path):
     np.testing.assert_array_equal(table.groupby("beta").size(), curve.n_clusters)
 
 
+def test_further_points_have_what_those_of_the_grid_have(monkeypatch):
+    """Where the work is enough for every point nothing is proven twice; and never is more spent than was stated."""
+    problem = dualib.IB(random_joint(6, 8, 5))
+    betas = dualib.local_critical_beta(problem) * np.array([1.5, 3.0, 6.0])
+    few = dualib.information_curve(problem, betas, resolution=0.05, certify=dualib.Certify(max_work=400_000))
+    assert sum(s.work for s in few.solutions) <= 1.2 * 400_000
+    monkeypatch.setattr(budget, "again", lambda *_: pytest.fail("proven twice"))
+    curve = dualib.information_curve(problem, betas, resolution=0.05, certify=dualib.Certify(max_work=100_000_000))
+    assert curve.certified.all()
+    assert len(curve.beta) > 2 * len(betas)
+
+
 def test_a_curve_spends_its_work_on_the_open_points(tmp_path):
     """All points together keep the limit; easy ones leave their share; the same bits where it goes on from files."""
     problem = dualib.DualIB(random_joint(8, 12, 6))

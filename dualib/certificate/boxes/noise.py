@@ -26,8 +26,8 @@ from dualib.certificate.boxes.splits import Chords, Split
 from dualib.core.typing import BoolArray, Float, FloatArray, Int, IntArray
 
 NEARLY_ALL = 0.999  # of what all rows have in common, so that equal ones have no share of 1/0
-LEVELS, TABLES = 6, 1 << 22  # l that are tried; fewer where their products take more entries than that, 32 MiB
-FURTHEST = 1.5  # the largest one, times the one with c ≥ 0 where the groups have equal masses
+LEVELS, TABLES = 5, 1 << 22  # l that are tried; fewer where their products take more entries than that, 32 MiB
+FURTHEST = 1.25  # the largest one, times the one with c ≥ 0 where the groups have equal masses
 LARGEST_TILT = 30.0  # beyond, nothing is known
 MARGIN = 1e-10  # for the rounding of c and of eigenvalues, in units of 1 + β
 EVEN = 1e-3  # of the negative weights at all symbols together: the least k_y, relative to the largest

@@ -22,7 +22,7 @@ STEPS = 6  # of regula falsi
 FURTHEST = 1e3  # λ and 1/λ, from which it starts
 SMALLEST = 1e-300
 ROUNDS = 8  # of tightening a box
-WORTH = 0.1  # a round that takes less than this share of every side is the last
+WORTH = 0.3  # a round that takes less than this share of every side is the last
 
 
 def narrowed(
