@@ -20,7 +20,10 @@ def inverse(m):
 
 
 _log = np.vectorize(mp.log, otypes=[object])
-_exp = np.vectorize(mp.exp, otypes=[object])
+NOTHING = -(
+    10**6
+)  # e to that power is 0 beside 1; of a power with 10⁹ digits before the point mpmath would not come back
+_exp = np.vectorize(lambda power: mp.exp(power) if power > NOTHING else mp.mpf(0), otypes=[object])
 
 
 @dataclass
