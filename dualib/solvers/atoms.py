@@ -80,7 +80,7 @@ def possible_gain(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"]) -> f
 
 def _mixture(
     it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float
-) -> tuple[Rows, Float[np.ndarray, " m"], Float[np.ndarray, " n_x"]]:
+) -> tuple[Float[np.ndarray, "m n_y"], Float[np.ndarray, " m"], Float[np.ndarray, " n_x"]]:
     """The separate atoms at which log G exceeds the threshold, their shares, and by how much the mixture raises z_x, over z_x."""
     floor = max(threshold, 0.1 * float(log_g.max()))
     order = np.flatnonzero(log_g >= floor)
