@@ -124,20 +124,17 @@ def needs(
     joint = 0 if test_variances else 10 * n_test**2  # of the test points' covariances in a batch, and of their pairs
     pairs = 14 * min(n_test**2, PAIRS)
     at_once = max(n_train**2, 3 * batch + joint, pairs)  # the last matrix, or what a batch of times takes in its place
-    own = 1 if test_variances else n_test
-    beside = (
-        kernels * (n_train + own) * n_test + 2 * at_a_time * n_train
-    )  # with, and among the eigenvectors of, test points
+    a_row = n_train + (1 if test_variances else n_test)  # of a test point in a kernel
+    modes = 2 * at_a_time * n_train  # test points among the eigenvectors
+    beside = kernels * n_test * a_row + modes
     if digits:
-        beside += (kernels + 1) * (
-            n_train + own
-        ) * n_test + 2 * at_a_time * n_train  # of the other kernels, one of them twice
+        beside += (kernels + 1) * n_test * a_row + modes  # of the other kernels, one of them twice
     beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
     beside += 10 * _TIMES * n_test  # laws of single points
     largest = (matrices - 1) * n_train**2 + at_once + beside
     if digits:  # while other kernels are made and checked: two kernels' copies of all points, and of the first ones what they have
-        joint = kernels * (n_train + own) * (n_train + n_test)
-        largest = max(largest, (3 * kernels + 1) * n_train**2 + joint + beside)
+        copies = kernels * a_row * (n_train + n_test)
+        largest = max(largest, (3 * kernels + 1) * n_train**2 + copies + beside)
     memory = DOUBLE * largest
     tables = 4 if digits else 1
     return Needs(n_train, n_test, matrices, memory + _BASE + (_JAX if "jax" in modules else 0.0), tables)

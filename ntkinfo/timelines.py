@@ -116,8 +116,9 @@ class Timeline(Result):
         """
         columns = self.columns if group is None else self._of_group(group)
         told = [_paragraph(c, self.rounding.get(c.name), width) for c in columns]
-        if group is None and self.settings["left_out"]:
-            out = (f"{name}: {why}" for name, why in self.settings["left_out"].items())
+        left_out = self.settings.get("left_out", {})  # not in every file
+        if group is None and left_out:
+            out = (f"{name}: {why}" for name, why in left_out.items())
             lines = (textwrap.fill(x, width, initial_indent="    ", subsequent_indent="      ") for x in out)
             told.append("\n".join(("not in this table:", *lines)))
         return "\n".join(told)

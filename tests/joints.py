@@ -27,6 +27,16 @@ def random_joint(seed, n_x, n_y, concentration=1.0, rank=None, log_rank=None):
     return dualib.Joint.from_conditional(p_x, rows)
 
 
+def smooth_joint(n_x=9, n_y=4, weak=False, seed=0):
+    """Rows Dirichlet(2), or, where `weak`, of one law within a fifth."""
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(n_y, 2.0), n_x)
+    if weak:
+        rows = rng.dirichlet(np.full(n_y, 2.0)) * (1 + 0.2 * rng.uniform(-1, 1, (n_x, n_y)))
+        rows /= rows.sum(axis=1, keepdims=True)
+    return dualib.Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
+
+
 KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
 
 

@@ -17,6 +17,7 @@ from dualib.core.figure import (
     LABEL,
     MARKERS,
     PAGE,
+    PANELS_A_ROW,
     SMALL,
     axes_or_new,
     colour,
@@ -103,8 +104,8 @@ def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9
     figure, axes = rows_of_panels(len(epochs), height=2.6, sharex=True, sharey=True)
     for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
         plot_replicas(plane, epoch, ax, units, legend=False)
-        ax.set_ylabel(ax.get_ylabel() * (i % 3 == 0))
-        ax.set_xlabel(ax.get_xlabel() * (i + 3 >= len(epochs)))
+        ax.set_ylabel(ax.get_ylabel() * (i % PANELS_A_ROW == 0))
+        ax.set_xlabel(ax.get_xlabel() * (i + PANELS_A_ROW >= len(epochs)))
     handles = [axes[0].scatter([], [], color=colour(j), s=12, marker=marker(j)) for j in range(len(plane.layers))]
     legend_of_names(figure, handles, plane.layers, 7)
     return figure

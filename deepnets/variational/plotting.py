@@ -9,7 +9,7 @@ import numpy as np
 
 from deepnets.variational.evaluation import Evaluation
 from deepnets.variational.gap import Gap
-from dualib.core.figure import GREY, LABEL, axes_or_new, colour, describe, marker, panels, rows_of_panels
+from dualib.core.figure import GREY, LABEL, PANELS_A_ROW, axes_or_new, colour, describe, marker, panels, rows_of_panels
 from dualib.core.units import Units, to_units
 
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ def plot_gap(gaps: Mapping[str, Gap], units: Units = "bits") -> Figure:
         ax.set_xticks(at, [f"{beta:g}" for beta in gap.betas])
         ax.tick_params(axis="x", rotation=90 * (len(at) > 5))
         y_label = f"L − F(β), best of {len(gap.rate)} seeds  [{units}]"
-        describe(ax, "β", y_label * (i % 3 == 0), name, legend=i == 0)
+        describe(ax, "β", y_label * (i % PANELS_A_ROW == 0), name, legend=i == 0)
     return figure

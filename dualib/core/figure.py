@@ -33,6 +33,7 @@ GREY = "#666666"
 COLUMN, PAGE = 3.4, 7.0  # inches
 SMALL, LABEL = 7, 8  # points
 DPI = 200
+PANELS_A_ROW = 3
 WIDEST = 1.05  # of the width of the axes: what a legend may take
 
 
@@ -83,12 +84,12 @@ def panels(
     return figure, axes
 
 
-def rows_of_panels(count: int, *, most: int = 3, height: float = 2.7, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A new figure of `count` panels, up to `most` a row: a column wide for one of them, a page wide for more.
+def rows_of_panels(count: int, *, height: float = 2.7, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A new figure of `count` panels, up to PANELS_A_ROW a row: a column wide for one of them, a page wide for more.
 
     Of shared axes, the lowest of each column bear the ticks' labels.
     """
-    columns = min(count, most)
+    columns = min(count, PANELS_A_ROW)
     figure, axes = panels(columns, -(-count // columns), height=height, **options)
     for i, ax in enumerate(axes):
         ax.set_visible(i < count)

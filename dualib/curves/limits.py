@@ -13,4 +13,4 @@ LARGEST_ENCODERS = 20_000_000
 """A curve whose encoders p(t|x) hold more numbers (160 MB) goes without them, and says so."""
 
 CURVE_WORK = 350_000_000
-"""Entries of tables (n_x, n_y) computed for all proofs of a curve beyond small dimensions: some ten to twenty seconds."""
+"""Entries of tables (n_x, n_y) computed for all proofs of a curve beyond small dimensions: some ten (dualIB) to thirty seconds (IB)."""

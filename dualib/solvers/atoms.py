@@ -13,9 +13,7 @@ from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
-MAX_WEIGHTS_WORK = (
-    3e7  # multiplications of a step of Newton's method on the weights, 30 ms for all; beyond, the common steps do it
-)
+MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared

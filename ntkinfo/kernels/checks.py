@@ -107,11 +107,8 @@ def check_joint(
     sums = [np.abs(block).sum(axis=0) for block in (train, cross, cross.T, test)]
     norm = max(float((sums[0] + sums[1]).max()), float((sums[2] + sums[3]).max()))
     tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
-    shifted = train.copy()
-    shifted[np.diag_indices_from(shifted)] += tolerance
-    try:
-        factor = cholesky_in_place(shifted)
-    except LinAlgError:
+    factor = _factor(train, tolerance)
+    if factor is None:
         return check_positive_semidefinite(train, name)
     white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
     complement = test.copy()
@@ -136,17 +133,14 @@ def check_points(
     ValueError
         The message gives the first point whose variance, of those given, the training points exceed.
     """
-    from scipy.linalg import LinAlgError, solve_triangular
+    from scipy.linalg import solve_triangular
 
-    from dualib.core.factor import BLOCK, cholesky_in_place
+    from dualib.core.factor import BLOCK
 
     norm = max(float(np.abs(train).sum(axis=0).max() + np.abs(cross).max()), float(variance.max(initial=0.0)))
     tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
-    shifted = train.copy()
-    shifted[np.diag_indices_from(shifted)] += tolerance
-    try:
-        factor = cholesky_in_place(shifted)
-    except LinAlgError:
+    factor = _factor(train, tolerance)
+    if factor is None:
         return check_positive_semidefinite(train, name)
     for start in range(0, len(cross), BLOCK):
         white = solve_triangular(factor, cross[start : start + BLOCK].T, lower=True, check_finite=False)
@@ -158,6 +152,20 @@ def check_points(
                 f"{start + x} has the variance {left[x]:.3e} (rounding would explain {-tolerance:.1e}). Check the order of "
                 "points, and that all blocks come from one kernel function."
             )
+
+
+def _factor(kernel: Float[np.ndarray, "n n"], shift: float) -> FloatArray | None:
+    """The Cholesky factor of the kernel plus a shift of its diagonal, or None."""
+    from scipy.linalg import LinAlgError
+
+    from dualib.core.factor import cholesky_in_place
+
+    shifted = kernel.copy()
+    shifted[np.diag_indices_from(shifted)] += shift
+    try:
+        return cholesky_in_place(shifted)
+    except LinAlgError:
+        return None
 
 
 def _where(joint: FloatArray, n: int, tolerance: float, name: str) -> str:

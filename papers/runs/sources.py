@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("dualib", "ntkinfo", "deepnets")
-"""Each imports those before it only (tests/test_imports.py)."""
+"""Each imports those before it only (tests/test_walls.py)."""
 HERE = Path(__file__).parents[1]
 """The folder of the papers."""
 

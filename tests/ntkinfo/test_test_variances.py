@@ -113,3 +113,23 @@ def test_fifty_thousand_test_points_need_no_square_of_theirs():
     square, crossed = 8 * 50_000**2, 8 * 50_000 * 20_000
     assert whole - alone > 2 * square
     assert alone - resources.needs(20_000, 0).memory < 2.2 * crossed  # both kernels between test and training points
+
+
+@pytest.mark.parametrize("on", ["test", "train"])
+def test_pairs_of_points_are_the_same_in_pieces(points, on, monkeypatch):
+    x, x_test, y, _ = points
+    law = ntkinfo.Ensemble(ntkinfo.kernels.dense(x, x_test, hidden_layers=1), y).marginals(TAUS, on=on)
+    n = law.mean.shape[1]
+
+    def informations():
+        return [
+            ntkinfo.quantities.input_information_kolchinsky_tracey_lower(law),
+            ntkinfo.quantities.input_information_kolchinsky_tracey_upper(law),
+            ntkinfo.quantities.input_information_infonce(law, seed=0, samples=3).value,
+            ntkinfo.quantities.input_information_leave_one_out_sampled(law, seed=0, samples=3).value,
+        ]
+
+    whole = informations()
+    for pairs in (n * n, n * n - 1, 7 * n, 1):  # at once, in two pieces, seven rows and one row at a time
+        monkeypatch.setattr("ntkinfo.quantities.inputs.PAIRS", pairs)
+        np.testing.assert_allclose(informations(), whole, rtol=1e-12)

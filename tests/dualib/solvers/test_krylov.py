@@ -2,25 +2,15 @@
 
 import numpy as np
 import pytest
+from joints import PROBLEMS, smooth_joint
 
-from dualib import IB, AlphaIB, DualIB, Joint, information_curve, local_critical_beta, solve
+from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
 from dualib.solvers import atoms, columns, newton, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.krylov import newton_cg
 from dualib.solvers.options import LeftOut
-
-PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
-
-
-def joint(n_x=9, n_y=4, weak=False, seed=0):
-    rng = np.random.default_rng(seed)
-    rows = rng.dirichlet(np.full(n_y, 2.0), n_x)
-    if weak:
-        rows = rng.dirichlet(np.full(n_y, 2.0)) * (1 + 0.2 * rng.uniform(-1, 1, (n_x, n_y)))
-        rows /= rows.sum(axis=1, keepdims=True)
-    return Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
 
 
 def rough(problem, factor=3.0):
@@ -34,7 +24,7 @@ def rough(problem, factor=3.0):
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_products_are_those_of_the_dense_hessian(name, blocks, weak, monkeypatch):
     monkeypatch.setattr("dualib.solvers.hessian.LARGEST_BLOCKS", blocks)
-    it = rough(PROBLEMS[name](joint(weak=weak)))
+    it = rough(PROBLEMS[name](smooth_joint(weak=weak)))
     gradient, hessian, basis = newton._system(it)
     system = System(it)
     inside = np.random.default_rng(1).normal(size=gradient.shape)
@@ -48,7 +38,7 @@ def test_products_are_those_of_the_dense_hessian(name, blocks, weak, monkeypatch
 
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_both_newtons_reach_the_same_minimum(name):
-    it = rough(PROBLEMS[name](joint(20, 5)))
+    it = rough(PROBLEMS[name](smooth_joint(20, 5)))
     dense, _ = columns.minimise(it)
     krylov_it, _ = columns.minimise(it, 0)
     assert krylov_it.value == pytest.approx(dense.value, abs=1e-11)
@@ -59,7 +49,7 @@ def test_both_newtons_reach_the_same_minimum(name):
 
 
 def test_g_at_very_many_rows_is_screened_without_loss(monkeypatch):
-    problem = IB(joint(300, 4))
+    problem = IB(smooth_joint(300, 4))
     g = rough(problem).dual
     whole = g.log(problem.p_y_given_x)
     monkeypatch.setattr(columns, "SCREENED", 100)
@@ -70,7 +60,7 @@ def test_g_at_very_many_rows_is_screened_without_loss(monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_instability_from_moments(name, monkeypatch):
-    it = rough(PROBLEMS[name](joint(40, 5)))
+    it = rough(PROBLEMS[name](smooth_joint(40, 5)))
     slopes, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
     monkeypatch.setattr(stability, "MAX_SLOPES", 0)
     moments, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
@@ -80,7 +70,7 @@ def test_instability_from_moments(name, monkeypatch):
 @pytest.mark.parametrize("weak", [False, True])
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_instability_by_products(name, weak):
-    it = rough(PROBLEMS[name](joint(40, 7, weak)))
+    it = rough(PROBLEMS[name](smooth_joint(40, 7, weak)))
     whole, _ = stability.instability(it.problem, it.beta, it.atoms, it.posterior)
     found, direction = stability.instability_by_products(it.problem, it.beta, it.atoms, it.posterior)
     np.testing.assert_allclose(found, whole, rtol=1e-7, atol=1e-10)
@@ -91,7 +81,7 @@ def test_instability_by_products(name, weak):
 
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_coalescing_never_raises_the_objective(name):
-    problem = PROBLEMS[name](joint(30, 4))
+    problem = PROBLEMS[name](smooth_joint(30, 4))
     beta = 1.5 * local_critical_beta(problem)
     it = start_from(problem, beta)
     found = atoms.coalesce(it, 1.0)
@@ -103,7 +93,7 @@ def test_coalescing_never_raises_the_objective(name):
 
 def test_clusters_whose_union_leaves_an_x_without_any_are_kept_apart():
     """e^{−βd} of the union underflows: 1 + change is 0, whose logarithm is refused without a warning."""
-    problem = IB(joint(6, 4))
+    problem = IB(smooth_joint(6, 4))
     it = evaluate(problem, 1e6, problem.p_x, problem.p_y_given_x)
     assert atoms.coalesce(it, np.inf) is it
 
@@ -121,7 +111,7 @@ def test_a_rival_beyond_a_valley_is_found(monkeypatch):
 
 
 def test_a_sample_of_the_rows_starts_very_many(monkeypatch):
-    problem = IB(joint(150, 5))
+    problem = IB(smooth_joint(150, 5))
     beta = 4 * local_critical_beta(problem)
     whole = solve(problem, beta, certify=False)
     assert whole.left_out == ()
@@ -139,7 +129,7 @@ def test_a_sample_of_the_rows_starts_very_many(monkeypatch):
 
 def test_a_solution_says_where_splits_were_left_out(monkeypatch):
     """On both sides of the limit, and of the share of one x from which on a cluster cannot split."""
-    problem = IB(joint(30, 4))
+    problem = IB(smooth_joint(30, 4))
     whole, limited = (solve(problem, 8 * local_critical_beta(problem), certify=False) for _ in range(2))
     posterior = whole.p_t_given_x * problem.p_x[:, None] / whole.p_t
     mixed = int((posterior.max(axis=0) < stability.MIXED).sum())
@@ -156,7 +146,7 @@ def test_a_solution_says_where_splits_were_left_out(monkeypatch):
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):
-    problem = IB(joint(50, 3))
+    problem = IB(smooth_joint(50, 3))
     beta = 10 * local_critical_beta(problem)
     n_t = solve(problem, beta, certify=False).n_clusters
     monkeypatch.setattr(atoms, "LARGEST_TABLE", 50 * n_t)
@@ -166,7 +156,7 @@ def test_what_does_not_fit_is_refused_in_words(monkeypatch):
 
 
 def test_a_solution_in_parts_is_the_whole(monkeypatch):
-    problem = DualIB(joint(30, 4))
+    problem = DualIB(smooth_joint(30, 4))
     whole, parts = (solve(problem, 3 * local_critical_beta(problem), certify=False) for _ in range(2))
     values = [whole.rate, whole.relevance, whole.distortion]
     monkeypatch.setattr("dualib.solution.PAIRS", 7 * parts.n_clusters)
@@ -181,7 +171,7 @@ def test_a_solution_in_parts_is_the_whole(monkeypatch):
     [(4, atoms, "MAX_WEIGHTS_WORK"), (4, stability, "MAX_SPLIT_WORK"), (2, atoms, "START_ATOMS")],
 )
 def test_what_is_left_out_of_large_problems_changes_no_optimum(n_y, module, limit, monkeypatch):
-    problem = IB(joint(60, n_y))
+    problem = IB(smooth_joint(60, n_y))
     beta = 5 * local_critical_beta(problem)
     whole = solve(problem, beta, certify=False)
     it = start_from(problem, beta)

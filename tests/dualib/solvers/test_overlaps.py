@@ -2,24 +2,14 @@
 
 import numpy as np
 import pytest
+from joints import PROBLEMS, smooth_joint
 
-from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta
+from dualib import IB, DualIB, Joint, local_critical_beta
 from dualib.solvers import columns, krylov, newton, overlaps
-from dualib.solvers.atoms import separations, start_from
+from dualib.solvers.atoms import EDGE, inside, separations, start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.overlaps import Overlaps, neighbours
-
-PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
-
-
-def joint(n_x=9, n_y=4, weak=False, seed=0):
-    rng = np.random.default_rng(seed)
-    rows = rng.dirichlet(np.full(n_y, 2.0), n_x)
-    if weak:
-        rows = rng.dirichlet(np.full(n_y, 2.0)) * (1 + 0.2 * rng.uniform(-1, 1, (n_x, n_y)))
-        rows /= rows.sum(axis=1, keepdims=True)
-    return Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
 
 
 def rough(problem, factor=3.0):
@@ -33,7 +23,7 @@ def rough(problem, factor=3.0):
 @pytest.mark.parametrize("weak", [False, True])
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_blocks_are_those_of_the_dense_hessian(name, weak):
-    it = rough(PROBLEMS[name](joint(weak=weak)))
+    it = rough(PROBLEMS[name](smooth_joint(weak=weak)))
     _, hessian, basis = newton._system(it)
     n_t, n_y = it.atoms.shape
     members = np.array([[0, 1, 3], [5, 4, 2]])
@@ -53,7 +43,7 @@ def test_blocks_are_those_of_the_dense_hessian(name, weak):
 
 def test_what_is_solved_and_added_fits_together():
     """|blocks|′ = blocks + added, inverse to solved; nothing outside the groups; each |λ|′ is positive."""
-    it = rough(IB(joint(14, 5)))
+    it = rough(IB(smooth_joint(14, 5)))
     system = System(it)
     groups = [np.array([[0, 1], [4, 7]]), np.array([[2, 3, 9]])]
     found = Overlaps.of(system, groups)
@@ -71,7 +61,7 @@ def test_what_is_solved_and_added_fits_together():
 
 def test_no_block_moves_a_cluster_far(monkeypatch):
     """The step of a block alone, along each of its directions, is at most REACH; with a small reach it binds."""
-    system = System(rough(DualIB(joint(14, 5))))
+    system = System(rough(DualIB(smooth_joint(14, 5))))
     for reach in (1.0, 1e-3):
         monkeypatch.setattr(overlaps, "REACH", reach)
         members, vectors, _, bent = Overlaps.of(system, [np.array([[0, 1], [4, 7]])]).parts[0]
@@ -108,10 +98,29 @@ def test_groups_are_smaller_where_there_are_many_symbols(n_y, largest):
     assert max((members.shape[1] for members in neighbours(atoms, 1.0)), default=0) == largest
 
 
+def test_another_start_is_tried_where_it_is_cheap_or_gains_something(monkeypatch):
+    it = rough(PROBLEMS["ib"](smooth_joint()))
+    pairs = len(it.weights) * len(it.log_z)
+    for cheap, gain, worth in ((pairs, 0.0, True), (pairs - 1, 0.0, False), (pairs - 1, 1e-3, True)):
+        monkeypatch.setattr(columns, "CHEAP", cheap)
+        assert columns.Found(it, 1e-6, 0.0, gain).worth_another == worth
+
+
+def test_only_rows_at_the_edge_are_moved_inside():
+    problem = IB(Joint.from_conditional([0.3, 0.3, 0.4], [[0.5, 0.5, 0.0], [0.2, 0.3, 0.5], [0.1, 0.7, 0.2]]))
+    rows, p_y = problem.p_y_given_x.copy(), problem.joint.p_y
+    for small, moved in ((0.99 * EDGE * p_y[2], True), (1.01 * EDGE * p_y[2], False)):
+        rows[0] = [0.5, 0.5 - small, small]
+        found = inside(rows, problem)
+        np.testing.assert_array_equal(found[1:], rows[1:])
+        assert (found[0, 2] > 1e-4 * p_y[2]) == moved
+        np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
 @pytest.mark.parametrize("refreshed", [1, 3])
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_minima_are_those_without_blocks(name, refreshed, monkeypatch):
-    it = rough(PROBLEMS[name](joint(40, 5)), 1.5)
+    it = rough(PROBLEMS[name](smooth_joint(40, 5)), 1.5)
     monkeypatch.setattr(krylov, "REFRESHED", refreshed)
     found, size = columns.minimise(it, 0)
     assert size < 1e-5
