@@ -276,7 +276,7 @@ def swept(
         lower = found[i - 1] if i else below
         if lower is None:
             continue
-        beta, unsettled = here.iterate.beta, here.estimate > options.tolerance and here.worth_another
+        beta, unsettled = here.iterate.beta, here.worth_another(options.tolerance)
         other = iterate(evaluate(core, beta, lower.iterate.weights, lower.iterate.atoms), 1)
         if unsettled or other.value < here.iterate.value - 1e-12:
             found[i] = min(
@@ -297,7 +297,7 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
         best = complete(problem, *found[:3], accuracy.prove, accuracy.options)
         proving = time.perf_counter() - begin
         # Stuck where its neighbours are: once more, from all rows.
-        if best.estimated_gap > accuracy.options.tolerance and found.worth_another:
+        if found._replace(estimate=best.estimated_gap).worth_another(accuracy.options.tolerance):
             begin = time.perf_counter()
             again = solve(problem, best.beta, certify=accuracy.options if accuracy.prove else False)
             solving += time.perf_counter() - begin

@@ -7,7 +7,7 @@ import numpy as np
 from dualib.bottleneck import Bottleneck, Rows
 from dualib.core.arrays import distribution
 from dualib.core.special import EPS
-from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
+from dualib.core.typing import ArrayLike, Float, FloatArray, Int, IntArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
@@ -15,10 +15,13 @@ from dualib.solvers.newton import newton_weights
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
+FEW_ATOMS = 400  # up to which the distances of all pairs are computed
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 EDGE = 1e-9  # times p(y): a decoder with less of a y never gets it back by alternating steps, so that a start
 INSIDE = (1e-3, 1e-5)  # has at least about this share of p(y); a cluster is tried with each
+PARTS = (0.5, 0.2, 0.05)  # of its weight, that a cluster gives to an atom beside it
+LEAST_LEFT = 0.1  # of a symbol, in what is left of it
 SEPARATE = 1e-2  # atoms nearer than this, in β times a squared Fisher distance, start as one
 
 
@@ -61,11 +64,59 @@ def trivial(core: Bottleneck, beta: float) -> list[Iterate]:
 
 def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float) -> Iterate:
     """The iterate with the separate atoms at which log G exceeds the threshold, at the share that lowers Φ most."""
+    split = part_clusters(it, found[np.argsort(-log_g, kind="stable")[: int((log_g > threshold).sum())]])
+    if split is not it:
+        it, left = split, (separations(found, split.atoms, it.beta).min(axis=1) > SEPARATE) & (log_g > threshold)
+        if not left.any():
+            return it
+        found, log_g = found[left], it.dual.log(found[left])
+        if not log_g.max() > threshold:
+            return it
     new, mixture, excess = _mixture(it, found, log_g, threshold)
     share = _best_share(excess, it.problem.p_x)
     weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
     start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
     return newton_weights(start) if len(weights) ** 2 * len(it.problem.p_x) <= MAX_WEIGHTS_WORK else start
+
+
+def part_clusters(it: Iterate, found: Rows) -> Iterate:
+    """The iterate with clusters split in two wherever that alone lowers Φ: one part at an atom found beside it, the other opposite.
+
+    The atom that takes most from Φ beside a cluster takes one of PARTS of its weight, and what is left moves so that their mean
+    does not. Of an atom so near to others a first step of any method gives it a small share, that grows slowly.
+    """
+    parent, order = np.unique(separations(found, it.atoms, it.beta).argmin(axis=1), return_index=True)
+    if not len(order):
+        return it
+    new, weights, atoms = found[order], it.weights[parent], it.atoms[parent]
+    own = weights[:, None] * it.kernel[parent] / it.z
+    best = np.full(len(parent), 16.0 * EPS * abs(it.value))
+    tried: dict[int, tuple[float, FloatArray]] = {}
+    for part in PARTS:
+        rest = np.maximum((atoms - part * new) / (1.0 - part), LEAST_LEFT * atoms)
+        rest /= rest.sum(axis=1, keepdims=True)
+        both = it.problem.exponents(it.beta, np.concatenate([new, rest]), -it.log_z)
+        np.exp(np.minimum(both, LARGEST_EXPONENT, out=both), out=both)
+        change = weights[:, None] * (part * both[: len(new)] + (1.0 - part) * both[len(new) :]) - own
+        gain = np.log1p(np.maximum(change, 0.5 * EPS - 1.0)) @ it.problem.p_x
+        for i in np.flatnonzero(gain > best).tolist():
+            best[i], tried[i] = gain[i], (part, rest[i])
+    chosen = sorted(tried, key=lambda i: -best[i])
+    while chosen:
+        kept = np.ones(len(it.weights), bool)
+        kept[parent[chosen]] = False
+        parts = np.array([tried[i][0] for i in chosen])
+        split = evaluate(
+            it.problem,
+            it.beta,
+            np.concatenate([it.weights[kept], weights[chosen] * parts, weights[chosen] * (1.0 - parts)]),
+            np.concatenate([it.atoms[kept], new[chosen], np.array([tried[i][1] for i in chosen])]),
+            it.log_z,
+        )
+        if split.value < it.value:
+            return split
+        chosen = chosen[: len(chosen) // 2]
+    return it
 
 
 def possible_gain(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"]) -> float:
@@ -125,14 +176,16 @@ def merge_atoms(it: Iterate, distance: float) -> Iterate:
     """Atoms nearer than `distance` (β times a squared Fisher distance) replaced by their weighted mean."""
     order = np.argsort(-it.weights, kind="stable")
     weights, atoms = it.weights[order].copy(), it.atoms[order].copy()
-    near = separations(atoms, atoms, it.beta) < distance
-    np.fill_diagonal(near, True)
-    if near.sum() == len(weights):
+    pairs = close_pairs(atoms, it.beta, distance)
+    if not len(pairs):
         return it
+    near: dict[int, list[int]] = {}
+    for i, j in np.sort(pairs, axis=1).tolist():
+        near.setdefault(i, [i]).append(j)
     alive = np.ones(len(weights), bool)
-    for i in range(len(weights)):
+    for i in sorted(near):
         if alive[i]:
-            group = np.flatnonzero(near[i] & alive)
+            group = np.array([j for j in near[i] if alive[j]])
             alive[group] = False
             alive[i] = True
             atoms[i] = weights[group] @ atoms[group] / weights[group].sum()
@@ -147,11 +200,9 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
     their way into each other get there slowly by steps of any method.
     """
     while len(it.weights) > 1:
-        apart = separations(it.atoms, it.atoms, it.beta)
-        np.fill_diagonal(apart, np.inf)
-        nearest, here = apart.argmin(axis=1), np.arange(len(it.weights))
-        first = np.flatnonzero((nearest[nearest] == here) & (here < nearest) & (apart[here, nearest] < distance))
-        second = nearest[first]
+        first, second = _partners(it, distance)
+        if not len(first):
+            break
         both = it.weights[first, None] * it.sums[first] + it.weights[second, None] * it.sums[second]
         weights, atoms = it.weights[first] + it.weights[second], it.problem.decode_sums(both)
         exponents = it.problem.exponents(it.beta, atoms, -it.log_z)
@@ -177,6 +228,34 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
             break
         it = new
     return it
+
+
+def _partners(it: Iterate, distance: float) -> tuple[IntArray, IntArray]:
+    """Clusters within `distance` that are each other's nearest."""
+    pairs = close_pairs(it.atoms, it.beta, distance)
+    members, first = np.unique(pairs, return_index=True)
+    seen_at = np.zeros(len(it.weights), np.int64)  # the first pair of each, its nearest
+    seen_at[members] = first // 2
+    here = np.arange(len(pairs))
+    pairs = pairs[(seen_at[pairs] == here[:, None]).all(axis=1)]
+    return pairs[:, 0], pairs[:, 1]
+
+
+def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "n 2"]:
+    """Pairs of atoms nearer than `distance`, β times a squared Fisher distance, the nearest first."""
+    if len(atoms) <= FEW_ATOMS:
+        table = separations(atoms, atoms, beta)
+        pairs = np.argwhere(table < distance)
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        apart = table[pairs[:, 0], pairs[:, 1]]
+    else:
+        from scipy.spatial import cKDTree  # half a second, which smaller problems do without
+
+        points = np.sqrt(2.0 * beta * atoms)
+        pairs = np.sort(cKDTree(points).query_pairs(np.sqrt(distance), output_type="ndarray"), axis=1)
+        apart = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], apart))
+    return np.asarray(pairs[order[apart[order] < distance]])
 
 
 def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Float[np.ndarray, "n m"]:

@@ -47,12 +47,17 @@ FAR_BELOW = -0.01  # and in double precision where log G may be above this
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
+FIRST_ROUNDS = 1  # of ascents from all starts, and
+LAST_ROUNDS = 8  # from those that are not at an atom already
+FARTHEST = 30.0  # how many times as far as two plain steps an extrapolation goes
+STILL = 1e-4  # an atom that a step moves by less has arrived, in units of the width of e^{−βd}
 CG_STEPS = 12  # then clusters that have met are merged
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
+SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
 CHEAP = 100_000  # (t, x) up to which a solution that knows a G > 1 is always tried again from another start
 
 
@@ -75,11 +80,11 @@ class Found(NamedTuple):
     residual: float
     gain: float = 0.0
 
-    @property
-    def worth_another(self) -> bool:
-        """Whether another start may pay where a G > 1 is left: it is cheap, or there is something to be gained."""
+    def worth_another(self, tolerance: float) -> bool:
+        """Whether another start may pay: a G > 1 is left, and that is cheap, or there is something to be gained."""
         it = self.iterate
-        return len(it.weights) * len(it.log_z) <= CHEAP or self.gain > ACCURACY * abs(it.value)
+        cheap = len(it.weights) * len(it.log_z) <= CHEAP
+        return self.estimate > SETTLED * tolerance and (cheap or self.gain > ACCURACY * abs(it.value))
 
 
 def start(core: Bottleneck, beta: float) -> Iterate:
@@ -100,7 +105,7 @@ def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     """:func:`generate_columns`, and again from T = X or one cluster where it ends above these or knows a G > 1."""
     best = generate_columns(it, options, rng)
     for other in trivial(it.problem, it.beta):
-        if other.value < best.iterate.value - 1e-12 or (best.estimate > options.tolerance and best.worth_another):
+        if other.value < best.iterate.value - 1e-12 or best.worth_another(options.tolerance):
             found = generate_columns(other, options, rng)
             best = min(best, found, Found(other, np.inf, np.inf, np.inf), key=lambda result: result.iterate.value)
     return best
@@ -115,11 +120,8 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
             it, residual = minimise(best) if best.value < it.value else (it, residual)
         g = it.dual
-        found = ascend(g, it, rng)
+        found = np.concatenate([ascend(g, it, rng), ascended(g, beside(it), LAST_ROUNDS)])
         log_g = _log_at(g, found)
-        if log_g.max() <= 0.1 * options.tolerance and len(near := beside(it)):
-            found = ascended(g, near, 8)
-            log_g = _log_at(g, found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
@@ -127,7 +129,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
-            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), 8)])
+            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = _log_at(it.dual, found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
@@ -145,14 +147,14 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     A minimum over too few or too many atoms is none of the problem: after a few steps towards it, neighbours are merged and
     atoms added where an ascent finds G > 1, until none is found.
     """
-    radius, log_g = np.inf, 0.0
+    log_g = 0.0
     rough = options.max_rounds > 0 and it.atoms.shape[1] >= MANY_SYMBOLS
     for _ in range(ROUGH_ROUNDS if rough else 0):
         if it.atoms.size <= MAX_UNKNOWNS:
             break
         it, before = coalesce(iterate(it, 1), NEIGHBOURS), it.value
         accuracy = max(ROUGH_SHARE * log_g, ACCURACY * abs(it.value))
-        it, _, done, radius = newton_cg(it, accuracy, ROUGH_STEPS, radius)
+        it, _, done = newton_cg(it, accuracy, ROUGH_STEPS)
         if done and not log_g:  # no atom is missed so far: a minimum is near
             break
         found = ascend(it.dual, it, rng)
@@ -166,10 +168,10 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
     """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
-    residual = radius = np.inf
+    residual = np.inf
     for _ in range(30):
         if it.atoms.size > largest:
-            it, residual, done, radius = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS, radius)
+            it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
         else:
             it, residual = newton(it, max_steps=12)
             done = residual < 1e-11
@@ -211,12 +213,12 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
     moved = inside(starts, core)
-    found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), 4)
+    found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), FIRST_ROUNDS)
     log_g = _log_at(g, found)
     # Those near an atom end there, where G = 1 already.
     elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
     elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
-    return np.concatenate([found[[log_g.argmax()]], ascended(g, found[elsewhere], 20)])
+    return np.concatenate([found[[log_g.argmax()]], ascended(g, found[elsewhere], LAST_ROUNDS)])
 
 
 def beside(it: Iterate) -> Rows:
@@ -225,10 +227,44 @@ def beside(it: Iterate) -> Rows:
     return np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
 
 
-def ascended(g: DualFunction, starts: Rows, steps: int) -> Rows:
+def ascended(g: DualFunction, starts: Rows, rounds: int) -> Rows:
     """Ascents of any number of atoms, in pieces that fit in memory."""
     size = max(1, PAIRS // len(g.log_weights))
-    return np.concatenate([starts[:0], *(g.ascend(starts[i : i + size], steps) for i in range(0, len(starts), size))])
+    return np.concatenate(
+        [starts[:0], *(_climbed(g, starts[i : i + size], rounds) for i in range(0, len(starts), size))]
+    )
+
+
+def _climbed(g: DualFunction, atoms: Rows, rounds: int) -> Rows:
+    """Atoms after rounds of two alternating steps r ← decoder of the posterior and an extrapolation of them; G never falls.
+
+    With √r the plain steps move by v₁, then v₂; the extrapolation by 2s v₁ + s² (v₂ − v₁), s = |v₁|/|v₂ − v₁| ([varadhan2008]_),
+    is taken where G is above that after the first step.
+    """
+    atoms, moving = atoms.copy(), np.arange(len(atoms))
+    for _ in range(rounds):
+        first, _ = _step(g, atoms[moving])
+        second, log_g = _step(g, first)
+        start, v = np.sqrt(atoms[moving]), np.sqrt(first)
+        v, change = v - start, np.sqrt(second) - 2.0 * v + start
+        size, bend = np.linalg.norm(v, axis=1), np.linalg.norm(change, axis=1)
+        s = np.clip(size / np.maximum(bend, TINY), 1.0, FARTHEST)[:, None]
+        far = np.maximum(start + 2.0 * s * v + s**2 * change, 0.1 * start) ** 2
+        third, log_far = _step(g, far / far.sum(axis=1, keepdims=True))
+        atoms[moving] = np.where((log_far > log_g)[:, None], third, second)
+        moving = moving[np.sqrt(2.0 * g.beta) * size > STILL]
+        if not len(moving):
+            break
+    return atoms
+
+
+def _step(g: DualFunction, atoms: Rows) -> tuple[Rows, FloatArray]:
+    """The decoder of the posterior w_x e^{−βd} / G at atoms, and log G there."""
+    terms = g.log_terms(atoms)
+    top = terms.max(axis=1)
+    np.subtract(terms, top[:, None], out=terms)
+    sums = np.exp(terms, out=terms) @ g.problem.sums
+    return g.problem.decode_sums(sums), top + np.log(sums[:, 0])
 
 
 def largest_at_rows(g: DualFunction) -> float:

@@ -1,8 +1,10 @@
 r"""Newton's method on weights and atoms where the Hessian is too large to be kept: conjugate gradients on its products.
 
-Far from a minimum the Hessian is indefinite, and the path of conjugate gradients is followed to the edge of a region in which
-the model has been seen to hold ([steihaug1983]_); where it fails, the path is followed less far, without new products. Clusters
-that nearly coincide precondition it: :mod:`dualib.solvers.overlaps`.
+Clusters are coupled to those around them, so that a step that fails fails in few places: where a cluster vanishes, where two meet
+or part. So every cluster has limits of its own. Those that make the Hessian bend downwards are damped, and the conjugate gradients
+go on; a step that does not gain what it promised is shortened for the clusters whose own gradient tells so, and the others keep
+theirs. Before the next step there is then a plain alternating one, which takes far clusters to where the model holds, and clusters
+that have met are taken for one. Clusters that nearly coincide precondition all: :mod:`dualib.solvers.overlaps`.
 """
 
 from __future__ import annotations
@@ -12,114 +14,194 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualib.core.special import TINY
-from dualib.core.typing import FloatArray
+from dualib.core.typing import Bool, Float, FloatArray
+from dualib.solvers.alternating import iterate
+from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.overlaps import Overlaps, neighbours
 
 MOST_PRODUCTS = 60  # of one step
-MOST_ATTEMPTS = 12  # to follow one path
+MOST_DAMPED = 15  # of a step on whose way the Hessian has bent downwards: it is far from the minimum
+MOST_ATTEMPTS = 14  # to shorten one step,
+LOCAL = 3  # the first of them in some clusters only
+SHORTER = 0.3
 REFRESHED = 3  # steps after which the blocks of neighbours are computed again
+MET = 0.03  # clusters nearer than this, in β times a squared Fisher distance, may have met
+REACH = 0.7  # how far a step may move a cluster, in such units not squared,
+CHANGE = 1.0  # by what share it may change its weight,
+OVER = 0.01  # and how many of the clusters may be asked for more: then the path ends
+LEAST_CURVATURE = 1e-3  # of a direction, relative to the preconditioner's
+LIGHT = 0.1  # damping of a cluster beyond its limits, the first time
+LEAST = 0.1  # share of a weight or a symbol of an atom that a step leaves
+DAMPING = 0.5  # curvature left to clusters that bend downwards
 
 
-def newton_cg(
-    it: Iterate, tolerance: float, max_steps: int, radius: float = np.inf
-) -> tuple[Iterate, float, bool, float]:
+def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, float, bool]:
     """Minimise Φ over weights and atoms; Φ never rises.
 
-    Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
-    tolerance, nats, and the `radius` to go on with.
+    Returns the iterate, the norm of the gradient before the last step, and whether that was a step of Newton's in all clusters
+    that was to gain less than the tolerance, nats.
     """
-    size, noise, overlaps, before = np.inf, 4e-16 * abs(it.value), Overlaps([]), it
+    size, near, overlaps, n_t = np.inf, False, Overlaps([]), 0
     for steps in range(max_steps):
+        if not near:
+            it = coalesce(iterate(it, 1), MET)
         system = System(it)
         size = float(np.linalg.norm(system.gradient))
         if size < 1e-14:
-            return it, size, True, radius
-        if steps % REFRESHED and len(it.weights) == len(before.weights):
+            return it, size, True
+        if steps % REFRESHED and len(it.weights) == n_t:
             overlaps = overlaps.bent_at(system)
         else:
             overlaps = Overlaps.of(system, neighbours(it.atoms, it.beta))
-        before = it
-        decrement = float((system.gradient * overlaps.solved(system.gradient)).sum()) ** 0.5
-        radius = 10.0 * decrement if radius == np.inf else max(radius, decrement)
-        path = _path(system, overlaps, min(0.3, decrement**0.5), radius)
-        for attempts in range(MOST_ATTEMPTS):  # noqa: B007  (read after the loop)
-            end = path[-1]
-            new = _moved(it, end.x)
-            gain = it.value - new.value
-            if gain >= 0.1 * end.gain - noise:
-                break
-            radius = 0.35 * end.length
-            path = _shortened(path, radius)
-        else:
-            return it, size, False, radius
-        if attempts == 0 and gain > 0.7 * end.gain and end.length > 0.9 * radius:
-            radius *= 2.5
-        it = new
-        if end.gain < tolerance:
-            return it, size, True, radius
-    return it, size, False, radius
+        n_t = len(it.weights)
+        step = Step.solved(system, overlaps, tolerance)
+        new, whole = step.taken()
+        if new is None:
+            return it, size, False
+        it, near = new, step.near and whole
+        if near and step.promise < tolerance:
+            return it, size, True
+    return it, size, False
 
 
 @dataclass(frozen=True)
-class Point:
-    """A point of the path of conjugate gradients, what the preconditioner makes of it, and the decrease of the model."""
+class Step:
+    """A step x, the Hessian times x with what the blocks and the damping add, and whether neither damping nor limits were needed."""
 
+    system: System
+    overlaps: Overlaps
     x: FloatArray
-    weighed: FloatArray
-    gain: float
+    product: FloatArray
+    near: bool
+
+    @classmethod
+    def solved(cls, system: System, overlaps: Overlaps, tolerance: float) -> Step:
+        """By conjugate gradients, as far as the tolerance, nats, and how near the minimum is make sense of."""
+        path = Path(system, overlaps)
+        goal = max(min(0.09 * path.square, path.square**1.5), 0.09 * tolerance)
+        for products in range(1, MOST_PRODUCTS + 1):
+            far = path.forward()
+            if far or path.square < goal or (path.hindered and products >= MOST_DAMPED):
+                break
+        share = 1.0 / np.maximum(overlaps.largest(path.beyond()), 1.0)[:, None]
+        return cls(
+            system, overlaps, share * path.x, share * path.product, not path.hindered and bool(share.min() == 1.0)
+        )
 
     @property
-    def length(self) -> float:
-        """The norm by the preconditioner."""
-        return float(np.sqrt((self.x * self.weighed).sum()))
+    def promise(self) -> float:
+        """By how much the model falls, nats."""
+        return -float((self.x * (self.system.gradient + 0.5 * self.product)).sum())
 
-    def to_edge(self, direction: FloatArray, weighed: FloatArray, radius: float) -> float:
-        """How many times the direction leads from here to the sphere of a radius."""
-        square, along = float((direction * weighed).sum()), float((self.x * weighed).sum())
-        return float((-along + np.sqrt(max(along**2 + square * (radius**2 - self.length**2), 0.0))) / square)
+    def taken(self) -> tuple[Iterate | None, bool]:
+        """The iterate after the step, shortened until Φ falls, and whether it was taken in whole; None where Φ never falls."""
+        it, gradient, noise = self.system.it, self.system.gradient, 4e-16 * abs(self.system.it.value)
+        step = self
+        for attempts in range(MOST_ATTEMPTS):
+            if float((step.x * gradient).sum()) >= 0.0:
+                step = step._shortened(step.overlaps.by_group(step.x * gradient) > 0.0, 0.0)
+            new, kept = _moved(it, step.x)
+            wanted = 0.1 * step.promise if step.promise > 0.0 else -0.05 * float((step.x * gradient).sum())
+            if it.value - new.value >= wanted - noise:
+                return new, attempts == 0
+            if attempts < LOCAL:
+                there = np.zeros_like(gradient)
+                there[kept] = System(new).gradient * (np.sqrt(it.weights[kept] / new.weights)[:, None])
+                promised = -0.5 * step.overlaps.by_group((2.0 * gradient + step.product) * step.x)
+                work = -0.5 * step.overlaps.by_group((gradient + there) * step.x)
+                step = step._shortened(promised - work > 0.25 * np.abs(promised), SHORTER)
+            else:
+                step = step._shortened(np.ones(len(gradient), bool), SHORTER)
+        return None, False
 
-
-def _path(system: System, overlaps: Overlaps, tolerance: float, radius: float) -> list[Point]:
-    """Points of preconditioned conjugate gradients up to the radius or to the tolerance."""
-    gradient = system.gradient
-    residual, here = -gradient, Point(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
-    direction, weighed = overlaps.solved(residual), residual
-    size = float((residual * direction).sum())
-    goal, path = tolerance**2 * size, []
-    for _ in range(MOST_PRODUCTS):
-        product = system.product(direction) + overlaps.added(direction)
-        curvature, square = float((direction * product).sum()), float((direction * weighed).sum())
-        edge = here.to_edge(direction, weighed, radius)
-        step = size / curvature if curvature > 1e-7 * square else np.inf
-        residual = residual - min(step, edge) * product
-        x = here.x + min(step, edge) * direction
-        here = Point(x, here.weighed + min(step, edge) * weighed, -0.5 * float((x * (gradient - residual)).sum()))
-        path.append(here)
-        solved = overlaps.solved(residual)
-        new = float((residual * solved).sum())
-        if step >= edge or new < goal:
-            break
-        direction, weighed, size = solved + (new / size) * direction, residual + (new / size) * weighed, new
-    return path
+    def _shortened(self, where: Bool[np.ndarray, " n_t"], share: float) -> Step:
+        factor = np.where(where, share, 1.0)[:, None]
+        return Step(self.system, self.overlaps, factor * self.x, factor * self.product, self.near)
 
 
-def _shortened(path: list[Point], radius: float) -> list[Point]:
-    """The part of a path within a radius; of the last piece, in which the model falls ever less, its linear share."""
-    kept = [point for point in path if point.length < radius]
-    end = path[len(kept)]
-    start = kept[-1] if kept else Point(0.0 * end.x, 0.0 * end.x, 0.0)
-    share = start.to_edge(end.x - start.x, end.weighed - start.weighed, radius)
-    parts = [a + share * (b - a) for a, b in ((start.x, end.x), (start.weighed, end.weighed))]
-    return [*kept, Point(parts[0], parts[1], start.gain + share * (end.gain - start.gain))]
+class Path:
+    """Conjugate gradients; on the way clusters are damped, and left alone where nothing remains of their weight."""
+
+    def __init__(self, system: System, overlaps: Overlaps):
+        self.system, self.overlaps = system, overlaps
+        self.x = np.zeros_like(system.gradient)
+        self.product = np.zeros_like(system.gradient)
+        self.damping = np.zeros((len(self.x), 1))
+        self.free = np.ones((len(self.x), 1))
+        self.least = np.where(_heavy(system.it), LEAST - 1.0, -1.0) * system.root[:, 0]
+        self._restart()
+
+    def _restart(self) -> None:
+        self.residual = -self.system.gradient - self.product
+        self.direction = self._solved(self.residual)
+        self.square = float((self.residual * self.direction).sum())
+
+    def _solved(self, v: FloatArray) -> FloatArray:
+        return self.free * self.overlaps.solved(self.free * v) / (1.0 + self.damping)
+
+    def _multiplied(self, v: FloatArray, bent: FloatArray) -> FloatArray:
+        return self.system.product(v) + self.overlaps.added(v) + self.damping * bent
+
+    @property
+    def hindered(self) -> bool:
+        """Whether some cluster is damped or left alone."""
+        return bool(self.damping.any() or not self.free.all())
+
+    def forward(self) -> bool:
+        """One product further; whether many clusters are then beyond their limits."""
+        direction, overlaps = self.direction, self.overlaps
+        bent = overlaps.bent(direction)
+        ahead = self._multiplied(direction, bent)
+        curvature = float((direction * ahead).sum())
+        if curvature <= LEAST_CURVATURE * float((direction * bent).sum()):
+            along, weight = overlaps.by_group(direction * ahead), overlaps.by_group(direction * bent)
+            down = along < 0.0
+            self._damp(np.where(down, DAMPING - along / np.where(down, weight, 1.0), 0.0))
+            return False
+        length = self.square / curvature
+        self.x = self.x + length * direction
+        gone = (self.x[:, 0] < self.least) & (self.free[:, 0] > 0.0)
+        if gone.any():
+            self.x[gone], self.free[gone] = 0.0, 0.0
+            self.x[gone, 0] = self.least[gone]
+            self.product = self._multiplied(self.x, overlaps.bent(self.x))
+            self._restart()
+            return False
+        self.product = self.product + length * ahead
+        over = overlaps.largest(self.beyond()) > 1.0
+        if over.any():
+            self._damp(np.where(over, np.maximum(LIGHT, 2.0 * self.damping[:, 0]), 0.0))
+            return bool(over.sum() > OVER * len(over))
+        self.residual = -self.system.gradient - self.product
+        solved = self._solved(self.residual)
+        before, self.square = self.square, float((self.residual * solved).sum())
+        self.direction = solved + self.square / before * direction
+        return False
+
+    def _damp(self, more: Float[np.ndarray, " n_t"]) -> None:
+        self.damping = self.damping + more[:, None]
+        self.product = self.product + more[:, None] * self.overlaps.bent(self.x)
+        self._restart()
+
+    def beyond(self) -> Float[np.ndarray, " n_t"]:
+        """How many times its limits the step of a cluster is."""
+        relative = self.x / self.system.root
+        return np.asarray(np.maximum(relative[:, 0] / CHANGE, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
 
 
-def _moved(it: Iterate, step: FloatArray) -> Iterate:
-    """The iterate after a step; clusters that it would take below 0 are dropped where they weigh little."""
+def _heavy(it: Iterate) -> Bool[np.ndarray, " n_t"]:
+    """Which clusters weigh too much to be dropped by a step."""
+    return np.asarray(it.weights > 1e-4 * it.weights.max())
+
+
+def _moved(it: Iterate, step: FloatArray) -> tuple[Iterate, Bool[np.ndarray, " n_t"]]:
+    """The iterate after a step, and which clusters it keeps: those that it takes below 0 are dropped where they weigh little."""
     change = 1.0 + step[:, 0] / np.sqrt(it.weights)
-    keep = (change > 0.0) | (it.weights > 1e-4 * it.weights.max())
-    weights = (it.weights * np.maximum(change, 0.1))[keep]
+    keep = (change > 0.0) | _heavy(it)
+    weights = (it.weights * np.maximum(change, LEAST))[keep]
     moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
-    atoms = (it.atoms * np.clip(moved, 0.1, 10.0))[keep]
-    return evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
+    atoms = (it.atoms * np.clip(moved, LEAST, 1.0 / LEAST))[keep]
+    new = evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
+    return new, keep

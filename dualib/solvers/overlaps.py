@@ -15,8 +15,8 @@ import numpy as np
 
 from dualib.bottleneck import Atoms
 from dualib.core.special import TINY
-from dualib.core.typing import FloatArray, IntArray
-from dualib.solvers.atoms import separations
+from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.solvers.atoms import close_pairs
 from dualib.solvers.hessian import System
 
 WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours
@@ -31,13 +31,10 @@ def neighbours(atoms: Atoms, beta: float) -> list[IntArray]:
     largest = min(LARGEST_GROUP, LARGEST_BLOCK // (atoms.shape[1] + 1))
     if largest < 2 or len(atoms) < 2:
         return []
-    apart = separations(atoms, atoms, beta)
-    first, second = np.nonzero(apart < WITHIN)
-    first, second = first[first < second], second[first < second]
     group = np.arange(len(atoms))
     members: dict[int, list[int]] = {}
-    for i in np.argsort(apart[first, second], kind="stable"):
-        a, b = int(group[first[i]]), int(group[second[i]])
+    for first, second in close_pairs(atoms, beta, WITHIN):
+        a, b = int(group[first]), int(group[second])
         both = members.get(a, [a]) + members.get(b, [b])
         if a != b and len(both) <= largest:
             group[both] = a
@@ -68,6 +65,27 @@ class Overlaps:
         for members, vectors, _, bent in self.parts:
             out[members] = _applied(vectors, 1.0 / bent, v[members])
         return out
+
+    def bent(self, v: FloatArray) -> FloatArray:
+        """|blocks|′ times v; v itself outside the groups."""
+        out = v.copy()
+        for members, vectors, _, bent in self.parts:
+            out[members] = _applied(vectors, bent, v[members])
+        return out
+
+    def by_group(self, shares: FloatArray) -> Float[np.ndarray, " n_t"]:
+        """The sums over y, those of a group's clusters added up and given to each."""
+        sums = np.asarray(shares.sum(axis=1))
+        for members, *_ in self.parts:
+            sums[members] = sums[members].sum(axis=1, keepdims=True)
+        return sums
+
+    def largest(self, values: Float[np.ndarray, " n_t"]) -> Float[np.ndarray, " n_t"]:
+        """The largest value in the group of each cluster."""
+        found = values.copy()
+        for members, *_ in self.parts:
+            found[members] = found[members].max(axis=1, keepdims=True)
+        return found
 
     def added(self, v: FloatArray) -> FloatArray:
         """What (|blocks|′ − blocks) add to a product with the Hessian."""

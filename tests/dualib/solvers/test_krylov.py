@@ -42,7 +42,7 @@ def test_both_newtons_reach_the_same_minimum(name):
     dense, _ = columns.minimise(it)
     krylov_it, _ = columns.minimise(it, 0)
     assert krylov_it.value == pytest.approx(dense.value, abs=1e-11)
-    end, size, done, _ = newton_cg(krylov_it, 1e-15, 5)
+    end, size, done = newton_cg(krylov_it, 1e-15, 5)
     assert done
     assert size < 1e-6
     assert end.value <= krylov_it.value + 1e-14
@@ -181,3 +181,50 @@ def test_what_is_left_out_of_large_problems_changes_no_optimum(n_y, module, limi
     assert other.objective == pytest.approx(whole.objective, abs=1e-10)
     assert other.estimated_gap <= 1e-9
     assert other.left_out == ((LeftOut.SPLITS,) if limit == "MAX_SPLIT_WORK" else ())
+
+
+def test_close_pairs_by_table_and_by_tree(monkeypatch):
+    rows = np.random.default_rng(0).dirichlet(np.ones(4), 60)
+    table = atoms.separations(rows, rows, 7.0)
+    pairs = atoms.close_pairs(rows, 7.0, 0.5)
+    assert len(pairs) == (table[np.triu_indices(60, 1)] < 0.5).sum() > 20
+    assert (np.diff(table[pairs[:, 0], pairs[:, 1]]) >= 0.0).all()
+    monkeypatch.setattr(atoms, "FEW_ATOMS", 59)
+    np.testing.assert_array_equal(atoms.close_pairs(rows, 7.0, 0.5), pairs)
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_ascents_end_where_plain_ones_do_in_fewer_steps(name):
+    """Extrapolated, G never falls, and in thirty steps it is where a thousand plain ones are."""
+    it = rough(PROBLEMS[name](smooth_joint(30, 4)))
+    g, starts = it.dual, it.problem.p_y_given_x
+    found = columns.ascended(g, starts, 10)
+    assert (g.log(found) >= g.log(starts) - 1e-13).all()
+    assert g.log(found).max() >= g.log(g.ascend(starts, 1000)).max() - 1e-9
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_a_cluster_is_parted_where_that_lowers_the_objective(name):
+    """Far above the transition, with the two atoms between which it has to split given, in one step."""
+    problem = PROBLEMS[name](smooth_joint(20, 4))
+    beta = 2.0 * local_critical_beta(problem)
+    single = evaluate(problem, beta, np.ones(1), problem.single_decoder)
+    parted = atoms.part_clusters(single, problem.p_y_given_x)
+    assert len(parted.weights) == 2
+    assert parted.value < single.value - 1e-4
+    assert parted.weights.sum() == pytest.approx(1.0)
+    assert atoms.part_clusters(single, problem.single_decoder) is single
+
+
+def test_steps_far_from_a_minimum_are_limited_cluster_by_cluster():
+    """From T = X far below its β, where clusters meet and vanish: Φ never rises, and a minimum is reached."""
+    problem = IB(smooth_joint(60, 8))
+    it = evaluate(problem, 1.5 * local_critical_beta(problem), problem.p_x, problem.p_y_given_x)
+    values = [it.value]
+    for _ in range(40):
+        it, size, done = newton_cg(it, 1e-15, 1)
+        values.append(it.value)
+    assert done
+    assert size < 1e-6
+    assert (np.diff(values) <= 1e-14).all()
+    assert len(it.weights) < 20

@@ -103,7 +103,8 @@ def test_another_start_is_tried_where_it_is_cheap_or_gains_something(monkeypatch
     pairs = len(it.weights) * len(it.log_z)
     for cheap, gain, worth in ((pairs, 0.0, True), (pairs - 1, 0.0, False), (pairs - 1, 1e-3, True)):
         monkeypatch.setattr(columns, "CHEAP", cheap)
-        assert columns.Found(it, 1e-6, 0.0, gain).worth_another == worth
+        assert columns.Found(it, 1e-6, 0.0, gain).worth_another(1e-9) == worth
+        assert not columns.Found(it, 1e-6, 0.0, gain).worth_another(1e-6 / columns.SETTLED)
 
 
 def test_only_rows_at_the_edge_are_moved_inside():
