@@ -15,7 +15,7 @@ def test_added_atoms_get_the_share_that_lowers_the_objective_most(kind, times, m
     core = PROBLEMS[kind](random_joint(3, 8, 4))
     beta = times * dualib.local_critical_beta(core)
     it = evaluate(core, beta, np.ones(1), core.single_decoder)
-    log_g = np.log(core.p_x @ np.exp(core.exponents(beta, core.p_y_given_x, -it.log_z)))
+    log_g = np.log(np.exp(core.exponents(beta, core.p_y_given_x, -it.log_z)) @ core.p_x)
     assert log_g.max() > 0
     gain = atoms.possible_gain(it, core.p_y_given_x, log_g)
     monkeypatch.setattr(atoms, "MAX_WEIGHTS_WORK", -1)  # what has been added keeps the share it is given
