@@ -68,6 +68,8 @@ def real_array(value: ArrayLike, name: str) -> FloatArray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries: fill or drop them, for example {name}.filled(0)")
     if array.dtype.kind == "c":
         raise ValueError(f"{name} is complex; a real array is needed")
     if array.dtype.kind not in "biuf":
