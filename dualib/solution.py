@@ -9,23 +9,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dualib.bottleneck import EVERY, Atoms, Bottleneck, Table
 from dualib.certificate.ceiling import Method
+from dualib.certificate.dual_function import PAIRS
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
-from dualib.core.special import entropy_nats, kl_nats
+from dualib.core.special import EPS, entropy_nats, kl_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Units, to_units
-from dualib.solvers.atoms import SEPARATE, merge_atoms, start_from, too_many_rows
-from dualib.solvers.columns import PAIRS, best_start
+from dualib.solvers.atoms import LARGEST_TABLE, SEPARATE, merge_atoms, start_from, too_many_rows
+from dualib.solvers.columns import best_start
 from dualib.solvers.columns import start as cold_start
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.options import Certify, CertifyLike, LeftOut
 from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
 from dualib.solvers.stability import MIXED, too_many_mixed
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +105,46 @@ class Solution(Result):
 
     @cached_property
     def p_t_given_x(self) -> Float[np.ndarray, "n_x n_t"]:
-        """The encoder q(t|x) ∝ p(t) e^{−βd(x, r_t)}, for every x of the problem's joint; computed when it is asked for."""
+        """The encoder q(t|x) ∝ p(t) e^{−βd(x, r_t)}, for every x of the problem's joint; computed when it is asked for.
+
+        Raises
+        ------
+        ValueError
+            If it has more than 10⁸ numbers, 0.8 GB.
+        """
+        size = self.problem.joint.n_x * self.n_clusters
+        if size > LARGEST_TABLE:
+            raise ValueError(
+                f"p(t|x) has {size} numbers, more than {LARGEST_TABLE:.0e}: take sparse_encoder(), or encode(rows) for some x"
+            )
         return self.problem.merged.expand(self._encoder(EVERY)[0].T)
+
+    def sparse_encoder(self, least: float = EPS) -> csr_array:
+        """The encoder without the shares that are below rounding.
+
+        Parameters
+        ----------
+        least : float
+            Shares q(t|x) below it are left out: of any x together less than n_t times `least`, and the others are as they are.
+
+        Returns
+        -------
+        scipy.sparse.csr_array, shape (n_x, n_t)
+            For every x of the problem's joint.
+
+        Examples
+        --------
+        >>> from dualib import IB, Joint, solve
+        >>> solve(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), beta=200.0).sparse_encoder().nnz
+        2
+        """
+        from scipy.sparse import csr_array, vstack  # the others do without
+
+        parts = []
+        for part in self._parts():
+            encoder = self._encoder(part)[0].T
+            parts.append(csr_array(np.where(encoder >= least, encoder, 0.0)))
+        return csr_array(vstack(parts, format="csr")[self.problem.merged.index])
 
     def _encoder(self, part: slice) -> tuple[Table, Table]:
         """The encoder (n_t, n) and the exponents −βd of a part of the merged x."""

@@ -16,6 +16,8 @@ from dualib.bottleneck import Atoms, Bottleneck, Table
 from dualib.core.special import EPS
 from dualib.core.typing import Float
 
+PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
+
 
 class DualFunction:
     """G(r) = Σ_x w_x exp(−β d(x, r)) with log-weights log w (n_x,), and its bounds in a chart."""
@@ -32,6 +34,11 @@ class DualFunction:
         terms = self.log_terms(r)
         top = terms.max(axis=1)
         return np.asarray(top + np.log(_exp_below(terms, top).sum(axis=1)))
+
+    def log_in_parts(self, r: Atoms) -> Float[np.ndarray, " n_t"]:
+        """The values log G at any number of atoms, in pieces that fit in memory."""
+        size = max(1, PAIRS // len(self.log_weights))
+        return np.concatenate([np.empty(0), *(self.log(r[i : i + size]) for i in range(0, len(r), size))])
 
     def ascend(self, r: Atoms, steps: int) -> Atoms:
         """Atoms after `steps` of r ← decoder of the posterior w_x e^{−βd} / G; G never falls."""

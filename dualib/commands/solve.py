@@ -15,6 +15,7 @@ from dualib.commands.task import Task, certification, check_positive, report
 from dualib.core.command import write_table
 from dualib.core.files import writable_directory, write_npz
 from dualib.core.units import to_units
+from dualib.curves.limits import LARGEST_ENCODERS
 from dualib.curves.tables import encoders_frame
 from dualib.curves.target import TargetSolution, solve_at
 from dualib.solution import Solution, solve
@@ -68,6 +69,9 @@ def _save(
 ) -> None:
     """The encoder as .npz (with the decoder) and as .csv, one row for each x and t; .json says how they came about."""
     x_labels, y_labels = (tuple(map(str, labels or ())) for labels in (task.joint.x_labels, task.joint.y_labels))
+    if task.joint.n_x * len(found.p_y_given_t) > LARGEST_ENCODERS:
+        _save_sparse(out, problem, found)
+        return
     encoder, decoder = found.p_t_given_x, found.p_y_given_t
     arrays = {
         "beta": np.array(found.beta),
@@ -86,4 +90,23 @@ def _save(
         start=begin,
         problem=problem.name,
         result=found.describe("nats"),
+    )
+
+
+def _save_sparse(out: Path, problem: Bottleneck, found: Solution | TargetSolution) -> None:
+    """The encoder as the parts of a scipy.sparse.csr_array: of what is above rounding, as a table of all would not fit."""
+    encoder, path = found.sparse_encoder(), out / f"{problem.name}_encoder.npz"
+    parts = {
+        "data": encoder.data,
+        "indices": encoder.indices,
+        "indptr": encoder.indptr,
+        "shape": np.array(encoder.shape),
+    }
+    named = {f"p_t_given_x_{name}": part for name, part in parts.items()}
+    write_npz(
+        path, named | {"beta": np.array(found.beta), "p_y_given_t": found.p_y_given_t, "p_t": problem.p_x @ encoder}
+    )
+    print(
+        f"p(t|x) has {np.prod(encoder.shape)} numbers, more than {LARGEST_ENCODERS}: {path} holds the {encoder.nnz} above rounding as "
+        "p_t_given_x_data, _indices, _indptr and _shape of a scipy.sparse.csr_array, and no .csv is written"
     )

@@ -175,7 +175,7 @@ class CurveBuild:
         notes.append(
             ""
             if keep
-            else f"p(t|x) is not kept: {size} numbers, more than {LARGEST_ENCODERS}; solve(problem, beta) has it"
+            else f"p(t|x) is not kept: {size} numbers, more than {LARGEST_ENCODERS}; solutions[i].sparse_encoder() has what is above rounding"
         )
         counts = Counter(what for solution in self.found for what in solution.left_out)
         notes += [f"{what} (at {n} of {len(self.found)} points)" for what, n in counts.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,13 +11,16 @@ from dualib.bottleneck import Atoms, Bottleneck
 from dualib.core.arrays import positive
 from dualib.core.progress import progress_bar
 from dualib.core.result import Result
-from dualib.core.special import entropy_nats
+from dualib.core.special import EPS, entropy_nats
 from dualib.core.typing import Float
 from dualib.core.units import Units, to_units
 from dualib.curves.close_in import Axis, Search
 from dualib.curves.tradeoff import ROUNDING, Tradeoff
 from dualib.solution import Solution
 from dualib.solvers.options import AUTO, CertifyLike
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 ROUNDS = 3  # proofs may find better solutions, on the other side of the target
 
@@ -78,6 +82,12 @@ class TargetSolution(Result):
     def p_t_given_x(self) -> Float[np.ndarray, "n_x n_t"]:
         """The encoder: clusters of `low`, then those of `high`, of whichever has a share."""
         return np.concatenate([share * s.p_t_given_x for share, s in self._parts()], axis=1)
+
+    def sparse_encoder(self, least: float = EPS) -> csr_array:
+        """The encoder without the shares that are below rounding, :meth:`Solution.sparse_encoder` of each part."""
+        from scipy.sparse import csr_array, hstack
+
+        return csr_array(hstack([share * s.sparse_encoder(least) for share, s in self._parts()], format="csr"))
 
     @property
     def p_y_given_t(self) -> Atoms:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Bottleneck, Rows
+from dualib.certificate.dual_function import PAIRS
 from dualib.core.arrays import distribution
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Float, FloatArray, Int, IntArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
+from dualib.solvers.parts import PART, large
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 FEW_ATOMS = 400  # up to which the distances of all pairs are computed
+LARGEST_PARTS = 4e9  # the same where they are looked at part by part
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 EDGE = 1e-9  # times p(y): a decoder with less of a y never gets it back by alternating steps, so that a start
@@ -85,11 +88,12 @@ def part_clusters(it: Iterate, found: Rows) -> Iterate:
     The atom that takes most from Φ beside a cluster takes one of PARTS of its weight, and what is left moves so that their mean
     does not. Of an atom so near to others a first step of any method gives it a small share, that grows slowly.
     """
+    found = found[: max(1, PAIRS // len(it.log_z))]
     parent, order = np.unique(separations(found, it.atoms, it.beta).argmin(axis=1), return_index=True)
     if not len(order):
         return it
     new, weights, atoms = found[order], it.weights[parent], it.atoms[parent]
-    own = weights[:, None] * it.kernel[parent] / it.z
+    own = weights[:, None] * it.shares(parent)
     best = np.full(len(parent), 16.0 * EPS * abs(it.value))
     tried: dict[int, tuple[float, FloatArray]] = {}
     for part in PARTS:
@@ -134,7 +138,7 @@ def _mixture(
     floor = max(threshold, 0.1 * float(log_g.max()))
     order = np.flatnonzero(log_g >= floor)
     order = order[np.argsort(-log_g[order], kind="stable")]
-    order = order[_separate(found[order], it.beta)]
+    order = order[_separate(found[order], it.beta)][: max(1, PAIRS // len(it.log_z))]
     check_size(len(it.weights) + len(order), it.problem, it.beta)
     new, mixture = found[order], np.minimum(log_g[order], 1.0) / np.minimum(log_g[order], 1.0).sum()
     exponents = it.problem.exponents(it.beta, new, -it.log_z)
@@ -150,7 +154,13 @@ def check_size(n_t: int, problem: Bottleneck, beta: float) -> None:
         If the tables of all pairs of cluster and x would exceed LARGEST_TABLE entries, of which two to three are held at once.
     """
     n_x = len(problem.p_x)
-    if n_t * n_x > LARGEST_TABLE:
+    if large(n_t, problem):
+        if n_t * n_x > LARGEST_PARTS:
+            raise ValueError(
+                f"at beta = {beta:g} more than {int(LARGEST_PARTS) // n_x} clusters are needed for {n_x} distinct rows p(y|x), of "
+                "whose pairs each look takes half a minute: take smaller beta, or fewer rows (group rows that are nearly equal)"
+            )
+    elif n_t * n_x > LARGEST_TABLE:
         raise ValueError(
             f"at beta = {beta:g} more than {int(LARGEST_TABLE) // n_x} clusters are needed for {n_x} distinct rows p(y|x), "
             "whose tables do not fit in 2 GB: take smaller beta, or fewer rows (group rows that are nearly equal)"
@@ -205,10 +215,14 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
             break
         both = it.weights[first, None] * it.sums[first] + it.weights[second, None] * it.sums[second]
         weights, atoms = it.weights[first] + it.weights[second], it.problem.decode_sums(both)
-        exponents = it.problem.exponents(it.beta, atoms, -it.log_z)
-        change = weights[:, None] * np.exp(np.minimum(exponents, LARGEST_EXPONENT))
-        change -= (it.weights[first, None] * it.kernel[first] + it.weights[second, None] * it.kernel[second]) / it.z
-        gain = np.log1p(np.maximum(change, 0.5 * EPS - 1.0)) @ it.problem.p_x
+        gain, size = np.empty(len(first)), max(1, PART // len(it.log_z))
+        for i in range(0, len(first), size):
+            some = slice(i, i + size)
+            exponents = it.problem.exponents(it.beta, atoms[some], -it.log_z)
+            change = weights[some, None] * np.exp(np.minimum(exponents, LARGEST_EXPONENT))
+            for one in (first[some], second[some]):
+                change -= it.weights[one, None] * it.shares(one)
+            gain[some] = np.log1p(np.maximum(change, 0.5 * EPS - 1.0)) @ it.problem.p_x
         order = np.argsort(-gain, kind="stable")[: int((gain > 0.0).sum())]
         new = it
         while len(order):

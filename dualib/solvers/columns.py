@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dualib.bottleneck import Bottleneck, Rows
-from dualib.certificate.dual_function import DualFunction
+from dualib.certificate.dual_function import PAIRS, DualFunction
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
 from dualib.joint import Joint
@@ -37,10 +37,11 @@ from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
-SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so
+SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so; with
+MOST_SHARED = 0.25  # times as many clusters, T = X does
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
+MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
-PAIRS = 1 << 22  # (t, x) at a time, 32 MiB
 SCREENED = 4000  # rows from which on G is looked at in single precision first,
 SINGLE = 1e4  # where rounding then leaves β d three digits after the point,
 FAR_BELOW = -0.01  # and in double precision where log G may be above this
@@ -97,6 +98,9 @@ def start(core: Bottleneck, beta: float) -> Iterate:
     joint = Joint.from_conditional(core.p_x[keep] / core.p_x[keep].sum(), rows[keep])
     few = replace(core, joint=joint).reduced
     it = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None).iterate
+    if len(it.weights) > MOST_SHARED * len(keep):  # more rows would have more clusters
+        check_size(len(rows), core, beta)
+        return iterate(evaluate(core, beta, core.p_x, inside(rows, core)), 2)
     check_size(len(it.weights), core, beta)
     return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
 
@@ -121,7 +125,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             it, residual = minimise(best) if best.value < it.value else (it, residual)
         g = it.dual
         found = np.concatenate([ascend(g, it, rng), ascended(g, beside(it), LAST_ROUNDS)])
-        log_g = _log_at(g, found)
+        log_g = g.log_in_parts(found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
@@ -130,7 +134,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
-            log_g = _log_at(it.dual, found)
+            log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
                 break
@@ -158,7 +162,7 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
         if done and not log_g:  # no atom is missed so far: a minimum is near
             break
         found = ascend(it.dual, it, rng)
-        at_found = _log_at(it.dual, found)
+        at_found = it.dual.log_in_parts(found)
         log_g = max(float(at_found.max()), 0.0)
         if log_g <= 0.1 * options.tolerance or before - it.value < ACCURACY * abs(it.value):
             break
@@ -195,10 +199,10 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         low, high = np.arcsin(np.sqrt(np.array([rows[:, 0].min(), rows[:, 0].max()])))
         angles = np.linspace(low, high, int(np.clip(25 * (high - low) * np.sqrt(it.beta), 64, 4000)))
         grid = np.stack([np.sin(angles) ** 2, np.cos(angles) ** 2], axis=1)
-        log_g = _log_at(g, grid)
+        log_g = g.log_in_parts(grid)
         peak = np.flatnonzero(np.r_[True, log_g[1:] >= log_g[:-1]] & np.r_[log_g[:-1] >= log_g[1:], True])
         peak = peak[log_g[peak] > -0.05]
-        at_rows = _log_at(g, rows)
+        at_rows = g.log_in_parts(rows)
         starts = np.concatenate([grid[peak], rows[[at_rows.argmax()]]])
         return g.ascend(starts, 6)
     starts = rows
@@ -214,7 +218,7 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
     moved = inside(starts, core)
     found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), FIRST_ROUNDS)
-    log_g = _log_at(g, found)
+    log_g = g.log_in_parts(found)
     # Those near an atom end there, where G = 1 already.
     elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
     elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
@@ -224,7 +228,10 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
 def beside(it: Iterate) -> Rows:
     """Atoms near those of an iterate: where a cluster would split, and off the edge, on which it may have been kept."""
     moved = [inside(it.atoms, it.problem, share) for share in INSIDE]
-    return np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
+    found = np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
+    if len(found) > MOST_BESIDE:
+        found = found[np.argsort(-it.dual.log_in_parts(found), kind="stable")[:MOST_BESIDE]]
+    return found
 
 
 def ascended(g: DualFunction, starts: Rows, rounds: int) -> Rows:
@@ -276,7 +283,7 @@ def log_at_rows(g: DualFunction) -> FloatArray:
     """The values log G at all rows p(y|x); of very many, those that are far below 0 in single precision only."""
     problem, rows = g.problem, g.problem.p_y_given_x
     if len(rows) <= SCREENED or g.beta * problem.rounding_scale > SINGLE:
-        return _log_at(g, rows)
+        return g.log_in_parts(rows)
     left = np.column_stack([-g.beta * problem.of_atoms(rows), np.ones(len(rows))]).astype(np.float32)
     right = np.column_stack([problem.of_rows, g.log_weights]).T.astype(np.float32)
     found, size = np.empty(len(rows)), max(1, PAIRS // len(rows))
@@ -286,13 +293,5 @@ def log_at_rows(g: DualFunction) -> FloatArray:
             terms = left[i : i + size] @ right
             found[i : i + size] = np.log((np.exp(terms, out=terms) @ ones).astype(np.float64))
     large = np.flatnonzero(~(found < FAR_BELOW))
-    found[large] = _log_at(g, rows[large])
+    found[large] = g.log_in_parts(rows[large])
     return found
-
-
-def _log_at(g: DualFunction, atoms: FloatArray) -> FloatArray:
-    """The values log G at any number of atoms, in pieces that fit in memory."""
-    size = max(1, PAIRS // len(g.log_weights))
-    if not len(atoms):
-        return np.empty(0)
-    return np.concatenate([g.log(atoms[i : i + size]) for i in range(0, len(atoms), size)])

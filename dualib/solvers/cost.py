@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from dualib.bottleneck import Bottleneck
 from dualib.core.arrays import whole
-from dualib.solvers.atoms import LARGEST_TABLE
+from dualib.solvers.atoms import LARGEST_PARTS, LARGEST_TABLE
+from dualib.solvers.parts import LARGE_PAIRS, MOST_SYMBOLS
 
 EVALUATIONS = (
     60  # of all pairs of cluster and x at one β, passes over them counted: between 10 and 200 on random joints
@@ -14,6 +15,7 @@ EVALUATIONS = (
 PAIR_SECONDS = 2.5e-9  # one pair in such a pass, and
 SYMBOL_SECONDS = 0.1e-9  # for each symbol y more; measured on one core of 2026
 TABLES = 2.5  # of all pairs of cluster and x held at once: two in double precision and one in single
+PAIR_BYTES = 1.0  # of each pair beyond those of which there is a table: few of them are kept
 JOINTS = 12  # tables of the size of the joint
 
 
@@ -66,7 +68,9 @@ def expected_cost(problem: Bottleneck, n_betas: int = 1) -> Cost:
     """
     whole(n_betas, "n_betas", 1)
     n_x, n_y = problem.merged.joint.p_xy.shape
-    clusters = max(1, min(n_x, int(LARGEST_TABLE) // n_x))
+    clusters = max(1, min(n_x, int(LARGEST_PARTS if n_y <= MOST_SYMBOLS else LARGEST_TABLE) // n_x))
     pairs = float(clusters) * n_x
+    kept = min(pairs, LARGE_PAIRS) if n_y <= MOST_SYMBOLS else pairs
     seconds = n_betas * EVALUATIONS * pairs * (PAIR_SECONDS + SYMBOL_SECONDS * n_y)
-    return Cost(n_x, n_y, n_betas, clusters, 8.0 * (TABLES * pairs + JOINTS * float(n_x) * n_y), seconds)
+    in_tables = 8.0 * (TABLES * kept + JOINTS * float(n_x) * n_y)
+    return Cost(n_x, n_y, n_betas, clusters, in_tables + PAIR_BYTES * (pairs - kept), seconds)

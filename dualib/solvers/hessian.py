@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -53,7 +54,11 @@ class System:
     def sums(self) -> FloatArray:
         """Σ_x p ratio of 1 and of S_x."""
         it = self.it
-        return np.asarray(it.kernel @ (it.problem.near_sums * self.over_z)) if it.problem.any_weak else it.sums
+        if not it.problem.any_weak:
+            return it.sums
+        if it.parts is not None:
+            return np.column_stack([it.sums[:, :1], it.sums[:, 1:] - it.sums[:, :1] * it.problem.mean_where_weak])
+        return np.asarray(it.kernel @ (it.problem.near_sums * self.over_z))
 
     @cached_property
     def mean(self) -> FloatArray:
@@ -71,7 +76,9 @@ class System:
 
     @cached_property
     def kernel(self) -> FloatArray:
-        """e^{−βd}, up to a factor for each x."""
+        """e^{−βd}, up to a factor for each x; of very many pairs, those that count as a sparse array."""
+        if self.it.parts is not None:
+            return cast(FloatArray, self.it.parts.likely)
         return self.it.kernel.astype(np.float32)
 
     @cached_property

@@ -10,7 +10,8 @@ import numpy as np
 from dualib.bottleneck import ACCURATE, Atoms, Bottleneck, Table
 from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import EPS, kl_nats
-from dualib.core.typing import Float
+from dualib.core.typing import Float, IntArray
+from dualib.solvers.parts import Parts, in_parts, large
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Iterate:
         z = weights @ kernel
         log_z = np.log(z) + top
         it = cls(problem, beta, weights, atoms, -float(problem.p_x @ log_z), log_z)
-        it.__dict__.update(kernel=kernel, z=z)
+        it.__dict__.update(kernel=kernel, z=z, parts=None)
         return it
 
     def without_tables(self) -> Iterate:
@@ -60,20 +61,36 @@ class Iterate:
         return replace(self)
 
     @cached_property
+    def parts(self) -> Parts | None:
+        """What is kept of the evaluation where there are too many pairs of cluster and x for a table."""
+        if not large(len(self.weights), self.problem):
+            return None
+        return in_parts(self.problem, self.beta, self.weights, self.atoms, self.log_z)
+
+    @cached_property
     def kernel(self) -> Table:
         """e^{−βd(x,r_t)}, up to a factor for each x."""
-        exponents = self.problem.exponents(self.beta, self.atoms, -self.log_z)
+        return self._kernel_of(slice(None))
+
+    def shares(self, clusters: slice | IntArray = slice(None)) -> Table:
+        """e^{−βd(x,r_t)} / Σ_t ν_t e^{−βd(x,r_t)} of some clusters, times ν_t the encoder."""
+        if self.parts is None:
+            return np.asarray(self.kernel[clusters] / self.z)
+        return self._kernel_of(clusters)
+
+    def _kernel_of(self, clusters: slice | IntArray) -> Table:
+        exponents = self.problem.exponents(self.beta, self.atoms[clusters], -self.log_z)
         return np.asarray(np.exp(exponents, out=exponents))
 
     @cached_property
     def z(self) -> Float[np.ndarray, " n_x"]:
         """Σ_t ν_t kernel_tx, so that q(t|x) = ν_t kernel_tx / z_x."""
-        return np.asarray(self.weights @ self.kernel)
+        return np.asarray(self.weights @ self.kernel) if self.parts is None else np.ones(len(self.log_z))
 
     @property
     def ratio(self) -> Table:
         """e^{−βd(x,r_t)} / Σ_t ν_t e^{−βd(x,r_t)}."""
-        return np.asarray(self.kernel / self.z)
+        return self.shares()
 
     @cached_property
     def gain(self) -> Float[np.ndarray, " n_t"]:
@@ -83,6 +100,8 @@ class Iterate:
     @cached_property
     def sums(self) -> Float[np.ndarray, "n_t n_sums"]:
         """Σ_x p(x) ratio_tx of 1 and of the statistic of x, all that an alternating step takes."""
+        if self.parts is not None:
+            return self.parts.sums
         return np.asarray(self.kernel @ (self.problem.sums * (self.problem.p_x / self.z)[:, None]))
 
     @property
@@ -103,7 +122,7 @@ class Iterate:
     @property
     def posterior(self) -> Table:
         """p(x|t)."""
-        joint = self.kernel * (self.problem.p_x / self.z)
+        joint = self.shares() * self.problem.p_x
         joint /= joint.sum(axis=1, keepdims=True)
         return np.asarray(joint)
 
@@ -127,6 +146,11 @@ def evaluate(
     near: Float[np.ndarray, " n_x"] | None = None,
 ) -> Iterate:
     """Φ and the encoder at weights and atoms; `near`, log z of an iterate near by, saves two passes."""
+    if large(len(weights), problem):
+        parts = in_parts(problem, beta, weights, atoms, near)
+        it = Iterate(problem, beta, weights, atoms, -float(problem.p_x @ parts.log_z), parts.log_z)
+        it.__dict__["parts"] = parts
+        return it
     if near is not None:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             kernel = problem.exponents(beta, atoms, -near)

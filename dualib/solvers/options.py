@@ -22,9 +22,7 @@ class LeftOut(StrEnum):
     SPLITS = (
         "estimated_gap tells nothing of clusters that would split: too many clusters, rows and symbols to look for them"
     )
-    ALL_ROWS = (
-        "the search began at the optimum of a sample of the rows, and T = X was not compared: there are too many rows"
-    )
+    ALL_ROWS = "the search began at the optimum of a sample of the rows, or at T = X where that has many clusters: there are too many rows to try both"
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,17 @@ def blocks(system: System, members: IntArray) -> FloatArray:
     for i in range(m):
         for j in range(i, m):
             t, u = members[:, i], members[:, j]
-            pairs = kernel[t] * kernel[u] * (root[t] * root[u]).astype(np.float32)[:, None] * twice
-            if i == j:
-                pairs -= kernel[t] * over
-            moments = _symmetric(pairs @ right, size)
+            scales = (root[t] * root[u]).astype(np.float32)[:, None]
+            if system.it.parts is None:
+                pairs = kernel[t] * kernel[u] * scales * twice
+                if i == j:
+                    pairs -= kernel[t] * over
+                sums = pairs @ right
+            else:
+                sums = scales * (kernel[t] * kernel[u] @ (right * twice[:, None]))
+                if i == j:
+                    sums -= kernel[t] @ (right * over[:, None])
+            moments = _symmetric(sums, size)
             found[:, i, :, j] = left[:, i].transpose(0, 2, 1) @ moments @ left[:, j]
             found[:, j, :, i] = found[:, i, :, j].transpose(0, 2, 1)
         found[:, i, 0, i, 0] += system.sums[members[:, i], 0]

@@ -6,9 +6,10 @@ import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
 from dualib.core.special import TINY
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS, curvature, tangent_basis
+from dualib.solvers.parts import PART
 
 MIXED = 0.999  # largest p(x|t) from which on a cluster is that of a single x, which cannot split
 MAX_SPLIT_WORK = 2e10  # multiplications; beyond, splits are left to the ascents, and Solution.left_out says so
@@ -16,6 +17,7 @@ MAX_SLOPES = 1e6  # slopes of all pairs of cluster and x (8 MB); beyond, from mo
 SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 WIDTHS = np.array([0.5, 1.0, 2.0])  # moves in units of the width of e^{−βd}, to where a stable cluster may have a rival
 BROAD = 0.3  # β λ_max(C(t)) from which on a cluster may have one
+MOST_BROAD = 1000  # of them, the broadest
 LANCZOS = 24  # products that find the largest eigenvalue of each cluster's matrix
 MANY_SYMBOLS = 40  # from which on they are cheaper than the matrix itself
 
@@ -26,22 +28,32 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     Of many unknowns also on both sides of stable clusters that are broad: what is better than one of these may lie at a finite
     distance, beyond a valley of G that ascents from rows do not cross.
     """
-    posterior = it.posterior
-    mixed = posterior.max(axis=1) < MIXED
-    few = it.atoms.shape[1] < MANY_SYMBOLS
-    if not mixed.any() or too_many_mixed(it.problem, int(mixed.sum())):
+    size = max(1, PART // len(it.log_z)) if it.parts is not None else len(it.weights)
+    parts = np.split(np.arange(len(it.weights)), range(size, len(it.weights), size))
+    largest = np.concatenate([_posterior(it, part).max(axis=1) for part in parts])
+    mixed = np.flatnonzero(largest < MIXED)
+    if not len(mixed) or too_many_mixed(it.problem, len(mixed)):
         return it.atoms[:0]
-    atoms = it.atoms[mixed]
-    posterior = posterior if mixed.all() else posterior[mixed]
-    found = instability if few else instability_by_products
-    largest, direction = found(it.problem, it.beta, atoms, posterior)
+    found = instability if it.atoms.shape[1] < MANY_SYMBOLS else instability_by_products
+    parts = np.split(mixed, range(size, len(mixed), size))
+    unstable = [found(it.problem, it.beta, it.atoms[part], _posterior(it, part)) for part in parts]
+    atoms, largest, direction = it.atoms[mixed], *(np.concatenate(both) for both in zip(*unstable, strict=True))
     steps = direction / np.linalg.norm(direction, axis=1, keepdims=True) / np.sqrt(it.beta * np.maximum(atoms, TINY))
     near = steps / np.abs(steps).max(axis=1, keepdims=True)
     starts = [_displaced(it, atoms[largest > 1.0 + 1e-7], near[largest > 1.0 + 1e-7], SPLITS)]
     if it.atoms.size > MAX_UNKNOWNS:
-        broad = largest > BROAD
+        broad = np.flatnonzero(largest > BROAD)
+        broad = broad[np.argsort(-largest[broad], kind="stable")[:MOST_BROAD]]
         starts += [_displaced(it, atoms[broad], steps[broad], sign * WIDTHS) for sign in (-1.0, 1.0)]
     return np.concatenate(starts)
+
+
+def _posterior(it: Iterate, clusters: IntArray) -> Table:
+    """p(x|t) of some clusters."""
+    if len(clusters) == len(it.weights):
+        return it.posterior
+    joint = it.shares(clusters) * it.problem.p_x
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
 
 def too_many_mixed(problem: Bottleneck, n: int) -> bool:
@@ -55,7 +67,7 @@ def _displaced(it: Iterate, atoms: Atoms, steps: Atoms, lengths: FloatArray) -> 
     """The atoms moved along their steps of log r, each by that of the lengths at which G is largest."""
     tried = atoms * np.exp(np.clip(np.multiply.outer(lengths, steps), -30.0, 30.0))
     tried /= tried.sum(axis=2, keepdims=True)
-    log_g = it.dual.log(tried.reshape(-1, atoms.shape[1])).reshape(len(lengths), -1)
+    log_g = np.stack([it.dual.log_in_parts(some) for some in tried])
     return np.asarray(tried[log_g.argmax(axis=0), np.arange(len(atoms))])
 
 

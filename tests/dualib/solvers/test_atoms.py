@@ -19,6 +19,8 @@ def test_added_atoms_get_the_share_that_lowers_the_objective_most(kind, times, m
     assert log_g.max() > 0
     gain = atoms.possible_gain(it, core.p_y_given_x, log_g)
     monkeypatch.setattr(atoms, "MAX_WEIGHTS_WORK", -1)  # what has been added keeps the share it is given
+    assert atoms.add_atoms(it, core.p_y_given_x, log_g, 0.0).value < it.value - gain  # where a cluster is parted
+    monkeypatch.setattr(atoms, "PARTS", ())
     added = atoms.add_atoms(it, core.p_y_given_x, log_g, 0.0)
     assert added.value == pytest.approx(it.value - gain, abs=1e-12)
     share, mixture = 1.0 - added.weights[0], added.weights[1:] / added.weights[1:].sum()
