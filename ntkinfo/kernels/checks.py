@@ -112,9 +112,7 @@ def check_joint(
         return check_positive_semidefinite(train, name)
     white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
     complement = test.copy()
-    for start in range(
-        0, len(test), BLOCK
-    ):  # not white.T @ white: OpenBLAS's threaded dsyrk crashes as its dpotrf does
+    for start in range(0, len(test), BLOCK):  # not white.T @ white: threaded dsyrk crashes, too
         complement[start : start + BLOCK] -= white[:, start : start + BLOCK].T @ white
     if cholesky_factor(complement, tolerance, overwrite=True) is None:
         raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name))
