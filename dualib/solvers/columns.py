@@ -31,6 +31,7 @@ from dualib.solvers.atoms import (
     too_many_rows,
     trivial,
 )
+from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
@@ -48,6 +49,7 @@ ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate grad
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 CG_STEPS = 12  # then clusters that have met are merged
+ELIMINATIONS = 20  # the same for Newton's method by elimination
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
@@ -148,7 +150,7 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     radius, log_g = np.inf, 0.0
     rough = options.max_rounds > 0 and it.atoms.shape[1] >= MANY_SYMBOLS
     for _ in range(ROUGH_ROUNDS if rough else 0):
-        if it.atoms.size <= MAX_UNKNOWNS:
+        if it.atoms.size <= MAX_UNKNOWNS or pairs_of(it) is not None:
             break
         it, before = coalesce(iterate(it, 1), NEIGHBOURS), it.value
         accuracy = max(ROUGH_SHARE * log_g, ACCURACY * abs(it.value))
@@ -165,10 +167,14 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
-    residual = radius = np.inf
+    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
+    residual, radius, level = np.inf, np.inf, 0
     for _ in range(30):
-        if it.atoms.size > largest:
+        if it.atoms.size > largest and pairs_of(it) is not None:
+            it, residual, done, level = newton_by_elimination(
+                iterate(it, 1), ACCURACY * abs(it.value), ELIMINATIONS, level
+            )
+        elif it.atoms.size > largest:
             it, residual, done, radius = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS, radius)
         else:
             it, residual = newton(it, max_steps=12)
