@@ -24,8 +24,10 @@ import numpy as np
 from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotrs
 
+from dualib.bottleneck import Atoms
 from dualib.core.special import TINY
-from dualib.core.typing import Bool, FloatArray, IntArray
+from dualib.core.typing import Bool, Float, FloatArray, IntArray
+from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate, evaluate
 
@@ -35,9 +37,13 @@ PRODUCTS = 100  # of a cluster, (n_x, n_y) each, that a step may take as long as
 KEPT = 3e-5  # q(t|x) from which on a pair is part of the Hessian
 PADDED = 1.5  # clusters of up to so many times as many pairs as the smallest are treated at once
 SETTLED = 1e-9  # of Φ, gained by a step, from which on a cluster that is unstable is left to be split
+MEETING = 1e-7  # the same, from which on clusters nearer than
+NEAR = 1.0  # in β times a squared Fisher distance are tried as one where a step needs a shift
 SHIFTS = (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the Hessian
 LEAST = 1e-3  # eigenvalue of a block over its curvature: rounding of single precision
 LEAST_WEIGHT = 1e-9  # the same of the weights', in double precision
+DOUBLINGS = 5  # of the power of a block that finds its largest eigenvalue
+NOTHING = 1e-30  # in single precision
 LIGHT = 1e-4  # of the largest weight: a cluster that may be dropped
 
 Pairs = Bool[np.ndarray, "n_t n_x"]
@@ -191,6 +197,23 @@ def pairs_of(it: Iterate) -> Pairs | None:
     return np.asarray(kept) if work.sum() <= PRODUCTS * n_t * n_x * n_y else None
 
 
+def instability_by_pairs(it: Iterate, kept: Pairs) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """:func:`dualib.solvers.stability.instability` from the pairs that are kept: β λ_max(C(t)), from below, and δr_t/√r_t."""
+    found = Elimination.of(it, kept)
+    largest, direction = np.empty(len(it.weights)), np.empty_like(it.atoms)
+    for group in found.groups:
+        square, power = group.square, group.square
+        for _ in range(DOUBLINGS):
+            power = power @ power
+            power /= np.maximum(np.trace(power, axis1=1, axis2=2), NOTHING)[:, None, None]
+        heaviest = np.diagonal(power, axis1=1, axis2=2).argmax(axis=1)
+        v = _applied(power, power[np.arange(len(power)), heaviest])
+        v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), NOTHING)
+        largest[group.t] = (v * _applied(square, v)).sum(axis=1)
+        direction[group.t] = v if group.by_symbols else _applied(group.slopes.transpose(0, 2, 1), v)
+    return largest, direction * found.whiten
+
+
 def newton_by_elimination(
     it: Iterate, tolerance: float, max_steps: int, level: int = 0
 ) -> tuple[Iterate, float, bool, int]:
@@ -217,10 +240,12 @@ def newton_by_elimination(
             new = _moved(it, step[0])
             if it.value - new.value >= 0.1 * expected - noise:
                 break
+            if expected < 100.0 * noise:  # no more digits
+                return it, size, True, level
         else:
             return it, size, False, level
-        level = max(tried - (it.value - new.value > 0.5 * expected), 0)
-        it = new
+        level = max(tried - (tried == level and it.value - new.value > 0.5 * expected), 0)
+        it = new if expected > MEETING * abs(it.value) or not tried else coalesce(new, NEAR)
         if expected < (tolerance if step[1] else max(tolerance, SETTLED * abs(it.value))):
             return it, size, True, level
     return it, size, False, level
@@ -241,7 +266,7 @@ def _alike(sizes: IntArray) -> list[tuple[IntArray, int]]:
     order, found, i = np.argsort(sizes, kind="stable"), [], 0
     while i < len(order):
         j = int(np.searchsorted(sizes[order], max(PADDED * sizes[order[i]], 4.0), side="right"))
-        found.append((order[i:j], int(sizes[order[j - 1]])))
+        found.append((order[i:j], max(1, int(sizes[order[j - 1]]))))
         i = j
     return found
 
