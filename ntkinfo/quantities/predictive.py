@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from dualib.core.arrays import positive
+from dualib.core.factor import cholesky_factor
 from dualib.core.quantity import Relation
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
@@ -235,10 +237,15 @@ def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[n
     """
     labels = labels_of(joint_law, y)
     m, k = labels.shape
-    factor = np.linalg.cholesky(joint_law.covariance + positive(noise, "noise") * np.eye(m))
-    white = np.linalg.solve(factor, labels - joint_law.mean)
-    log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-    return np.asarray((0.5 * (white**2).sum(axis=(-2, -1)) + 0.5 * k * (log_det + m * LOG_2PI)) / m)
+    shift, found = positive(noise, "noise"), np.full(joint_law.covariance.shape[:-2], np.nan)
+    for t in np.ndindex(found.shape):
+        factor = cholesky_factor(joint_law.covariance[t], shift)
+        if factor is None:  # NaN among the covariances
+            continue
+        white = solve_triangular(factor, labels - joint_law.mean[t], lower=True, check_finite=False)
+        log_det = 2 * float(np.log(np.diagonal(factor)).sum())
+        found[t] = (0.5 * (white**2).sum() + 0.5 * k * (log_det + m * LOG_2PI)) / m
+    return found
 
 
 @_pure(
