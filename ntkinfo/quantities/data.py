@@ -82,7 +82,7 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
         if law.collapse is not None:  # in logarithms, for variances too small to be numbers
-            log_ratio = 2 * law.collapse.log_size[..., None] + np.log(law.collapse.spread / prior.variance)
+            log_ratio = 2 * law.collapse.log_size + np.log(law.collapse.spread / prior.variance)
             gap = np.where(log_ratio < -40, -1 - log_ratio, gap)
         value = 0.5 * k * gap + square / (2 * prior.variance)
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))

@@ -56,7 +56,8 @@ def label_errors(
 ) -> tuple[Float[np.ndarray, "*t m k"], Float[np.ndarray, "*t m"], Float[np.ndarray, "*t"]]:
     """Errors y - μ, variances of the outputs, and the logarithm of the unit in which both are.
 
-    The unit is 1, but for the labels to which a collapsed law is trained, whose errors may be far below it.
+    The unit is that of the largest errors: 1, but where all labels are those to which a collapsed law is trained, whose errors
+    may be far below it.
 
     Examples
     --------
@@ -68,9 +69,14 @@ def label_errors(
     array([-1000., -1000.])
     """
     labels, collapse = labels_of(law, y), law.collapse
-    if collapse is not None and np.array_equal(labels, collapse.target):
-        return collapse.shortfall, collapse.spread, np.asarray(collapse.log_size)
-    return labels - law.mean, law.variance, np.zeros(law.mean.shape[:-2])
+    if collapse is None:
+        return labels - law.mean, law.variance, np.zeros(law.mean.shape[:-2])
+    own = (labels == collapse.target).all(axis=-1)
+    errors = np.where(own[:, None], collapse.shortfall, labels - law.mean)
+    sizes = np.where(own, collapse.log_size, 0.0)
+    log_size = np.asarray(sizes.max(axis=-1))
+    scale = np.exp(sizes - log_size[..., None])
+    return errors * scale[..., None], np.where(own, collapse.spread, law.variance) * scale**2, log_size
 
 
 @_error("one network", of="E‖y - z‖² per point, mean over the points, of one network", main=True)
