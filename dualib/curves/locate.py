@@ -12,8 +12,9 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.search import search_maximum
 from dualib.core.result import Result
 from dualib.core.typing import FloatArray
-from dualib.solvers.atoms import separations, start_from
+from dualib.solvers.atoms import start_from
 from dualib.solvers.columns import generate_columns, minimise
+from dualib.solvers.distances import separations
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import prove_where_needed

@@ -8,8 +8,9 @@ from dualib.bottleneck import Bottleneck, Rows
 from dualib.certificate.dual_function import PAIRS
 from dualib.core.arrays import distribution
 from dualib.core.special import EPS
-from dualib.core.typing import ArrayLike, Float, FloatArray, Int, IntArray
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 from dualib.solvers.alternating import iterate
+from dualib.solvers.distances import close_pairs, separations
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
 from dualib.solvers.parts import PART, large
@@ -17,7 +18,6 @@ from dualib.solvers.parts import PART, large
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
-FEW_ATOMS = 400  # up to which the distances of all pairs are computed
 LARGEST_PARTS = 4e9  # the same where they are looked at part by part
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
@@ -253,34 +253,6 @@ def _partners(it: Iterate, distance: float) -> tuple[IntArray, IntArray]:
     here = np.arange(len(pairs))
     pairs = pairs[(seen_at[pairs] == here[:, None]).all(axis=1)]
     return pairs[:, 0], pairs[:, 1]
-
-
-def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "n 2"]:
-    """Pairs of atoms nearer than `distance`, β times a squared Fisher distance, the nearest first."""
-    if len(atoms) <= FEW_ATOMS:
-        table = separations(atoms, atoms, beta)
-        pairs = np.argwhere(table < distance)
-        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-        apart = table[pairs[:, 0], pairs[:, 1]]
-    else:
-        from scipy.spatial import cKDTree  # half a second, which smaller problems do without
-
-        points = np.sqrt(2.0 * beta * atoms)
-        pairs = np.sort(cKDTree(points).query_pairs(np.sqrt(distance), output_type="ndarray"), axis=1)
-        apart = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
-    order = np.lexsort((pairs[:, 1], pairs[:, 0], apart))
-    return np.asarray(pairs[order[apart[order] < distance]])
-
-
-def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Float[np.ndarray, "n m"]:
-    """2β Σ_y (√r − √r')², β times a squared Fisher distance, of every atom from every other one."""
-    root, other_root = np.sqrt(r), np.sqrt(other)
-    if beta > 1e9:  # the product of the roots has lost the digits that count
-        return np.stack([2.0 * beta * ((root - one) ** 2).sum(axis=1) for one in other_root], axis=1)
-    centre = other_root[0]
-    root, other_root = root - centre, other_root - centre
-    square = (root**2).sum(axis=1)[:, None] + (other_root**2).sum(axis=1) - 2.0 * root @ other_root.T
-    return np.asarray(2.0 * beta * np.maximum(square, 0.0))
 
 
 def _separate(atoms: FloatArray, beta: float) -> IntArray:

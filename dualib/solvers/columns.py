@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dualib.bottleneck import Bottleneck, Rows
-from dualib.certificate.dual_function import PAIRS, DualFunction
+from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY
-from dualib.core.typing import FloatArray
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
+from dualib.solvers.ascents import ascended, log_at_rows
 from dualib.solvers.atoms import (
     INSIDE,
     SEPARATE,
@@ -26,11 +26,12 @@ from dualib.solvers.atoms import (
     merge_atoms,
     possible_gain,
     prune,
-    separations,
     start_from,
     too_many_rows,
     trivial,
 )
+from dualib.solvers.distances import separations
+from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
@@ -42,24 +43,22 @@ MOST_SHARED = 0.25  # times as many clusters, T = X does
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
-SCREENED = 4000  # rows from which on G is looked at in single precision first,
-SINGLE = 1e4  # where rounding then leaves β d three digits after the point,
-FAR_BELOW = -0.01  # and in double precision where log G may be above this
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 FIRST_ROUNDS = 1  # of ascents from all starts, and
 LAST_ROUNDS = 8  # from those that are not at an atom already
-FARTHEST = 30.0  # how many times as far as two plain steps an extrapolation goes
-STILL = 1e-4  # an atom that a step moves by less has arrived, in units of the width of e^{−βd}
+LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
 CG_STEPS = 12  # then clusters that have met are merged
+ELIMINATIONS = 20  # the same for Newton's method by elimination,
+LAST_STEP = 1e-15  # whose last steps take less time than a look at G that finds the gradient
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
-SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
-CHEAP = 100_000  # (t, x) up to which a solution that knows a G > 1 is always tried again from another start
+SETTLED = 100.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
+CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
 
 class Found(NamedTuple):
@@ -84,7 +83,7 @@ class Found(NamedTuple):
     def worth_another(self, tolerance: float) -> bool:
         """Whether another start may pay: a G > 1 is left, and that is cheap, or there is something to be gained."""
         it = self.iterate
-        cheap = len(it.weights) * len(it.log_z) <= CHEAP
+        cheap = it.atoms.size * len(it.log_z) <= CHEAP
         return self.estimate > SETTLED * tolerance and (cheap or self.gain > ACCURACY * abs(it.value))
 
 
@@ -124,15 +123,20 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
             it, residual = minimise(best) if best.value < it.value else (it, residual)
         g = it.dual
-        found = np.concatenate([ascend(g, it, rng), ascended(g, beside(it), LAST_ROUNDS)])
+        found = ascend(g, it, rng)
         log_g = g.log_in_parts(found)
+        if it.atoms.size * len(it.log_z) > CHEAP or log_g.max() <= 0.1 * options.tolerance:
+            found = np.concatenate([found, ascended(g, beside(it), LAST_ROUNDS)])
+            log_g = g.log_in_parts(found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
-        added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
-        better, better_residual = minimise(approached(added, options, rng))
+        better, better_residual = it, residual
+        if estimate > LITTLE:
+            added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
+            better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
-            it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
+            it, residual = to_last_digits(it)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
@@ -154,7 +158,7 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     log_g = 0.0
     rough = options.max_rounds > 0 and it.atoms.shape[1] >= MANY_SYMBOLS
     for _ in range(ROUGH_ROUNDS if rough else 0):
-        if it.atoms.size <= MAX_UNKNOWNS:
+        if it.atoms.size <= MAX_UNKNOWNS or pairs_of(it) is not None:
             break
         it, before = coalesce(iterate(it, 1), NEIGHBOURS), it.value
         accuracy = max(ROUGH_SHARE * log_g, ACCURACY * abs(it.value))
@@ -171,10 +175,14 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
-    residual = np.inf
+    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
+    residual, level = np.inf, 0
     for _ in range(30):
-        if it.atoms.size > largest:
+        if it.atoms.size > largest and pairs_of(it) is not None:
+            it, residual, done, level = newton_by_elimination(
+                iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level
+            )
+        elif it.atoms.size > largest:
             it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
         else:
             it, residual = newton(it, max_steps=12)
@@ -186,6 +194,14 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
         elif done:
             break
     return it, residual
+
+
+def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
+    """The iterate nearer to its local minimum, and the norm of the gradient."""
+    tolerance = LAST_DIGITS * abs(it.value)
+    if pairs_of(it) is not None:
+        return newton_by_elimination(it, tolerance, LAST_STEPS)[:2]
+    return newton_cg(it, tolerance, LAST_STEPS)[:2]
 
 
 def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Rows:
@@ -205,9 +221,8 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         at_rows = g.log_in_parts(rows)
         starts = np.concatenate([grid[peak], rows[[at_rows.argmax()]]])
         return g.ascend(starts, 6)
-    starts = rows
+    at_rows, starts = log_at_rows(g), rows
     if len(rows) > MOST_STARTS:
-        at_rows = log_at_rows(g)
         starts = rows[np.argsort(-at_rows, kind="stable")[: AMONG * MOST_STARTS]]
         starts = starts[separations(starts, it.atoms, it.beta).min(axis=1) > 0.1][:MOST_STARTS]
         starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
@@ -216,6 +231,9 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         mixing = np.zeros((n, len(rows)))
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
+    else:  # those near an atom end there
+        starts = rows[separations(rows, it.atoms, it.beta).min(axis=1) > 0.1]
+        starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
     moved = inside(starts, core)
     found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), FIRST_ROUNDS)
     log_g = g.log_in_parts(found)
@@ -231,67 +249,4 @@ def beside(it: Iterate) -> Rows:
     found = np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
     if len(found) > MOST_BESIDE:
         found = found[np.argsort(-it.dual.log_in_parts(found), kind="stable")[:MOST_BESIDE]]
-    return found
-
-
-def ascended(g: DualFunction, starts: Rows, rounds: int) -> Rows:
-    """Ascents of any number of atoms, in pieces that fit in memory."""
-    size = max(1, PAIRS // len(g.log_weights))
-    return np.concatenate(
-        [starts[:0], *(_climbed(g, starts[i : i + size], rounds) for i in range(0, len(starts), size))]
-    )
-
-
-def _climbed(g: DualFunction, atoms: Rows, rounds: int) -> Rows:
-    """Atoms after rounds of two alternating steps r ← decoder of the posterior and an extrapolation of them; G never falls.
-
-    With √r the plain steps move by v₁, then v₂; the extrapolation by 2s v₁ + s² (v₂ − v₁), s = |v₁|/|v₂ − v₁| ([varadhan2008]_),
-    is taken where G is above that after the first step.
-    """
-    atoms, moving = atoms.copy(), np.arange(len(atoms))
-    for _ in range(rounds):
-        first, _ = _step(g, atoms[moving])
-        second, log_g = _step(g, first)
-        start, v = np.sqrt(atoms[moving]), np.sqrt(first)
-        v, change = v - start, np.sqrt(second) - 2.0 * v + start
-        size, bend = np.linalg.norm(v, axis=1), np.linalg.norm(change, axis=1)
-        s = np.clip(size / np.maximum(bend, TINY), 1.0, FARTHEST)[:, None]
-        far = np.maximum(start + 2.0 * s * v + s**2 * change, 0.1 * start) ** 2
-        third, log_far = _step(g, far / far.sum(axis=1, keepdims=True))
-        atoms[moving] = np.where((log_far > log_g)[:, None], third, second)
-        moving = moving[np.sqrt(2.0 * g.beta) * size > STILL]
-        if not len(moving):
-            break
-    return atoms
-
-
-def _step(g: DualFunction, atoms: Rows) -> tuple[Rows, FloatArray]:
-    """The decoder of the posterior w_x e^{−βd} / G at atoms, and log G there."""
-    terms = g.log_terms(atoms)
-    top = terms.max(axis=1)
-    np.subtract(terms, top[:, None], out=terms)
-    sums = np.exp(terms, out=terms) @ g.problem.sums
-    return g.problem.decode_sums(sums), top + np.log(sums[:, 0])
-
-
-def largest_at_rows(g: DualFunction) -> float:
-    """The largest log G at the rows p(y|x), all of them."""
-    return float(log_at_rows(g).max())
-
-
-def log_at_rows(g: DualFunction) -> FloatArray:
-    """The values log G at all rows p(y|x); of very many, those that are far below 0 in single precision only."""
-    problem, rows = g.problem, g.problem.p_y_given_x
-    if len(rows) <= SCREENED or g.beta * problem.rounding_scale > SINGLE:
-        return g.log_in_parts(rows)
-    left = np.column_stack([-g.beta * problem.of_atoms(rows), np.ones(len(rows))]).astype(np.float32)
-    right = np.column_stack([problem.of_rows, g.log_weights]).T.astype(np.float32)
-    found, size = np.empty(len(rows)), max(1, PAIRS // len(rows))
-    ones = np.ones(len(rows), dtype=np.float32)
-    with np.errstate(over="ignore", divide="ignore"):
-        for i in range(0, len(rows), size):
-            terms = left[i : i + size] @ right
-            found[i : i + size] = np.log((np.exp(terms, out=terms) @ ones).astype(np.float64))
-    large = np.flatnonzero(~(found < FAR_BELOW))
-    found[large] = g.log_in_parts(rows[large])
     return found

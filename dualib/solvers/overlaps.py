@@ -16,7 +16,7 @@ import numpy as np
 from dualib.bottleneck import Atoms
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray, IntArray
-from dualib.solvers.atoms import close_pairs
+from dualib.solvers.distances import close_pairs
 from dualib.solvers.hessian import System
 
 WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours

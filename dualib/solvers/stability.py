@@ -7,6 +7,7 @@ import numpy as np
 from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.solvers.elimination import instability_by_pairs, pairs_of
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS, curvature, tangent_basis
 from dualib.solvers.parts import PART
@@ -18,6 +19,7 @@ SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  #
 WIDTHS = np.array([0.5, 1.0, 2.0])  # moves in units of the width of e^{−βd}, to where a stable cluster may have a rival
 BROAD = 0.3  # β λ_max(C(t)) from which on a cluster may have one
 MOST_BROAD = 1000  # of them, the broadest
+LEFT_OUT = 1e-3  # what the pairs left out may add to β λ_max(C(t))
 LANCZOS = 24  # products that find the largest eigenvalue of each cluster's matrix
 MANY_SYMBOLS = 40  # from which on they are cheaper than the matrix itself
 
@@ -34,12 +36,18 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     mixed = np.flatnonzero(largest < MIXED)
     if not len(mixed) or too_many_mixed(it.problem, len(mixed)):
         return it.atoms[:0]
-    found = instability if it.atoms.shape[1] < MANY_SYMBOLS else instability_by_products
-    parts = np.split(mixed, range(size, len(mixed), size))
-    unstable = [found(it.problem, it.beta, it.atoms[part], _posterior(it, part)) for part in parts]
-    atoms, largest, direction = it.atoms[mixed], *(np.concatenate(both) for both in zip(*unstable, strict=True))
-    steps = direction / np.linalg.norm(direction, axis=1, keepdims=True) / np.sqrt(it.beta * np.maximum(atoms, TINY))
-    near = steps / np.abs(steps).max(axis=1, keepdims=True)
+    atoms = it.atoms[mixed]
+    if (kept := pairs_of(it)) is not None:
+        largest, direction = (part[mixed] for part in instability_by_pairs(it, kept))
+        largest += LEFT_OUT
+    else:
+        found = instability if it.atoms.shape[1] < MANY_SYMBOLS else instability_by_products
+        parts = np.split(mixed, range(size, len(mixed), size))
+        unstable = [found(it.problem, it.beta, it.atoms[part], _posterior(it, part)) for part in parts]
+        largest, direction = (np.concatenate(both) for both in zip(*unstable, strict=True))
+    length = np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), TINY)
+    steps = direction / length / np.sqrt(it.beta * np.maximum(atoms, TINY))
+    near = steps / np.maximum(np.abs(steps).max(axis=1, keepdims=True), TINY)
     starts = [_displaced(it, atoms[largest > 1.0 + 1e-7], near[largest > 1.0 + 1e-7], SPLITS)]
     if it.atoms.size > MAX_UNKNOWNS:
         broad = np.flatnonzero(largest > BROAD)

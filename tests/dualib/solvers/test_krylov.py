@@ -5,7 +5,7 @@ import pytest
 from joints import PROBLEMS, smooth_joint
 
 from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import atoms, columns, newton, stability
+from dualib.solvers import ascents, atoms, columns, distances, newton, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
@@ -52,8 +52,8 @@ def test_g_at_very_many_rows_is_screened_without_loss(monkeypatch):
     problem = IB(smooth_joint(300, 4))
     g = rough(problem).dual
     whole = g.log(problem.p_y_given_x)
-    monkeypatch.setattr(columns, "SCREENED", 100)
-    found = columns.log_at_rows(g)
+    monkeypatch.setattr("dualib.solvers.ascents.SCREENED", 100)
+    found = ascents.log_at_rows(g)
     np.testing.assert_allclose(found[whole > 0], whole[whole > 0], rtol=1e-13)
     np.testing.assert_allclose(found, whole, atol=1e-4)
 
@@ -185,12 +185,12 @@ def test_what_is_left_out_of_large_problems_changes_no_optimum(n_y, module, limi
 
 def test_close_pairs_by_table_and_by_tree(monkeypatch):
     rows = np.random.default_rng(0).dirichlet(np.ones(4), 60)
-    table = atoms.separations(rows, rows, 7.0)
-    pairs = atoms.close_pairs(rows, 7.0, 0.5)
+    table = distances.separations(rows, rows, 7.0)
+    pairs = distances.close_pairs(rows, 7.0, 0.5)
     assert len(pairs) == (table[np.triu_indices(60, 1)] < 0.5).sum() > 20
     assert (np.diff(table[pairs[:, 0], pairs[:, 1]]) >= 0.0).all()
-    monkeypatch.setattr(atoms, "FEW_ATOMS", 59)
-    np.testing.assert_array_equal(atoms.close_pairs(rows, 7.0, 0.5), pairs)
+    monkeypatch.setattr("dualib.solvers.distances.FEW_ATOMS", 59)
+    np.testing.assert_array_equal(distances.close_pairs(rows, 7.0, 0.5), pairs)
 
 
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
@@ -198,7 +198,7 @@ def test_ascents_end_where_plain_ones_do_in_fewer_steps(name):
     """Extrapolated, G never falls, and in thirty steps it is where a thousand plain ones are."""
     it = rough(PROBLEMS[name](smooth_joint(30, 4)))
     g, starts = it.dual, it.problem.p_y_given_x
-    found = columns.ascended(g, starts, 10)
+    found = ascents.ascended(g, starts, 10)
     assert (g.log(found) >= g.log(starts) - 1e-13).all()
     assert g.log(found).max() >= g.log(g.ascend(starts, 1000)).max() - 1e-9
 

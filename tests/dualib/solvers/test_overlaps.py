@@ -6,7 +6,8 @@ from joints import PROBLEMS, smooth_joint
 
 from dualib import IB, DualIB, Joint, local_critical_beta
 from dualib.solvers import columns, krylov, newton, overlaps
-from dualib.solvers.atoms import EDGE, inside, separations, start_from
+from dualib.solvers.atoms import EDGE, inside, start_from
+from dualib.solvers.distances import separations
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.overlaps import Overlaps, neighbours
@@ -100,8 +101,8 @@ def test_groups_are_smaller_where_there_are_many_symbols(n_y, largest):
 
 def test_another_start_is_tried_where_it_is_cheap_or_gains_something(monkeypatch):
     it = rough(PROBLEMS["ib"](smooth_joint()))
-    pairs = len(it.weights) * len(it.log_z)
-    for cheap, gain, worth in ((pairs, 0.0, True), (pairs - 1, 0.0, False), (pairs - 1, 1e-3, True)):
+    size = it.atoms.size * len(it.log_z)
+    for cheap, gain, worth in ((size, 0.0, True), (size - 1, 0.0, False), (size - 1, 1e-3, True)):
         monkeypatch.setattr(columns, "CHEAP", cheap)
         assert columns.Found(it, 1e-6, 0.0, gain).worth_another(1e-9) == worth
         assert not columns.Found(it, 1e-6, 0.0, gain).worth_another(1e-6 / columns.SETTLED)

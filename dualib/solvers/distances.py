@@ -1,0 +1,38 @@
+"""Distances between atoms, in units of the width of e^{−βd}: β times a squared Fisher distance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualib.bottleneck import Rows
+from dualib.core.typing import Float, Int
+
+FEW_ATOMS = 400  # up to which the distances of all pairs are computed
+
+
+def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Float[np.ndarray, "n m"]:
+    """2β Σ_y (√r − √r')², β times a squared Fisher distance, of every atom from every other one."""
+    root, other_root = np.sqrt(r), np.sqrt(other)
+    if beta > 1e9:  # the product of the roots has lost the digits that count
+        return np.stack([2.0 * beta * ((root - one) ** 2).sum(axis=1) for one in other_root], axis=1)
+    centre = other_root[0]
+    root, other_root = root - centre, other_root - centre
+    square = (root**2).sum(axis=1)[:, None] + (other_root**2).sum(axis=1) - 2.0 * root @ other_root.T
+    return np.asarray(2.0 * beta * np.maximum(square, 0.0))
+
+
+def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "n 2"]:
+    """Pairs of atoms nearer than `distance`, β times a squared Fisher distance, the nearest first."""
+    if len(atoms) <= FEW_ATOMS:
+        table = separations(atoms, atoms, beta)
+        pairs = np.argwhere(table < distance)
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        apart = table[pairs[:, 0], pairs[:, 1]]
+    else:
+        from scipy.spatial import cKDTree  # half a second, which smaller problems do without
+
+        points = np.sqrt(2.0 * beta * atoms)
+        pairs = np.sort(cKDTree(points).query_pairs(np.sqrt(distance), output_type="ndarray"), axis=1)
+        apart = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], apart))
+    return np.asarray(pairs[order[apart[order] < distance]])
