@@ -1,8 +1,9 @@
 """The points of a curve, as they come: solved in segments of the grid, on any executor, kept on disk.
 
 The tops of the segments are solved first, downwards in β, each started from the one before. Then every segment is swept
-downwards from its top, and looked at again upwards from the top of the next lower one. The segments follow from the grid
-alone, so that the numbers are the same on any executor.
+downwards from its top, and looked at again upwards from the top of the next lower one. A small problem is swept as a whole,
+which takes less time than the long steps between tops; what is done by segment is then the proofs. All follows from problem
+and grid alone, so that the numbers are the same on any executor.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from dualib.curves.betas import ascending, default_betas
 from dualib.curves.limits import CURVE_WORK
 from dualib.solution import Solution, complete, solve
 from dualib.solvers.alternating import iterate
-from dualib.solvers.atoms import merge_atoms, start_from
-from dualib.solvers.columns import Found, generate_columns, start
-from dualib.solvers.iterate import evaluate
+from dualib.solvers.atoms import coalesce, merge_atoms, start_from
+from dualib.solvers.columns import NEIGHBOURS, Found, generate_columns, start
+from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
+SMALL = 2e6  # n_x² n_y up to which the whole grid is swept at once, in a second or two
+LONG = 1.1  # ratio of β up to which a solution is a start for the next
 EACH_TIME = 8  # share of the work that is left, one over, for further points that are solved at the same time
 
 
@@ -158,10 +161,7 @@ class Sweep:
         segments = [self.grid[i : i + SEGMENT] for i in range(0, len(self.grid), SEGMENT)]
         kept = [[self.kept(float(beta)) for beta in segment] for segment in segments]
         missing = [i for i, points in enumerate(kept) if None in points]
-        tops = self._tops(segments) if missing else []
-        tasks = [
-            Segment(self.problem, segments[i], self._first_share, tops[i], tops[i - 1] if i else None) for i in missing
-        ]
+        tasks = self._tasks(segments, missing) if missing else []
         one: Callable[[Segment], Iterable[Point]] = Segment.points if self.executor is None else Segment.all_points
         solved = in_order(one, tasks, executor=self.executor, progress=False)
         for points in kept:
@@ -200,9 +200,19 @@ class Sweep:
         """Of a point of the grid: three quarters of the work are left for further points, and for those that stay open."""
         return self.accuracy.share(4 * len(self.grid))
 
-    def _tops(self, segments: list[FloatArray]) -> list[Found]:
+    def _tasks(self, segments: list[FloatArray], missing: list[int]) -> list[Segment]:
+        core, options = self.problem.reduced, self.accuracy.options
+        whole = float(len(core.p_x)) ** 2 * core.joint.n_y <= SMALL
+        begin = time.perf_counter()
         with one_thread():
-            return swept(self.problem.reduced, np.array([s[-1] for s in segments]), self.accuracy.options)
+            found = swept(core, self.grid if whole else np.array([s[-1] for s in segments]), options)
+        known: list[tuple[list[Found], Found | None]]
+        if whole:
+            known = [(found[i : i + SEGMENT], None) for i in range(0, len(found), SEGMENT)]
+        else:
+            known = [([top], found[i - 1] if i else None) for i, top in enumerate(found)]
+        seconds = (time.perf_counter() - begin) / len(missing)
+        return [Segment(self.problem, segments[i], self._first_share, *known[i], seconds) for i in missing]
 
     def keep(self, point: Point, turn: int = 0) -> Point:
         """The point, kept on disk; `turn` tells later proofs of a β from the first."""
@@ -217,20 +227,22 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Neighbouring β, with the solution at the largest and the one at the next smaller β outside."""
+    """Neighbouring β, with the solutions at all of them, or at the largest and the next smaller β outside."""
 
     problem: Bottleneck
     grid: FloatArray
     accuracy: Accuracy
-    top: Found
+    known: list[Found]
     below: Found | None
+    seconds: float  # spent on what is known
 
     def points(self) -> Iterator[Point]:
         """The points, ascending, each as soon as it is proven."""
-        begin = time.perf_counter()
-        with one_thread():  # many small matrices; and the same bits wherever they are multiplied
-            found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.top, self.below)
-        solving = (time.perf_counter() - begin) / len(found)
+        begin, found = time.perf_counter(), self.known
+        if len(found) < len(self.grid):
+            with one_thread():  # many small matrices; and the same bits wherever they are multiplied
+                found = swept(self.problem.reduced, self.grid, self.accuracy.options, self.known[0], self.below)
+        solving = (self.seconds + time.perf_counter() - begin) / len(found)
         for one in found:
             yield finished(self.problem, self.accuracy, one, solving)
 
@@ -268,7 +280,7 @@ def swept(
     found = [] if top is None else [top]
     it = start(core, float(betas[-1])) if top is None else top.iterate
     for beta in betas[::-1][len(found) :]:
-        it = iterate(evaluate(core, float(beta), it.weights, it.atoms), 1)
+        it = walked(it, float(beta))
         found.append(_small(generate_columns(it, options, None)))
         it = found[-1].iterate
     found.reverse()
@@ -283,6 +295,14 @@ def swept(
                 here, _small(generate_columns(other, options, None)), key=lambda result: result.iterate.value
             )
     return found
+
+
+def walked(it: Iterate, beta: float) -> Iterate:
+    """The iterate at a smaller β; over a long way step by step, so that clusters meet one after the other."""
+    steps = int(np.ceil(np.log(it.beta / beta) / np.log(LONG)))
+    for one in np.geomspace(it.beta, beta, steps + 1)[1:-1]:
+        it = coalesce(iterate(evaluate(it.problem, one, it.weights, it.atoms), 1), NEIGHBOURS)
+    return iterate(evaluate(it.problem, beta, it.weights, it.atoms), 1)
 
 
 def _small(found: Found) -> Found:

@@ -31,6 +31,7 @@ from dualib.solvers.atoms import (
     too_many_rows,
     trivial,
 )
+from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
@@ -47,13 +48,16 @@ FAR_BELOW = -0.01  # and in double precision where log G may be above this
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
+LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
 CG_STEPS = 12  # then clusters that have met are merged
+ELIMINATIONS = 20  # the same for Newton's method by elimination,
+LAST_STEP = 1e-15  # whose last steps take less time than a look at G that finds the gradient
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
-CHEAP = 100_000  # (t, x) up to which a solution that knows a G > 1 is always tried again from another start
+CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
 
 class Found(NamedTuple):
@@ -79,7 +83,7 @@ class Found(NamedTuple):
     def worth_another(self) -> bool:
         """Whether another start may pay where a G > 1 is left: it is cheap, or there is something to be gained."""
         it = self.iterate
-        return len(it.weights) * len(it.log_z) <= CHEAP or self.gain > ACCURACY * abs(it.value)
+        return it.atoms.size * len(it.log_z) <= CHEAP or self.gain > ACCURACY * abs(it.value)
 
 
 def start(core: Bottleneck, beta: float) -> Iterate:
@@ -123,10 +127,12 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
-        added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
-        better, better_residual = minimise(approached(added, options, rng))
+        better, better_residual = it, residual
+        if estimate > LITTLE:
+            added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
+            better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
-            it, residual, *_ = newton_cg(it, LAST_DIGITS * abs(it.value), LAST_STEPS)
+            it, residual = to_last_digits(it)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), 8)])
             log_g = _log_at(it.dual, found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
@@ -148,7 +154,7 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     radius, log_g = np.inf, 0.0
     rough = options.max_rounds > 0 and it.atoms.shape[1] >= MANY_SYMBOLS
     for _ in range(ROUGH_ROUNDS if rough else 0):
-        if it.atoms.size <= MAX_UNKNOWNS:
+        if it.atoms.size <= MAX_UNKNOWNS or pairs_of(it) is not None:
             break
         it, before = coalesce(iterate(it, 1), NEIGHBOURS), it.value
         accuracy = max(ROUGH_SHARE * log_g, ACCURACY * abs(it.value))
@@ -165,10 +171,14 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by conjugate gradients."""
-    residual = radius = np.inf
+    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
+    residual, radius, level = np.inf, np.inf, 0
     for _ in range(30):
-        if it.atoms.size > largest:
+        if it.atoms.size > largest and pairs_of(it) is not None:
+            it, residual, done, level = newton_by_elimination(
+                iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level
+            )
+        elif it.atoms.size > largest:
             it, residual, done, radius = newton_cg(iterate(it, 1), ACCURACY * abs(it.value), CG_STEPS, radius)
         else:
             it, residual = newton(it, max_steps=12)
@@ -180,6 +190,14 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
         elif done:
             break
     return it, residual
+
+
+def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
+    """The iterate nearer to its local minimum, and the norm of the gradient."""
+    tolerance = LAST_DIGITS * abs(it.value)
+    if pairs_of(it) is not None:
+        return newton_by_elimination(it, tolerance, LAST_STEPS)[:2]
+    return newton_cg(it, tolerance, LAST_STEPS)[:2]
 
 
 def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Rows:
@@ -199,9 +217,8 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         at_rows = _log_at(g, rows)
         starts = np.concatenate([grid[peak], rows[[at_rows.argmax()]]])
         return g.ascend(starts, 6)
-    starts = rows
+    at_rows, starts = log_at_rows(g), rows
     if len(rows) > MOST_STARTS:
-        at_rows = log_at_rows(g)
         starts = rows[np.argsort(-at_rows, kind="stable")[: AMONG * MOST_STARTS]]
         starts = starts[separations(starts, it.atoms, it.beta).min(axis=1) > 0.1][:MOST_STARTS]
         starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
@@ -210,6 +227,9 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         mixing = np.zeros((n, len(rows)))
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
+    else:  # those near an atom end there
+        starts = rows[separations(rows, it.atoms, it.beta).min(axis=1) > 0.1]
+        starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
     moved = inside(starts, core)
     found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), 4)
     log_g = _log_at(g, found)

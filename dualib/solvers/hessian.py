@@ -67,6 +67,17 @@ class System:
         """Of Φ, in double precision."""
         return -self.root * np.column_stack([self.sums[:, 0] - 1.0, self.mean])
 
+    @cached_property
+    def exact_curvature(self) -> FloatArray:
+        """Σ_x p ratio times the second derivative of d, a diagonal; in double precision."""
+        problem, atoms = self.it.problem, self.it.atoms
+        features = (
+            self.it.sums[:, 1:]
+            if problem.features is problem.statistics
+            else self.it.kernel @ (problem.features * self.over_z)
+        )
+        return np.where(atoms > LEAST, features * np.maximum(atoms, TINY) ** -problem.power, 1.0)
+
     # --- the Hessian, in single precision ---
 
     @cached_property

@@ -7,6 +7,7 @@ import numpy as np
 from dualib.bottleneck import Atoms, Bottleneck, Rows, Table
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
+from dualib.solvers.elimination import instability_by_pairs, pairs_of
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS, curvature, tangent_basis
 
@@ -16,6 +17,7 @@ MAX_SLOPES = 1e6  # slopes of all pairs of cluster and x (8 MB); beyond, from mo
 SPLITS = np.multiply.outer([-1.0, 1.0], [1e-3, 1e-2, 0.03, 0.1, 0.3]).ravel()  # largest changes of log r that are tried
 WIDTHS = np.array([0.5, 1.0, 2.0])  # moves in units of the width of e^{−βd}, to where a stable cluster may have a rival
 BROAD = 0.3  # β λ_max(C(t)) from which on a cluster may have one
+LEFT_OUT = 1e-3  # what the pairs left out may add to β λ_max(C(t))
 LANCZOS = 24  # products that find the largest eigenvalue of each cluster's matrix
 MANY_SYMBOLS = 40  # from which on they are cheaper than the matrix itself
 
@@ -33,10 +35,15 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
         return it.atoms[:0]
     atoms = it.atoms[mixed]
     posterior = posterior if mixed.all() else posterior[mixed]
-    found = instability if few else instability_by_products
-    largest, direction = found(it.problem, it.beta, atoms, posterior)
-    steps = direction / np.linalg.norm(direction, axis=1, keepdims=True) / np.sqrt(it.beta * np.maximum(atoms, TINY))
-    near = steps / np.abs(steps).max(axis=1, keepdims=True)
+    if (kept := pairs_of(it)) is not None:
+        largest, direction = (part[mixed] for part in instability_by_pairs(it, kept))
+        largest += LEFT_OUT
+    else:
+        found = instability if few else instability_by_products
+        largest, direction = found(it.problem, it.beta, atoms, posterior)
+    size = np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), TINY)
+    steps = direction / size / np.sqrt(it.beta * np.maximum(atoms, TINY))
+    near = steps / np.maximum(np.abs(steps).max(axis=1, keepdims=True), TINY)
     starts = [_displaced(it, atoms[largest > 1.0 + 1e-7], near[largest > 1.0 + 1e-7], SPLITS)]
     if it.atoms.size > MAX_UNKNOWNS:
         broad = largest > BROAD

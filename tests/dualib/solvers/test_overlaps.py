@@ -100,8 +100,8 @@ def test_groups_are_smaller_where_there_are_many_symbols(n_y, largest):
 
 def test_another_start_is_tried_where_it_is_cheap_or_gains_something(monkeypatch):
     it = rough(PROBLEMS["ib"](smooth_joint()))
-    pairs = len(it.weights) * len(it.log_z)
-    for cheap, gain, worth in ((pairs, 0.0, True), (pairs - 1, 0.0, False), (pairs - 1, 1e-3, True)):
+    size = it.atoms.size * len(it.log_z)
+    for cheap, gain, worth in ((size, 0.0, True), (size - 1, 0.0, False), (size - 1, 1e-3, True)):
         monkeypatch.setattr(columns, "CHEAP", cheap)
         assert columns.Found(it, 1e-6, 0.0, gain).worth_another == worth
 

@@ -1,0 +1,279 @@
+r"""Newton's method on weights and atoms where there are at most some hundred x: the clusters are eliminated one by one.
+
+In the coordinates of :mod:`dualib.solvers.newton` the Hessian of Φ is J Jᵀ, of rank n_x, and a block for each atom,
+
+.. math:: B_t = C_t - \sum_x p\, S_{tx}\, a_{tx} a_{tx}^T, \qquad C_t = \text{curvature},
+
+apart from terms between an atom and its own weight, which vanish with the gradient and are left out. B_t is positive definite
+exactly where cluster t is stable, β λ_max(C(t)) < 1, as every one of an optimum is; elsewhere it is shifted until it is. With
+λ = Jᵀ s a step s solves
+
+.. math:: M \lambda - J_\nu^T w = -\sum_t J_t^T B_t^{-1} g_t, \quad J_\nu \lambda = -g_\nu, \quad
+          M = 1 + \sum_t J_t^T B_t^{-1} J_t,
+
+a matrix of the size of x and one of the size of t, whatever the number of symbols y. Pairs with a small q(t|x) are left out of the
+Hessian, not of the gradient: an atom's block has the size of its few x, or of y where these are fewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from dualib.bottleneck import Atoms
+from dualib.core.special import TINY
+from dualib.core.typing import Bool, Float, FloatArray, IntArray
+from dualib.solvers.atoms import coalesce
+from dualib.solvers.hessian import System
+from dualib.solvers.iterate import Iterate, evaluate
+
+MOST_X = 512  # rows up to which M is factored: 4 ms
+LEAST_Y = 40  # symbols from which on products with the Hessian take longer
+PRODUCTS = 100  # of a cluster, (n_x, n_y) each, that a step may take as long as: so many take conjugate gradients
+KEPT = 3e-5  # q(t|x) from which on a pair is part of the Hessian
+PADDED = 1.5  # clusters of up to so many times as many pairs as the smallest are treated at once
+SETTLED = 1e-9  # of Φ, gained by a step, from which on a cluster that is unstable is left to be split
+MEETING = 1e-7  # the same, from which on clusters nearer than
+NEAR = 1.0  # in β times a squared Fisher distance are tried as one where a step needs a shift
+SHIFTS = (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the Hessian
+LEAST = 1e-3  # eigenvalue of a block over its curvature: rounding of single precision
+LEAST_WEIGHT = 1e-9  # the same of the weights', in double precision
+DOUBLINGS = 5  # of the power of a block that finds its largest eigenvalue
+NOTHING = 1e-30  # in single precision
+LIGHT = 1e-4  # of the largest weight: a cluster that may be dropped
+
+Pairs = Bool[np.ndarray, "n_t n_x"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Clusters of about as many pairs: `t` (g,), the `x` of each (g, m), √q there, 0 where it has fewer, and the slopes.
+
+    These are √(p ratio) a C^{−1/2}, (g, m, n_y), along the simplex.
+    """
+
+    t: IntArray
+    x: IntArray
+    root_q: FloatArray
+    slopes: FloatArray
+
+    @property
+    def by_symbols(self) -> bool:
+        """Whether there are fewer symbols than pairs."""
+        n_pairs, n_y = self.slopes.shape[1:]
+        return bool(n_pairs > n_y)
+
+    @cached_property
+    def square(self) -> FloatArray:
+        """AᵀA, or A Aᵀ where that is smaller: its largest eigenvalue is β λ_max(C(t)), but for the pairs left out."""
+        a, b = self.slopes, self.slopes.transpose(0, 2, 1)
+        return np.asarray(b @ a if self.by_symbols else a @ b)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks B_t of a group, over their curvature and shifted by scale − 1: their inverses."""
+
+    group: Group
+    scale: FloatArray
+    inverse: FloatArray  # of scale − the group's square
+
+    @classmethod
+    def of(cls, group: Group, shift: float) -> Blocks:
+        """The inverses, of blocks that are not positive definite with a shift of their own: as far above 0 as they were below."""
+        one = _single(np.eye(group.square.shape[1]))
+        scale = _single(np.full(len(group.t), 1.0 + shift))
+        try:
+            np.linalg.cholesky((1.0 - LEAST) * scale[:, None, None] * one - group.square)
+        except np.linalg.LinAlgError:
+            largest = np.linalg.eigvalsh(group.square)[:, -1]
+            beyond = np.maximum(largest, scale) + np.maximum(largest - scale, 10.0 * LEAST)
+            scale = np.where(largest > (1.0 - 10.0 * LEAST) * scale, beyond, scale)
+        return cls(group, scale, np.asarray(np.linalg.inv(scale[:, None, None] * one - group.square)))
+
+    @property
+    def stable(self) -> bool:
+        """Whether no cluster would split, as far as the shift tells."""
+        return bool(self.scale.max() == self.scale.min())
+
+    @cached_property
+    def among_x(self) -> FloatArray:
+        """Terms A B⁻¹ Aᵀ of each two x."""
+        a = self.group.slopes
+        if self.group.by_symbols:
+            return np.asarray(a @ self.inverse @ a.transpose(0, 2, 1))
+        return np.asarray(self.scale[:, None, None] * self.inverse - _single(np.eye(a.shape[1])))
+
+    def solved(self, v: FloatArray) -> FloatArray:
+        """The inverse B⁻¹ of each v (g, n_y)."""
+        if self.group.by_symbols:
+            return _applied(self.inverse, v)
+        a = self.group.slopes
+        return (v + _applied(a.transpose(0, 2, 1), _applied(self.inverse, _applied(a, v)))) / self.scale[:, None]
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """The system of a Newton step at an iterate."""
+
+    system: System
+    whiten: FloatArray  # C^{−1/2}, (n_t, n_y)
+    force: FloatArray  # −C^{−1/2} times the gradient of the atoms, along the simplex
+    groups: list[Group]
+
+    @classmethod
+    def of(cls, it: Iterate, kept: Pairs) -> Elimination:
+        """The system of the pairs that are kept."""
+        system, ratio = System(it), it.ratio
+        whiten = 1.0 / np.sqrt(np.maximum(system.exact_curvature, LEAST))
+        scale, offset = (_single(part * whiten) for part in system.slope)
+        normal = system.tangent * whiten
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        mean = system.mean * whiten
+        mean -= (mean * normal).sum(axis=1, keepdims=True) * normal
+        normal = _single(normal)
+        share, root_q = np.sqrt(it.problem.p_x * ratio), np.sqrt(it.weights[:, None] * ratio)
+        statistics = _single(it.problem.near_sums[:, 1:])
+        groups = []
+        for t, size in _alike(kept.sum(axis=1)):
+            x = np.argsort(~kept[t], axis=1, kind="stable")[:, :size]
+            there = kept[t[:, None], x]
+            slopes = statistics[x]
+            slopes *= scale[t][:, None, :]
+            slopes += offset[t][:, None, :]
+            slopes -= _applied(slopes, normal[t])[:, :, None] * normal[t][:, None, :]
+            on, root = (_single(np.where(there, part[t[:, None], x], 0.0)) for part in (share, root_q))
+            slopes *= on[:, :, None]
+            groups.append(Group(t, x, root, slopes))
+        return cls(system, whiten, system.root * mean, groups)
+
+    def step(self, shift: float) -> tuple[FloatArray, bool] | None:
+        """The Newton step of the Hessian with a shift, and whether no block needed more; None where rounding leaves it indefinite."""
+        it, root = self.system.it, self.system.root
+        n_t, n_x = it.kernel.shape
+        blocks = [Blocks.of(group, shift) for group in self.groups]
+        matrix, right, begun = np.zeros(n_x * n_x), np.zeros(n_x), []
+        for block in blocks:
+            g = block.group
+            terms = block.among_x * g.root_q[:, :, None] * g.root_q[:, None, :]
+            matrix += np.bincount((g.x[:, :, None] * n_x + g.x[:, None, :]).ravel(), terms.ravel(), n_x * n_x)
+            begun.append(block.solved(_single(self.force[g.t])))
+            right += np.bincount(g.x.ravel(), (g.root_q * _applied(g.slopes, begun[-1])).ravel(), n_x)
+        matrix[:: n_x + 1] += 1.0
+        factor, failed = dpotrf(matrix.reshape(n_x, n_x).T, lower=1)
+        if failed:
+            return None
+        columns = it.ratio.T * (root[:, 0] * np.sqrt(it.problem.p_x)[:, None])
+        solved = dtrsm(1.0, factor, np.column_stack([columns, right]), lower=1)
+        among_t = solved[:, :-1].T @ solved[:, :-1]
+        among_t[np.arange(n_t), np.arange(n_t)] += max(shift, LEAST_WEIGHT)
+        inner, failed = dpotrf(among_t, lower=1)
+        if failed:
+            return None
+        weights = dpotrs(inner, root[:, 0] * (it.gain - 1.0) - solved[:, :-1].T @ solved[:, -1], lower=1)[0]
+        along = dtrsm(1.0, factor, (solved @ np.append(weights, 1.0))[:, None], lower=1, trans_a=1)[:, 0]
+        out = np.column_stack([weights, np.empty_like(it.atoms)])
+        for block, first in zip(blocks, begun, strict=True):
+            g = block.group
+            back = _single(g.root_q * along[g.x])
+            out[g.t, 1:] = first - block.solved(_applied(g.slopes.transpose(0, 2, 1), back))
+        out[:, 1:] *= self.whiten
+        return out, all(block.stable for block in blocks)
+
+
+def pairs_of(it: Iterate) -> Pairs | None:
+    """Which pairs are part of the Hessian; None where conjugate gradients are faster than to eliminate the clusters."""
+    n_t, n_y = it.atoms.shape
+    n_x = len(it.log_z)
+    if n_y < LEAST_Y or n_x > MOST_X:
+        return None
+    kept = it.encoder > KEPT
+    sizes = kept.sum(axis=1).astype(np.float64)
+    work = 2.0 * sizes**2 * n_y + 6.0 * sizes * np.minimum(sizes, n_y) ** 2
+    return np.asarray(kept) if work.sum() <= PRODUCTS * n_t * n_x * n_y else None
+
+
+def instability_by_pairs(it: Iterate, kept: Pairs) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
+    """:func:`dualib.solvers.stability.instability` from the pairs that are kept: β λ_max(C(t)), from below, and δr_t/√r_t."""
+    found = Elimination.of(it, kept)
+    largest, direction = np.empty(len(it.weights)), np.empty_like(it.atoms)
+    for group in found.groups:
+        square, power = group.square, group.square
+        for _ in range(DOUBLINGS):
+            power = power @ power
+            power /= np.maximum(np.trace(power, axis1=1, axis2=2), NOTHING)[:, None, None]
+        heaviest = np.diagonal(power, axis1=1, axis2=2).argmax(axis=1)
+        v = _applied(power, power[np.arange(len(power)), heaviest])
+        v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), NOTHING)
+        largest[group.t] = (v * _applied(square, v)).sum(axis=1)
+        direction[group.t] = v if group.by_symbols else _applied(group.slopes.transpose(0, 2, 1), v)
+    return largest, direction * found.whiten
+
+
+def newton_by_elimination(
+    it: Iterate, tolerance: float, max_steps: int, level: int = 0
+) -> tuple[Iterate, float, bool, int]:
+    """Minimise Φ over weights and atoms; Φ never rises. An iterate of which :func:`pairs_of` is None is handed back.
+
+    Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
+    tolerance, nats (or hardly more, where a cluster would rather split), and the `level` of the shift to go on with.
+    """
+    size, noise = np.inf, 4e-16 * abs(it.value)
+    for _ in range(max_steps):
+        kept = pairs_of(it)
+        if kept is None:
+            return it, size, False, level
+        found = Elimination.of(it, kept)
+        gradient = found.system.gradient
+        size = float(np.linalg.norm(gradient))
+        if size < 1e-14:
+            return it, size, True, level
+        for tried in range(level, len(SHIFTS)):
+            step = found.step(SHIFTS[tried])
+            if step is None:
+                continue
+            expected = -0.5 * float((gradient * step[0]).sum())
+            new = _moved(it, step[0])
+            if it.value - new.value >= 0.1 * expected - noise:
+                break
+            if expected < 100.0 * noise:  # no more digits
+                return it, size, True, level
+        else:
+            return it, size, False, level
+        level = max(tried - (tried == level and it.value - new.value > 0.5 * expected), 0)
+        it = new if expected > MEETING * abs(it.value) or not tried else coalesce(new, NEAR)
+        if expected < (tolerance if step[1] else max(tolerance, SETTLED * abs(it.value))):
+            return it, size, True, level
+    return it, size, False, level
+
+
+def _moved(it: Iterate, step: FloatArray) -> Iterate:
+    """The iterate after a step; clusters that it would take below 0 are dropped where they weigh little."""
+    change = 1.0 + step[:, 0] / np.sqrt(it.weights)
+    keep = (change > 0.0) | (it.weights > LIGHT * it.weights.max())
+    weights = (it.weights * np.maximum(change, 0.1))[keep]
+    moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
+    atoms = (it.atoms * np.clip(moved, 0.1, 10.0))[keep]
+    return evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
+
+
+def _alike(sizes: IntArray) -> list[tuple[IntArray, int]]:
+    """Clusters in groups of about as many pairs, each with the largest number of it."""
+    order, found, i = np.argsort(sizes, kind="stable"), [], 0
+    while i < len(order):
+        j = int(np.searchsorted(sizes[order], max(PADDED * sizes[order[i]], 4.0), side="right"))
+        found.append((order[i:j], max(1, int(sizes[order[j - 1]]))))
+        i = j
+    return found
+
+
+def _applied(matrices: FloatArray, v: FloatArray) -> FloatArray:
+    return np.asarray((matrices @ v[:, :, None])[:, :, 0])
+
+
+def _single(values: FloatArray) -> FloatArray:
+    return np.asarray(values, dtype=np.float32)
