@@ -19,9 +19,9 @@ from dualib.joint_columns import binned, seen_once
 from dualib.joint_files import (
     Labels,
     Parts,
+    both_labels,
     check_table,
     encode,
-    label_tuple,
     matrix_parts,
     npz_parts,
     read_table,
@@ -43,7 +43,7 @@ class Joint(Result):
     p_xy : array, shape (n_x, n_y)
         Non-negative, summing to 1 within 1e-9; at least 2 by 2, no row or column all zero.
     x_labels, y_labels : sequence or None
-        Names of the rows and columns, used in messages, tables and figures.
+        Names of the rows and columns, used in messages, tables and figures; those of a DataFrame are taken from it.
     n_samples : float or None
         How many samples the matrix was estimated from; None where it is exact.
 
@@ -66,12 +66,11 @@ class Joint(Result):
 
     def __post_init__(self) -> None:
         p_xy = two_axes(self.p_xy, "p_xy")
-        for field, n in zip(("x_labels", "y_labels"), p_xy.shape, strict=True):
-            labels = getattr(self, field)
-            if labels is not None:
-                object.__setattr__(self, field, label_tuple(labels))
-                if len(labels) != n:
-                    raise ValueError(f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}")
+        names = both_labels(self.p_xy, self.x_labels, self.y_labels)
+        for field, labels, n in zip(("x_labels", "y_labels"), names, p_xy.shape, strict=True):
+            object.__setattr__(self, field, labels)
+            if labels is not None and len(labels) != n:
+                raise ValueError(f"{field} has {len(labels)} entries for p_xy of shape {p_xy.shape}")
         check_table(p_xy, self.x_labels, self.y_labels)
         if self.n_samples is not None and not self.n_samples > 0:
             raise ValueError(f"n_samples = {self.n_samples} must be positive, or None for an exact joint")
@@ -139,7 +138,7 @@ class Joint(Result):
                 f"p_x of shape {prior.shape} and p_y_given_x of shape {rows.shape} are not (n_x,), (n_x, n_y)"
             )
         prior, rows = prior / prior.sum(), rows / rows.sum(axis=1, keepdims=True)
-        joint = cls(prior[:, None] * rows, label_tuple(x_labels), label_tuple(y_labels), n_samples)
+        joint = cls(prior[:, None] * rows, *both_labels(p_y_given_x, x_labels, y_labels), n_samples)
         # Keep the rows as they were given rather than a quotient with rounding in it.
         joint.__dict__.update(p_x=read_only(prior), p_y_given_x=read_only(rows))
         return joint
@@ -149,7 +148,7 @@ class Joint(Result):
         cls, counts: ArrayLike, x_labels: Sequence[Hashable] | None = None, y_labels: Sequence[Hashable] | None = None
     ) -> Joint:
         """The empirical joint counts / counts.sum(), with n_samples = counts.sum(); nothing is smoothed."""
-        table, x_names, y_names = two_axes(counts, "counts"), label_tuple(x_labels), label_tuple(y_labels)
+        table, (x_names, y_names) = two_axes(counts, "counts"), both_labels(counts, x_labels, y_labels)
         check_table(table, x_names, y_names, name="counts", total=None)
         total = float(table.sum())
         return cls(table / total, x_names, y_names, int(total) if total.is_integer() else total)

@@ -42,6 +42,19 @@ def label_tuple(labels: Iterable[Hashable] | None) -> Labels | None:
     return None if labels is None else tuple(labels.tolist() if isinstance(labels, np.ndarray) else labels)
 
 
+def both_labels(
+    table: ArrayLike, x_labels: Iterable[Hashable] | None, y_labels: Iterable[Hashable] | None
+) -> tuple[Labels | None, Labels | None]:
+    """The labels of rows and columns that are given, or those of a DataFrame; one that counts 0, 1, … has none."""
+    given = [label_tuple(x_labels), label_tuple(y_labels)]
+    if hasattr(table, "columns"):
+        for axis, name in enumerate(("index", "columns")):
+            own = tuple(getattr(table, name))
+            if given[axis] is None and own != tuple(range(len(own))):
+                given[axis] = own
+    return given[0], given[1]
+
+
 def check_table(
     table: FloatArray, x_labels: Labels | None, y_labels: Labels | None, name: str = "p_xy", total: float | None = 1.0
 ) -> None:

@@ -17,6 +17,7 @@ from scipy.linalg import blas, eigh, lapack
 
 from dualib.core.arrays import columns, positive
 from dualib.core.arrays import times as times_of
+from dualib.core.factor import cholesky_factor
 from dualib.core.progress import progress_bar
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
@@ -236,20 +237,19 @@ class Eigenmodes:
 
         None where K is singular on the rest.
         """
-        factor = self._nngp_factor(lower=0)
+        factor = self._nngp_factor()
         if factor is None:
             return None
-        inverse: FloatArray = lapack.dpotri(factor, lower=0, overwrite_c=1)[0]
+        inverse: FloatArray = lapack.dpotri(factor.T, lower=0, overwrite_c=1)[0]
         inverse[np.diag_indices_from(inverse)] *= np.where(self.moving, 0.5, 0.0)
         return inverse
 
-    def _nngp_factor(self, lower: int) -> Float[np.ndarray, "n n"] | None:
+    def _nngp_factor(self) -> Float[np.ndarray, "n n"] | None:
         """The Cholesky factor of V^T K V, that of the identity where nothing moves; None where K is singular on the rest."""
-        own, still = np.array(self.nngp_modes.T, order="F"), ~self.moving
+        own, still = np.array(self.nngp_modes), ~self.moving
         own[still], own[:, still] = 0.0, 0.0
         own[still, still] = 1.0
-        factor, info = lapack.dpotrf(own, lower=lower, clean=1, overwrite_a=1)
-        return None if info else np.asarray(factor)
+        return cholesky_factor(own, overwrite=True)
 
     @cached_property
     def kappa(self) -> Float[np.ndarray, " n"]:
@@ -320,7 +320,7 @@ class Eigenmodes:
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
-        spectrum, factor = self.spectrum(taus), self._nngp_factor(lower=1)
+        spectrum, factor = self.spectrum(taus), self._nngp_factor()
         rows = np.where(self.moving, self.eigenvectors[points], 0.0)
         found = np.empty((len(spectrum.residual), len(points)))
         with np.errstate(divide="ignore"):

@@ -132,22 +132,23 @@ class Ensemble(Eigenmodes):
                 for some in column_blocks(len(v)):
                     part = v[some] * weights
                     row[some] = np.maximum(np.einsum("ij,ij->i", part @ self.nngp_modes, part), 0.0)
-        return Collapse(self.y_train[rows], shortfall, spread, log_size)
+        return Collapse(self.y_train[rows], shortfall, spread, np.tile(log_size[:, None], len(rows)))
 
-    def _test_collapse(self, times: FloatArray) -> Collapse | None:
-        """That of the test points, where all of them are training points."""
-        return self.collapse(times, self.twins) if (self.twins >= 0).all() else None
+    def _test_collapse(self, times: FloatArray, mean: FloatArray, variance: FloatArray) -> Collapse | None:
+        """That of the test points, where some of them are training points."""
+        seen = self.twins >= 0
+        return self.collapse(times, self.twins[seen]).among(seen, mean, variance) if seen.any() else None
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
         a time axis).
         """
         times = np.atleast_1d(times_of(taus))
-        known, collapse = self._twin_variances(times), self._test_collapse(times)
+        known = self._twin_variances(times)
         for where, projected, half, mean in self._test_batches(taus):
             if half is None:
                 nothing = np.zeros((mean.shape[0], self.n_test, self.n_test))
-                yield where, Law(mean, nothing, collapse=collapse and collapse[where])
+                yield where, Law(mean, nothing, collapse=self._test_collapse(times[where], mean, nothing[:, 0]))
                 continue
             # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
@@ -158,7 +159,7 @@ class Ensemble(Eigenmodes):
             )
             covariance[:, index, index] = variance
             del cross, projected, half  # before the next ones are made
-            yield where, Law(mean, covariance, rounding, collapse and collapse[where])
+            yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance))
             del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
@@ -177,7 +178,7 @@ class Ensemble(Eigenmodes):
                 variance[:, points],
                 Rounding(errors.mean[:, points], errors.variance[:, points]),
             )
-        return Marginals(mean, variance, errors, self._test_collapse(times))
+        return Marginals(mean, variance, errors, self._test_collapse(times, mean, variance))
 
     def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
         """Write the law of each test point, and its rounding, into arrays of zeros."""
@@ -197,7 +198,7 @@ class Ensemble(Eigenmodes):
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
         mean = np.stack([self.eigenvectors @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
-        return Marginals(mean, np.exp(2 * collapse.log_size)[:, None] * collapse.spread, collapse=collapse)
+        return Marginals(mean, np.exp(2 * collapse.log_size) * collapse.spread, collapse=collapse)
 
     def _twin_variances(self, times: FloatArray) -> FloatArray:
         """The variances (T, twins) of the test points that are training points, by the form without cancellation."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from dualib.core.arrays import positive
 from dualib.core.result import Result
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Bool, Float, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,29 +31,42 @@ class Collapse(Result):
     r"""A law near the labels to which it is trained, whose digits survive what the means and variances round off.
 
     The means are ``target - size * shortfall`` and the variances ``size² * spread``, with a size that goes to 0 as
-    training goes on, far below the last digit of the target, and is therefore kept as a logarithm.
+    training goes on, far below the last digit of the target, and is therefore kept as a logarithm. Points that are not
+    trained have the target 0 and the size 1.
 
     Attributes
     ----------
     target : array, shape (n, k)
     shortfall : array, shape (T, n, k), or (n, k) at one time
     spread : array, shape (T, n), or (n,)
-    log_size : array, shape (T,), or a scalar
+    log_size : array, shape (T, n), or (n,)
     """
 
     target: Float[np.ndarray, "n k"]
     shortfall: Float[np.ndarray, "*times n k"]
     spread: Float[np.ndarray, "*times n"]
-    log_size: Float[np.ndarray, "*times"]
+    log_size: Float[np.ndarray, "*times n"]
 
     def __getitem__(self, times: slice | int) -> Collapse:
-        return Collapse(self.target, self.shortfall[times], self.spread[times], np.asarray(self.log_size[times]))
+        return Collapse(self.target, self.shortfall[times], self.spread[times], self.log_size[times])
+
+    def among(
+        self,
+        places: Bool[np.ndarray, " m"],
+        mean: Float[np.ndarray, "*times m k"],
+        variance: Float[np.ndarray, "*times m"],
+    ) -> Collapse:
+        """The law of m points, those at `places` these ones, and all others not trained, of the law given."""
+        found = Collapse(np.zeros(mean.shape[-2:]), -mean, variance.copy(), np.zeros_like(variance))
+        found.target[places], found.shortfall[..., places, :] = self.target, self.shortfall
+        found.spread[..., places], found.log_size[..., places] = self.spread, self.log_size
+        return found
 
     def with_output_noise(self, variance: float) -> Collapse:
         """The same of outputs with noise of that variance, beside which nothing collapses."""
         if variance == 0:
             return self
-        size = np.exp(self.log_size)[..., None]
+        size = np.exp(self.log_size)
         noisy = size**2 * self.spread + variance
         return Collapse(self.target, size[..., None] * self.shortfall, noisy, np.zeros_like(self.log_size))
 
@@ -71,7 +84,7 @@ class Law(Result):
     rounding : Rounding or None
         The errors of both, where they are known: upper bounds made of the law have them added.
     collapse : Collapse or None
-        The same law without rounding, on training points.
+        The same law without rounding, where some are training points.
 
     Examples
     --------
@@ -120,7 +133,7 @@ class Marginals(Result):
     rounding : Rounding or None
         The errors of both, where they are known.
     collapse : Collapse or None
-        The same law without rounding, on training points.
+        The same law without rounding, where some are training points.
 
     Examples
     --------
@@ -142,26 +155,57 @@ class Marginals(Result):
         return Marginals(self.mean, noisy, self.rounding, self.collapse and self.collapse.with_output_noise(variance))
 
 
-def in_own_units(law: Law | Marginals) -> Marginals:
-    """Laws with the same information about the inputs, means and variances in units in which they keep their digits.
+_NARROW = 70.0  # of a width e^{-70} of all else it does not matter how much narrower it is
 
-    Where targets are further apart than a thousand widths, how far they are does not matter, nor does the unit: there
-    each target's points lie about a place of its own.
+
+@dataclass(frozen=True, eq=False)
+class Places(Result):
+    """Gaussian outputs at ``place + rest``: what differs by far less than the places' last digits is known in the rests.
+
+    Attributes
+    ----------
+    place : array, shape (n, k)
+    rest : array, shape (*times, n, k)
+    variance : array, shape (*times, n)
+    trained : array, shape (n,)
+        Which points collapse.
+    stretched : array, shape (*times, n)
+        By how much the logarithm of a width is too large, of those that are alone at their place.
+    """
+
+    place: Float[np.ndarray, "n k"]
+    rest: Float[np.ndarray, "*times n k"]
+    variance: Float[np.ndarray, "*times n"]
+    trained: Bool[np.ndarray, " n"]
+    stretched: Float[np.ndarray, "*times n"]
+
+
+def in_own_units(law: Law | Marginals) -> Places:
+    """The law with the digits of its collapse, where a width is so small that it is no number stretched to one that is.
+
+    That leaves the information about the inputs as it is: points of one target keep their distances in widths, and all others are
+    far away.
     """
     collapse = law.collapse
-    plain = Marginals(law.mean, law.variance, law.rounding)
     if collapse is None:
-        return plain
-    targets, of_point = np.unique(collapse.target, axis=0, return_inverse=True)
+        (n, k), nothing = law.mean.shape[-2:], np.zeros_like(law.variance)
+        return Places(np.zeros((n, k)), law.mean, law.variance, np.zeros(n, dtype=bool), nothing)
+    seen = (collapse.log_size != 0).any(axis=tuple(range(collapse.log_size.ndim - 1)))
+    targets, of_point, count = np.unique(collapse.target[seen], axis=0, return_inverse=True, return_counts=True)
     steps = np.diff(np.sort(targets, axis=0), axis=0)
-    least = float(steps[steps > 0].min(initial=np.inf))  # targets differ by as much in some output
-    width = np.abs(collapse.shortfall).max(axis=(-2, -1)) + np.sqrt(collapse.spread.max(axis=-1))
+    others = np.where(~seen & (collapse.spread > 0), np.sqrt(collapse.spread), np.inf).min(axis=-1, keepdims=True)
+    near = np.minimum(others, steps[steps > 0].min(initial=np.inf))  # targets differ by as much
+    near = np.where(np.isfinite(near), near, 1.0)
+    widths = np.abs(collapse.shortfall).max(axis=-1) + np.sqrt(collapse.spread)
+    width = np.where(seen, widths, 0.0).max(axis=-1, keepdims=True)
     with np.errstate(divide="ignore"):
-        far = (np.log(least) > np.log(1e3 * width) + collapse.log_size) & (width > 0)
-    place = np.zeros_like(collapse.shortfall)
-    place[..., 0] = 1e3 * width[..., None] * of_point.ravel()
-    mean = np.where(far[..., None, None], place - collapse.shortfall, law.mean)
-    return Marginals(mean, np.where(far[..., None], collapse.spread, law.variance))
+        least = np.log(near) - _NARROW - np.log(width)
+    log_size = np.where(seen & (width > 0), np.maximum(collapse.log_size, least), collapse.log_size)
+    size, alone = np.exp(log_size), np.zeros(seen.shape, dtype=bool)
+    alone[seen] = count[of_point.ravel()] == 1
+    stretched = np.where(alone, log_size - collapse.log_size, 0.0)
+    variance = (size * np.sqrt(collapse.spread)) ** 2
+    return Places(collapse.target, -size[..., None] * collapse.shortfall, variance, seen, stretched)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dualib.core.quantity import Relation
 from dualib.core.special import EPS
 from dualib.core.typing import FloatArray, IntArray
 from ntkinfo.ensemble import Ensemble
@@ -90,10 +91,10 @@ def _symmetric_noise(n: int, rng: np.random.Generator) -> FloatArray:
     return noise
 
 
-def rounding_loss(
+def rounding_errors(
     values: Mapping[str, FloatArray], again: Callable[[Ensemble], Mapping[str, FloatArray]], ensemble: Ensemble
 ) -> dict[str, FloatArray]:
-    """The relative error of each column of a table that the kernels' rounding explains.
+    """The errors of each column of a table that the kernels' rounding explains.
 
     Parameters
     ----------
@@ -106,14 +107,49 @@ def rounding_loss(
     Returns
     -------
     dict
-        Name → array of the shape of the column: ten times the largest relative difference, at least 1e-15; inf where no
-        digit is left or the column itself says that it cannot be had (NaN, or inf in some of the tables).
+        Name → array of the shape of the column and in its unit: ten times the largest difference, at least 1e-15 of the value;
+        inf where the column itself says that it cannot be had (NaN, or inf in some of the tables).
     """
-    found = {name: np.full(value.shape, 1e-15) for name, value in values.items()}
+    found = {name: np.where(np.isfinite(value), 1e-15 * np.abs(value), 0.0) for name, value in values.items()}
     for seed in range(_SAMPLES):
         other = again(perturbed(ensemble, seed))
         for name, value in values.items():
-            with np.errstate(invalid="ignore", divide="ignore"):
-                change = np.where(value == other[name], 0.0, np.abs(value - other[name]) / np.abs(value))
+            with np.errstate(invalid="ignore"):
+                change = np.where(value == other[name], 0.0, np.abs(value - other[name]))
             found[name] = np.maximum(found[name], np.where(np.isnan(change), np.inf, _SAFETY * change))
     return found
+
+
+def relative_loss(errors: FloatArray, value: FloatArray) -> FloatArray:
+    """Errors as parts of the value, at least 1e-15; inf where no digit is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relative_loss(np.array([0.0, 0.5, 1e-9]), np.array([2.0, 2.0, 0.0]))
+    array([1.0e-15, 2.5e-01,     inf])
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), 1e-15)
+
+
+def outward(value: FloatArray, errors: FloatArray, relation: Relation) -> FloatArray:
+    """Lower bounds less their errors, upper bounds plus theirs, and any other value as it is.
+
+    Where an error is infinite a bound says nothing: it is ∓inf.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outward(np.array([1.0, np.inf]), np.array([0.25, np.inf]), Relation.LOWER)
+    array([ 0.75,  -inf])
+    """
+    side = SIDES.get(relation, 0)
+    if side == 0:
+        return value
+    lost = np.isinf(errors) & ~np.isnan(value)
+    return np.where(lost, side * np.inf, value + side * np.where(lost, 0.0, errors))
+
+
+SIDES = {Relation.LOWER: -1, Relation.UPPER: 1, Relation.UPPER_IN_EXPECTATION: 1}
+"""Where the truth must not lie beyond a bound: above upper ones, below lower ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.precision import rounding_loss
+from ntkinfo.precision import SIDES, outward, relative_loss, rounding_errors
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import text_table
@@ -44,7 +44,8 @@ class Timeline(Result):
         quantities that have no value here, and why.
     rounding : dict
         Name → array of shape (T,), the relative error that the kernels' last digits explain (inf: no digit is left), where it was
-        asked for; see :func:`ntkinfo.precision.rounding_loss`.
+        asked for; see :func:`ntkinfo.precision.rounding_errors`. Bounds have it in their values: lower ones are lowered by it,
+        upper ones raised.
 
     Examples
     --------
@@ -244,7 +245,8 @@ def timeline(
         Seed of the samples that more than one output need (InfoNCE).
     digits : bool
         Whether to find how many digits of each column the kernels' rounding leaves, by tables of kernels changed in their last
-        digits: four times the work. With a condition number of 1e12 some columns keep few.
+        digits: four times the work. With a condition number of 1e12 some columns keep few. Lower bounds are then lowered by
+        their loss and upper ones raised, so that they are bounds with their rounding; without it they may cross the truth by it.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
 
@@ -305,8 +307,20 @@ def timeline(
         )
         return table.values
 
-    rounding = rounding_loss(values, again, ensemble) if digits else {}
+    errors = rounding_errors(values, again, ensemble) if digits else {}
+    rounding = {name: relative_loss(error, values[name]) for name, error in errors.items()}
+    for column in columns if digits else ():
+        name, relation = column.name, column.relation
+        values[name] = outward(values[name], errors[name], relation)
+        if name in intervals:
+            intervals[name] = _outward_interval(intervals[name], errors[name], relation)
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
+
+
+def _outward_interval(found: Estimates, errors: FloatArray, relation: Relation) -> Estimates:
+    """A sampled bound moved by the errors of its rounding, and its interval widened by them."""
+    low, high = outward(found.low, errors, Relation.LOWER), outward(found.high, errors, Relation.UPPER)
+    return replace(found, value=outward(found.value, errors, relation), low=low, high=high)
 
 
 def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
@@ -318,11 +332,13 @@ def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
         f"{column.holds_for}; {noise}",
         f"ntkinfo.quantities.{column.name}, {column.source}",
     ]
+    side = SIDES.get(column.relation)
     if rounding is not None:
         worst = float(rounding.max())
         left = int(-np.log10(worst)) if 0 < worst < 1 else 0
-        lines.append(
-            f"of the kernels' rounding at least {left} digits are left" if left else "at some time no digit is left"
-        )
+        told = f"of the kernels' rounding at least {left} digits are left" if left else "at some time no digit is left"
+        lines.append(f"{told}; the bound is {'raised' if side > 0 else 'lowered'} by the loss" if side else told)
+    elif side:
+        lines.append("rounding is not included: digits=True moves the bound by it")
     body = (textwrap.fill(line, width, initial_indent="    ", subsequent_indent="      ") for line in lines)
     return "\n".join((f"{column.name}{unit}", *body))

@@ -112,6 +112,13 @@ def test_no_decision_is_taken_from_prose():
     assert not {path: hits for path, hits in found.items() if hits}
 
 
+def test_matrices_of_training_points_are_factored_in_one_place():
+    """Threaded Cholesky factorisations of OpenBLAS crash from some 16 000 rows on: `cholesky_factor` takes them by blocks."""
+    pattern = re.compile(r"\bd?potrf\b|linalg\.cholesky|cho_factor|import.*\bcholesky\b")
+    found = {path: pattern.findall(text) for path, text in sources("ntkinfo").items()}
+    assert not {path: hits for path, hits in found.items() if hits}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_face_is_small_and_every_name_of_it_is_explained(package):
     module = importlib.import_module(package)

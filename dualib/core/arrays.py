@@ -68,6 +68,8 @@ def real_array(value: ArrayLike, name: str) -> FloatArray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked entries: fill or drop them, for example {name}.filled(0)")
     if array.dtype.kind == "c":
         raise ValueError(f"{name} is complex; a real array is needed")
     if array.dtype.kind not in "biuf":
@@ -206,23 +208,19 @@ def _row_blocks(n: int, size: int = 512) -> list[slice]:
 
 def check_positive_semidefinite(matrix: FloatArray, name: str) -> None:
     """Refuse a symmetric matrix with eigenvalues below −:data:`PSD_TOLERANCE` of its 1-norm (n³/3 operations)."""
-    from scipy.linalg import LinAlgError, eigvalsh
+    from scipy.linalg import eigvalsh
 
-    from dualib.core.factor import cholesky_in_place
+    from dualib.core.factor import cholesky_factor
 
     tolerance = PSD_TOLERANCE * float(np.abs(matrix).sum(axis=0).max())
-    shifted = matrix.copy()
-    shifted[np.diag_indices_from(shifted)] += tolerance + np.finfo(float).tiny
-    try:
-        cholesky_in_place(shifted)
-    except LinAlgError:
+    if cholesky_factor(matrix, tolerance + np.finfo(float).tiny) is None:
         smallest = float(eigvalsh(matrix, subset_by_index=[0, 0], check_finite=False)[0])
         if smallest < -tolerance:
             raise ValueError(
                 f"{name} is not positive semi-definite: its smallest eigenvalue is {smallest:.3e} (rounding would explain "
                 f"{-tolerance:.1e}). If it is a Monte Carlo or float32 kernel, use more samples or float64, or add "
                 f"{-2 * smallest:.1e} to its diagonal."
-            ) from None
+            )
 
 
 # --- rows ---

@@ -7,10 +7,37 @@ import numpy as np
 from dualib.core.typing import Float
 
 BLOCK = 512
-"""Columns that LAPACK factors at once. Threaded dpotrf of OpenBLAS ends in a segmentation fault from about 16 000 rows on."""
+"""Columns that LAPACK factors at once. Threaded dpotrf of OpenBLAS, NumPy's and SciPy's, ends in a segmentation fault from about 16 000
+rows on."""
 
 
-def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int = BLOCK) -> Float[np.ndarray, "n n"]:
+def cholesky_factor(
+    matrix: Float[np.ndarray, "n n"], shift: float = 0.0, *, overwrite: bool = False
+) -> Float[np.ndarray, "n n"] | None:
+    """The lower Cholesky factor of ``matrix + shift * identity``, zeros above its diagonal; None where it is not positive definite.
+
+    With `overwrite` it takes the place of the matrix, which then need not fit twice.
+
+    Examples
+    --------
+    >>> cholesky_factor(np.array([[3.0, 2.0], [2.0, 4.0]]), shift=1.0)
+    array([[2., 0.],
+           [1., 2.]])
+    >>> cholesky_factor(np.array([[1.0, 2.0], [2.0, 1.0]])) is None
+    True
+    """
+    factor = matrix if overwrite else np.array(matrix, dtype=np.float64)
+    factor[np.diag_indices_from(factor)] += shift
+    try:
+        cholesky_in_place(factor)
+    except np.linalg.LinAlgError:
+        return None
+    for i, row in enumerate(factor):
+        row[i + 1 :] = 0.0
+    return factor
+
+
+def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None) -> Float[np.ndarray, "n n"]:
     """The lower Cholesky factor L of a symmetric positive definite matrix, L Lᵀ = matrix, written over its lower triangle.
 
     Left-looking [golub2013]_, Section 4.2.9: a panel of `block` columns loses what the panels before it explain, one product of
@@ -20,8 +47,8 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int = BLOCK) -> F
     ----------
     matrix : ndarray of shape (n, n)
         Only the lower triangle is read. It is overwritten, and so is some of the upper one.
-    block : int
-        Columns of a panel.
+    block : int or None
+        Columns of a panel, of which two are held beside the matrix; by default a thirty-second of all, 32 to :data:`BLOCK`.
 
     Raises
     ------
@@ -36,6 +63,7 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int = BLOCK) -> F
     """
     from scipy.linalg import cholesky, solve_triangular
 
+    block = block or int(np.clip(len(matrix) // 32, 32, BLOCK))
     for start in range(0, len(matrix), block):
         stop = start + block
         panel, before = matrix[start:, start:stop], matrix[start:, :start]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dualib.core.files import read_npz, versions, write_npz
 
 RECORD = "record"
+LONGEST = 60  # characters of a field's value that are printed in full
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -44,6 +45,13 @@ class Result:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         Result._known[_name(cls)] = cls
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # a dataclass would print every entry of every array
+
+    def __repr__(self) -> str:
+        """The fields, those that would take more than LONGEST characters by type and size."""
+        assert is_dataclass(self)
+        return f"{type(self).__name__}({', '.join(f'{f.name}={_brief(getattr(self, f.name))}' for f in fields(self))})"
 
     def to_arrays(self) -> Arrays:
         """Everything that makes this result, as named arrays."""
@@ -86,6 +94,19 @@ class Result:
             return cls.from_arrays(read_npz(path))
         except ValueError as error:
             raise ValueError(f"{Path(path)}: {error}") from None
+
+
+def _brief(value: Any) -> str:
+    """A value's repr, or its type and size where that is long; ``float64[50, 10]`` for an array."""
+    if isinstance(value, np.ndarray) and value.size > LONGEST:
+        return f"{value.dtype}{list(value.shape)}"
+    text = repr(value)
+    if len(text) <= LONGEST and "\n" not in text:
+        return text
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    size = f"[{len(value)}]" if isinstance(value, Sized) else "(…)"
+    return f"{type(value).__name__}{size}"
 
 
 def _name(cls: type) -> str:

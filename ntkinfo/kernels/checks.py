@@ -99,28 +99,23 @@ def check_joint(
         As in :func:`dualib.core.arrays.check_positive_semidefinite` for the diagonal blocks; else the message gives the smallest eigenvalue of
         the whole, and the points that have most of it.
     """
-    from scipy.linalg import LinAlgError, solve_triangular
+    from scipy.linalg import solve_triangular
 
-    from dualib.core.factor import BLOCK, cholesky_in_place
+    from dualib.core.factor import BLOCK, cholesky_factor
 
     check_positive_semidefinite(test, f"{name}_test")
     sums = [np.abs(block).sum(axis=0) for block in (train, cross, cross.T, test)]
     norm = max(float((sums[0] + sums[1]).max()), float((sums[2] + sums[3]).max()))
     tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
-    factor = _factor(train, tolerance)
+    factor = cholesky_factor(train, tolerance)
     if factor is None:
         return check_positive_semidefinite(train, name)
     white = solve_triangular(factor, cross.T, lower=True, check_finite=False)
     complement = test.copy()
-    for start in range(
-        0, len(test), BLOCK
-    ):  # not white.T @ white: OpenBLAS's threaded dsyrk crashes as its dpotrf does
+    for start in range(0, len(test), BLOCK):  # not white.T @ white: threaded dsyrk crashes, too
         complement[start : start + BLOCK] -= white[:, start : start + BLOCK].T @ white
-    complement[np.diag_indices_from(complement)] += tolerance
-    try:
-        cholesky_in_place(complement)
-    except LinAlgError:
-        raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name)) from None
+    if cholesky_factor(complement, tolerance, overwrite=True) is None:
+        raise ValueError(_where(np.block([[train, cross.T], [cross, test]]), len(train), tolerance, name))
 
 
 def check_points(
@@ -135,11 +130,11 @@ def check_points(
     """
     from scipy.linalg import solve_triangular
 
-    from dualib.core.factor import BLOCK
+    from dualib.core.factor import BLOCK, cholesky_factor
 
     norm = max(float(np.abs(train).sum(axis=0).max() + np.abs(cross).max()), float(variance.max(initial=0.0)))
     tolerance = PSD_TOLERANCE * norm + np.finfo(float).tiny
-    factor = _factor(train, tolerance)
+    factor = cholesky_factor(train, tolerance)
     if factor is None:
         return check_positive_semidefinite(train, name)
     for start in range(0, len(cross), BLOCK):
@@ -152,20 +147,6 @@ def check_points(
                 f"{start + x} has the variance {left[x]:.3e} (rounding would explain {-tolerance:.1e}). Check the order of "
                 "points, and that all blocks come from one kernel function."
             )
-
-
-def _factor(kernel: Float[np.ndarray, "n n"], shift: float) -> FloatArray | None:
-    """The Cholesky factor of the kernel plus a shift of its diagonal, or None."""
-    from scipy.linalg import LinAlgError
-
-    from dualib.core.factor import cholesky_in_place
-
-    shifted = kernel.copy()
-    shifted[np.diag_indices_from(shifted)] += shift
-    try:
-        return cholesky_in_place(shifted)
-    except LinAlgError:
-        return None
 
 
 def _where(joint: FloatArray, n: int, tolerance: float, name: str) -> str:

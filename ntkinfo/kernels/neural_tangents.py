@@ -8,8 +8,8 @@ repaired before its first import:
 - ``neural_tangents.experimental``, which imports TensorFlow for one conversion that nothing here uses, is replaced by
   a module that is empty until somebody asks for something in it.
 
-``import ntkinfo`` calls :func:`install`, so that this happens whoever imports neural-tangents from then on, and when. Before
-``import ntkinfo``, neural-tangents is what it is: a failed import of it may be repeated afterwards.
+``import ntkinfo`` calls :func:`install`, so that this happens whoever imports neural-tangents from then on, and when;
+``ntkinfo_startup`` sees to it that it is in time.
 """
 
 from __future__ import annotations

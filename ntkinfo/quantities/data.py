@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dualib.core.arrays import positive
+from dualib.core.factor import cholesky_factor
 from dualib.core.quantity import Relation
 from dualib.core.special import EPS, ratio_gap
 from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
@@ -81,7 +82,7 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
         if law.collapse is not None:  # in logarithms, for variances too small to be numbers
-            log_ratio = 2 * law.collapse.log_size[..., None] + np.log(law.collapse.spread / prior.variance)
+            log_ratio = 2 * law.collapse.log_size + np.log(law.collapse.spread / prior.variance)
             gap = np.where(log_ratio < -40, -1 - log_ratio, gap)
         value = 0.5 * k * gap + square / (2 * prior.variance)
     return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))
@@ -141,9 +142,8 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
     m, k = kept.size, law.mean.shape[-1]
     covariance = prior.covariance[np.ix_(kept, kept)]
     eta = _rounding_norm(covariance, None)
-    low, low_info = lapack.dpotrf(covariance - eta * np.eye(m), lower=1, clean=1)
-    high, _ = lapack.dpotrf(covariance + eta * np.eye(m), lower=1, clean=1)
-    inverse = lapack.dtrtri(low, lower=1)[0] if low_info == 0 else None
+    low, high = cholesky_factor(covariance, -eta), cholesky_factor(covariance, eta)
+    inverse = None if low is None else lapack.dtrtri(low, lower=1)[0]
     means = law.mean.reshape(-1, *law.mean.shape[-2:])
     found = np.full(len(means), np.inf)
     for t, (mean, whole) in enumerate(zip(means, law.covariance.reshape(-1, *law.covariance.shape[-2:]), strict=True)):
@@ -154,8 +154,8 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
         error = None if law.rounding is None else law.rounding.variance.reshape(len(means), -1)[t, kept]
         sigma = whole[np.ix_(kept, kept)]
         width = _rounding_norm(sigma, error)
-        factor, info = lapack.dpotrf(sigma - width * np.eye(m), lower=1, clean=1)
-        if inverse is None or info != 0:
+        factor = cholesky_factor(sigma, -width)
+        if inverse is None or factor is None or high is None:
             continue
         size = float((inverse**2).sum())
         trace = float(((inverse @ sigma) * inverse).sum()) + width * size
@@ -345,7 +345,7 @@ def gaussian_label_information_joint(
     kept = _distinct(Law(law.mean, ensemble.test_covariances("nngp_test")))
     noise = law.covariance[np.ix_(kept, kept)]
     width = _rounding_norm(noise, None if law.rounding is None else law.rounding.variance[kept])
-    if lapack.dpotrf(noise - width * np.eye(kept.size), lower=1)[1] != 0:
+    if cholesky_factor(noise, -width) is None:
         return float("nan")
     return 0.5 * ensemble.n_outputs * log_det_gain(noise, np.zeros(kept.size), signal[kept])
 

@@ -18,9 +18,9 @@ from dualib.core.estimate import Estimates, Kind
 from dualib.core.quantity import Relation
 from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
-from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.core.typing import Float, FloatArray
 from dualib.core.units import Unit
-from ntkinfo.laws import Law, Marginals, in_own_units
+from ntkinfo.laws import Collapse, Law, Marginals, in_own_units
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.resources import PAIRS, column_blocks
@@ -173,30 +173,43 @@ def _pairwise(
     side: Literal[-1, 1],
 ) -> FloatArray:
     """The bound of that distance; the means' last digits, which outputs of little variance do not have, count for its side."""
-    law, (n, k) = in_own_units(law), law.mean.shape[-2:]
-    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
+    (n, k), times = law.mean.shape[-2:], law.mean.shape[:-2]
+    own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance))
+    parts = (own.shortfall.reshape(-1, n, k), own.spread.reshape(-1, n), own.log_size.reshape(-1, n))
     values = []
-    for mean, variance in zip(means, variances, strict=True):
-        lost, total = side * 4 * EPS * float(np.abs(mean).max()) * (variance > 0), 0.0
+    for at_one_time in zip(*parts, strict=True):
+        now, total = Collapse(own.target, *at_one_time), 0.0
         for rows in _row_blocks(n):
-            apart = np.sqrt(_square_distances(mean[rows], mean)) + lost
+            apart, lost, ours, theirs = _pairs(now, rows)
+            apart += side * lost * (theirs > 0)
             apart[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
-            far = distance(np.maximum(apart, 0.0) ** 2, variance[rows, None], variance, k)
+            with np.errstate(over="ignore"):
+                far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
             total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
         values.append(total / n)
-    return np.array(values).reshape(law.mean.shape[:-2])
+    return np.array(values).reshape(times)
+
+
+def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Distances of the means of some points from all, their rounding, and both variances, in the unit of the larger one."""
+    sizes = law.log_size if np.ptp(law.log_size) else law.log_size[:1]
+    mine = sizes[rows, None] if sizes.size > 1 else sizes[:, None]
+    unit = np.maximum(mine, sizes)
+    a, b = np.exp(mine - unit), np.exp(sizes - unit)
+    with np.errstate(over="ignore"):
+        stretch, squares = np.exp(-unit), np.zeros((len(law.target[rows]), len(law.target)))
+        for target, rest in zip(law.target.T, law.shortfall.T, strict=True):
+            apart = np.subtract.outer(target[rows], target)
+            np.multiply(apart, stretch, out=apart, where=apart != 0)
+            squares += (apart - (a * rest[rows, None] - b * rest)) ** 2
+    largest = np.abs(law.shortfall).max(axis=-1)
+    lost = 4 * EPS * (a * largest[rows, None] + b * largest)
+    return np.sqrt(squares), lost, a**2 * law.spread[rows, None], b**2 * law.spread
 
 
 def _row_blocks(n: int) -> list[slice]:
     """Rows of a matrix of n × n pairs, a few million pairs at a time."""
     return column_blocks(n, max(1, PAIRS // n))
-
-
-def _square_distances(z: FloatArray, mean: FloatArray) -> FloatArray:
-    found = np.zeros((len(z), len(mean)))
-    for ours, theirs in zip(z.T, mean.T, strict=True):
-        found += np.subtract.outer(ours, theirs) ** 2
-    return found
 
 
 def _bhattacharyya(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
@@ -209,7 +222,7 @@ def _bhattacharyya(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k:
 
 
 def _kullback_leibler(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = squares / (2 * theirs) + 0.5 * k * ratio_gap(ours / theirs)
     both_atoms = (ours == 0) & (theirs == 0)
     return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
@@ -281,19 +294,22 @@ def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, sam
 
 def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> Estimates:
     whole(samples, "samples", 1)
-    law, (n, k) = law if leave_one_out else in_own_units(law), law.mean.shape[-2:]
+    own, (n, k) = in_own_units(law), law.mean.shape[-2:]
     noise = np.random.default_rng(seed).standard_normal((samples, n, k))
-    means, variances = law.mean.reshape(-1, n, k), law.variance.reshape(-1, n)
-    values, errors = np.empty(len(means)), np.empty(len(means))
-    for t, (mean, variance) in enumerate(zip(means, variances, strict=True)):
+    rests, variances = own.rest.reshape(-1, n, k), own.variance.reshape(-1, n)
+    longer = own.stretched.reshape(-1, n) if leave_one_out else np.zeros_like(variances)
+    values, errors = np.empty(len(rests)), np.empty(len(rests))
+    for t, (rest, variance, stretched) in enumerate(zip(rests, variances, longer, strict=True)):
         ratios = np.stack(
             [
                 np.concatenate(
-                    [_log_ratios(mean, variance, z[rows], np.arange(n)[rows], leave_one_out) for rows in _row_blocks(n)]
+                    [_log_ratios(own.place, rest, variance, z, rows, leave_one_out) for rows in _row_blocks(n)]
                 )
-                for z in mean + np.sqrt(variance)[:, None] * noise
+                for z in rest + np.sqrt(variance)[:, None] * noise
             ]
         )
+        beside_wide = ((variance > 0) & ~own.trained).any()  # whose density at a narrow point is what it is
+        ratios += np.where(stretched > 0, k * stretched if beside_wide else np.inf, 0.0)
         values[t] = ratios.mean()
         errors[t] = _standard_error(ratios)
     half = float(ndtri(0.5 + LEVEL / 2)) * errors
@@ -313,14 +329,18 @@ def _standard_error(ratios: FloatArray) -> float:
     return unit * float(np.sqrt((ratios.var(axis=0, ddof=1) / samples).sum()) / n)
 
 
-def _log_ratios(mean: FloatArray, variance: FloatArray, z: FloatArray, of: IntArray, leave_one_out: bool) -> FloatArray:
-    """The log ratio p(z_i|x_i) / mixture(z_i) of some points `of` all.
+def _log_ratios(
+    place: FloatArray, rest: FloatArray, variance: FloatArray, z: FloatArray, rows: slice, leave_one_out: bool
+) -> FloatArray:
+    """The log ratio p(z_i|x_i) / mixture(z_i) of some points, whose outputs are place + z.
 
     Among atoms, densities are compared as the limit of small equal variances.
     """
-    n, k = mean.shape
-    squares = _square_distances(z, mean)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    n, k = rest.shape
+    of, squares = np.arange(n)[rows], np.zeros((len(z[rows]), n))
+    for where, ours, theirs in zip(place.T, z.T, rest.T, strict=True):
+        squares += (np.subtract.outer(where[rows], where) + np.subtract.outer(ours[rows], theirs)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_p = np.where(variance > 0, -squares / (2 * variance) - 0.5 * k * np.log(2 * np.pi * variance), -np.inf)
     atoms, own_atoms, diagonal = variance == 0, variance[of] == 0, (np.arange(len(of)), of)
     if own_atoms.any():  # an atom's mixture is that of the atoms at its place

@@ -13,7 +13,7 @@ from scipy.special import log_expit, logsumexp, ndtr
 
 from dualib.core.arrays import positive
 from dualib.core.quantity import Relation
-from dualib.core.special import entropy_nats
+from dualib.core.special import EPS, entropy_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.labels import labels_of
@@ -83,7 +83,7 @@ def label_information_unit_noise(law: Law | Marginals, y: ArrayLike, entropy_y: 
     >>> round(float(label_information_unit_noise(law, [1.0, -1.0], entropy_y=2.0)), 6)
     0.831061
     """
-    return np.asarray(entropy_y - gibbs_nll(law, y))
+    return _entropy_less(entropy_y, gibbs_nll(law, y))
 
 
 @_lower_bound(
@@ -122,7 +122,7 @@ def label_information_best_noise(
     squares = (errors**2).sum(axis=-1) + k * variance
     train, test = _fit_and_evaluation(squares.shape[-1], fit)
     value = _cross_entropy(squares[..., train].mean(axis=-1) / k, squares[..., test].mean(axis=-1) / k)
-    return np.asarray(entropy_y - k * (value + log_size))
+    return _entropy_less(entropy_y, k * (value + log_size))
 
 
 @_lower_bound(
@@ -175,7 +175,13 @@ def label_information_affine(
         np.concatenate([(from_mean + z @ gap)[..., half, :] / np.sqrt(n), wide @ slope], axis=-2)
         for half, n, wide in zip((train, test), points, spread, strict=True)
     )
-    return np.asarray(entropy_y - _gaussian_cross_entropy(noise, error) - k * log_size)
+    return _entropy_less(entropy_y, _gaussian_cross_entropy(noise, error) + k * log_size)
+
+
+def _entropy_less(entropy: float, cross_entropy: FloatArray) -> FloatArray:
+    """The difference, less the rounding of both: it may be far smaller than they are."""
+    rounding = 4 * EPS * (abs(entropy) + np.abs(cross_entropy))
+    return np.asarray(entropy - cross_entropy - np.where(np.isfinite(rounding), rounding, 0.0))
 
 
 _RANK = 1e-14  # relative size of the singular values that the root of a covariance of outputs does not have
@@ -208,7 +214,7 @@ def label_information_discrete(
 ) -> Float[np.ndarray, "*t"]:
     r"""Lower bound for discrete labels, in nats; at most H(Y).
 
-    One output, labels ±1: decoder q(y|z) = σ(2yz/s²), the average over z by quadrature (to 1e-9). k outputs, one-hot
+    One output, labels ±1: decoder q(y|z) = σ(2yz/s²), the average over z by quadrature (to 1e-13). k outputs, one-hot
     labels: decoder softmax(z/s²), with the average of log Σ exp bounded by Jensen's inequality, so that it stays a
     lower bound.
 
@@ -240,14 +246,15 @@ def label_information_discrete(
         if not np.isin(labels, (-1.0, 1.0)).all():
             raise ValueError("one output: labels must be -1 or +1 for the discrete bound")
         margin = 2 / s2 * labels[:, 0] * law.mean[..., 0]
-        return np.asarray(entropy - _expected_softplus(-margin, 2 / s2 * np.sqrt(law.variance)).mean(axis=-1))
+        return _entropy_less(entropy, _expected_softplus(-margin, 2 / s2 * np.sqrt(law.variance)).mean(axis=-1))
     if not (np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1).all()):
         raise ValueError("several outputs: labels must be one-hot rows for the discrete bound")
     logits = law.mean / s2 + (law.variance / (2 * s2**2))[..., None]
     chosen = (labels * law.mean).sum(axis=-1) / s2
-    return np.asarray(entropy + (chosen - logsumexp(logits, axis=-1)).mean(axis=-1))
+    return _entropy_less(entropy, (logsumexp(logits, axis=-1) - chosen).mean(axis=-1))
 
 
+_NARROW = 1.3  # standard deviations up to which 48 nodes over the whole density resolve log(1 + e^x)
 _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(48)
 _LEGENDRE, _LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(48)
 
@@ -259,9 +266,9 @@ def _expected_softplus(mean: FloatArray, scale: FloatArray) -> FloatArray:
     the second, which is negligible beyond |x| = 38, by Gauss-Legendre on each half-line.
     """
     narrow = -(
-        log_expit(-(mean[..., None] + np.minimum(scale, 1.5)[..., None] * _HERMITE)) @ _HERMITE_WEIGHTS
+        log_expit(-(mean[..., None] + np.minimum(scale, _NARROW)[..., None] * _HERMITE)) @ _HERMITE_WEIGHTS
     ) / np.sqrt(2 * np.pi)
-    wide_scale = np.maximum(scale, 1.5)
+    wide_scale = np.maximum(scale, _NARROW)
     t = mean / wide_scale
     ramp = mean * ndtr(t) + wide_scale * np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi)
     x = np.concatenate([a + (b - a) * (_LEGENDRE + 1) / 2 for a, b in ((0.0, 6.0), (6.0, 38.0))])
@@ -272,7 +279,7 @@ def _expected_softplus(mean: FloatArray, scale: FloatArray) -> FloatArray:
     for sign in (-1.0, 1.0):
         z = (sign * x - mean[..., None]) / wide_scale[..., None]
         bump += np.exp(-0.5 * z**2) @ weights / (wide_scale * np.sqrt(2 * np.pi))
-    return np.asarray(np.where(scale <= 1.5, narrow, ramp + bump))
+    return np.asarray(np.where(scale <= _NARROW, narrow, ramp + bump))
 
 
 def _fit_and_evaluation(n_points: int, fit: Fit) -> tuple[slice, slice]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from dualib.core.arrays import check_positive_semidefinite, of_shape, symmetric
+from dualib.core.factor import cholesky_factor
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Float, FloatArray
 
@@ -77,11 +78,9 @@ def log_det_gain(
         log_scale = np.logaddexp(2 * np.log(spread), 2 * (log_gain + np.log(size))) / 2
     order = np.argsort(log_scale)
     log_scale, log_gain, root = log_scale[order], log_gain[order], root[order]
-    factor = np.eye(n)
-    if noise is not None:
-        factor, info = lapack.dpotrf(noise[np.ix_(order, order)], lower=1, clean=1)
-        if info != 0:
-            return float("nan")
+    factor = np.eye(n) if noise is None else cholesky_factor(noise[np.ix_(order, order)], overwrite=True)
+    if factor is None:
+        return float("nan")
     if log_gain.max() < _LARGE:
         gained = np.exp(log_gain)[:, None] * root
         white = gained if noise is None else lapack.dtrtrs(factor, gained, lower=1)[0]

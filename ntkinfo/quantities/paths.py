@@ -201,13 +201,23 @@ def mean_norm(mean: Float[np.ndarray, "n k"], variance: Float[np.ndarray, " n"])
     from scipy.special import gammaln, hyp1f1
 
     k = mean.shape[1]
-    norm2 = (mean**2).sum(axis=1)
+    norm2, large = (mean**2).sum(axis=1), max(200.0, k)
     with np.errstate(divide="ignore", invalid="ignore"):
         x = norm2 / (2 * variance)
         front = np.sqrt(2 * variance) * np.exp(gammaln((k + 1) / 2) - gammaln(k / 2))
-        exact = front * hyp1f1(-0.5, k / 2, -np.minimum(x, 200.0))
-        far = np.sqrt(norm2) * (1 + (k - 1) / (4 * x) * (1 + (3 - k) / (8 * x) * (1 + (5 - k) / (4 * x))))
-    return np.asarray(np.where(variance == 0, np.sqrt(norm2), np.where(x > 200.0, far, exact)))
+        closed = front * hyp1f1(-0.5, k / 2, -np.clip(x, k / 2, large))
+        near, far = _series(k, np.minimum(x, k / 2), after=False), _series(k, np.maximum(x, large), after=True)
+    found = np.where(x > large, np.sqrt(norm2) * far, np.where(x < k / 2, front * near, closed))
+    return np.asarray(np.where(variance == 0, np.sqrt(norm2), found))
+
+
+def _series(k: int, x: FloatArray, *, after: bool) -> FloatArray:
+    """Those of 1F1(-½, k/2, -x): of powers of x, for x at most k/2; or after its leading power, of 1/x, for large x."""
+    term = value = np.ones_like(x)
+    for s in range(40 + int(6 * np.sqrt(k))):
+        term = term * (s - 0.5) / (s + 1) * ((s + 0.5 - k / 2) / x if after else -x / (k / 2 + s))
+        value = value + term
+    return value
 
 
 @_length(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from dualib.core.arrays import positive
+from dualib.core.factor import cholesky_factor
 from dualib.core.quantity import Relation
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
@@ -54,7 +56,8 @@ def label_errors(
 ) -> tuple[Float[np.ndarray, "*t m k"], Float[np.ndarray, "*t m"], Float[np.ndarray, "*t"]]:
     """Errors y - μ, variances of the outputs, and the logarithm of the unit in which both are.
 
-    The unit is 1, but for the labels to which a collapsed law is trained, whose errors may be far below it.
+    The unit is that of the largest errors: 1, but where all labels are those to which a collapsed law is trained, whose errors
+    may be far below it.
 
     Examples
     --------
@@ -66,9 +69,14 @@ def label_errors(
     array([-1000., -1000.])
     """
     labels, collapse = labels_of(law, y), law.collapse
-    if collapse is not None and np.array_equal(labels, collapse.target):
-        return collapse.shortfall, collapse.spread, np.asarray(collapse.log_size)
-    return labels - law.mean, law.variance, np.zeros(law.mean.shape[:-2])
+    if collapse is None:
+        return labels - law.mean, law.variance, np.zeros(law.mean.shape[:-2])
+    own = (labels == collapse.target).all(axis=-1)
+    errors = np.where(own[:, None], collapse.shortfall, labels - law.mean)
+    sizes = np.where(own, collapse.log_size, 0.0)
+    log_size = np.asarray(sizes.max(axis=-1))
+    scale = np.exp(sizes - log_size[..., None])
+    return errors * scale[..., None], np.where(own, collapse.spread, law.variance) * scale**2, log_size
 
 
 @_error("one network", of="E‖y - z‖² per point, mean over the points, of one network", main=True)
@@ -229,10 +237,15 @@ def bayes_nll_joint(joint_law: Law, y: ArrayLike, noise: float = 1.0) -> Float[n
     """
     labels = labels_of(joint_law, y)
     m, k = labels.shape
-    factor = np.linalg.cholesky(joint_law.covariance + positive(noise, "noise") * np.eye(m))
-    white = np.linalg.solve(factor, labels - joint_law.mean)
-    log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-    return np.asarray((0.5 * (white**2).sum(axis=(-2, -1)) + 0.5 * k * (log_det + m * LOG_2PI)) / m)
+    shift, found = positive(noise, "noise"), np.full(joint_law.covariance.shape[:-2], np.nan)
+    for t in np.ndindex(found.shape):
+        factor = cholesky_factor(joint_law.covariance[t], shift)
+        if factor is None:  # NaN among the covariances
+            continue
+        white = solve_triangular(factor, labels - joint_law.mean[t], lower=True, check_finite=False)
+        log_det = 2 * float(np.log(np.diagonal(factor)).sum())
+        found[t] = (0.5 * (white**2).sum() + 0.5 * k * (log_det + m * LOG_2PI)) / m
+    return found
 
 
 @_pure(

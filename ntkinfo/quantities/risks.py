@@ -11,6 +11,7 @@ from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.labels import labels_of
 from ntkinfo.laws import Law, Marginals
+from ntkinfo.quantities.predictive import label_errors
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
 
 _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -78,7 +79,7 @@ def zero_one_risk(law: Law | Marginals, y: ArrayLike) -> Float[np.ndarray, "*t"]
     wrong = np.zeros(law.variance.shape)
     for node, weight in zip(_HERMITE, _HERMITE_WEIGHTS / np.sqrt(2 * np.pi), strict=True):
         chance = -np.expm1(np.where(others, log_ndtr(scaled + (node + moved)[..., None]), 0.0).sum(axis=-1))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             wrong += weight * np.exp(np.log(chance) - moved * (node + moved / 2))
     return np.asarray(np.clip(wrong, 0.0, 1.0).mean(axis=-1))
 
@@ -113,10 +114,11 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
     >>> round(float(clipped_square_risk(law, [1.0, -1.0])), 6)
     0.349949
     """
-    labels = labels_of(law, y)
     b = np.sqrt(positive(scale, "scale"))
-    d, sigma = law.mean - labels, np.sqrt(law.variance)[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    errors, variance, log_size = label_errors(law, y)
+    unit = np.exp(log_size)[..., None, None]
+    d, sigma = -unit * errors, unit * np.sqrt(variance)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         low, high = (-b - d) / sigma, (b - d) / sigma
         outside = ndtr(low) + ndtr(-high)  # not 1 - inside, of which small risks would keep no digit
         inside = np.where(outside < 0.5, 1 - outside, ndtr(high) - ndtr(low))

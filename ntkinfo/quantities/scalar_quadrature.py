@@ -2,6 +2,8 @@ r"""The quadrature over z behind the informations of one output: trapezoid sums,
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -12,7 +14,7 @@ from ntkinfo.laws import Law, Marginals, in_own_units
 _STEPS_PER_SIGMA = 2.5
 _REACH = 9.0
 _LARGEST_GRID = 2048
-_RESOLUTION = 1e-12  # of the largest mean: a density narrower than that is an atom, for its points cannot be told apart
+_RESOLUTION = 1e-12  # of the largest rest of its group: a density narrower than that is an atom, for its points cannot be told apart
 _AGREEMENT = 1e-11  # of two grids, in relative terms
 _HALVINGS = 60
 _BLOCK = 2**20
@@ -41,77 +43,86 @@ def scalar_informations(
         raise ValueError(
             f"quadrature over z needs one output, got {law.mean.shape[-1]}; use the Kolchinsky-Tracey or sampled bounds"
         )
-    own, shape = in_own_units(law), law.mean.shape[:-2]
-    means, variances = (a.reshape(-1, law.mean.shape[-2]) for a in (own.mean, own.variance))
-    pairs = np.array([_scalar_information(m, v, leave_one_out) for m, v in zip(means, variances, strict=True)])
+    own, shape, n = in_own_units(law), law.mean.shape[:-2], law.mean.shape[-2]
+    wide, groups = (own.variance > 0) & ~own.trained, np.column_stack([own.place, own.trained])
+    _, group = np.unique(groups, axis=0, return_inverse=True)
+    rests, variances, stretched, wides = (a.reshape(-1, n) for a in (own.rest, own.variance, own.stretched, wide))
+    one_time = partial(_scalar_information, own.place[:, 0], group.ravel(), leave_one_out=leave_one_out)
+    pairs = np.array([one_time(x, v) for x, v in zip(rests, variances, strict=True)])
     information, upper = pairs.reshape(-1, 2).T
-    if leave_one_out and law.collapse is not None:  # of a point alone at its target the bound has no own units
-        alone = np.unique(law.collapse.target, return_counts=True)[1].min() == 1
-        moved = (own.mean != law.mean).any(axis=(-2, -1)).ravel()
-        upper = np.where(alone & moved, np.inf, upper)
+    # a point alone at its place is narrower than it was drawn, beside others that are not
+    upper = upper + np.where(stretched.any(axis=1) & ~wides.any(axis=1), np.inf, stretched.sum(axis=1) / n)
     return information.reshape(shape), upper.reshape(shape)
 
 
-def _scalar_information(mean: FloatArray, variance: FloatArray, leave_one_out: bool) -> tuple[float, float]:
+def _scalar_information(
+    place: FloatArray, group: IntArray, rest: FloatArray, variance: FloatArray, *, leave_one_out: bool
+) -> tuple[float, float]:
     """The mutual information of the N-point input, and the leave-one-out bound (inf unless asked for)."""
-    n = mean.size
-    resolution = _RESOLUTION * float(np.abs(mean).max())
+    n, largest = rest.size, np.zeros(group.max() + 1)
+    np.maximum.at(largest, group, np.abs(rest))
+    resolution = _RESOLUTION * largest[group]
     atoms = variance <= resolution**2
-    rest = ~atoms
+    spread = ~atoms
     total = total_without = 0.0
     if atoms.any():
-        same = _multiplicities(mean[atoms], resolution)
+        same = _multiplicities(place[atoms], rest[atoms], resolution[atoms])
         total += float(np.log(n / same).sum())
         with np.errstate(divide="ignore"):
             total_without += float(np.log((n - 1) / (same - 1)).sum()) if n > 1 else 0.0
-    if rest.any():
-        inside, without = _density_information(mean[rest], np.sqrt(variance[rest]), leave_one_out)
-        count = int(rest.sum())
+    if spread.any():
+        inside, without = _density_information(place[spread], rest[spread], np.sqrt(variance[spread]), leave_one_out)
+        count = int(spread.sum())
         total += inside + count * np.log(n / count)
         total_without += without + count * np.log(max(n - 1, 1) / max(count - 1, 1)) if count > 1 or n == 1 else np.inf
     upper = total_without / n if leave_one_out else np.inf
     return float(np.clip(total / n, 0.0, np.log(n))), max(float(upper), 0.0)
 
 
-def _multiplicities(places: FloatArray, resolution: float) -> IntArray:
-    """How many of the atoms lie at each atom's place, to `resolution`."""
-    order = np.argsort(places)
-    group = np.empty(places.size, dtype=int)
-    group[order] = np.cumsum(np.diff(places[order], prepend=places[order[0]]) > resolution)
+def _multiplicities(place: FloatArray, rest: FloatArray, resolution: FloatArray) -> IntArray:
+    """How many of the atoms lie at each atom's place, to its `resolution`."""
+    order = np.lexsort((rest, place + rest))
+    step = np.diff(place[order], prepend=place[order[0]]) + np.diff(rest[order], prepend=rest[order[0]])
+    group = np.empty(place.size, dtype=int)
+    group[order] = np.cumsum(step > resolution[order])
     return np.bincount(group)[group]
 
 
-def _density_information(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> tuple[float, float]:
+def _density_information(
+    place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool
+) -> tuple[float, float]:
     """Σ_i KL(p_i ‖ mean of all p_j), and Σ_i KL(p_i ‖ mean of the p_j with j ≠ i), of Gaussian densities."""
-    n = mean.size
-    if n == 1:
+    if place.size == 1:
         return 0.0, 0.0
-    points = _grid(mean, sigma)
+    points = _grid(place + rest, sigma)
     if points is not None:
-        step = float(points[1] - points[0])
-        first = _on_points(np.zeros_like(points), points, mean, sigma, leave_one_out).sum(axis=1) * step
+        step, first_point = float(points[1] - points[0]), np.zeros(points.size, dtype=int)
+        points -= place[0] + rest[0]
+        first = _on_points(first_point, points, place, rest, sigma, leave_one_out).sum(axis=1) * step
         if not leave_one_out:
             return float(first[0]), np.inf
         # log Σ_{j≠i} p_j bends where the nearest neighbour changes, and no grid may resolve that: a shifted one tells
-        second = _on_points(np.zeros_like(points), points + step / 2, mean, sigma, True).sum(axis=1) * step
+        second = _on_points(first_point, points + step / 2, place, rest, sigma, True).sum(axis=1) * step
         if abs(second[1] - first[1]) <= _AGREEMENT * abs(first[1]) + _RESOLUTION:
             return float(first[0]), float(first[1] + second[1]) / 2
-    found = _adaptive(mean, sigma, leave_one_out)
+    found = _adaptive(place, rest, sigma, leave_one_out)
     return float(found[0]), float(found[1]) if leave_one_out else np.inf
 
 
 def _on_points(
-    base: FloatArray, offset: FloatArray, mean: FloatArray, sigma: FloatArray, leave_one_out: bool
+    base: IntArray, offset: FloatArray, place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool
 ) -> FloatArray:
-    """Σ_i p_i log(p_i / mean of all p_j) at the points z = base + offset, and the same without j = i (0 unless asked
-    for); (2, points). The sum is never formed: a narrow density knows the distance from its own mean to all digits.
+    """Σ_i p_i log(p_i / mean of all p_j) at the points z at an offset from the mean of the density `base`, and the same
+    without j = i (0 unless asked for); (2, points). z is never formed: a narrow density knows the distance from its own
+    mean to all digits.
     """
-    n = mean.size
+    n = place.size
     found = np.zeros((2, base.size))
     step = max(1, _BLOCK // n)
     log_norm = np.log(sigma) + 0.5 * np.log(2 * np.pi)
     for start in range(0, base.size, step):
-        distance = (base[start : start + step, None] - mean) + offset[start : start + step, None]
+        of, to = base[start : start + step], offset[start : start + step]
+        distance = (np.subtract.outer(place[of], place) + np.subtract.outer(rest[of], rest)) + to[:, None]
         log_p = -0.5 * (distance / sigma) ** 2 - log_norm
         top = log_p.max(axis=1, keepdims=True)
         scaled = np.exp(log_p - top)
@@ -126,19 +137,18 @@ def _on_points(
     return found
 
 
-def _adaptive(mean: FloatArray, sigma: FloatArray, leave_one_out: bool) -> FloatArray:
+def _adaptive(place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool) -> FloatArray:
     """∫ of :func:`_on_points` over panels that are halved until eight Gauss-Legendre nodes agree with twice eight, to
     1e-12 of the whole or to the rounding of the places.
     """
     nodes, weights = np.polynomial.legendre.leggauss(8)
 
-    def sums(base: FloatArray, left: FloatArray, width: FloatArray) -> FloatArray:
+    def sums(base: IntArray, left: FloatArray, width: FloatArray) -> FloatArray:
         places = left[:, None] + width[:, None] * (nodes + 1) / 2
-        values = _on_points(np.repeat(base, nodes.size), places.ravel(), mean, sigma, leave_one_out)
+        values = _on_points(np.repeat(base, nodes.size), places.ravel(), place, rest, sigma, leave_one_out)
         return values.reshape(2, -1, nodes.size) @ weights * width / 2
 
-    base, left, width = _panels(mean, sigma)
-    noise = 8 * EPS * np.abs(left) / float(sigma.min())
+    base, left, width, noise = _panels(place, rest, sigma)
     coarse = sums(base, left, width)
     total, scale = np.zeros(2), np.abs(coarse).sum(axis=1, keepdims=True)
     for _ in range(_HALVINGS):
@@ -177,14 +187,20 @@ def _grid(mean: FloatArray, sigma: FloatArray) -> FloatArray | None:
     return np.linspace(low, high, max(int(np.ceil(size)), 64)) if size <= _LARGEST_GRID else None
 
 
-def _panels(mean: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Panels none of which is wider than a density of the mixture inside it: a base (one of the means), the left edge's
-    offset from it, and the width.
+def _panels(
+    place: FloatArray, rest: FloatArray, sigma: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    """Panels none of which is wider than a density of the mixture inside it: the density of the left edge, that edge's offset
+    from its mean, the width, and the rounding of places there in units of the narrowest density of its place.
     """
     steps = np.array([-_REACH, -5.0, -3.0, -1.0, 1.0, 3.0, 5.0, _REACH])
-    base, offset = np.repeat(mean, steps.size), np.outer(sigma, steps).ravel()
-    order = np.argsort(base + offset, kind="stable")
+    base, offset = np.repeat(np.arange(place.size), steps.size), np.outer(sigma, steps).ravel()
+    order = np.lexsort((rest[base] + offset, place[base] + rest[base] + offset))
     base, offset = base[order], offset[order]
-    width = np.diff(base) + np.diff(offset)
+    width = np.diff(place[base]) + np.diff(rest[base]) + np.diff(offset)
     kept = width > 0
-    return base[:-1][kept], offset[:-1][kept], width[kept]
+    _, group = np.unique(place, return_inverse=True)
+    narrowest = np.full(group.max() + 1, np.inf)
+    np.minimum.at(narrowest, group, sigma)
+    noise = 8 * EPS * np.abs(offset) / narrowest[group][base]
+    return base[:-1][kept], offset[:-1][kept], width[kept], noise[:-1][kept]

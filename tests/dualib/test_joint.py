@@ -33,6 +33,25 @@ def test_marginals_conditionals_and_information():
     assert "nats" in repr(joint)
 
 
+def test_labels_of_a_table_are_taken_from_it():
+    table = pd.DataFrame(P, index=["a", "b"], columns=["sun", "rain"])
+    ways = (
+        Joint(table),
+        Joint.from_counts(10 * table),
+        Joint.from_conditional([0.5, 0.5], table.div(table.sum(axis=1), axis=0)),
+    )
+    for joint in ways:
+        assert (joint.x_labels, joint.y_labels) == (("a", "b"), ("sun", "rain"))
+    assert Joint(pd.DataFrame(P)).x_labels is None
+    assert Joint(table, x_labels=[3, 4]).x_labels == (3, 4)
+
+
+def test_masked_entries_are_refused():
+    with pytest.raises(ValueError, match="p_xy has masked entries"):
+        Joint(np.ma.masked_less(P, 0.15))
+    np.testing.assert_array_equal(Joint(np.ma.masked_less(P, 0.0)).p_xy, P)
+
+
 def test_it_cannot_change():
     source = P.copy()
     joint = Joint(source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import mpmath as mp
 import numpy as np
-from holdout_points import OfPoints, numbers
+from holdout_points import OfPoints, inverse, numbers, positive_definite
 
 import ntkinfo
 
@@ -27,7 +27,8 @@ class Case:
     step: float | None
 
     @classmethod
-    def draw(cls, seed, generator=77):
+    def draw(cls, seed, generator=77, *, mixed=False):
+        """A case; `mixed` has several training points, with their labels, beside one or two others as test points."""
         rng = np.random.default_rng([generator, seed])
         n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 7)), RULES[seed % len(RULES)]
         sizes = 10 ** (-rng.uniform(0, 14) * rng.permutation(np.concatenate([[0, 1], rng.uniform(size=n + m - 2)])) / 2)
@@ -36,6 +37,10 @@ class Case:
         index = np.arange(n + m)
         if rng.uniform() < 0.3:
             index[n] = rng.integers(n)
+        if mixed:
+            seen, fresh = rng.permutation(n)[: rng.integers(2, n + 1)], np.arange(n, n + min(m, 2))
+            index = np.append(np.arange(n), rng.permutation(np.append(seen, fresh)))
+            m = index.size - n
         blocks = {}
         for power, name in enumerate(("nngp", "ntk", "omega")):
             k = sum((q + 1.0) ** power * degree for q, degree in enumerate(degrees)) * 10 ** (seed % 5 - 2.0)
@@ -52,6 +57,8 @@ class Case:
             y, y_test = (np.sign(a) if kind == "signs" else a for a in (y, y_test))
         if rng.uniform() < 0.5 and index[n] < n:  # a training point with its label
             y_test[0] = y[index[n]]
+        if mixed:
+            y_test = np.where(index[n:, None] < n, y[index[n:] % n], y_test)
         options = {"ridge": {"ridge": 10 ** rng.uniform(-6, 0)}, "nngp": {"mode": "nngp"}, "centred": {"centred": True}}
         taus, step = np.append(10 ** rng.uniform(-3, 8, 2), np.inf), None
         if rule == "descent":
@@ -131,7 +138,30 @@ class Truth:
             "path_length_lower": mp.sqrt(max((f**2 * self.y2).sum(), 2 / mp.pi * k * (f**2 * self.kappa).sum())),
             "parameter_label_information": self.label_information(s2),
         }
-        return found | self.third()
+        return found | self.third() | self.lengths()
+
+    def lengths(self):
+        """What bounds the path's length from above, mode by mode and by its speed, and the joint KL of the training outputs."""
+        k, step, n = self.k, self.case.step and mp.mpf(self.case.step), len(self.lam)
+        if step is None:
+            left = self.f
+        else:
+            factors = [1 - step * x for x in self.lam]
+            steps = [mp.mpf(1) if f == 1 else (1 - abs(e)) / (1 - abs(f)) for f, e in zip(factors, self.e, strict=True)]
+            left = [step * x * s for x, s in zip(self.lam, steps, strict=True)]
+        norms = []
+        for y2, v in zip(self.y2, self.kappa, strict=True):
+            front = mp.sqrt(2 * v) * mp.gamma(mp.mpf(k + 1) / 2) / mp.gamma(mp.mpf(k) / 2)
+            norms.append(front * mp.hyp1f1(-0.5, mp.mpf(k) / 2, -y2 / (2 * v)) if v else mp.sqrt(y2))
+        found = {"path_length_upper_modes": sum(a * b for a, b in zip(left, norms, strict=True))}
+        e = self.case.ensemble
+        if not e.centred and min(abs(x) for x in self.r) > 0:
+            weight = inverse(self.modes)
+            change = [self.r[i] * self.r[j] * self.modes[i, j] * weight[i, j] for i in range(n) for j in range(n)]
+            shift = (self.f[:, None] * self.y_modes).T
+            spread = k * (sum(change) - n - 2 * sum(mp.log(abs(x)) for x in self.r))
+            found["data_information_train"] = (spread + np.trace(shift @ weight @ shift.T)) / 2
+        return found
 
     def label_information(self, s2):
         if not s2 or self.case.ensemble.centred:
@@ -181,19 +211,26 @@ class Truth:
             shortfall,
         )
 
-    def of_points(self, on="test"):
-        """The columns of the outputs at the test or the training points."""
-        if on == "train":
-            mean, covariance, prior, residual = self.training_law()
-            return OfPoints(self.case, self.case.y, mean, covariance, prior, residual).columns()
+    def points(self):
+        """The outputs at the test points."""
         (mean, covariance, prior), e = self.law(), self.case.ensemble
         residual = numbers(self.case.y_test) - mean
         for x in np.flatnonzero(e.twins >= 0):
             i = e.twins[x]
             residual[x] = numbers(self.case.y_test[x]) - self.y[i] + (self.v[i] * self.r) @ self.y_modes
-        points = OfPoints(self.case, self.case.y_test, mean, covariance, prior, residual)
+        return OfPoints(self.case, self.case.y_test, mean, covariance, prior, residual)
+
+    def of_points(self, on="test"):
+        """The columns of the outputs at the test or the training points."""
+        if on == "train":
+            mean, covariance, prior, residual = self.training_law()
+            return OfPoints(self.case, self.case.y, mean, covariance, prior, residual).columns()
+        points, e = self.points(), self.case.ensemble
+        covariance, prior = points.covariance, points.prior
         found = points.columns() | {"fisher_trace_test": self.k * np.trace(numbers(e.theta_test))}
         found["bayes_nll_joint"] = points.joint_nll()
+        if positive_definite(prior) and positive_definite(covariance):  # as rounded entries may not be
+            found["data_information_joint"] = points.joint_information()
         s2, variance = mp.mpf(self.case.noises["label_noise"]), np.diagonal(covariance)
         if min(variance) > 0 and not self.case.noises["output_noise"]:
             cross = numbers(e.kernels.ntk_test_train if e.mode == "ntk" else e.kernels.nngp_test_train)

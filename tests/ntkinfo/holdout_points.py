@@ -1,5 +1,6 @@
 """Columns of Gaussian outputs at given points from dense algebra in 60 digits; see ``holdout``."""
 
+import itertools
 from dataclasses import dataclass
 
 import mpmath as mp
@@ -26,6 +27,17 @@ NOTHING = -(
 _exp = np.vectorize(lambda power: mp.exp(power) if power > NOTHING else mp.mpf(0), otypes=[object])
 
 
+def positive_definite(m):
+    """By more than what 60 digits leave of it."""
+    values = mp.eigsy(mp.matrix(m.tolist()), eigvals_only=True)
+    return min(values) > mp.mpf(10) ** -40 * max(values)
+
+
+def below(x):
+    """P(a standard normal variable < x); beyond a thousand deviations nothing is left of it."""
+    return mp.ncdf(x) if abs(x) < 1000 else mp.mpf(x > 0)
+
+
 @dataclass
 class OfPoints:
     """Law, prior and residual y - mean at some points; the residual is given, since it may be far below the mean."""
@@ -45,6 +57,7 @@ class OfPoints:
     def columns(self):
         k, m, square = self.k, self.m, (self.bias + self.k * self.variance).sum() / self.m
         found = {
+            "clipped_square_risk": self.clipped(),
             "expected_square_error": square,
             "ensemble_square_error": self.bias.sum() / m,
             "output_variance": self.variance.sum() / m,
@@ -52,12 +65,52 @@ class OfPoints:
         }
         if self.case.entropy_y is not None:
             found |= self.of_real_labels(mp.mpf(self.case.entropy_y), square)
-        elif k > 1:
+        elif k == 1:
+            chances = [below(-y * z / mp.sqrt(v)) if v else mp.mpf(y * z < 0) for y, z, v in self.margins()]
+            found["zero_one_risk"] = sum(chances) / m
+            costs = [self.softplus(-2 * y * z, 2 * mp.sqrt(v)) for y, z, v in self.margins()]
+            p = np.unique(self.labels, return_counts=True)[1] / m
+            found["label_information_discrete"] = -sum(costs) / m - sum(mp.mpf(x) * mp.log(x) for x in p)
+        else:
             p = np.unique(self.labels, axis=0, return_counts=True)[1] / m
             logits = _exp(self.mean + self.variance[:, None] / 2).sum(axis=1)
             gain = ((self.y * self.mean).sum() - _log(logits).sum()) / m
             found["label_information_discrete"] = gain - sum(mp.mpf(x) * mp.log(x) for x in p)
         return found | (self.of_variances() if min(self.variance) > 0 else {})
+
+    def margins(self):
+        return zip(self.y[:, 0], self.mean[:, 0], self.variance, strict=True)
+
+    def clipped(self):
+        """E min(u², 1) of each output's error u ~ N(d, v): v (1 - h' at the ends) in the middle, 1 beyond."""
+        total = mp.mpf(0)
+        for residual, v in zip(self.residual, self.variance, strict=True):
+            for d in -residual:
+                if v == 0:
+                    total += min(d**2, 1)
+                    continue
+                s = mp.sqrt(v)
+                low, high = (-1 - d) / s, (1 - d) / s
+                outside = below(low) + below(-high)
+                ends = s * ((d - 1) * _exp(-(low**2) / 2) - (d + 1) * _exp(-(high**2) / 2)) / mp.sqrt(2 * mp.pi)
+                total += (d**2 + v) * (1 - outside) + ends + outside
+        return total / self.residual.size
+
+    @staticmethod
+    def softplus(mean, scale):
+        """E log(1 + e^x), x ~ N(mean, scale²)."""
+        if scale < 1e-9:  # to relative 1e-36
+            chance = 1 / (1 + mp.exp(-mean))
+            return mp.log1p(mp.exp(mean)) + scale**2 * chance * (1 - chance) / 2
+        with mp.workdps(25):
+            kinks = [(x - mean) / scale for x in (-40, -10, 0, 10, 40)]
+            places = [-12, *sorted(t for t in (*kinks, -6, -2, 0, 2, 6) if abs(t) < 12), 12]
+
+            def value(t):
+                x = mean + scale * t
+                return mp.npdf(t) * (mp.log1p(mp.exp(-abs(x))) + max(x, 0))
+
+            return mp.quad(value, places)
 
     def of_real_labels(self, entropy, square):
         """Informations by decoders; those with parameters fit them on the even points."""
@@ -112,3 +165,23 @@ class OfPoints:
         noisy = self.covariance + numbers(np.eye(self.m))
         squares = np.trace(self.residual.T @ inverse(noisy) @ self.residual)
         return (squares / self.k + log_det(noisy) + self.m * mp.log(2 * mp.pi)) * self.k / (2 * self.m)
+
+    def joint_information(self):
+        """KL of the law of all points together from the prior."""
+        weight = inverse(self.prior)
+        spread = np.trace(weight @ self.covariance) - self.m + log_det(self.prior) - log_det(self.covariance)
+        return (self.k * spread + np.trace(self.mean.T @ weight @ self.mean)) / 2
+
+    def information(self):
+        """That of a scalar output, by Gauss-Legendre sums between places on both sides of all densities."""
+        apart = self.y[:, 0] - self.y[0, 0] - (self.residual[:, 0] - self.residual[0, 0])
+        sigma, total = [mp.sqrt(v) for v in self.variance], mp.mpf(0)
+        places = sorted({a + t * s for a, s in zip(apart, sigma, strict=True) for t in range(-10, 11)})
+        nodes = [[mp.mpf(float(x)) for x in rule] for rule in np.polynomial.legendre.leggauss(10)]
+        for low, high in itertools.pairwise(places):
+            half = (high - low) / 2
+            for x, weight in zip(*nodes, strict=True):
+                far = [(low + half * (1 + x) - a) / s for a, s in zip(apart, sigma, strict=True)]
+                p = [mp.npdf(t) / s if abs(t) < 14 else mp.mpf(0) for t, s in zip(far, sigma, strict=True)]
+                total += weight * half * sum(own * mp.log(self.m * own / sum(p)) for own in p if own)
+        return total / self.m

@@ -196,16 +196,22 @@ def test_the_digits_that_the_kernels_rounding_leaves_are_reported(tmp_path):
     ensemble = ntkinfo.Ensemble(kernels, np.sin(2 * x))
     found = ntkinfo.timeline(ensemble, [1.0, 1e9], digits=True)
     assert found.rounding.keys() == found.values.keys()
-    other = ntkinfo.timeline(perturbed(ensemble, 7), [1.0, 1e9])
+    again, other = (ntkinfo.timeline(e, [1.0, 1e9]) for e in (ensemble, perturbed(ensemble, 7)))
     for name, loss in found.rounding.items():  # a fourth change is within what three have shown
         with np.errstate(invalid="ignore"):
-            assert (np.isinf(loss) | (np.abs(other[name] - found[name]) <= loss * np.abs(found[name]))).all(), name
+            assert (np.isinf(loss) | (np.abs(other[name] - again[name]) <= loss * np.abs(again[name]))).all(), name
     assert found.rounding["fisher_trace"].max() < 1e-13
     assert "at least 13 digits are left" in found.describe("paths")
     assert max(loss.max() for loss in found.rounding.values()) > 1e-9
-    again = ntkinfo.timeline(ensemble, [1.0, 1e9])
     assert again.rounding == {}
-    assert "digits" not in again.describe("paths").split("fisher_trace")[1].splitlines()[0]
+    assert "digits are left" not in again.describe("paths")
+    sides = {Relation.LOWER: -1, Relation.UPPER: 1, Relation.UPPER_IN_EXPECTATION: 1}
+    for column in found.columns:
+        moved = found[column.name] - again[column.name]
+        expected = sides.get(column.relation, 0) * found.rounding[column.name] * np.abs(again[column.name])
+        np.testing.assert_allclose(moved, expected, rtol=0.3, err_msg=column.name)  # of the last digit
+    assert "the bound is raised by the loss" in found.describe("data")
+    assert "rounding is not included" in again.describe("data")
     found.save(tmp_path / "t.npz")
     np.testing.assert_array_equal(
         ntkinfo.Timeline.load(tmp_path / "t.npz").rounding["fisher_trace"], found.rounding["fisher_trace"]

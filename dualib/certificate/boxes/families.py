@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Relaxation, tighten
+from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, tighten
 from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of
 from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound
+from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.noise import CommonNoise
 from dualib.certificate.boxes.second_order import second_order_bound
@@ -20,6 +21,10 @@ from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
+SMALLEST = 1e-200
+NEARLY = (
+    2.0  # times what the best split gives away: parabolas that give away no more may be the best of the box's parts
+)
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 SELDOM, PAUSE = (
     0.02,
@@ -58,10 +63,13 @@ class BoxBounds(Protocol):
     seen : (K,), the symbols y that the boxes know: those with a positive p(y|x).
     batch : int
         Boxes looked at together.
+    reach : float
+        Nats above the goal up to which the second-order bound is worth a trial, at first.
     """
 
     seen: BoolArray
     batch: int
+    reach: float
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Lower and upper ends of the box that holds every maximum, and first multipliers, given a decoder where G is large."""
@@ -88,7 +96,9 @@ class BoxBounds(Protocol):
 
 
 class IBBoxes:
-    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and the common noise that is known of the box: its level and k."""
+    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and what is known of the box: common noise, its level and k, and the d of parabolas."""
+
+    reach = 0.05  # parabolas do better farther off
 
     def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
         self.seen = np.asarray((rows > 0).any(axis=0))
@@ -98,13 +108,15 @@ class IBBoxes:
         self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(self.relaxation.rows)
         self.by_rows = self.relaxation.split
         self.chords_only = Split.of(beta, np.zeros((1, 1)), np.zeros((1, 1)))
-        self.noise, self.pause = CommonNoise(self.relaxation), 0
+        self.noise, self.pause, self.local_pause = CommonNoise(self.relaxation), 0, 0
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
         rows = self.relaxation.rows
-        start = np.concatenate([self.relaxation.beta * np.log(decoder), np.zeros(1 + len(decoder))])[None]
-        return rows.min(axis=0)[None], rows.max(axis=0)[None], start
+        high = rows.max(axis=0)
+        scale = first_scale(self.relaxation, high)
+        start = np.concatenate([self.relaxation.beta * np.log(decoder), np.zeros(1 + len(decoder)), scale])[None]
+        return rows.min(axis=0)[None], high[None], start
 
     def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
         """It grows with the least r_y."""
@@ -129,21 +141,24 @@ class IBBoxes:
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
     ) -> Examined:
-        """Chords for what the better split leaves; where that is no better than the box that it was cut from, chords for all."""
+        """Chords for what the best split leaves; where that is no better than the box that it was cut from, chords for all."""
         k = low.shape[1]
-        mu, level, extra = start[:, :k], start[:, k].astype(np.int64), start[:, k + 1 :]
+        mu, level, extra, scale = start[:, :k], start[:, k].astype(np.int64), start[:, k + 1 : -k], start[:, -k:]
         level, extra = self._common_noise(low, high, level, extra)
-        by_rows, common = Chords.of(self.by_rows, low, high), self.noise.split(level, extra)
-        middle = 0.5 * (low + high)
-        noisy = Chords.of(common, low, high).gaps(middle).sum(axis=1) < by_rows.gaps(middle).sum(axis=1)
+        splits = self.by_rows, self.noise.split(level, extra), self._parabolas(1.0 / scale, high)
+        lost = np.stack([_lost(split, low, high) for split in splits])
+        noisy, about = lost.argmin(axis=0) == 1, lost.argmin(axis=0) == 2
         self.pause = self.pause - 1 if self.pause else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
-        chords = Chords.of(common.where(noisy, self.by_rows), low, high)
-        point = least_bound(self.relaxation, chords, mu, goal)
+        split = splits[2].where(about, splits[1].where(noisy, splits[0]))
+        point = least_bound(self.relaxation, Chords.of(split, low, high), mu, goal)
         outside = np.flatnonzero(noisy)
         outside = outside[~self.noise.holds(point.posterior[outside], level[outside], extra[outside])]
         if len(outside):
-            other = least_bound(self.relaxation, by_rows.take(outside), mu[outside], goal)
+            other = least_bound(
+                self.relaxation, Chords.of(self.by_rows, low[outside], high[outside]), mu[outside], goal
+            )
             point.replaced(outside, other, np.ones(len(outside), dtype=bool))
+        split, scale = self._held(point, split, about, low, high, scale, goal, lost.min(axis=0))
         # On faces, what needs no chords may hold the multipliers where they are.
         stuck = np.flatnonzero((point.bound > goal) & (point.bound > STUCK * parent + (1.0 - STUCK) * goal))
         if len(stuck):
@@ -151,9 +166,45 @@ class IBBoxes:
             other = least_bound(self.relaxation, plain, mu[stuck], goal)
             point.replaced(stuck, other, other.bound < point.bound[stuck])
         mean = np.clip(point.mean, low, high)
-        given_away = chords.gaps(mean) + np.maximum(point.excess * low, point.excess * high) - point.excess * mean
-        multipliers = np.column_stack([point.mu, level, extra])
+        given_away = Chords.of(split, low, high).gaps(mean)
+        given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
+        multipliers = np.column_stack([point.mu, level, extra, scale])
         return Examined(point.bound, multipliers, given_away, mean, point.value, point.mean, mean)
+
+    def _parabolas(self, curvature: FloatArray, high: FloatArray) -> Split:
+        beta = self.relaxation.beta
+        return Split.parabolas(beta, np.minimum(curvature, beta / np.maximum(high, SMALLEST)))
+
+    def _held(
+        self,
+        point: Point,
+        split: Split,
+        about: BoolArray,
+        low: FloatArray,
+        high: FloatArray,
+        scale: FloatArray,
+        goal: float,
+        lost: FloatArray,
+    ) -> tuple[Split, FloatArray]:
+        """The split whose parabolas hold at the q of `point`, which gets its bounds, and better d.
+
+        Boxes with another split are looked at for their parts' sake, unless parabolas were far from of use in the last such batch.
+        """
+        curious, at = not self.local_pause, np.flatnonzero(about)
+        if curious:
+            at = np.flatnonzero(about | (point.bound > goal))
+        self.local_pause = max(0, self.local_pause - 1)
+        if not len(at):
+            return split, scale
+        scale = scale.copy()
+        curvature, scale[at] = parabolas(self.relaxation, point.take(at), low[at], high[at], scale[at])
+        held, chosen = self._parabolas(curvature, high[at]), about[at]
+        inside = at[chosen]
+        chords = Chords.of(held.take(chosen), low[inside], high[inside])
+        point.replaced(inside, bound_at(self.relaxation, chords, point.mu[inside]), np.ones(len(inside), dtype=bool))
+        if curious and (_lost(held, low[at], high[at]) < NEARLY * lost[at]).mean() < SELDOM:
+            self.local_pause = PAUSE
+        return split.replaced(inside, held.take(chosen)), scale
 
     def _common_noise(
         self, low: FloatArray, high: FloatArray, level: IntArray, extra: FloatArray
@@ -174,8 +225,15 @@ class IBBoxes:
         return second_order_bound(self.relaxation, low, high, base)
 
 
+def _lost(split: Split, low: FloatArray, high: FloatArray) -> FloatArray:
+    """What the chords of a split give away at the boxes' middles, (N,)."""
+    return np.asarray(Chords.of(split, low, high).gaps(0.5 * (low + high)).sum(axis=1))
+
+
 class DualBoxes:
     """Boxes l ≤ t ≤ u of log-odds; the multipliers are e and log τ."""
+
+    reach = 1.0
 
     def __init__(self, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float):
         self.seen = np.ones(rows.shape[1], dtype=bool)

@@ -17,7 +17,7 @@ from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 64
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
-REACH, SMALLEST_REACH = 1.0, 0.3  # nats above the goal up to which the second-order bound is tried: at first, at least
+LEAST_REACH = 0.3  # of the reach of the second-order bound at first, which is also the largest
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 PAUSE = 3  # batches without it after one in which it was of no use at all
 
@@ -102,7 +102,7 @@ class _Search:
         low, high, start = bounds.root(self.argmax)
         self.rounding = bounds.rounding(low, self.atoms)
         self.examined, self.closed = 0, -np.inf
-        self.reach, self.pause = REACH, 0
+        self.reach, self.pause = bounds.reach, 0
         none = np.zeros(1)
         self.cells = self._examined(_Cells(low, high, start, none + np.inf, none.astype(np.int64), none))
 
@@ -181,6 +181,6 @@ class _Search:
             closed = 1.0 - len(near) / tried
             self.pause = PAUSE if closed == 0.0 else 0
             if closed < RARE:
-                self.reach = max(0.7 * self.reach, SMALLEST_REACH)
+                self.reach = max(0.7 * self.reach, LEAST_REACH * self.bounds.reach)
             elif closed > OFTEN:
-                self.reach = min(1.4 * self.reach, REACH)
+                self.reach = min(1.4 * self.reach, self.bounds.reach)

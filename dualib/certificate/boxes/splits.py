@@ -6,7 +6,8 @@ A box has a share a, and a shift l_y for every symbol, with
 
 so that g is 0 up to the s* where the two are equal, and convex. With l < 0, a is at most β, and the second of the two is the least
 everywhere. a = γ and l = 0 is the contraction of the rows (:func:`dualib.certificate.boxes.bounds.concave_share`); how far the
-rows of a box have noise in common says a and l, too (:mod:`dualib.certificate.boxes.noise`).
+rows of a box have noise in common says a and l, too (:mod:`dualib.certificate.boxes.noise`). Where a is 0, ψ may be a parabola
+instead, ψ'' = m ≤ β/u (:mod:`dualib.certificate.boxes.local`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 SMALLEST = 1e-300
+ARRAYS = ("share", "shift", "bend", "level", "slope", "parabola")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class Split:
     shift : l, shape (N, K), or (1, 1).
     bend : s*, of the shape of `shift`; infinite where ψ is all of β s log s, negative where it is no part of it.
     level, slope : what of β s log s − a (s − l) log(s − l) is linear in s, and not in g: level + slope · s.
+    parabola : m, of the shape of `shift`; 0 where there is none.
     """
 
     beta: float
@@ -41,6 +44,7 @@ class Split:
     bend: FloatArray
     level: FloatArray
     slope: FloatArray
+    parabola: FloatArray
 
     @classmethod
     def of(cls, beta: float, share: FloatArray, shift: Float[np.ndarray, "N k"]) -> Self:
@@ -53,31 +57,48 @@ class Split:
         at, less = np.where(bent, bend, 1.0), np.where(bent, np.maximum(share * shift / above, SMALLEST), 1.0)
         slope = np.where(bent, beta * (np.log(at) + 1.0) - share * (np.log(less) + 1.0), 0.0)
         level = np.where(bent, beta * at * np.log(at) - share * less * np.log(less) - slope * at, 0.0)
-        return cls(beta, share, shift, bend, level, slope)
+        return cls(beta, share, shift, bend, level, slope, np.zeros_like(shift))
+
+    @classmethod
+    def parabolas(cls, beta: float, curvature: Float[np.ndarray, "N k"]) -> Self:
+        """The split with ψ = ½ m s², at most β/u at boxes up to u."""
+        none = np.zeros_like(curvature)
+        return cls(beta, none[:, :1], none, none, none, none, curvature)
 
     def take(self, index: IntArray | np.ndarray) -> Self:
         """The split of some of the boxes."""
         if len(self.share) == 1:
             return self
-        arrays = (self.share, self.shift, self.bend, self.level, self.slope)
-        return type(self)(self.beta, *(array[index] for array in arrays))
+        return type(self)(self.beta, *(getattr(self, name)[index] for name in ARRAYS))
 
     def where(self, chosen: Bool[np.ndarray, " N"], other: Split) -> Self:
         """The same split for the boxes that are chosen, another one for the rest."""
-        names = ("share", "shift", "bend", "level", "slope")
-        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ARRAYS)
         return type(self)(self.beta, *(np.where(chosen[:, None], own, others) for own, others in pairs))
+
+    def replaced(self, index: IntArray, other: Split) -> Self:
+        """The same split, but `other` at some of the boxes."""
+        arrays = [getattr(self, name).copy() for name in ARRAYS]
+        for array, name in zip(arrays, ARRAYS, strict=True):
+            array[index] = getattr(other, name)
+        return type(self)(self.beta, *arrays)
 
     def rest(self, s: FloatArray) -> FloatArray:
         """The convex part g at s (N, K)."""
         less = np.maximum(s - self.shift, SMALLEST)
-        g = self.beta * s * np.log(np.maximum(s, SMALLEST)) - self.share * less * np.log(less)
+        g = (
+            self.beta * s * np.log(np.maximum(s, SMALLEST))
+            - self.share * less * np.log(less)
+            - 0.5 * self.parabola * s * s
+        )
         return np.where(s > self.bend, g - self.level - self.slope * s, 0.0)
 
     def rest_slope(self, s: FloatArray) -> FloatArray:
         """The derivative g'."""
         less = np.maximum(s - self.shift, SMALLEST)
-        slope = self.beta * (np.log(np.maximum(s, SMALLEST)) + 1.0) - self.share * (np.log(less) + 1.0)
+        slope = (
+            self.beta * (np.log(np.maximum(s, SMALLEST)) + 1.0) - self.share * (np.log(less) + 1.0) - self.parabola * s
+        )
         return np.where(s > self.bend, slope - self.slope, 0.0)
 
     def tangents(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -87,14 +108,16 @@ class Split:
             s > self.bend,
             self.beta - self.share,
         )
-        slope = np.where(above, self.slope + self.share * log_less - less_linear, self.beta * np.log(s))
-        intercept = np.where(above, self.level - self.share * self.shift * log_less + less_linear * s, 0.0)
-        return intercept, slope
+        slope = np.where(
+            above, self.slope + self.share * log_less - less_linear + self.parabola * s, self.beta * np.log(s)
+        )
+        least = self.level - self.share * self.shift * log_less + less_linear * s - 0.5 * self.parabola * s * s
+        return np.where(above, least, 0.0), slope
 
     def curvature(self, s: FloatArray) -> FloatArray:
         """The second derivative ψ'' at s > 0."""
         less = np.maximum(s - self.shift, SMALLEST)
-        return np.where(s > self.bend, self.share / less, self.beta / s)
+        return np.where(s > self.bend, self.share / less + self.parabola, self.beta / s)
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,16 @@ def test_a_result_survives_a_file(tmp_path):
     assert (other.inner, other.note, other.level, other.scratch) == (None, "Übung", None, 0)
 
 
+def test_what_is_long_is_printed_by_its_size():
+    fits, too_long = repr(outer()), repr(dataclasses.replace(outer(), rate=np.linspace(0, 1, 50), note="x" * 80))
+    assert "rate=array([ 0. ,  inf, -1.5])" in fits
+    assert "note='Übung'" in fits
+    assert "parts=tuple[2]" in fits
+    assert "rate=float64[50]" in too_long
+    assert "note=str[80]" in too_long
+    assert len(too_long) < 600
+
+
 def test_what_is_loaded_is_checked_again(tmp_path):
     arrays = outer().to_arrays()
     with pytest.raises(ValueError, match="2 axes"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualib.core.factor import BLOCK, cholesky_in_place
+from dualib.core.factor import BLOCK, cholesky_factor, cholesky_in_place
 
 
 def positive_matrix(n, seed=0):
@@ -38,3 +38,19 @@ def test_a_minor_that_is_not_positive_is_refused_in_whichever_block(row):
 def test_it_works_in_place():
     matrix = positive_matrix(5)
     assert cholesky_in_place(matrix) is matrix
+
+
+def test_a_factor_beside_its_matrix_or_in_its_place():
+    matrix, before = positive_matrix(40), positive_matrix(40)
+    factor = cholesky_factor(matrix, 2.0)
+    np.testing.assert_array_equal(matrix, before)
+    assert not np.triu(factor, 1).any()
+    np.testing.assert_allclose(factor @ factor.T, matrix + 2.0 * np.eye(40), rtol=1e-12)
+    assert cholesky_factor(matrix, 2.0, overwrite=True) is matrix
+    np.testing.assert_array_equal(matrix, factor)
+
+
+def test_what_is_not_positive_definite_has_none():
+    least = np.linalg.eigvalsh(positive_matrix(12))[0]
+    assert cholesky_factor(positive_matrix(12), -0.99 * least) is not None
+    assert cholesky_factor(positive_matrix(12), -1.01 * least) is None
