@@ -125,7 +125,9 @@ def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
     n_t, n_y = root.shape
     if n_y == 2:
         return np.stack([-root[:, 1], root[:, 0]], axis=1)[:, :, None]
+    pivot, t = root.argmax(axis=1), np.arange(n_t)  # so that a symbol whose r is 0 has a direction of its own
     v = root.copy()
-    v[:, 0] += 1.0  # never a difference
-    reflection = np.eye(n_y) - v[:, :, None] * (v[:, None, :] / (1.0 + root[:, :1])[:, None])
+    v[t, pivot] += 1.0
+    reflection = np.eye(n_y) - v[:, :, None] * (2.0 * v / (v**2).sum(axis=1, keepdims=True))[:, None, :]
+    reflection[t, :, pivot] = reflection[:, :, 0]
     return np.asarray(reflection[:, :, 1:])
