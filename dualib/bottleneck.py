@@ -31,6 +31,7 @@ Terms = Float[np.ndarray, "*shape n_y"]
 WEAK = 0.25  # a symbol y whose p(y|x)/p(y) all stay this near 1 is weak: its share of d is expanded around p(y)
 ACCURATE = 1e-12  # rounding of β d, nats, from which on d is summed term by term
 CHUNK = 1 << 20  # (t, x, y) at a time where d is summed term by term
+SMALL_TABLE = 4096  # entries up to which another pass takes less than one more column
 EVERY = slice(None)
 PAIRS_KEPT = 2048  # rows up to which the distances of all pairs are kept (32 MiB)
 
@@ -203,6 +204,9 @@ class Bottleneck(Result, ABC):
         """The exponents offset_x − β d(x, r_t), nats, of a part of the x; without another pass where one product gives them."""
         if self.product_rounding(beta) < ACCURATE:
             left, right = -beta * self.of_atoms(r), self.of_rows[part]
+            if len(left) * len(right) <= SMALL_TABLE:
+                table = left @ right.T
+                return np.asarray(table if offset is None else table + offset[part])
             if offset is not None:
                 left, right = np.column_stack([left, np.ones(len(r))]), np.column_stack([right, offset[part]])
             return np.asarray(left @ right.T)

@@ -72,7 +72,10 @@ class IB(Bottleneck):
         """Σ_y p log(p/r), the weak y expanded around p(y)."""
         safe = np.maximum(r, TINY)
         if not self.any_weak:
-            return np.column_stack([-np.log(safe), np.ones(len(r)), np.zeros(len(r))])
+            left = np.zeros((len(r), r.shape[1] + 2))
+            np.negative(np.log(safe), out=left[:, :-2])
+            left[:, -2] = 1.0
+            return left
         b, log = log_ratio(self.centre, safe)
         own = np.where(self.weak, self.joint.p_y * log1p_gap_given(b, log), r).sum(axis=1)
         return np.column_stack([-log, np.ones(len(r)), own])
@@ -179,7 +182,10 @@ class DualIB(Bottleneck):
     def of_atoms(self, r: Atoms) -> FloatArray:
         """Σ_y r log(r/p), the weak y expanded around p(y)."""
         if not self.any_weak:
-            return np.column_stack([-r, np.zeros(len(r)), xlogy(r, r).sum(axis=1)])
+            left = np.zeros((len(r), r.shape[1] + 2))
+            np.negative(r, out=left[:, :-2])
+            left[:, -1] = xlogy(r, r).sum(axis=1)
+            return left
         c = self.joint.p_y
         b, log = log_ratio(self.centre, np.maximum(r, TINY))
         own = np.where(self.weak, c * (b * log - log1p_gap_given(b, log)), xlogy(r, r) - r).sum(axis=1)

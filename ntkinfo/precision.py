@@ -23,6 +23,7 @@ from ntkinfo.ensemble import Ensemble
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
 _SAFETY = 10.0
 _SAMPLES = 3
+_LEAST = 4e-15  # of a value: what the sums that make it lose whatever the kernels
 
 
 def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
@@ -107,10 +108,10 @@ def rounding_errors(
     Returns
     -------
     dict
-        Name → array of the shape of the column and in its unit: ten times the largest difference, at least 1e-15 of the value;
+        Name → array of the shape of the column and in its unit: ten times the largest difference, at least 4e-15 of the value;
         inf where the column itself says that it cannot be had (NaN, or inf in some of the tables).
     """
-    found = {name: np.where(np.isfinite(value), 1e-15 * np.abs(value), 0.0) for name, value in values.items()}
+    found = {name: np.where(np.isfinite(value), _LEAST * np.abs(value), 0.0) for name, value in values.items()}
     for seed in range(_SAMPLES):
         other = again(perturbed(ensemble, seed))
         for name, value in values.items():
@@ -121,16 +122,16 @@ def rounding_errors(
 
 
 def relative_loss(errors: FloatArray, value: FloatArray) -> FloatArray:
-    """Errors as parts of the value, at least 1e-15; inf where no digit is left.
+    """Errors as parts of the value, at least 4e-15; inf where no digit is left.
 
     Examples
     --------
     >>> import numpy as np
     >>> relative_loss(np.array([0.0, 0.5, 1e-9]), np.array([2.0, 2.0, 0.0]))
-    array([1.0e-15, 2.5e-01,     inf])
+    array([4.0e-15, 2.5e-01,     inf])
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), 1e-15)
+        return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), _LEAST)
 
 
 def outward(value: FloatArray, errors: FloatArray, relation: Relation) -> FloatArray:

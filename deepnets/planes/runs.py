@@ -228,13 +228,22 @@ def compare_runs(runs: Mapping[str, Recording], planes: Mapping[str, Information
 
 
 def over_replicas(values: ArrayLike, unit: Unit, least: float = -np.inf, most: float = np.inf) -> Estimate:
-    """The mean over replicas with Student's interval, cut to what a value can be; that of one replica is all of that."""
+    """The mean over replicas with Student's interval, cut to what a value can be; that of one replica is all of that.
+
+    Where all n replicas have one value, as in saturated layers, the interval is that value: of others, up to a share
+    1 - 0.05^{1/n} of all, it says nothing, and a warning does.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.size == 1:
         alone = Estimate(float(array[0]), -np.inf, np.inf, Kind.STATISTICAL, unit, statistics.LEVEL, 1, "mean")
         found = alone.with_warnings("one replica says nothing of the spread over replicas")
     else:
         found = statistics.mean(array, unit)
+        if np.ptp(array) <= statistics.EQUAL * np.abs(array).max():
+            unseen = 1 - (1 - statistics.LEVEL) ** (1 / array.size)
+            found = found.with_warnings(
+                f"all {array.size} replicas have one value; up to {unseen:.0%} of others may not"
+            )
     low, high = min(found.value, max(least, found.low)), max(found.value, min(most, found.high))
     return replace(found, low=low, high=high)
 

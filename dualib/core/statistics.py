@@ -64,7 +64,10 @@ def mean(values: ArrayLike, unit: Unit, level: float = LEVEL) -> Estimate:
     """The mean of independent repetitions with Student's interval, exact for normal repetitions.
 
     Of skewed ones it holds the mean less often than 95 %: of 2, 3, 5 and 8 exponential ones in 91, 89, 88 and 89 %, of log-normal
-    ones of σ = ½ in 94, 92, 92 and 92 % of the cases. So few do not show how skewed they are.
+    ones of σ = ½ in 94, 92, 92 and 92 % of the cases. So few do not show how skewed they are: of all intervals that move, scale and mirror
+    with the repetitions, the narrowest that hold 93 % of the exponential means are 1.31, 1.45, 1.27 and 1.07 times as wide on normal
+    ones. Positive repetitions whose logarithms are near normal (gradients, their SNR) have :func:`geometric_mean`; of
+    repetitions that are all equal but for rare exceptions (saturated layers) no few say anything of the mean.
 
     Parameters
     ----------

@@ -31,6 +31,7 @@ from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import coalesce, merge_atoms, start_from
 from dualib.solvers.columns import NEIGHBOURS, Found, generate_columns, start
 from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import Certify, CertifyLike
 
 SEGMENT = 10  # β that are swept together
@@ -298,9 +299,11 @@ def swept(
 
 
 def walked(it: Iterate, beta: float) -> Iterate:
-    """The iterate at a smaller β; over a long way step by step, so that clusters meet one after the other."""
+    """The iterate at a smaller β; over a long way step by step, so that of many clusters one meets after the other."""
     steps = int(np.ceil(np.log(it.beta / beta) / np.log(LONG)))
     for one in np.geomspace(it.beta, beta, steps + 1)[1:-1]:
+        if it.atoms.size <= MAX_UNKNOWNS:
+            break
         it = coalesce(iterate(evaluate(it.problem, one, it.weights, it.atoms), 1), NEIGHBOURS)
     return iterate(evaluate(it.problem, beta, it.weights, it.atoms), 1)
 

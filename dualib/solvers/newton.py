@@ -125,9 +125,9 @@ def tangent_basis(atoms: Atoms) -> Float[np.ndarray, "n_t n_y n_y-1"]:
     n_t, n_y = root.shape
     if n_y == 2:
         return np.stack([-root[:, 1], root[:, 0]], axis=1)[:, :, None]
-    pivot = root.argmax(axis=1)
+    pivot, t = root.argmax(axis=1), np.arange(n_t)  # so that a symbol whose r is 0 has a direction of its own
     v = root.copy()
-    v[np.arange(n_t), pivot] += 1.0
-    reflection = np.eye(n_y) - 2.0 * v[:, :, None] * v[:, None, :] / (v**2).sum(axis=1)[:, None, None]
-    columns = np.argsort(np.arange(n_y) == pivot[:, None], axis=1, kind="stable")[:, :-1]
-    return np.take_along_axis(reflection, columns[:, None, :], axis=2)
+    v[t, pivot] += 1.0
+    reflection = np.eye(n_y) - v[:, :, None] * (2.0 * v / (v**2).sum(axis=1, keepdims=True))[:, None, :]
+    reflection[t, :, pivot] = reflection[:, :, 0]
+    return np.asarray(reflection[:, :, 1:])

@@ -172,7 +172,9 @@ def _pairwise(
     distance: Callable[[FloatArray, FloatArray, FloatArray, int], FloatArray],
     side: Literal[-1, 1],
 ) -> FloatArray:
-    """The bound of that distance; the means' last digits, which outputs of little variance do not have, count for its side."""
+    """The bound of that distance; the last digits of means and variances, which outputs of little spread do not have, count for
+    its side.
+    """
     (n, k), times = law.mean.shape[-2:], law.mean.shape[:-2]
     own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance))
     parts = (own.shortfall.reshape(-1, n, k), own.spread.reshape(-1, n), own.log_size.reshape(-1, n))
@@ -215,15 +217,16 @@ def _row_blocks(n: int) -> list[slice]:
 def _bhattacharyya(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
     total = ours + theirs
     with np.errstate(divide="ignore", invalid="ignore"):
-        gap = (ours - theirs) / total  # total² - gap² total² is 4 v_i v_j
+        gap = np.maximum(np.abs(ours - theirs) / total - 4 * EPS, 0.0)  # total² - gap² total² is 4 v_i v_j
         far = np.log(total) - np.log(2) - 0.5 * (np.log(ours) + np.log(theirs))
-        value = squares / (4 * total) + 0.5 * k * np.where(np.abs(gap) < 0.5, -0.5 * np.log1p(-(gap**2)), far)
+        value = squares / (4 * total) + 0.5 * k * np.where(gap < 0.5, -0.5 * np.log1p(-(gap**2)), far)
     return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
 
 
 def _kullback_leibler(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = squares / (2 * theirs) + 0.5 * k * ratio_gap(ours / theirs)
+        ratio = ours / theirs
+        value = squares / (2 * theirs) + 0.5 * k * ratio_gap(ratio + 4 * EPS * np.sign(ratio - 1) * ratio)
     both_atoms = (ours == 0) & (theirs == 0)
     return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
 

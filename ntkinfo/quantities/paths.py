@@ -205,17 +205,28 @@ def mean_norm(mean: Float[np.ndarray, "n k"], variance: Float[np.ndarray, " n"])
     with np.errstate(divide="ignore", invalid="ignore"):
         x = norm2 / (2 * variance)
         front = np.sqrt(2 * variance) * np.exp(gammaln((k + 1) / 2) - gammaln(k / 2))
-        closed = front * hyp1f1(-0.5, k / 2, -np.clip(x, k / 2, large))
-        near, far = _series(k, np.minimum(x, k / 2), after=False), _series(k, np.maximum(x, large), after=True)
-    found = np.where(x > large, np.sqrt(norm2) * far, np.where(x < k / 2, front * near, closed))
+        low = np.minimum(x, large)
+        closed = front * (hyp1f1(-0.5, k / 2, -low) if k < 100 else _by_kummer(k, low))
+    found = np.where(x > large, np.sqrt(norm2) * _asymptotic(k, np.maximum(x, large)), closed)
     return np.asarray(np.where(variance == 0, np.sqrt(norm2), found))
 
 
-def _series(k: int, x: FloatArray, *, after: bool) -> FloatArray:
-    """Those of 1F1(-½, k/2, -x): of powers of x, for x at most k/2; or after its leading power, of 1/x, for large x."""
+def _by_kummer(k: int, x: FloatArray) -> FloatArray:
+    """1F1(-½, k/2, -x) = e^{-x} 1F1((k + 1)/2, k/2, x), whose terms are positive; scipy's overflows for k from 100 on."""
+    from scipy.special import gammaln, xlogy
+
+    value, largest = np.zeros_like(x), max(200, k)
+    for s in range(int(largest + 12 * np.sqrt(largest))):
+        ratio = gammaln(k / 2 + 0.5 + s) - gammaln(k / 2 + s) - gammaln(k / 2 + 0.5) + gammaln(k / 2)
+        value += np.exp(xlogy(s, x) - x - gammaln(s + 1) + ratio)
+    return value
+
+
+def _asymptotic(k: int, x: FloatArray) -> FloatArray:
+    """That function over its leading power, in powers of 1/x, for x of at least 200 and k."""
     term = value = np.ones_like(x)
-    for s in range(40 + int(6 * np.sqrt(k))):
-        term = term * (s - 0.5) / (s + 1) * ((s + 0.5 - k / 2) / x if after else -x / (k / 2 + s))
+    for s in range(40):
+        term = term * (s - 0.5) * (s + 0.5 - k / 2) / ((s + 1) * x)
         value = value + term
     return value
 

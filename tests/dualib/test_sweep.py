@@ -9,12 +9,13 @@ from multiprocessing import get_context, parent_process
 
 import numpy as np
 import pytest
-from joints import PROBLEMS, random_joint
+from joints import PROBLEMS, random_joint, smooth_joint
 
 import dualib
 from dualib.core.parallel import in_order
 from dualib.curves import budget, sweep
 from dualib.curves.sweep import SEGMENT
+from dualib.solvers.iterate import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,32 @@ def test_every_point_is_the_solution_at_its_beta(kind):
         assert alone.lower_bound <= point.objective
     slopes = np.diff([p.objective for p in points]) / np.diff(betas)
     assert (np.diff(slopes) <= 1e-8).all()
+
+
+@pytest.mark.parametrize("kind", sorted(PROBLEMS))
+def test_a_small_problem_is_swept_at_once_to_the_same_objectives(kind, monkeypatch):
+    """On both sides of the limit: by segments, the long ways between their tops walked or not, and as a whole."""
+    problem = PROBLEMS[kind](smooth_joint(12, 5))
+    betas = dualib.default_betas(problem, 2 * SEGMENT + 3)
+    found = []
+    for small, unknowns in ((12**2 * 5, 300), (12**2 * 5 - 1, 300), (12**2 * 5 - 1, 0)):
+        monkeypatch.setattr(sweep, "SMALL", small)
+        monkeypatch.setattr(sweep, "MAX_UNKNOWNS", unknowns)
+        found.append([point.objective for point in dualib.curve_points(problem, betas, certify=False, progress=False)])
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-10)
+
+
+def test_over_a_long_way_clusters_meet_one_after_the_other(monkeypatch):
+    problem = PROBLEMS["ib"](smooth_joint(12, 5))
+    local = dualib.local_critical_beta(problem)
+    it = evaluate(problem, 10.0 * local, problem.p_x, problem.p_y_given_x)
+    near = sweep.walked(it, 0.99 * it.beta)
+    monkeypatch.setattr(sweep, "MAX_UNKNOWNS", 0)
+    far = sweep.walked(it, 1.5 * local)
+    assert len(near.weights) == 12
+    assert len(far.weights) < 12
+    assert (near.beta, far.beta) == (0.99 * it.beta, 1.5 * local)
+    assert far.value < evaluate(problem, far.beta, problem.p_x, problem.p_y_given_x).value
 
 
 def test_what_was_interrupted_is_gone_on_with_to_the_same_bits(problem, grid, whole, tmp_path, monkeypatch):

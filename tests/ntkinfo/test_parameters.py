@@ -1,5 +1,6 @@
 """Information in the parameters: against Gaussians in parameter space, quadrature and Monte Carlo paths."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -7,6 +8,7 @@ from scipy.integrate import quad
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
 from ntkinfo import quantities
+from ntkinfo.quantities.paths import mean_norm
 
 WIDE = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 37)])
 
@@ -205,22 +207,11 @@ def test_path_length_bound_is_its_integral(linear_model):
 @pytest.mark.parametrize("outputs", [1, 2, 5])
 @pytest.mark.parametrize(("scale", "variance"), [(0.0, 1.0), (1.0, 0.5), (30.0, 0.5), (1.0, 0.0)])
 def test_mean_norm_of_a_gaussian_vector(outputs, scale, variance):
-    from ntkinfo.quantities.paths import mean_norm
-
     mean = scale * np.ones((1, outputs)) / np.sqrt(outputs)
     draws = mean + np.sqrt(variance) * np.random.default_rng(0).standard_normal((200_000, outputs))
     norms = np.linalg.norm(draws, axis=1)
     value = mean_norm(mean, np.array([variance]))[0]
     assert abs(value - norms.mean()) <= 4 * norms.std() / np.sqrt(len(norms)) + 1e-12
-
-
-def test_mean_norm_is_continuous_where_its_asymptotic_form_takes_over():
-    from ntkinfo.quantities.paths import mean_norm
-
-    for outputs in (1, 2, 7):
-        mean = np.ones((1, outputs)) / np.sqrt(outputs)
-        below, above = (mean_norm(mean, np.array([1 / (2 * x)]))[0] for x in (200 - 1e-6, 200 + 1e-6))
-        assert below == pytest.approx(above, rel=1e-6)
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -254,3 +245,18 @@ def test_ledger_sums_to_its_quantities(linear_model):
         frame = ledger.to_frame("nats")
         assert (np.diff(frame["eigenvalue"]) <= 0).all()
         assert frame["parameter_kl_nats"].to_numpy() == pytest.approx(ledger.parameter_kl)
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 50, 300])
+def test_mean_norms_of_any_number_of_outputs(k):
+    """√(2v) Γ((k+1)/2)/Γ(k/2) 1F1(-½; k/2; -x), x = ‖m‖²/2v, on both sides of where its series take over."""
+    for x in (0.1, 0.49 * k, 0.51 * k, 0.99 * max(200, k), 1.01 * max(200, k), 1e5):
+        mean = np.full((1, k), np.sqrt(2 * 0.7 * x / k))
+        with mp.workdps(40):
+            half, power = (
+                mp.mpf(k) / 2,
+                (mp.matrix(mean.tolist()) * mp.matrix(mean.T.tolist()))[0, 0] / (2 * mp.mpf(0.7)),
+            )
+            front = mp.sqrt(2 * mp.mpf(0.7)) * mp.gamma(half + mp.mpf(1) / 2) / mp.gamma(half)
+            expected = float(front * mp.hyp1f1(-mp.mpf(1) / 2, half, -power))
+        np.testing.assert_allclose(mean_norm(mean, np.array([0.7])), expected, rtol=1e-12)

@@ -30,7 +30,7 @@ MARGIN, HUGE = 1e-11, 1e9  # for the rounding of eigenvalues; an eigenvalue wher
 SMALLEST = 1e-200
 
 
-def first_scale(relaxation: Relaxation, high: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+def first_scale(relaxation: Relaxation, high: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
     """The d of the box of all rows, far too large for small boxes."""
     return WIDE * high / relaxation.beta
 

@@ -101,6 +101,15 @@ def test_intervals_over_few_replicas_cover_the_mean(replicas):
     assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
 
 
+def test_equal_replicas_say_how_many_others_may_differ():
+    """With a share p of others, n of n are equal in (1 - p)^n of the cases: in 5 % at the share that is named."""
+    found = over_replicas([2.0] * 5, Unit.NATS)
+    (text,) = found.warnings
+    share = int(text.split("up to ")[1].split(" %")[0].split("%")[0]) / 100
+    assert (1 - share) ** 5 == pytest.approx(0.05, abs=0.005)
+    assert not over_replicas([2.0] * 4 + [2.1], Unit.NATS).warnings
+
+
 def test_one_replica_leaves_the_mean_open():
     found = over_replicas([0.5], Unit.ONE)
     assert (found.value, found.low, found.high) == (0.5, -np.inf, np.inf)

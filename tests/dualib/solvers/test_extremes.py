@@ -11,6 +11,7 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import inside
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.newton import tangent_basis
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, 0.4)}
 KINDS = ("weak", "rare", "equal", "tiny", "tiny p", "zeros")
@@ -291,3 +292,13 @@ def test_zeros_of_a_row_do_not_keep_its_cluster_at_the_edge():
     for beta, objective in zip(betas, found, strict=True):
         it = evaluate(problem.reduced, beta, problem.reduced.p_x, inside(problem.reduced.p_y_given_x, problem))
         assert objective <= iterate(it, 500).value + 1e-9
+
+
+def test_steps_along_the_simplex_leave_absent_symbols_alone():
+    """The basis is orthonormal and orthogonal to √r; a symbol whose r is 0 is in a direction of its own, wherever it stands."""
+    r = np.array([[0.0, 0.6, 0.4, 0.0], [0.7, 0.0, 0.0, 0.3], [0.25, 0.25, 0.25, 0.25]])
+    basis = tangent_basis(r)
+    np.testing.assert_allclose(basis.transpose(0, 2, 1) @ basis, [np.eye(3)] * 3, atol=1e-15)
+    np.testing.assert_allclose(np.sqrt(r)[:, None, :] @ basis, 0.0, atol=1e-15)
+    for t, y in np.argwhere(r == 0.0):
+        assert sorted(np.abs(basis[t, y])) == [0.0, 0.0, 1.0]
