@@ -200,7 +200,7 @@ class Bottleneck(Result, ABC):
 
     def exponents(
         self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None, part: slice = EVERY
-    ) -> Table:
+    ) -> Float[np.ndarray, "n_t n_part"]:
         """The exponents offset_x − β d(x, r_t), nats, of a part of the x; without another pass where one product gives them."""
         if self.product_rounding(beta) < ACCURATE:
             left, right = -beta * self.of_atoms(r), self.of_rows[part]

@@ -57,7 +57,7 @@ ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there a
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
-SETTLED = 100.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
+SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
 

@@ -21,7 +21,7 @@ def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Floa
     return np.asarray(2.0 * beta * np.maximum(square, 0.0))
 
 
-def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "n 2"]:
+def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of atoms nearer than `distance`, β times a squared Fisher distance, the nearest first."""
     if len(atoms) <= FEW_ATOMS:
         table = separations(atoms, atoms, beta)

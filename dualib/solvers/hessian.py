@@ -18,6 +18,7 @@ from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
 from dualib.solvers.iterate import Iterate
 
+LARGEST_SINGLE = 1e30  # entry of a table in single precision: of clusters of next to no weight there are larger ones
 LARGEST_BLOCKS = 12  # symbols up to which an atom's second moments are kept
 LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
 
@@ -90,7 +91,7 @@ class System:
         """e^{−βd}, up to a factor for each x; of very many pairs, those that count as a sparse array."""
         if self.it.parts is not None:
             return cast(FloatArray, self.it.parts.likely)
-        return self.it.kernel.astype(np.float32)
+        return np.asarray(np.minimum(self.it.kernel, LARGEST_SINGLE), dtype=np.float32)
 
     @cached_property
     def right(self) -> FloatArray:

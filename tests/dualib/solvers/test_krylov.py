@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from joints import PROBLEMS, smooth_joint
+from joints import PROBLEMS, random_joint, smooth_joint
 
 from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
 from dualib.solvers import ascents, atoms, columns, distances, newton, stability
@@ -224,7 +224,20 @@ def test_steps_far_from_a_minimum_are_limited_cluster_by_cluster():
     for _ in range(40):
         it, size, done = newton_cg(it, 1e-15, 1)
         values.append(it.value)
+        if done:
+            break
     assert done
     assert size < 1e-6
     assert (np.diff(values) <= 1e-14).all()
     assert len(it.weights) < 20
+
+
+def test_clusters_of_next_to_no_weight_do_not_overflow_in_single_precision():
+    problem = DualIB(random_joint(0, 30, 6, 0.3))
+    rows, few = problem.p_y_given_x, np.arange(30) < 3
+    beta = 150 * local_critical_beta(problem)
+    near = evaluate(problem, beta, np.full(3, 1 / 3), rows[few])
+    weights = np.where(few, 1.0, 1e-60)
+    it = evaluate(problem, beta, weights / weights.sum(), rows, near.log_z)
+    assert it.kernel.max() > np.finfo(np.float32).max
+    assert np.isfinite(System(it).kernel).all()
