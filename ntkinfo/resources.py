@@ -17,6 +17,7 @@ from time import process_time
 
 import numpy as np
 
+from dualib.core.factor import panel_columns
 from dualib.core.parallel import one_thread
 
 DOUBLE = 8
@@ -118,14 +119,14 @@ def needs(
     Examples
     --------
     >>> round(needs(10_000, 1_000).memory / 2**30, 1)  # GiB
-    4.6
+    4.7
     """
     kernels = 3 if third_kernel else 2
     matrices = kernels + EIGENVECTORS + (2 * kernels if digits else 0)
     at_a_time = min(n_test, max(1, LARGEST_BATCH // max(n_train, 1))) if test_variances else n_test
     batch = max(at_a_time * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * at_a_time * n_train))
     joint = 0 if test_variances else 10 * n_test**2  # of the test points' covariances in a batch, and of their pairs
-    pairs = 14 * min(n_test**2, PAIRS)
+    pairs = 15 * min(n_test**2, PAIRS)
     at_once = max(n_train**2, 3 * batch + joint, pairs)  # the last matrix, or what a batch of times takes in its place
     a_row = n_train + (1 if test_variances else n_test)  # of a test point in a kernel
     modes = 2 * at_a_time * n_train  # test points among the eigenvectors
@@ -134,6 +135,7 @@ def needs(
         beside += (kernels + 1) * n_test * a_row + modes  # of the other kernels, one of them twice
     beside += 10 * (_TIMES + (PAIR_ROWS if third_kernel else 0)) * n_train  # spectra, pairs of modes
     beside += 10 * _TIMES * n_test  # laws of single points
+    beside += 2 * panel_columns(n_train) * n_train  # of Cholesky factors
     largest = (matrices - 1) * n_train**2 + at_once + beside
     if digits:  # while other kernels are made and checked: two kernels' copies of all points, and of the first ones what they have
         copies = kernels * a_row * (n_train + n_test)

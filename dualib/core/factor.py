@@ -37,6 +37,17 @@ def cholesky_factor(
     return factor
 
 
+def panel_columns(n: int) -> int:
+    """Columns of a panel of an n × n matrix, of which two are held beside it: a thirty-second of all, 32 to :data:`BLOCK`.
+
+    Examples
+    --------
+    >>> panel_columns(2048), panel_columns(20_000)
+    (64, 512)
+    """
+    return min(max(n // 32, 32), BLOCK)
+
+
 def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None) -> Float[np.ndarray, "n n"]:
     """The lower Cholesky factor L of a symmetric positive definite matrix, L Lᵀ = matrix, written over its lower triangle.
 
@@ -48,7 +59,7 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None
     matrix : ndarray of shape (n, n)
         Only the lower triangle is read. It is overwritten, and so is some of the upper one.
     block : int or None
-        Columns of a panel, of which two are held beside the matrix; by default a thirty-second of all, 32 to :data:`BLOCK`.
+        Columns of a panel; by default :func:`panel_columns`.
 
     Raises
     ------
@@ -63,7 +74,7 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None
     """
     from scipy.linalg import cholesky, solve_triangular
 
-    block = block or int(np.clip(len(matrix) // 32, 32, BLOCK))
+    block = block or panel_columns(len(matrix))
     for start in range(0, len(matrix), block):
         stop = start + block
         panel, before = matrix[start:, start:stop], matrix[start:, :start]
