@@ -143,7 +143,7 @@ def outward(value: FloatArray, errors: FloatArray, relation: Relation) -> FloatA
     --------
     >>> import numpy as np
     >>> outward(np.array([1.0, np.inf]), np.array([0.25, np.inf]), Relation.LOWER)
-    array([ 0.75,  -inf])
+    array([0.75, -inf])
     """
     side = SIDES.get(relation, 0)
     if side == 0:
