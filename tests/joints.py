@@ -1,5 +1,6 @@
 """Random joints of every kind the solver meets."""
 
+import mpmath as mp
 import numpy as np
 
 import dualib
@@ -62,3 +63,14 @@ def channel(kind, rng):
         beta = 0.3
     rows /= rows.sum(axis=1, keepdims=True)
     return log_weights, rows[:, rows.max(axis=0) > 0], beta
+
+
+def exact_f(log_weights, rows, beta, q):
+    """H(q) + ⟨q, log w⟩ − β Σ q D(p_x‖p_q), to 50 digits."""
+    with mp.workdps(50):
+        mixture = [mp.fsum(mp.mpf(a) * mp.mpf(b) for a, b in zip(q, column, strict=True)) for column in rows.T]
+        total = mp.mpf(0)
+        for weight, log_w, row in zip(q, log_weights, rows, strict=True):
+            terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
+            total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
+        return total

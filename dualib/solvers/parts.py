@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 LARGE_PAIRS = 2e7  # of cluster and x from which on there is no table: 160 MB
 MOST_SYMBOLS = 12  # up to which the Hessian needs none
-LIKELY = (
-    1e-5  # q(t|x) from which on a pair counts in the Hessian; of clusters of less than average weight, as if of that
-)
+LIKELY = 1e-5  # q(t|x) from which on a pair counts in the Hessian; of light clusters, as if of average weight
 LARGEST_KEPT = 60_000_000  # pairs kept: 0.7 GB
 PART = 1 << 19  # pairs at a time, 4 MiB
 

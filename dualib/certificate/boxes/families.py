@@ -22,9 +22,7 @@ from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
 SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
 SMALLEST = 1e-200
-NEARLY = (
-    2.0  # times what the best split gives away: parabolas that give away no more may be the best of the box's parts
-)
+NEARLY = 2.0  # times what the best split gives away: up to there, parabolas may be the best of the box's parts
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 SELDOM, PAUSE = (
     0.02,

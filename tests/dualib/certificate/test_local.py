@@ -1,9 +1,8 @@
 """Parabolas that the entropy of q carries about one q: below the divergence, nearly reached, and bounds that hold to 50 digits."""
 
-import mpmath as mp
 import numpy as np
 import pytest
-from joints import KINDS, channel
+from joints import KINDS, channel, exact_f
 
 import dualib
 from dualib.certificate.boxes import families
@@ -104,17 +103,6 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
             assert found.bound.min() + allowance >= float(exact_f(log_weights, rows, beta, q))
         with_parabolas += (found.bound < point.bound).sum()
     assert with_parabolas > 100
-
-
-def exact_f(log_weights, rows, beta, q):
-    """H(q) + ⟨q, log w⟩ − β Σ q D(p_x‖p_q), to 50 digits."""
-    with mp.workdps(50):
-        mixture = [mp.fsum(mp.mpf(a) * mp.mpf(b) for a, b in zip(q, column, strict=True)) for column in rows.T]
-        total = mp.mpf(0)
-        for weight, log_w, row in zip(q, log_weights, rows, strict=True):
-            terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
-            total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
-        return total
 
 
 def test_a_parabola_is_no_steeper_than_what_it_is_taken_from():

@@ -1,9 +1,8 @@
 """What rows have in common: the identity behind it, concavity, what is known of the maximum of a box, and bounds against 50 digits."""
 
-import mpmath as mp
 import numpy as np
 import pytest
-from joints import KINDS, channel
+from joints import KINDS, channel, exact_f
 
 from dualib.certificate.boxes.bounds import Relaxation
 from dualib.certificate.boxes.families import IBBoxes
@@ -136,17 +135,6 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
             assert found.bound.min() + allowance >= float(exact_f(log_weights, rows, beta, q))
     assert near > 100
     assert with_noise > 100 or kind != NOISY
-
-
-def exact_f(log_weights, rows, beta, q):
-    """H(q) + ⟨q, log w⟩ − β Σ q D(p_x‖p_q), to 50 digits."""
-    with mp.workdps(50):
-        mixture = [mp.fsum(mp.mpf(a) * mp.mpf(b) for a, b in zip(q, column, strict=True)) for column in rows.T]
-        total = mp.mpf(0)
-        for weight, log_w, row in zip(q, log_weights, rows, strict=True):
-            terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
-            total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
-        return total
 
 
 def test_both_sides_of_a_bend():
