@@ -305,7 +305,8 @@ def walked(it: Iterate, beta: float) -> Iterate:
         if it.atoms.size <= MAX_UNKNOWNS:
             break
         it = coalesce(iterate(evaluate(it.problem, one, it.weights, it.atoms), 1), NEIGHBOURS)
-    return iterate(evaluate(it.problem, beta, it.weights, it.atoms), 1)
+    new = evaluate(it.problem, beta, it.weights, it.atoms)
+    return new if new.parts is not None else iterate(new, 1)
 
 
 def _small(found: Found) -> Found:

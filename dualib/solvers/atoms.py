@@ -13,14 +13,13 @@ from dualib.solvers.alternating import iterate
 from dualib.solvers.distances import close_pairs, separations
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
-from dualib.solvers.parts import PART, large
+from dualib.solvers.parts import LARGEST_EXPONENT, PART, large
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_PARTS = 4e9  # the same where they are looked at part by part
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
-LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 EDGE = 1e-9  # times p(y): a decoder with less of a y never gets it back by alternating steps, so that a start
 INSIDE = (1e-3, 1e-5)  # has at least about this share of p(y); a cluster is tried with each
 PARTS = (0.5, 0.2, 0.05)  # of its weight, that a cluster gives to an atom beside it
@@ -228,12 +227,12 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
         while len(order):
             keep = np.ones(len(it.weights), bool)
             keep[first[order]] = keep[second[order]] = False
-            new = evaluate(
-                it.problem,
-                it.beta,
+            new = it.joined(
                 np.concatenate([it.weights[keep], weights[order]]),
                 np.concatenate([it.atoms[keep], atoms[order]]),
-                it.log_z,
+                keep,
+                first[order],
+                second[order],
             )
             if new.value <= it.value:
                 break
