@@ -45,7 +45,9 @@ MOST_STARTS = 512  # ascents; from more rows than that, from those with the larg
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
-LARGE_ACCURACY = 1e-10  # and where there are so many pairs of cluster and x that each look at all takes a second
+LARGE_ACCURACY = (
+    1e-10  # and by such steps between two looks at all pairs, where there are so many that one takes a second
+)
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 FIRST_ROUNDS = 1  # of ascents from all starts, and
@@ -86,7 +88,7 @@ class Found(NamedTuple):
         """Whether another start may pay: a G > 1 is left, and that is cheap, or there is something to be gained."""
         it = self.iterate
         cheap = it.atoms.size * len(it.log_z) <= CHEAP
-        return self.estimate > SETTLED * tolerance and (cheap or self.gain > least_gain(it))
+        return self.estimate > SETTLED * tolerance and (cheap or self.gain > ACCURACY * abs(it.value))
 
 
 def start(core: Bottleneck, beta: float) -> Iterate:
@@ -135,18 +137,18 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             break
         if it.parts is not None:  # a last step takes long there
             gain = possible_gain(it, found, log_g)
-            if gain <= least_gain(it):
+            if gain <= ACCURACY * abs(it.value):
                 break
         better, better_residual = it, residual
         if estimate > LITTLE:
             added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
             better, better_residual = minimise(approached(added, options, rng))
-        if not better.value < it.value - least_gain(it):  # an atom is not quite where it belongs
+        if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual = to_last_digits(it)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
-            if gain <= least_gain(it):
+            if gain <= ACCURACY * abs(it.value):
                 break
             better, better_residual = minimise(approached(add_atoms(it, found, log_g, 0.0), options, rng))
             if not better.value < it.value:
@@ -180,11 +182,6 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
     return it
 
 
-def least_gain(it: Iterate) -> float:
-    """What a step gains of Φ where it is the last, nats."""
-    return (LARGE_ACCURACY if it.parts is not None else ACCURACY) * abs(it.value)
-
-
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
     """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
     residual, level = np.inf, 0
@@ -194,7 +191,7 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
                 iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level
             )
         elif it.parts is not None:
-            it, residual, done = newton_near(it, least_gain(it), CG_STEPS)
+            it, residual, done = newton_near(it, LARGE_ACCURACY * abs(it.value), CG_STEPS)
         elif it.atoms.size > largest:
             it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
         else:
@@ -213,9 +210,9 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
 
 def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
     """The iterate nearer to its local minimum, and the norm of the gradient."""
-    tolerance = LAST_DIGITS * abs(it.value)
     if it.parts is not None:
-        return newton_near(it, tolerance, LAST_STEPS)[:2]
+        return newton_near(it, ACCURACY * abs(it.value), LAST_STEPS)[:2]
+    tolerance = LAST_DIGITS * abs(it.value)
     if pairs_of(it) is not None:
         return newton_by_elimination(it, tolerance, LAST_STEPS)[:2]
     return newton_cg(it, tolerance, LAST_STEPS)[:2]

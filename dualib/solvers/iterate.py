@@ -126,6 +126,7 @@ class Iterate:
 
     def in_near(self, weights: FloatArray, atoms: FloatArray, near: csr_array, far: Far) -> Iterate:
         """The iterate evaluated at the pairs that count."""
+        atoms = atoms / atoms.sum(axis=1, keepdims=True)  # decoders of sums of which some are to first order
         parts, value = in_near(self.problem, self.beta, weights, atoms, near, far)
         it = Iterate(self.problem, self.beta, weights, atoms, value, parts.log_z)
         it.__dict__["parts"] = parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 LARGE_PAIRS = 2e7  # of cluster and x from which on there is no table: 160 MB
 MOST_SYMBOLS = 12  # up to which the Hessian needs none
 LIKELY = 1e-5  # q(t|x) from which on a pair counts in the Hessian; of light clusters, as if of average weight
-LARGEST_KEPT = 60_000_000  # pairs kept: 0.7 GB
+LARGEST_KEPT = 40_000_000  # pairs kept: 0.6 GB
 PART = 1 << 19  # pairs at a time, 4 MiB
+ROUNDING = 1e-11  # of a sum, below which what is left of it is that of β d in a product
 GATHERED = 20_000  # the same where their factors are gathered, as many MiB
 LEAST = 1e-20  # r below which a symbol is left to plain steps
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
@@ -97,11 +98,17 @@ class Far:
         """The same where further pairs count, those that have an entry in `more`."""
         ratio, t, x = shares_of(problem, beta, atoms, more, self.log_z)
         sums = _weighted(ratio, more) @ (problem.sums * problem.p_x[:, None])
+        left = self.sums - sums
+        left[np.abs(left) < ROUNDING * np.abs(self.sums)] = 0.0
+        positive = (
+            slice(None) if problem.statistics.min() >= 0.0 else slice(1)
+        )  # columns that are, wherever the atoms have moved to
+        np.maximum(left[:, positive], 0.0, out=left[:, positive])
         slope = slope_of(problem, beta, atoms, sums)
         return replace(
             self,
             rest=np.maximum(self.rest - np.bincount(x, weights[t] * ratio, len(self.rest)), 0.0),
-            sums=self.sums - sums,
+            sums=left,
             slope=self.slope - slope,
             origin=self.origin - (slope * atoms).sum(axis=1),
             total=self.total - float(weights @ sums[:, 0]),
@@ -122,19 +129,12 @@ def large(n_t: int, problem: Bottleneck) -> bool:
 def in_parts(
     problem: Bottleneck, beta: float, weights: FloatArray, atoms: FloatArray, near: FloatArray | None
 ) -> Parts:
-    """Evaluate; `near`, log z of an iterate near by, saves two passes.
-
-    Raises
-    ------
-    ValueError
-        If more than LARGEST_KEPT pairs count.
-    """
+    """Evaluate; `near`, log z of an iterate near by, saves two passes. Where too many pairs count, the least do not."""
     from scipy.sparse import coo_array
 
     n_t, n_x = len(weights), len(problem.p_x)
     log_z, sums = np.empty(n_x), np.zeros((problem.sums.shape[1], n_t))
-    least = LIKELY / np.maximum(weights, 1.0 / n_t)
-    found = []
+    least, found = LIKELY / np.maximum(weights, 1.0 / n_t), []
     kept, size = 0, max(1, PART // n_t)
     exponents = _exponents(problem, beta, atoms)
     for i in range(0, n_x, size):
@@ -144,16 +144,20 @@ def in_parts(
         at = np.flatnonzero(kernel > least * z.min())
         rows, clusters = np.divmod(at, n_t)
         data = kernel.ravel()[at] / z[rows]
-        counts = data > least[clusters]
-        kept += int(counts.sum())
-        if kept > LARGEST_KEPT:
-            raise ValueError(
-                f"at beta = {beta:g} more than {LARGEST_KEPT} pairs of {n_t} clusters and {n_x} distinct rows p(y|x) count, which do "
-                "not fit in 2 GB: take other beta, or fewer rows (group rows that are nearly equal)"
-            )
-        found.append((_single(data[counts]), clusters[counts].astype(np.int32), (rows[counts] + i).astype(np.int32)))
+        found.append(
+            _those(data > least[clusters], _single(data), clusters.astype(np.int32), (rows + i).astype(np.int32))
+        )
+        kept += len(found[-1][0])
+        while kept > LARGEST_KEPT:
+            least *= 3.0
+            found = [_those(data > least[clusters], data, clusters, rows) for data, clusters, rows in found]
+            kept = sum(len(data) for data, _, _ in found)
     data, clusters, rows = (np.concatenate(column) for column in zip(*found, strict=True))
     return Parts(log_z, sums.T, coo_array((data, (clusters, rows)), shape=(n_t, n_x)).tocsr())
+
+
+def _those(where: BoolArray, *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    return tuple(column[where] for column in columns)
 
 
 def nearby(

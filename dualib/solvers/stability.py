@@ -59,7 +59,7 @@ def _largest(it: Iterate) -> Float[np.ndarray, " n_t"]:
     if it.parts is None:
         return np.asarray(it.posterior.max(axis=1))
     joint = it.parts.likely.multiply(it.problem.p_x)
-    return np.asarray(joint.max(axis=1).toarray().ravel() / it.gain)
+    return np.asarray(joint.max(axis=1).toarray().ravel() / np.maximum(it.gain, TINY))
 
 
 def _posterior(it: Iterate, clusters: IntArray) -> Table:

@@ -31,8 +31,8 @@ def test_what_is_left_out_is_there_to_first_order(name, weak, monkeypatch):
     it, few = large(name, weak, monkeypatch)
     assert few.parts.likely.nnz < 0.3 * len(it.weights) * len(it.log_z)
     assert few.parts.far.rest.max() > 0.05
-    assert few.value == pytest.approx(it.value, abs=1e-14)
-    np.testing.assert_allclose(System(few).gradient, System(it).gradient, atol=1e-14)
+    assert few.value == pytest.approx(it.value, abs=1e-12)
+    np.testing.assert_allclose(System(few).gradient, System(it).gradient, atol=1e-10)  # ROUNDING, of sums that cancel
     rng = np.random.default_rng(1)
     along, across = rng.normal(size=len(it.weights)), rng.normal(size=it.atoms.shape)
     values, gradients = [], []
@@ -60,7 +60,7 @@ def test_clusters_are_dropped_and_joined_with_what_they_left_out(name, monkeypat
     kept = np.arange(len(weights)) > 3
     together = np.append(few.weights[kept], few.weights[first] + few.weights[second])
     joined = few.joined(together, np.concatenate([atoms[kept], atoms[first]]), kept, first, second)
-    assert joined.value == pytest.approx(few.value, abs=1e-13)
+    assert joined.value == pytest.approx(few.value, abs=1e-12)
     np.testing.assert_allclose(joined.log_z, few.log_z, atol=1e-13)
     np.testing.assert_allclose(joined.sums[: kept.sum()], few.sums[kept], atol=1e-13)
     np.testing.assert_allclose(joined.sums[-2:], few.sums[first], atol=1e-13)
@@ -79,6 +79,8 @@ def test_the_same_minimum_is_reached_however_few_pairs_count(name, likely, monke
         it, _, done = newton_near(it, 1e-12, 12)
         assert it.parts.far is None
         assert it.value == pytest.approx(evaluate(it.problem, it.beta, it.weights, it.atoms).value, abs=1e-13)
+        np.testing.assert_allclose(it.atoms.sum(axis=1), 1.0, rtol=1e-14)
+        assert it.weights.sum() == pytest.approx(1.0, abs=1e-14)
         values.append(it.value)
         if done:
             break
