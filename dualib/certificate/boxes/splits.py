@@ -21,7 +21,7 @@ import numpy as np
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
-SMALLEST, FAR = 1e-300, 1e300
+SMALLEST, FAR = 1e-300, 2.0
 ARRAYS = ("share", "shift", "bend", "level", "slope", "parabola")
 
 
@@ -86,8 +86,8 @@ class Split:
 
     @cached_property
     def top(self) -> FloatArray:
-        """The s* = β/m from which on ψ is β s log s, less what is linear; far off without a parabola."""
-        return np.where(self.parabola > 0, self.beta / np.maximum(self.parabola, SMALLEST), FAR)
+        """The s* = β/m from which on ψ is β s log s, less what is linear; beyond all shares, at FAR, where m ≤ β/FAR."""
+        return self.beta / np.maximum(self.parabola, self.beta / FAR)
 
     def rest(self, s: FloatArray) -> FloatArray:
         """The convex part g at s (N, K)."""
