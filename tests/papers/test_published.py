@@ -32,16 +32,19 @@ def test_no_published_numbers_are_lost(papers):
 
 
 @pytest.mark.parametrize("name", paper_names())
-def test_every_condition_and_check_was_measured_in_every_seed(name):
+def test_every_condition_and_check_was_measured(name):
+    """The core in every seed; a variation in one at least, as in another too few repetitions may have had what it measures."""
     (paper,) = load_papers([name])
     current = paper.published.program == paper.measuring()  # `papers check` says where it is not
     mode, seeds = read_published(paper)
     assert mode is Mode.FULL
     assert len({s.seed for s in seeds}) >= 2
+    anywhere = {name for seed in seeds for name in seed.estimates}
     for seed in seeds:
         for claim in paper.claims:
             assert claim.conditions
-            lacking = {c.measure for c in claim.conditions} - set(seed.estimates)
+            core = {c.measure for c in claim.conditions if c.role is Role.CORE}
+            lacking = core - set(seed.estimates) | {c.measure for c in claim.conditions} - anywhere
             assert not (current and lacking), (claim.number, seed.seed)
         checks = [c for c in paper.checks if c.mode in (None, mode)]
         failed = [c.measure for c in checks if not c.passes(seed.estimates.get(c.measure))]
