@@ -297,6 +297,15 @@ class Eigenmodes:
                 found[x] = i
         return found
 
+    def with_modes(
+        self, values: Float[np.ndarray, " n"], y_modes: Float[np.ndarray, "n k"], kappa: Float[np.ndarray, " n"]
+    ) -> Self:
+        """The same with other eigenvalues, labels and initial variances in the same eigenvectors, of the same rank."""
+        other, known = copy(self), {"null": self.null, "moving": self.moving, "y_modes": y_modes, "kappa": kappa}
+        other.__dict__.pop("mode_power", None)
+        other.__dict__.update(known, _eigen=(values, *self._eigen[1:]))
+        return other
+
     # --- functions of the spectrum ---
 
     def spectrum(self, taus: ArrayLike) -> Spectrum:
