@@ -22,6 +22,7 @@ from dualib.core.progress import progress_bar
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.checks import check_size
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
 from ntkinfo.resources import EIGENVECTORS, LARGE, LARGEST_BATCH, LARGEST_EVD, column_blocks, need, needs
@@ -48,6 +49,7 @@ class Eigenmodes:
         object.__setattr__(
             self, "y_train", columns(self.y_train, "y_train", n, f"a training kernel of shape ({n}, {n})")
         )
+        check_size(self.y_train, "y_train", "take labels in another unit")
         object.__setattr__(self, "ridge", positive(self.ridge, "ridge", zero=True))
         if self.rank_tolerance is not None:
             positive(self.rank_tolerance, "rank_tolerance", zero=True)

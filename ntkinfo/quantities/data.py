@@ -225,7 +225,8 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
         return like(np.where(still, 0.0, np.inf), tau)
-    size, inverse = float(np.diagonal(ensemble.nngp_modes).max()), 2 * float(np.linalg.norm(triangle))  # of K, K^{-1}
+    size, unit = float(np.diagonal(ensemble.nngp_modes).max()), float(np.abs(triangle).max()) or 1.0
+    inverse = 2 * unit * float(np.linalg.norm(triangle / unit))  # the size of K^{-1}
     moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
     trace, spread = _training_terms(spectrum, triangle)
@@ -234,7 +235,7 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     fitted = spectrum.fitted.sum(axis=-1)
     sums = 4 * ensemble.n_train * EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted) + moved)
     rounding = 4 * EPS * size * inverse * (k * (np.abs(trace) + 2 * fitted) + moved)
-    rounding += 8 * EPS * np.sqrt(moved * inverse) * np.linalg.norm(ensemble.y_train)
+    rounding += 8 * EPS * np.sqrt(moved) * np.sqrt(inverse) * np.linalg.norm(ensemble.y_train)
     above = np.where(ensemble.null, 0.0, 4 * EPS * float(ensemble.eigenvalues[-1])) + ensemble.eigenvalues
     other = _training_terms(ensemble.with_modes(above, ensemble.y_modes, ensemble.kappa).spectrum(tau), triangle)
     with np.errstate(invalid="ignore"):
