@@ -21,11 +21,12 @@ from dualib.core.result import Result
 from dualib.core.special import EPS, entropy_nats, kl_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Units, to_units
-from dualib.solvers.atoms import LARGEST_TABLE, SEPARATE, merge_atoms, start_from, too_many_rows
+from dualib.solvers.atoms import LARGEST_TABLE, SEPARATE, merge_atoms, most_clusters, start_from, too_many_rows
 from dualib.solvers.columns import best_start
 from dualib.solvers.columns import start as cold_start
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.options import Certify, CertifyLike, LeftOut
+from dualib.solvers.parts import large
 from dualib.solvers.prove import Proof, Status, proof_of, prove_where_needed
 from dualib.solvers.stability import MIXED, too_many_mixed
 
@@ -157,28 +158,40 @@ class Solution(Result):
         return [slice(i, i + size) for i in range(0, n, size)]
 
     @cached_property
-    def _joint_ty(self) -> FloatArray:
-        """Σ_x p(x) q(t|x) of 1 and of p(y|x)."""
+    def _averages(self) -> tuple[FloatArray, float, float]:
+        """Σ_x p(x) q(t|x) of 1 and of p(y|x), E d and E log z, by one look at all pairs of cluster and x."""
         core, sums = self.problem.reduced, np.zeros((len(self.p_t), self.p_y_given_t.shape[1] + 1))
-        for part in self._parts():
-            joint = self._encoder(part)[0] * core.p_x[part]
-            sums[:, 0] += joint.sum(axis=1)
-            sums[:, 1:] += joint @ core.p_y_given_x[part]
-        return sums
-
-    @cached_property
-    def _rate_distortion(self) -> tuple[float, float]:
-        core, rate, distortion = self.problem.reduced, 0.0, 0.0
+        distortion = log_z = 0.0
         for part in self._parts():
             encoder, exponents = self._encoder(part)
-            rate += float(core.p_x[part] @ kl_nats(encoder.T, self._joint_ty[:, 0]))
             distortion -= float((encoder * exponents).sum(axis=0) @ core.p_x[part]) / self.beta
-        return rate, distortion
+            heaviest = encoder.argmax(axis=0)
+            at = heaviest, np.arange(len(heaviest))
+            log_z += float((np.log(self.p_t[heaviest]) + exponents[at] - np.log(encoder[at])) @ core.p_x[part])
+            encoder *= core.p_x[part]
+            sums[:, 0] += encoder.sum(axis=1)
+            sums[:, 1:] += encoder @ core.p_y_given_x[part]
+        return sums, distortion, log_z
+
+    @property
+    def _joint_ty(self) -> FloatArray:
+        return self._averages[0]
+
+    @cached_property
+    def _rate(self) -> float:
+        core, (sums, distortion, log_z) = self.problem.reduced, self._averages
+        p_t = sums[:, 0]
+        if large(
+            self.n_clusters, core
+        ):  # far from 0, where the terms below would cancel; and to sum them takes seconds
+            used = p_t > 0.0
+            return float(p_t[used] @ np.log(self.p_t[used] / p_t[used])) - self.beta * distortion - log_z
+        return sum(float(core.p_x[part] @ kl_nats(self._encoder(part)[0].T, p_t)) for part in self._parts())
 
     @property
     def rate(self) -> float:
         """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats: p_t itself would break I(T;Y) ≤ I(X;T) near β = 1 by what is left."""
-        return self._rate_distortion[0]
+        return self._rate
 
     @cached_property
     def markov_decoder(self) -> Atoms:
@@ -198,13 +211,15 @@ class Solution(Result):
     @property
     def distortion(self) -> float:
         """E d(x, r_T) = F'(β), nats."""
-        return self._rate_distortion[1]
+        return self._averages[1]
 
     @cached_property
     def left_out(self) -> tuple[LeftOut, ...]:
         """What the search went without, as the problem is very large: nothing where this is empty."""
         core = self.problem.reduced
         found = [LeftOut.ALL_ROWS] if too_many_rows(core) else []
+        if self.n_clusters >= most_clusters(*core.p_y_given_x.shape):
+            found.append(LeftOut.CLUSTERS)
         if too_many_mixed(core, self.n_clusters):
             largest = np.zeros(self.n_clusters)  # p(x|t)
             for part in self._parts():

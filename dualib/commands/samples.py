@@ -87,8 +87,8 @@ def samples_text(name: str, sampled: SampledCurve, held_out: HeldOut, units: Uni
     parts = [to_units(getattr(sampled, part)["relevance"], units) for part in ("plug_in", "corrected", "low", "high")]
     outside, error = to_units(held_out.mean, units), to_units(held_out.standard_error, units)
     rows = [
-        [f"{beta:.5g}", str(held_out.n_clusters[i]), *(f"{p[i]:.4f}" for p in parts[:2])]
-        + [f"{parts[2][i]:.4f} … {parts[3][i]:.4f}", f"{outside[i]:.4f}", f"{error[i]:.4f}"]
+        [f"{beta:.5g}", str(held_out.n_clusters[i]), *(f"{p[i]:z.4f}" for p in parts[:2])]
+        + [f"{parts[2][i]:z.4f} … {parts[3][i]:z.4f}", f"{outside[i]:z.4f}", f"{error[i]:z.4f}"]
         for i, beta in enumerate(sampled.beta)
     ]
     with_units = [(h, "" if h in ("β", "clusters") else units) for h in header]

@@ -149,7 +149,7 @@ class Estimate(Result):
         """One line with value, interval, its kind and the method; then one line a warning."""
         shown = self.shown_in(units)
         about = "; ".join(filter(None, (self.promise(), self.method)))
-        line = f"{shown.value:.4f}{shown.unit.suffix} in [{shown.low:.4f}, {shown.high:.4f}] ({about})"
+        line = f"{shown.value:z.4f}{shown.unit.suffix} in [{shown.low:z.4f}, {shown.high:z.4f}] ({about})"
         return "\n".join([line, *(f"  warning: {text}" for text in self.warnings)])
 
     def __str__(self) -> str:

@@ -290,7 +290,7 @@ def swept(
         if lower is None:
             continue
         beta, unsettled = here.iterate.beta, here.worth_another(options.tolerance)
-        other = iterate(evaluate(core, beta, lower.iterate.weights, lower.iterate.atoms), 1)
+        other = begun(lower.iterate, beta)
         if unsettled or other.value < here.iterate.value - 1e-12:
             found[i] = min(
                 here, _small(generate_columns(other, options, None)), key=lambda result: result.iterate.value
@@ -305,7 +305,13 @@ def walked(it: Iterate, beta: float) -> Iterate:
         if it.atoms.size <= MAX_UNKNOWNS:
             break
         it = coalesce(iterate(evaluate(it.problem, one, it.weights, it.atoms), 1), NEIGHBOURS)
-    return iterate(evaluate(it.problem, beta, it.weights, it.atoms), 1)
+    return begun(it, beta)
+
+
+def begun(it: Iterate, beta: float) -> Iterate:
+    """Its weights and atoms at another β, after a plain step where that takes no time."""
+    new = evaluate(it.problem, beta, it.weights, it.atoms)
+    return new if new.parts is not None else iterate(new, 1)
 
 
 def _small(found: Found) -> Found:

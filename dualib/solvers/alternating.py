@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Atoms
-from dualib.core.typing import Float
-from dualib.solvers.iterate import Iterate, evaluate
+from dualib.core.typing import Bool, Float
+from dualib.solvers.iterate import Iterate
 
 
 def step(it: Iterate, fixed_atoms: bool = False) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
@@ -22,14 +22,19 @@ def step(it: Iterate, fixed_atoms: bool = False) -> tuple[Float[np.ndarray, " n_
     weights = it.weights * it.gain
     if fixed_atoms:
         return weights, it.atoms
-    used = weights > 1e-14
-    sums = it.sums if used.all() else it.sums[used]
-    weights = weights[used]
+    kept = used(it)
+    sums = it.sums if kept.all() else it.sums[kept]
+    weights = weights[kept]
     return weights / weights.sum(), it.problem.decode_sums(sums)
+
+
+def used(it: Iterate) -> Bool[np.ndarray, " n_t"]:
+    """Which clusters a step keeps."""
+    return np.asarray(it.weights * it.gain > 1e-14)
 
 
 def iterate(it: Iterate, steps: int, fixed_atoms: bool = False) -> Iterate:
     """The iterate after a number of alternating steps."""
     for _ in range(steps):
-        it = evaluate(it.problem, it.beta, *step(it, fixed_atoms), it.log_z)
+        it = it.moved(*step(it, fixed_atoms), None if fixed_atoms else used(it))
     return it

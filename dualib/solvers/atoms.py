@@ -13,14 +13,13 @@ from dualib.solvers.alternating import iterate
 from dualib.solvers.distances import close_pairs, separations
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
-from dualib.solvers.parts import PART, large
+from dualib.solvers.parts import LARGEST_EXPONENT, MOST_SYMBOLS, PART
 
 START_ATOMS = 512  # rows up to which all are taken as a start for |Y| = 2, and as many where there are too many
 MAX_WEIGHTS_WORK = 3e7  # multiplications of a Newton step on the weights, 30 ms for all; beyond, the common steps do it
 LARGEST_TABLE = 1e8  # pairs of cluster and x: 0.8 GB a table in double precision
 LARGEST_PARTS = 4e9  # the same where they are looked at part by part
 LARGEST_START = 4000  # rows up to which a cold start takes every one for an atom: 16 million pairs, 128 MB an array
-LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 EDGE = 1e-9  # times p(y): a decoder with less of a y never gets it back by alternating steps, so that a start
 INSIDE = (1e-3, 1e-5)  # has at least about this share of p(y); a cluster is tried with each
 PARTS = (0.5, 0.2, 0.05)  # of its weight, that a cluster gives to an atom beside it
@@ -66,16 +65,21 @@ def trivial(core: Bottleneck, beta: float) -> list[Iterate]:
 
 
 def add_atoms(it: Iterate, found: Rows, log_g: Float[np.ndarray, " n"], threshold: float) -> Iterate:
-    """The iterate with the separate atoms at which log G exceeds the threshold, at the share that lowers Φ most."""
-    split = part_clusters(it, found[np.argsort(-log_g, kind="stable")[: int((log_g > threshold).sum())]])
+    """The iterate with the separate atoms at which log G exceeds the threshold, as many as fit, at the share that lowers Φ most."""
+    room = most_clusters(*it.problem.p_y_given_x.shape) - len(it.weights)
+    if room < 1:
+        return it
+    split = part_clusters(it, found[np.argsort(-log_g, kind="stable")[: min(room, int((log_g > threshold).sum()))]])
     if split is not it:
+        room += len(it.weights) - len(split.weights)
         it, left = split, (separations(found, split.atoms, it.beta).min(axis=1) > SEPARATE) & (log_g > threshold)
-        if not left.any():
+        if not left.any() or room < 1:
             return it
         found, log_g = found[left], it.dual.log(found[left])
         if not log_g.max() > threshold:
             return it
-    new, mixture, excess = _mixture(it, found, log_g, threshold)
+    most = np.argsort(-log_g, kind="stable")[:room]
+    new, mixture, excess = _mixture(it, found[most], log_g[most], threshold)
     share = _best_share(excess, it.problem.p_x)
     weights = np.concatenate([it.weights * (1.0 - share), share * mixture])
     start = evaluate(it.problem, it.beta, weights, np.concatenate([it.atoms, new]), it.log_z)
@@ -139,31 +143,33 @@ def _mixture(
     order = np.flatnonzero(log_g >= floor)
     order = order[np.argsort(-log_g[order], kind="stable")]
     order = order[_separate(found[order], it.beta)][: max(1, PAIRS // len(it.log_z))]
-    check_size(len(it.weights) + len(order), it.problem, it.beta)
     new, mixture = found[order], np.minimum(log_g[order], 1.0) / np.minimum(log_g[order], 1.0).sum()
     exponents = it.problem.exponents(it.beta, new, -it.log_z)
     return new, mixture, mixture @ np.expm1(np.minimum(exponents, LARGEST_EXPONENT))
 
 
+def most_clusters(n_x: int, n_y: int) -> int:
+    """How many fit: LARGEST_PARTS or, where the tables of all pairs of cluster and x are needed, LARGEST_TABLE pairs."""
+    return int(LARGEST_PARTS if n_y <= MOST_SYMBOLS else LARGEST_TABLE) // n_x
+
+
 def check_size(n_t: int, problem: Bottleneck, beta: float) -> None:
-    """Refuse more clusters than fit.
+    """Refuse to start with more clusters than fit.
 
     Raises
     ------
     ValueError
-        If the tables of all pairs of cluster and x would exceed LARGEST_TABLE entries, of which two to three are held at once.
+        If there are more than :func:`most_clusters`.
     """
-    n_x = len(problem.p_x)
-    if large(n_t, problem):
-        if n_t * n_x > LARGEST_PARTS:
-            raise ValueError(
-                f"at beta = {beta:g} more than {int(LARGEST_PARTS) // n_x} clusters are needed for {n_x} distinct rows p(y|x), of "
-                "whose pairs each look takes half a minute: take smaller beta, or fewer rows (group rows that are nearly equal)"
-            )
-    elif n_t * n_x > LARGEST_TABLE:
+    n_x, n_y = problem.p_y_given_x.shape
+    most = most_clusters(n_x, n_y)
+    if n_t > most:
+        why = "of whose pairs each look takes half a minute"
+        if n_y > MOST_SYMBOLS:
+            why = "whose tables do not fit in 2 GB"
         raise ValueError(
-            f"at beta = {beta:g} more than {int(LARGEST_TABLE) // n_x} clusters are needed for {n_x} distinct rows p(y|x), "
-            "whose tables do not fit in 2 GB: take smaller beta, or fewer rows (group rows that are nearly equal)"
+            f"at beta = {beta:g} more than {most} clusters are needed for {n_x} distinct rows p(y|x), {why}: take smaller beta, "
+            "or fewer rows (group rows that are nearly equal)"
         )
 
 
@@ -228,12 +234,12 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
         while len(order):
             keep = np.ones(len(it.weights), bool)
             keep[first[order]] = keep[second[order]] = False
-            new = evaluate(
-                it.problem,
-                it.beta,
+            new = it.joined(
                 np.concatenate([it.weights[keep], weights[order]]),
                 np.concatenate([it.atoms[keep], atoms[order]]),
-                it.log_z,
+                keep,
+                first[order],
+                second[order],
             )
             if new.value <= it.value:
                 break

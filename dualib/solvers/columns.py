@@ -30,10 +30,11 @@ from dualib.solvers.atoms import (
     too_many_rows,
     trivial,
 )
-from dualib.solvers.distances import separations
+from dualib.solvers.distances import away
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
+from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
 from dualib.solvers.stability import MANY_SYMBOLS, splits
@@ -43,7 +44,10 @@ MOST_SHARED = 0.25  # times as many clusters, T = X does
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
-ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last
+ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
+LARGE_ACCURACY = (
+    1e-10  # and by such steps between two looks at all pairs, where there are so many that one takes a second
+)
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
 FIRST_ROUNDS = 1  # of ascents from all starts, and
@@ -131,6 +135,10 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
             break
+        if it.parts is not None:  # a last step takes long there
+            gain = possible_gain(it, found, log_g)
+            if gain <= ACCURACY * abs(it.value):
+                break
         better, better_residual = it, residual
         if estimate > LITTLE:
             added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
@@ -182,11 +190,15 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
             it, residual, done, level = newton_by_elimination(
                 iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level
             )
+        elif it.parts is not None:
+            it, residual, done = newton_near(it, LARGE_ACCURACY * abs(it.value), CG_STEPS)
         elif it.atoms.size > largest:
             it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
         else:
             it, residual = newton(it, max_steps=12)
             done = residual < 1e-11
+        if it.parts is not None:  # they have been tried
+            break
         merged = merge_atoms(it, 3e-2)
         # Atoms on their way into each other get there slowly: take them there, where that does not raise Φ.
         if len(merged.weights) < len(it.weights) and merged.value <= it.value + 1e-13:
@@ -198,6 +210,8 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
 
 def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
     """The iterate nearer to its local minimum, and the norm of the gradient."""
+    if it.parts is not None:
+        return newton_near(it, ACCURACY * abs(it.value), LAST_STEPS)[:2]
     tolerance = LAST_DIGITS * abs(it.value)
     if pairs_of(it) is not None:
         return newton_by_elimination(it, tolerance, LAST_STEPS)[:2]
@@ -224,7 +238,7 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
     at_rows, starts = log_at_rows(g), rows
     if len(rows) > MOST_STARTS:
         starts = rows[np.argsort(-at_rows, kind="stable")[: AMONG * MOST_STARTS]]
-        starts = starts[separations(starts, it.atoms, it.beta).min(axis=1) > 0.1][:MOST_STARTS]
+        starts = starts[away(starts, it.atoms, it.beta, 0.1)][:MOST_STARTS]
         starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
     elif rng is not None and len(rows) * rows.shape[1] < 2000:
         n = min(4 * len(rows), 200)
@@ -232,13 +246,13 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
         np.put_along_axis(mixing, rng.integers(0, len(rows), (n, 3)), rng.dirichlet(np.full(3, 0.5), n), axis=1)
         starts = np.concatenate([rows, core.decode(np.maximum(mixing, TINY))])
     else:  # those near an atom end there
-        starts = rows[separations(rows, it.atoms, it.beta).min(axis=1) > 0.1]
+        starts = rows[away(rows, it.atoms, it.beta, 0.1)]
         starts = np.concatenate([starts, rows[[at_rows.argmax()]]])
     moved = inside(starts, core)
     found = ascended(g, np.concatenate([starts, moved[(moved != starts).any(axis=1)]]), FIRST_ROUNDS)
     log_g = g.log_in_parts(found)
     # Those near an atom end there, where G = 1 already.
-    elsewhere = np.flatnonzero((log_g > -1.0) & (separations(found, it.atoms, it.beta).min(axis=1) > 0.1))
+    elsewhere = np.flatnonzero((log_g > -1.0) & away(found, it.atoms, it.beta, 0.1))
     elsewhere = elsewhere[np.argsort(-log_g[elsewhere])][: 128 if rng is None else None]
     return np.concatenate([found[[log_g.argmax()]], ascended(g, found[elsewhere], LAST_ROUNDS)])
 

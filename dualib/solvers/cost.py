@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dualib.bottleneck import Bottleneck
 from dualib.core.arrays import whole
-from dualib.solvers.atoms import LARGEST_PARTS, LARGEST_TABLE
+from dualib.solvers.atoms import most_clusters
 from dualib.solvers.parts import LARGE_PAIRS, MOST_SYMBOLS
 
 EVALUATIONS = (
@@ -68,7 +68,7 @@ def expected_cost(problem: Bottleneck, n_betas: int = 1) -> Cost:
     """
     whole(n_betas, "n_betas", 1)
     n_x, n_y = problem.merged.joint.p_xy.shape
-    clusters = max(1, min(n_x, int(LARGEST_PARTS if n_y <= MOST_SYMBOLS else LARGEST_TABLE) // n_x))
+    clusters = max(1, min(n_x, most_clusters(n_x, n_y)))
     pairs = float(clusters) * n_x
     kept = min(pairs, LARGE_PAIRS) if n_y <= MOST_SYMBOLS else pairs
     seconds = n_betas * EVALUATIONS * pairs * (PAIR_SECONDS + SYMBOL_SECONDS * n_y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Rows
-from dualib.core.typing import Float, Int
+from dualib.core.typing import Bool, Float, FloatArray, Int
 
 FEW_ATOMS = 400  # up to which the distances of all pairs are computed
 
@@ -21,6 +21,17 @@ def separations(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float) -> Floa
     return np.asarray(2.0 * beta * np.maximum(square, 0.0))
 
 
+def away(r: Rows, other: Float[np.ndarray, "m n_y"], beta: float, distance: float) -> Bool[np.ndarray, " n"]:
+    """Which atoms are farther than `distance`, β times a squared Fisher distance, from every other one."""
+    if len(other) <= FEW_ATOMS:
+        return np.asarray(separations(r, other, beta).min(axis=1) > distance)
+    from scipy.spatial import cKDTree
+
+    tree, reach = cKDTree(np.sqrt(2.0 * beta * other)), np.sqrt(distance)
+    found: FloatArray = tree.query(np.sqrt(2.0 * beta * r), distance_upper_bound=2.0 * reach)[0]
+    return np.asarray(found > reach)
+
+
 def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of atoms nearer than `distance`, β times a squared Fisher distance, the nearest first."""
     if len(atoms) <= FEW_ATOMS:
@@ -31,8 +42,10 @@ def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "p
     else:
         from scipy.spatial import cKDTree  # half a second, which smaller problems do without
 
-        points = np.sqrt(2.0 * beta * atoms)
-        pairs = np.sort(cKDTree(points).query_pairs(np.sqrt(distance), output_type="ndarray"), axis=1)
+        points, reach = np.sqrt(2.0 * beta * atoms), np.sqrt(distance)
+        nearest = cKDTree(points).query(points, k=2, distance_upper_bound=1.001 * reach)[0][:, 1]
+        some = np.flatnonzero(nearest < np.inf)  # few have any, and that is found several times as fast
+        pairs = some[np.sort(cKDTree(points[some]).query_pairs(reach, output_type="ndarray"), axis=1)]
         apart = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], apart))
     return np.asarray(pairs[order[apart[order] < distance]])

@@ -17,8 +17,8 @@ import numpy as np
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
 from dualib.solvers.iterate import Iterate
+from dualib.solvers.parts import LARGEST_SINGLE
 
-LARGEST_SINGLE = 1e30  # entry of a table in single precision: of clusters of next to no weight there are larger ones
 LARGEST_BLOCKS = 12  # symbols up to which an atom's second moments are kept
 LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
 

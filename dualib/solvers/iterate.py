@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dualib.bottleneck import ACCURATE, Atoms, Bottleneck, Table
 from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import EPS, kl_nats
-from dualib.core.typing import Float, IntArray
-from dualib.solvers.parts import Parts, in_parts, large
+from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
+from dualib.solvers.parts import Far, Parts, in_near, in_parts, large, nearby, united
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,47 @@ class Iterate:
     def z(self) -> Float[np.ndarray, " n_x"]:
         """Σ_t ν_t kernel_tx, so that q(t|x) = ν_t kernel_tx / z_x."""
         return np.asarray(self.weights @ self.kernel) if self.parts is None else np.ones(len(self.log_z))
+
+    def moved(
+        self, weights: Float[np.ndarray, " n"], atoms: Atoms, kept: BoolArray | IntArray | None = None
+    ) -> Iterate:
+        """The iterate at other weights and atoms of its clusters, those that are kept."""
+        if self.parts is None or self.parts.far is None:
+            return evaluate(self.problem, self.beta, weights, atoms, self.log_z)
+        near, far = self.parts.likely, self.parts.far
+        return self.in_near(weights, atoms, *((near, far) if kept is None else (near[kept], far.of(kept))))
+
+    def joined(
+        self,
+        weights: Float[np.ndarray, " n"],
+        atoms: Atoms,
+        kept: BoolArray,
+        first: IntArray,
+        second: IntArray,
+    ) -> Iterate:
+        """The iterate at other weights and atoms of the clusters kept, then of unions of two."""
+        if self.parts is None or self.parts.far is None:
+            return evaluate(self.problem, self.beta, weights, atoms, self.log_z)
+        near, far = united(
+            self.problem, self.beta, self.weights, self.atoms, self.parts.likely, self.parts.far, kept, first, second
+        )
+        return self.in_near(weights, atoms, near, far)
+
+    def nearby(self) -> Iterate:
+        """The same, from which on steps look at the pairs only that count."""
+        if self.parts is None:
+            return self
+        return self.in_near(
+            self.weights, self.atoms, *nearby(self.problem, self.beta, self.weights, self.atoms, self.parts)
+        )
+
+    def in_near(self, weights: FloatArray, atoms: FloatArray, near: csr_array, far: Far) -> Iterate:
+        """The iterate evaluated at the pairs that count."""
+        atoms = atoms / atoms.sum(axis=1, keepdims=True)  # decoders of sums of which some are to first order
+        parts, value = in_near(self.problem, self.beta, weights, atoms, near, far)
+        it = Iterate(self.problem, self.beta, weights, atoms, value, parts.log_z)
+        it.__dict__["parts"] = parts
+        return it
 
     @property
     def ratio(self) -> Table:

@@ -18,7 +18,7 @@ from dualib.core.typing import Bool, Float, FloatArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
-from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.iterate import Iterate
 from dualib.solvers.overlaps import Overlaps, neighbours
 
 MOST_PRODUCTS = 60  # of one step
@@ -44,6 +44,7 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
     that was to gain less than the tolerance, nats.
     """
     size, near, overlaps, n_t = np.inf, False, Overlaps([]), 0
+    few = it.parts is not None and it.parts.far is not None  # pairs: Φ is that of its gradient to first order only
     for steps in range(max_steps):
         if not near:
             it = coalesce(iterate(it, 1), MET)
@@ -60,9 +61,12 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
         new, whole = step.taken()
         if new is None:
             return it, size, False
-        it, near = new, step.near and whole
+        gained = it.value - new.value
+        it, near = new, step.near and (whole or few)
         if near and step.promise < tolerance:
             return it, size, True
+        if few and gained < tolerance:
+            return it, size, False
     return it, size, False
 
 
@@ -203,5 +207,4 @@ def _moved(it: Iterate, step: FloatArray) -> tuple[Iterate, Bool[np.ndarray, " n
     weights = (it.weights * np.maximum(change, LEAST))[keep]
     moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
     atoms = (it.atoms * np.clip(moved, LEAST, 1.0 / LEAST))[keep]
-    new = evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
-    return new, keep
+    return it.moved(weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), keep), keep

@@ -22,6 +22,7 @@ class LeftOut(StrEnum):
     SPLITS = (
         "estimated_gap tells nothing of clusters that would split: too many clusters, rows and symbols to look for them"
     )
+    CLUSTERS = "there are as many clusters as fit, and estimated_gap tells what others would gain at most: take smaller beta, or fewer rows"
     ALL_ROWS = "the search began at the optimum of a sample of the rows, or at T = X where that has many clusters: there are too many rows to try both"
 
 

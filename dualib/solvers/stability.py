@@ -31,9 +31,7 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
     distance, beyond a valley of G that ascents from rows do not cross.
     """
     size = max(1, PART // len(it.log_z)) if it.parts is not None else len(it.weights)
-    parts = np.split(np.arange(len(it.weights)), range(size, len(it.weights), size))
-    largest = np.concatenate([_posterior(it, part).max(axis=1) for part in parts])
-    mixed = np.flatnonzero(largest < MIXED)
+    mixed = np.flatnonzero(_largest(it) < MIXED)
     if not len(mixed) or too_many_mixed(it.problem, len(mixed)):
         return it.atoms[:0]
     atoms = it.atoms[mixed]
@@ -54,6 +52,14 @@ def splits(it: Iterate) -> Float[np.ndarray, "n n_y"]:
         broad = broad[np.argsort(-largest[broad], kind="stable")[:MOST_BROAD]]
         starts += [_displaced(it, atoms[broad], steps[broad], sign * WIDTHS) for sign in (-1.0, 1.0)]
     return np.concatenate(starts)
+
+
+def _largest(it: Iterate) -> Float[np.ndarray, " n_t"]:
+    """The largest p(x|t) of each cluster."""
+    if it.parts is None:
+        return np.asarray(it.posterior.max(axis=1))
+    joint = it.parts.likely.multiply(it.problem.p_x)
+    return np.asarray(joint.max(axis=1).toarray().ravel() / np.maximum(it.gain, TINY))
 
 
 def _posterior(it: Iterate, clusters: IntArray) -> Table:

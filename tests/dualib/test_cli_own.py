@@ -129,6 +129,8 @@ def test_samples_are_resampled_and_held_out(tmp_path, capsys):
     np.testing.assert_allclose(frame["held_out_mean_bits"] * NATS_PER_BIT, held_out.mean)
     np.testing.assert_allclose(frame["relevance_low_bits"] * NATS_PER_BIT, sampled.low["relevance"])
     assert (out / "samples_ib.png").stat().st_size > 10_000
+    assert np.signbit(np.r_[sampled.low["relevance"], sampled.corrected["relevance"]]).any()
+    assert "-0.0000" not in text, "an information of -1e-17 is 0"
 
 
 def test_samples_need_samples(labelled, tmp_path, capsys):

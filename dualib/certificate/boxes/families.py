@@ -19,7 +19,7 @@ from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_log_
 from dualib.certificate.boxes.splits import Chords, Split
 from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
-ENTRIES = 1 << 16  # (box, x) at a time: half a megabyte, within the cache
+ENTRIES = 1 << 17  # (box, x) at a time: a megabyte, within the cache
 SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
 SMALLEST = 1e-200
 NEARLY = 2.0  # times what the best split gives away: up to there, parabolas may be the best of the box's parts
@@ -143,7 +143,7 @@ class IBBoxes:
         k = low.shape[1]
         mu, level, extra, scale = start[:, :k], start[:, k].astype(np.int64), start[:, k + 1 : -k], start[:, -k:]
         level, extra = self._common_noise(low, high, level, extra)
-        splits = self.by_rows, self.noise.split(level, extra), self._parabolas(1.0 / scale, high)
+        splits = self.by_rows, self.noise.split(level, extra), Split.parabolas(self.relaxation.beta, 1.0 / scale)
         lost = np.stack([_lost(split, low, high) for split in splits])
         noisy, about = lost.argmin(axis=0) == 1, lost.argmin(axis=0) == 2
         self.pause = self.pause - 1 if self.pause else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
@@ -169,10 +169,6 @@ class IBBoxes:
         multipliers = np.column_stack([point.mu, level, extra, scale])
         return Examined(point.bound, multipliers, given_away, mean, point.value, point.mean, mean)
 
-    def _parabolas(self, curvature: FloatArray, high: FloatArray) -> Split:
-        beta = self.relaxation.beta
-        return Split.parabolas(beta, np.minimum(curvature, beta / np.maximum(high, SMALLEST)))
-
     def _held(
         self,
         point: Point,
@@ -196,7 +192,7 @@ class IBBoxes:
             return split, scale
         scale = scale.copy()
         curvature, scale[at] = parabolas(self.relaxation, point.take(at), low[at], high[at], scale[at])
-        held, chosen = self._parabolas(curvature, high[at]), about[at]
+        held, chosen = Split.parabolas(self.relaxation.beta, curvature), about[at]
         inside = at[chosen]
         chords = Chords.of(held.take(chosen), low[inside], high[inside])
         point.replaced(inside, bound_at(self.relaxation, chords, point.mu[inside]), np.ones(len(inside), dtype=bool))

@@ -7,9 +7,9 @@ numbers d > 0, and let M_x be at least θ·(p_x − E) for every s' in the box. 
           D(q'\|q) \ge \Big(1 - \frac{κ}{2}\Big) \sum_y \frac{(s'_y - E_y)^2}{d_y}
 
 with the largest eigenvalue κ of Q in units of d. (Derived here.) In the bound of a box (:func:`dualib.certificate.boxes.bounds.bound_at`) this is
-a split (:mod:`dualib.certificate.boxes.splits`) by parabolas, m = (2 − κ)/d. The smaller the box, the nearer is φ to 1, and Q to the
-covariance of the rows: about a maximum of G nothing is left to relax, and where log G is flat little is, while the contraction
-coefficient of all rows, which knows no box, may leave nearly all of β.
+a split (:mod:`dualib.certificate.boxes.splits`) by parabolas, m = (2 − κ)/d, as far as they are less steep than β s log s. The smaller
+the box, the nearer is φ to 1, and Q to the covariance of the rows: about a maximum of G nothing is left to relax, and where log G is
+flat little is, while the contraction coefficient of all rows, which knows no box, may leave nearly all of β.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ ENTRIES = 1 << 16  # (box, x, y) at a time: half a megabyte, within the cache
 LARGEST_EXPONENT = 40.0  # M_x beyond: no bound
 WIDE = 4.0  # times u/β: the d from which the search starts
 TOWARDS_ONE, FASTEST = 0.7, 3.0  # the power of κ by which d follows it, and the largest change
-SHAPING, SHARPNESS = 0.04, 12  # how fast d_y falls where no large eigenvalue needs it, and how large one counts
+SHAPING, SHARPNESS = 0.1, 10  # how fast d_y falls where no large eigenvalue needs it, and how large one counts
 UNEVEN, FURTHEST = 10.0, 1e3  # the most that counts of it, and how many u/β d may reach
+LEAST, FLATTEST = (
+    0.5,
+    0.02,
+)  # d is at least so many l/β, as m ≥ β/l leaves nothing to chords; and l counts as so much of u
 MARGIN, HUGE = 1e-11, 1e9  # for the rounding of eigenvalues; an eigenvalue where some M_x is too large
 SMALLEST = 1e-200
 
@@ -44,7 +48,7 @@ def parabolas(
 ) -> tuple[Float[np.ndarray, "N k"], Float[np.ndarray, "N k"]]:
     """The curvatures m that hold at the q of `point` over the boxes, given numbers d = `scale`; and better d for the boxes' parts.
 
-    m is 0 where κ is 2 or more, and at most β/u, so that the rest of β s log s is convex.
+    m is 0 where κ is 2 or more.
     """
     curvature, better = np.empty_like(scale), np.empty_like(scale)
     size = max(1, ENTRIES // relaxation.rows.size)
@@ -53,17 +57,27 @@ def parabolas(
         spread, margin = _spread(relaxation, point.posterior[at], point.mean[at], low[at], high[at], scale[at])
         values, vectors = np.linalg.eigh(spread)
         largest = values[:, -1:] + margin[:, None]
-        most = relaxation.beta / np.maximum(high[at], SMALLEST)
-        curvature[at] = np.clip((2.0 - largest) / scale[at], 0.0, most)
+        curvature[at] = np.maximum((2.0 - largest) / scale[at], 0.0)
         # Where much is lost, d should fall; it may where the eigenvectors of the largest eigenvalues are small.
         needed = (vectors**2 * (np.maximum(values, 0.0) / largest)[:, None, :] ** SHARPNESS).sum(axis=2) + SMALLEST
-        lost = (high[at] - low[at]) ** 2 / scale[at] + SMALLEST
+        lost = _lost(low[at], high[at], relaxation.beta * scale[at]) + SMALLEST
         balance = (needed / needed.sum(axis=1, keepdims=True)) / (lost / lost.sum(axis=1, keepdims=True))
         change = (
             np.clip(largest, 1.0 / FASTEST, FASTEST) ** TOWARDS_ONE * np.clip(balance, 1.0 / UNEVEN, UNEVEN) ** SHAPING
         )
-        better[at] = np.clip(change * scale[at], 0.5 / most, FURTHEST / most)  # half of u/β: m is no larger with less
+        least = LEAST * np.maximum(low[at], FLATTEST * np.maximum(high[at], SMALLEST))
+        most = FURTHEST * np.maximum(high[at], SMALLEST)
+        better[at] = np.clip(change * scale[at], least / relaxation.beta, most / relaxation.beta)
     return curvature, better
+
+
+def _lost(low: FloatArray, high: FloatArray, top: FloatArray) -> FloatArray:
+    """How fast what chords give away at the boxes' middles falls with log m, in units of β, where ψ bends at `top` = β/m."""
+
+    def rise(s: FloatArray) -> FloatArray:
+        return np.where(s < top, 0.5 * s * s / top, s - 0.5 * top)
+
+    return np.maximum(0.5 * (rise(low) + rise(high)) - rise(0.5 * (low + high)), 0.0)
 
 
 def _spread(

@@ -20,8 +20,8 @@ from dualib.certificate.boxes.splits import Chords
 from dualib.core.typing import Float, FloatArray, IntArray
 
 MAX_STEPS = 8
-FRACTIONS = (1.0, 0.3, 0.08, 0.01)  # of a Newton step, tried in turn; full steps alone may diverge at the kinks
-WORTH = 0.1  # a step that gains less than this share of the way to the target is the last
+FRACTIONS = (1.0, 0.3)  # of a Newton step, tried in turn; full steps alone may diverge at the kinks
+WORTH = 0.3  # a step that gains less than this share of the way to the target is the last
 STOPS = 4  # rounds of finding which symbols a step takes to their kinks
 RIDGE = 1e-3  # of (u − l)/β, added to C, which is singular (C 1 = 0)
 

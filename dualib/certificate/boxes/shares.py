@@ -22,7 +22,7 @@ STEPS = 6  # of regula falsi
 FURTHEST = 1e3  # λ and 1/λ, from which it starts
 SMALLEST = 1e-300
 ROUNDS = 8  # of tightening a box
-WORTH = 0.3  # a round that takes less than this share of every side is the last
+WORTH = 0.8  # a round that leaves more than this share of the sides, in the geometric mean, is the last
 
 
 def narrowed(
@@ -37,7 +37,8 @@ def narrowed(
         before = high[left] - low[left]
         low[left], high[left] = once(low[left], high[left])
         width = high[left] - low[left]
-        left = left[((before - width) > WORTH * before).any(axis=1) & (width >= -1e-12).all(axis=1)]
+        volume = np.divide(width, before, out=np.ones_like(width), where=before > 0).prod(axis=1)
+        left = left[(volume < WORTH ** low.shape[1]) & (width >= -1e-12).all(axis=1)]
         if not len(left):
             break
     return low, high

@@ -7,12 +7,13 @@ A box has a share a, and a shift l_y for every symbol, with
 so that g is 0 up to the s* where the two are equal, and convex. With l < 0, a is at most β, and the second of the two is the least
 everywhere. a = γ and l = 0 is the contraction of the rows (:func:`dualib.certificate.boxes.bounds.concave_share`); how far the
 rows of a box have noise in common says a and l, too (:mod:`dualib.certificate.boxes.noise`). Where a is 0, ψ may be a parabola
-instead, ψ'' = m ≤ β/u (:mod:`dualib.certificate.boxes.local`).
+instead, as far as that is less steep than β s log s: ψ''(s) = min(β/s, m) (:mod:`dualib.certificate.boxes.local`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
-SMALLEST = 1e-300
+SMALLEST, FAR = 1e-300, 1e300
 ARRAYS = ("share", "shift", "bend", "level", "slope", "parabola")
 
 
@@ -61,7 +62,7 @@ class Split:
 
     @classmethod
     def parabolas(cls, beta: float, curvature: Float[np.ndarray, "N k"]) -> Self:
-        """The split with ψ = ½ m s², at most β/u at boxes up to u."""
+        """The split with ψ'' = min(β/s, m)."""
         none = np.zeros_like(curvature)
         return cls(beta, none[:, :1], none, none, none, none, curvature)
 
@@ -83,6 +84,11 @@ class Split:
             array[index] = getattr(other, name)
         return type(self)(self.beta, *arrays)
 
+    @cached_property
+    def top(self) -> FloatArray:
+        """The s* = β/m from which on ψ is β s log s, less what is linear; far off without a parabola."""
+        return np.where(self.parabola > 0, self.beta / np.maximum(self.parabola, SMALLEST), FAR)
+
     def rest(self, s: FloatArray) -> FloatArray:
         """The convex part g at s (N, K)."""
         less = np.maximum(s - self.shift, SMALLEST)
@@ -91,6 +97,7 @@ class Split:
             - self.share * less * np.log(less)
             - 0.5 * self.parabola * s * s
         )
+        g = np.where(s > self.top, self.beta * (s * np.log(self.top) - 0.5 * self.top), g)
         return np.where(s > self.bend, g - self.level - self.slope * s, 0.0)
 
     def rest_slope(self, s: FloatArray) -> FloatArray:
@@ -99,6 +106,7 @@ class Split:
         slope = (
             self.beta * (np.log(np.maximum(s, SMALLEST)) + 1.0) - self.share * (np.log(less) + 1.0) - self.parabola * s
         )
+        slope = np.where(s > self.top, self.beta * np.log(self.top), slope)
         return np.where(s > self.bend, slope - self.slope, 0.0)
 
     def tangents(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -112,12 +120,15 @@ class Split:
             above, self.slope + self.share * log_less - less_linear + self.parabola * s, self.beta * np.log(s)
         )
         least = self.level - self.share * self.shift * log_less + less_linear * s - 0.5 * self.parabola * s * s
+        beyond = s > self.top
+        slope = np.where(beyond, self.beta * (np.log(s) - np.log(self.top)), slope)
+        least = np.where(beyond, 0.5 * self.beta * self.top, least)
         return np.where(above, least, 0.0), slope
 
     def curvature(self, s: FloatArray) -> FloatArray:
         """The second derivative ψ'' at s > 0."""
         less = np.maximum(s - self.shift, SMALLEST)
-        return np.where(s > self.bend, self.share / less + self.parabola, self.beta / s)
+        return np.minimum(np.where(s > self.bend, self.share / less + self.parabola, self.beta / s), self.beta / s)
 
 
 @dataclass(frozen=True, eq=False)

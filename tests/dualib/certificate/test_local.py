@@ -105,18 +105,27 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
     assert with_parabolas > 100
 
 
-def test_a_parabola_is_no_steeper_than_what_it_is_taken_from():
-    """The rest β s log s − ½ m s² is convex up to the upper end, and ψ and it add up to β s log s."""
+@pytest.mark.parametrize("steepness", [1.0, 30.0])
+def test_a_parabola_is_no_steeper_than_what_it_is_taken_from(steepness):
+    """The rest is convex with ψ'' = min(β/s, m), m below or above β/u, and ψ and it add up to β s log s."""
     rng = np.random.default_rng(4)
     high = rng.uniform(0.05, 1.0, (50, 4))
     low = high * rng.random((50, 4))
-    split = Split.parabolas(3.0, rng.random((50, 4)) * 3.0 / high)
+    split = Split.parabolas(3.0, steepness * rng.random((50, 4)) * 3.0 / high)
     s = low + (high - low) * np.linspace(1e-9, 1, 80)[:, None, None]
     slopes = split.rest_slope(s)
     assert np.all(np.diff(slopes, axis=0) >= -1e-12)
     intercept, slope = split.tangents(s)
     np.testing.assert_allclose(intercept + slope * s + split.rest(s), 3.0 * s * np.log(s), atol=1e-13)
-    np.testing.assert_allclose(split.curvature(s), np.broadcast_to(split.parabola, s.shape))
+    np.testing.assert_allclose(split.curvature(s), np.minimum(split.parabola, 3.0 / s))
+    step = 1e-6 * s
+    rises = split.rest_slope(s + step) - split.rest_slope(s - step)
+    smooth = np.abs(s - split.top) > 2 * step
+    np.testing.assert_allclose(
+        (rises / (2 * step))[smooth], (3.0 / s - split.curvature(s))[smooth], rtol=1e-4, atol=1e-3 / s.min()
+    )
+    least, most = split.rest(s - step), split.rest(s + step)
+    np.testing.assert_allclose((most - least) / (2 * step), split.rest_slope(s), atol=1e-4)
     chosen = np.array([3, 7])
     mixed = Split.of(3.0, np.full((50, 1), 1.1), np.zeros((50, 4))).replaced(chosen, split.take(chosen))
     np.testing.assert_array_equal(mixed.rest(low)[chosen], split.rest(low)[chosen])

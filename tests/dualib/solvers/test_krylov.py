@@ -146,13 +146,11 @@ def test_a_solution_says_where_splits_were_left_out(monkeypatch):
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):
-    problem = IB(smooth_joint(50, 3))
-    beta = 10 * local_critical_beta(problem)
-    n_t = solve(problem, beta, certify=False).n_clusters
-    monkeypatch.setattr(atoms, "LARGEST_TABLE", 50 * n_t)
-    atoms.check_size(n_t, problem, beta)
-    with pytest.raises(ValueError, match=f"more than {n_t} clusters are needed for 50 distinct rows"):
-        atoms.check_size(n_t + 1, problem, beta)
+    problem = IB(smooth_joint(50, 13))
+    monkeypatch.setattr(atoms, "LARGEST_TABLE", 50 * 9)
+    atoms.check_size(9, problem, 3.0)
+    with pytest.raises(ValueError, match=r"more than 9 clusters are needed for 50 distinct rows.*do not fit in 2 GB"):
+        atoms.check_size(10, problem, 3.0)
 
 
 def test_a_solution_in_parts_is_the_whole(monkeypatch):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from joints import PROBLEMS, smooth_joint
 
-from dualib import IB, Joint, local_critical_beta, solve
+from dualib import IB, Certify, Joint, local_critical_beta, solve
 from dualib.core.special import EPS
 from dualib.solvers import atoms, columns, parts, stability
 from dualib.solvers.atoms import coalesce, part_clusters, start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.options import LeftOut
 from dualib.solvers.overlaps import blocks, neighbours
 from dualib.solvers.stability import splits
 
@@ -69,11 +70,23 @@ def test_optima_do_not_depend_on_what_the_hessian_leaves_out(name, monkeypatch):
     monkeypatch.setattr(parts, "LARGE_PAIRS", 0)
     found = solve(problem, beta, certify=False)
     assert found.objective == pytest.approx(whole.objective, abs=1e-10)
-    assert found.estimated_gap <= 1e-7
+    assert found.estimated_gap <= 1e-6
     assert (
         found.estimated_gap
         >= evaluate(problem, beta, found.p_t, found.p_y_given_t).dual.log(problem.p_y_given_x).max() - 1e-12
     )
+
+
+@pytest.mark.parametrize("weak", [False, True])
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_informations_of_very_many_pairs(name, weak, monkeypatch):
+    problem = PROBLEMS[name](smooth_joint(30, 5, weak))
+    whole, parts_of = (solve(problem, 4 * local_critical_beta(problem), certify=False) for _ in range(2))
+    values = [whole.rate, whole.relevance, whole.distortion]
+    monkeypatch.setattr(parts, "LARGE_PAIRS", 0)
+    monkeypatch.setattr("dualib.solution.PAIRS", 7 * whole.n_clusters)
+    assert whole.n_clusters > 1
+    np.testing.assert_allclose([parts_of.rate, parts_of.relevance, parts_of.distortion], values, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(("n_y", "limit", "found"), [(4, 199, True), (4, 200, False), (13, 199, False)])
@@ -82,18 +95,20 @@ def test_where_parts_begin(n_y, limit, found, monkeypatch):
     assert parts.large(10, IB(smooth_joint(20, n_y))) is found
 
 
-def test_pairs_kept_are_those_that_count_and_their_number_is_limited(monkeypatch):
+def test_pairs_kept_are_those_that_count_most_and_their_number_is_limited(monkeypatch):
     problem = IB(smooth_joint(30, 4))
     it, other = both(problem, monkeypatch, likely=1e-2)
     level = np.maximum(it.weights, 1.0 / len(it.weights))[:, None]
     kept = other.parts.likely.toarray() > 0.0
     np.testing.assert_array_equal(kept, it.ratio * level > 1e-2)
     assert 0 < kept.sum() < kept.size
-    monkeypatch.setattr(parts, "LARGEST_KEPT", int(kept.sum()))
-    evaluate(problem, it.beta, it.weights, it.atoms)
-    monkeypatch.setattr(parts, "LARGEST_KEPT", int(kept.sum()) - 1)
-    with pytest.raises(ValueError, match=f"more than {kept.sum() - 1} pairs of {len(it.weights)} clusters"):
-        evaluate(problem, it.beta, it.weights, it.atoms)
+    share = it.ratio * level
+    for limit, least in ((kept.sum(), 1e-2), (kept.sum() - 1, 3e-2)):  # those that count less are left out then
+        monkeypatch.setattr(parts, "LARGEST_KEPT", int(limit))
+        found = evaluate(problem, it.beta, it.weights, it.atoms)
+        np.testing.assert_array_equal(found.parts.likely.toarray() > 0.0, share > least)
+        assert found.value == other.value
+        np.testing.assert_array_equal(found.sums, other.sums)
 
 
 def test_too_many_pairs_to_be_looked_at_are_refused(monkeypatch):
@@ -103,6 +118,25 @@ def test_too_many_pairs_to_be_looked_at_are_refused(monkeypatch):
     atoms.check_size(9, problem, 1.0)
     with pytest.raises(ValueError, match="more than 9 clusters are needed for 50 distinct rows"):
         atoms.check_size(10, problem, 1.0)
+
+
+def test_a_search_stops_at_as_many_clusters_as_fit_and_the_solution_says_so(monkeypatch):
+    """What was found is kept: from one cluster up to three, with the largest G that is known."""
+    problem = IB(smooth_joint(40, 4))
+    beta = 4 * local_critical_beta(problem)
+    whole, limited = (solve(problem, beta, certify=False) for _ in range(2))
+    assert whole.n_clusters > 3
+    single = evaluate(problem, beta, np.ones(1), problem.single_decoder)
+    monkeypatch.setattr(atoms, "LARGEST_PARTS", 40 * 3)
+    found = columns.generate_columns(single, Certify(), None)
+    assert 1 < len(found.iterate.weights) <= 3
+    assert found.iterate.value - found.estimate <= whole.objective < found.iterate.value - 1e-6
+    assert found.gain > 0.0
+    monkeypatch.setattr(atoms, "LARGEST_PARTS", 40 * (whole.n_clusters + 1))
+    assert whole.left_out == ()
+    monkeypatch.setattr(atoms, "LARGEST_PARTS", 40 * whole.n_clusters)
+    assert limited.left_out == (LeftOut.CLUSTERS,)
+    assert LeftOut.CLUSTERS.value in limited.describe()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
