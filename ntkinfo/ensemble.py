@@ -19,7 +19,7 @@ from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
-from ntkinfo.resources import LARGEST_BATCH, column_blocks
+from ntkinfo.resources import LARGEST_BATCH, batch_size, column_blocks
 
 Points = Literal["train", "test"]
 
@@ -149,8 +149,12 @@ class Ensemble(Eigenmodes):
         ).spectrum(taus)
         with np.errstate(invalid="ignore", over="ignore"):
             slope = np.nan_to_num(left * np.abs(np.expm1(above.log_residual - spectrum.log_residual)), posinf=1e300)
-        rows, y2, reach = v**2, (self.y_modes**2), self._reach(taus)
-        of_points = [np.sqrt(weights**power @ rows.T) for weights, power in ((left, 2), (reach, 2), (slope, 1))]
+        y2, reach = self.y_modes**2, self._reach(taus)
+        of_points = [np.empty(spread.shape) for _ in range(3)]
+        for some in column_blocks(len(v)):
+            rows = (v[some] ** 2).T
+            for found, weights in zip(of_points, (left**2, reach**2, slope), strict=True):
+                found[:, some] = np.sqrt(weights @ rows)
 
         def moved(power: FloatArray) -> FloatArray:
             """The size of the change of each point, of initial errors in the modes of that power (n, k)."""
@@ -267,7 +271,7 @@ class Ensemble(Eigenmodes):
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, min(max(n**2 // 4, 2**22), LARGEST_BATCH) // (m * n))
+        step = max(1, batch_size(n) // (m * n))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen

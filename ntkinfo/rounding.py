@@ -8,7 +8,6 @@ outputs, that are moved by their rounding: once all in one direction, and in ran
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -97,12 +96,15 @@ class _Directions:
         return np.ones(shape) if self._rng is None else self._rng.standard_normal(shape)
 
 
-def widest(value: FloatArray, others: Iterable[FloatArray], n: int) -> FloatArray:
-    """The error of a column of sums over n modes, from its values after each move; inf where some are finite only."""
-    least = 2 * EPS * (8 + np.sqrt(n))
-    found = np.where(np.isfinite(value), least * np.abs(value), 0.0)
-    for other in others:
-        with np.errstate(invalid="ignore"):
-            change = np.where(value == other, 0.0, np.abs(value - other))
-        found = np.maximum(found, np.where(np.isnan(change), np.inf, _FACTOR * change))
-    return found
+def error_of(value: FloatArray, moved: FloatArray, n: int) -> FloatArray:
+    """The error of a column of sums over n modes, from what it is after a move; inf where only one of both is finite.
+
+    Examples
+    --------
+    >>> error_of(np.array([1.0, 2.0]), np.array([1.0, 2.5]), n=4) > 1e-3
+    array([False,  True])
+    """
+    least = np.where(np.isfinite(value), 2 * EPS * (8 + np.sqrt(n)) * np.abs(value), 0.0)
+    with np.errstate(invalid="ignore"):
+        change = np.where(value == moved, 0.0, np.abs(value - moved))
+    return np.maximum(least, np.where(np.isnan(change), np.inf, _FACTOR * change))

@@ -13,14 +13,14 @@ from dualib.core.estimate import Estimates
 from dualib.core.progress import counted
 from dualib.core.quantity import Quantity, Relation
 from dualib.core.result import Result
-from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
+from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray, IntArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.precision import SIDES, outward, relative_loss, rounding_errors
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.quantities.registry import has_rounding
-from ntkinfo.rounding import SAMPLES, widest
+from ntkinfo.rounding import SAMPLES, error_of
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import text_table
 
@@ -323,26 +323,33 @@ def _columns(
     errors = {quantity.name: np.zeros(setting.times.size) for quantity in met if not has_rounding(quantity.name)}
     intervals: dict[str, Estimates] = {}
     for where, places, offered in setting.parts(progress=progress):
-        others = [setting.moved(offered, sample) for sample in range(samples)]
+        home: dict[str, FloatArray] = {}
         for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
             name, found = quantity.name, setting.value(quantity, offered)
             if found is None:
                 continue
             if isinstance(found, Estimates):
-                intervals[name] = replace(
-                    found, **{end: getattr(found, end)[places] for end in ("value", "low", "high")}
-                )
-            plain = _plain(found)
-            values[name][where] = plain if plain.ndim == 0 else plain[places]
-            if name in errors:
-                changed = (_plain(setting.value(quantity, other)) for other in others)
-                error = widest(plain, changed, setting.ensemble.n_train)
-                errors[name][where] = error if error.ndim == 0 else error[places]
+                ends = {end: getattr(found, end)[places] for end in ("value", "low", "high")}
+                intervals[name] = replace(found, **ends)
+            home[name] = _plain(found)
+            values[name][where] = _at(home[name], places)
+        for sample in range(samples):
+            other = setting.moved(offered, sample)
+            for quantity in met:
+                name = quantity.name
+                found = setting.value(quantity, other) if name in home and name in errors else None
+                if found is not None:
+                    error = error_of(home[name], _plain(found), setting.ensemble.n_train)
+                    errors[name][where] = np.maximum(errors[name][where], _at(error, places))
     return values, errors, intervals
 
 
-def _plain(found: FloatArray | Estimates | None) -> FloatArray:
-    assert found is not None
+def _at(values: FloatArray, places: IntArray) -> FloatArray:
+    """Values at times, by their places; one value is that of all times."""
+    return values if values.ndim == 0 else values[places]
+
+
+def _plain(found: FloatArray | Estimates) -> FloatArray:
     return found.value if isinstance(found, Estimates) else found
 
 

@@ -225,8 +225,10 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
         return like(np.where(still, 0.0, np.inf), tau)
-    size, unit = float(np.diagonal(ensemble.nngp_modes).max()), float(np.abs(triangle).max()) or 1.0
-    inverse = 2 * unit * float(np.linalg.norm(triangle / unit))  # the size of K^{-1}
+    size = float(np.diagonal(ensemble.nngp_modes).max())
+    inverse = 2 * float(
+        lapack.dlange("F", triangle if triangle.flags.f_contiguous else triangle.T)
+    )  # the size of K^{-1}
     moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
     trace, spread = _training_terms(spectrum, triangle)
