@@ -22,6 +22,7 @@ from dualib.core.progress import progress_bar
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from ntkinfo.kernels import Kernels
+from ntkinfo.kernels.checks import check_size
 from ntkinfo.laws import Spectrum
 from ntkinfo.learning import GradientFlow, LearningRule
 from ntkinfo.resources import EIGENVECTORS, LARGE, LARGEST_BATCH, LARGEST_EVD, column_blocks, need, needs
@@ -48,6 +49,7 @@ class Eigenmodes:
         object.__setattr__(
             self, "y_train", columns(self.y_train, "y_train", n, f"a training kernel of shape ({n}, {n})")
         )
+        check_size(self.y_train, "y_train", "take labels in another unit")
         object.__setattr__(self, "ridge", positive(self.ridge, "ridge", zero=True))
         if self.rank_tolerance is not None:
             positive(self.rank_tolerance, "rank_tolerance", zero=True)
@@ -296,6 +298,15 @@ class Eigenmodes:
             ):
                 found[x] = i
         return found
+
+    def with_modes(
+        self, values: Float[np.ndarray, " n"], y_modes: Float[np.ndarray, "n k"], kappa: Float[np.ndarray, " n"]
+    ) -> Self:
+        """The same with other eigenvalues, labels and initial variances in the same eigenvectors, of the same rank."""
+        other, known = copy(self), {"null": self.null, "moving": self.moving, "y_modes": y_modes, "kappa": kappa}
+        other.__dict__.pop("mode_power", None)
+        other.__dict__.update(known, _eigen=(values, *self._eigen[1:]))
+        return other
 
     # --- functions of the spectrum ---
 

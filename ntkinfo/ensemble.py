@@ -19,7 +19,7 @@ from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
-from ntkinfo.resources import LARGEST_BATCH, column_blocks
+from ntkinfo.resources import LARGEST_BATCH, batch_size, column_blocks
 
 Points = Literal["train", "test"]
 
@@ -100,17 +100,17 @@ class Ensemble(Eigenmodes):
         if on == "train":
             return self._train_law(tau)
         (law,) = (batch for _, batch in self.laws(tau))
-        rounding = law.rounding and Rounding(law.rounding.mean[0], law.rounding.variance[0])
-        return Law(law.mean[0], law.covariance[0], rounding, law.collapse and law.collapse[0])
+        return Law(law.mean[0], law.covariance[0], law.rounding and law.rounding[0], law.collapse and law.collapse[0])
 
     def _train_law(self, tau: float) -> Law:
         spectrum, v = self.spectrum(tau), self.eigenvectors
         mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)[0]
+        rounding = collapse.rounding and collapse.rounding.times(np.exp(collapse.log_size))
         if self.centred:
-            return Law(mean, np.zeros((self.n_train, self.n_train)), collapse=collapse)
+            return Law(mean, np.zeros((self.n_train, self.n_train)), rounding, collapse)
         left = v * spectrum.residual[0]
         covariance = left @ self.nngp_modes @ left.T
-        return Law(mean, 0.5 * (covariance + covariance.T), collapse=collapse)
+        return Law(mean, 0.5 * (covariance + covariance.T), rounding, collapse)
 
     def collapse(self, taus: ArrayLike, points: Int[np.ndarray, " p"] | None = None) -> Collapse:
         """The law of single training points (all, or some) at many times as what it lacks of their labels."""
@@ -132,12 +132,49 @@ class Ensemble(Eigenmodes):
                 for some in column_blocks(len(v)):
                     part = v[some] * weights
                     row[some] = np.maximum(np.einsum("ij,ij->i", part @ self.nngp_modes, part), 0.0)
-        return Collapse(self.y_train[rows], shortfall, spread, np.tile(log_size[:, None], len(rows)))
+        errors = self._collapse_rounding(taus, v, np.abs(left), log_size, spread)
+        return Collapse(self.y_train[rows], shortfall, spread, np.tile(log_size[:, None], len(rows)), errors)
 
-    def _test_collapse(self, times: FloatArray, mean: FloatArray, variance: FloatArray) -> Collapse | None:
+    def _collapse_rounding(
+        self, taus: ArrayLike, v: FloatArray, left: FloatArray, log_size: FloatArray, spread: FloatArray
+    ) -> Rounding:
+        r"""What rounding does to shortfalls V r∘y and spreads, `left` being \|r\| in their unit.
+
+        The r(Θ) of Θ + δ, ‖δ‖ of the order of η = ε λ_max, differs by V (r[λ_i, λ_j] ∘ V^T δ V) V^T with \|r[λ_i, λ_j]\| of the order of
+        r_i a_j + a_i r_j, and of √(r'_i r'_j) where the two are near each other.
+        """
+        spectrum, eta = self.spectrum(taus), 4 * EPS * float(self.eigenvalues[-1])
+        above = self.with_modes(
+            np.where(self.null, self.eigenvalues, self.eigenvalues + eta), self.y_modes, self.kappa
+        ).spectrum(taus)
+        with np.errstate(invalid="ignore", over="ignore"):
+            slope = np.nan_to_num(left * np.abs(np.expm1(above.log_residual - spectrum.log_residual)), posinf=1e300)
+        y2, reach = self.y_modes**2, self._reach(taus)
+        of_points = [np.empty(spread.shape) for _ in range(3)]
+        for some in column_blocks(len(v)):
+            rows = (v[some] ** 2).T
+            for found, weights in zip(of_points, (left**2, reach**2, slope), strict=True):
+                found[:, some] = np.sqrt(weights @ rows)
+
+        def moved(power: FloatArray) -> FloatArray:
+            """The size of the change of each point, of initial errors in the modes of that power (n, k)."""
+            rests = [np.sqrt(w**p @ power)[:, None] for w, p in ((reach, 2), (left, 2), (slope, 1))]
+            sizes = (4 * EPS, 4 * EPS, 1.0)
+            return np.asarray(
+                sum(size * a[..., None] * b for size, a, b in zip(sizes, of_points, rests, strict=True))
+                + 4 * EPS * of_points[0][..., None] * np.sqrt(power.sum(axis=0))
+            )
+
+        wide = moved(self.kappa[:, None])[..., 0]
+        own = 4 * EPS * float(self.kappa.max()) * of_points[0] ** 2
+        return Rounding(moved(y2), wide * (2 * np.sqrt(spread) + wide) + own)
+
+    def _test_collapse(
+        self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding
+    ) -> Collapse | None:
         """That of the test points, where some of them are training points."""
         seen = self.twins >= 0
-        return self.collapse(times, self.twins[seen]).among(seen, mean, variance) if seen.any() else None
+        return self.collapse(times, self.twins[seen]).among(seen, mean, variance, errors) if seen.any() else None
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
@@ -148,7 +185,8 @@ class Ensemble(Eigenmodes):
         for where, projected, half, mean in self._test_batches(taus):
             if half is None:
                 nothing = np.zeros((mean.shape[0], self.n_test, self.n_test))
-                yield where, Law(mean, nothing, collapse=self._test_collapse(times[where], mean, nothing[:, 0]))
+                errors = self._rounding(times[where], projected, nothing[:, 0])
+                yield where, Law(mean, nothing, errors, self._test_collapse(times[where], mean, nothing[:, 0], errors))
                 continue
             # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
             cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
@@ -159,7 +197,7 @@ class Ensemble(Eigenmodes):
             )
             covariance[:, index, index] = variance
             del cross, projected, half  # before the next ones are made
-            yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance))
+            yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance, rounding))
             del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
@@ -178,27 +216,30 @@ class Ensemble(Eigenmodes):
                 variance[:, points],
                 Rounding(errors.mean[:, points], errors.variance[:, points]),
             )
-        return Marginals(mean, variance, errors, self._test_collapse(times, mean, variance))
+        return Marginals(mean, variance, errors, self._test_collapse(times, mean, variance, errors))
 
     def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
         """Write the law of each test point, and its rounding, into arrays of zeros."""
         known = self._twin_variances(times)
         for where, projected, half, batch_mean in self._test_batches(times):
             mean[where] = batch_mean
-            if half is not None:
+            if half is None:
+                rounding = self._rounding(times[where], projected, variance[where])
+            else:
                 raw = (
                     self.test_variance("nngp")
                     + 2 * _row_dots(half, projected)
                     - 2 * _row_dots(projected, self.test_modes[1])
                 )
                 variance[where], rounding = self._above_rounding(raw, projected, half, times[where], known[where])
-                errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
+            errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
             del projected, half  # before the next ones are made
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
         mean = np.stack([self.eigenvectors @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
-        return Marginals(mean, np.exp(2 * collapse.log_size) * collapse.spread, collapse=collapse)
+        size = np.exp(collapse.log_size)
+        return Marginals(mean, size**2 * collapse.spread, collapse.rounding and collapse.rounding.times(size), collapse)
 
     def _twin_variances(self, times: FloatArray) -> FloatArray:
         """The variances (T, twins) of the test points that are training points, by the form without cancellation."""
@@ -230,7 +271,7 @@ class Ensemble(Eigenmodes):
                 for row, pivot in zip(shared, pivots, strict=True):
                     row[:] = self._times_half(response[pivot] * seen).ravel()
                 basis = coefficients, shared
-        step = max(1, min(n // (4 * m), LARGEST_BATCH // (m * n)))
+        step = max(1, batch_size(n) // (m * n))
         for start in range(0, response.shape[0], step):
             where = slice(start, min(start + step, response.shape[0]))
             projected = response[where, None, :] * seen
@@ -245,21 +286,32 @@ class Ensemble(Eigenmodes):
     def _above_rounding(
         self, variance: FloatArray, projected: FloatArray, half: FloatArray, times: FloatArray, of_twins: FloatArray
     ) -> tuple[FloatArray, Rounding]:
-        r"""The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding.
-
-        The rounding is what the sums lose, and what Θ's eigenvectors lose, which are those of a Θ + δ with ‖δ‖ of the
-        order of ε λ_max. To first order A moves by V (d ∘ V^T δ V) V^T with \|d_{ij}\| <= a_i a_j, hence z_τ(x) by at
-        most ‖δ‖ Σ_i \|P_{xi}\| Σ_j a_j \|z_{0j} - y_j\|.
-        """
-        response, size = self.spectrum(times).response, np.sqrt(_row_dots(projected, projected))
+        """The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding."""
+        size = np.sqrt(_row_dots(projected, projected))
         moved = 4 * EPS * float(self.eigenvalues[-1]) * np.abs(projected).sum(axis=-1)
-        mean = moved[..., None] * (response @ np.abs(self.y_modes))[:, None, :]
-        mean += 4 * EPS * size[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
         sums = 16 * EPS * (self.test_variance("nngp") + np.sqrt(_row_dots(half, half)) * size)
-        spread = moved * (response @ np.sqrt(self.kappa))[:, None]
+        spread = moved * (self.spectrum(times).response @ np.sqrt(self.kappa))[:, None]
         kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
         kept[:, self.twins >= 0] = of_twins
-        return kept, Rounding(mean, sums + spread * (2 * np.sqrt(kept) + spread))
+        rounding = self._rounding(times, projected, kept)
+        return kept, Rounding(rounding.mean, sums + rounding.variance)
+
+    def _reach(self, taus: ArrayLike) -> FloatArray:
+        """The responses λ_max a, without a unit: their squares are numbers."""
+        return np.asarray(self.spectrum(taus).response * float(self.eigenvalues[-1]))
+
+    def _rounding(self, times: FloatArray, projected: FloatArray, variance: FloatArray) -> Rounding:
+        r"""What the rounding of Θ's eigenvectors does to means and variances, and that of the sums to means.
+
+        They are those of a Θ + δ with ‖δ‖ of the order of ε λ_max. To first order A moves by V (d ∘ V^T δ V) V^T with
+        \|d_{ij}\| <= a_i a_j, hence z_τ(x) by some ‖δ‖ √(1 + ‖P_x‖²) ‖a ∘ (z_0 - y)‖, the 1 being the rounding of Θ_x.
+        """
+        reach, squares = self._reach(times), _row_dots(projected, projected)
+        moved = 4 * EPS * np.sqrt(1 + squares)
+        mean = moved[..., None] * np.sqrt(reach**2 @ self.y_modes**2)[:, None, :]
+        mean += 4 * EPS * np.sqrt(squares)[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
+        spread = moved * np.sqrt(reach**2 @ self.kappa)[:, None]
+        return Rounding(mean, spread * (2 * np.sqrt(variance) + spread))
 
 
 def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dualib.core.arrays import positive
 from dualib.core.result import Result
-from dualib.core.typing import Bool, Float, FloatArray
+from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,13 @@ class Rounding(Result):
 
     mean: Float[np.ndarray, "*times n k"]
     variance: Float[np.ndarray, "*times n"]
+
+    def __getitem__(self, times: IntArray | int) -> Rounding:
+        return Rounding(self.mean[times], self.variance[times])
+
+    def times(self, size: Float[np.ndarray, "*times n"]) -> Rounding:
+        """The errors of outputs that are larger by a factor."""
+        return Rounding(size[..., None] * self.mean, size**2 * self.variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,26 +47,34 @@ class Collapse(Result):
     shortfall : array, shape (T, n, k), or (n, k) at one time
     spread : array, shape (T, n), or (n,)
     log_size : array, shape (T, n), or (n,)
+    rounding : Rounding or None
+        The errors of shortfall and spread, where they are known.
     """
 
     target: Float[np.ndarray, "n k"]
     shortfall: Float[np.ndarray, "*times n k"]
     spread: Float[np.ndarray, "*times n"]
     log_size: Float[np.ndarray, "*times n"]
+    rounding: Rounding | None = None
 
-    def __getitem__(self, times: slice | int) -> Collapse:
-        return Collapse(self.target, self.shortfall[times], self.spread[times], self.log_size[times])
+    def __getitem__(self, times: IntArray | int) -> Collapse:
+        rounding = self.rounding and self.rounding[times]
+        return Collapse(self.target, self.shortfall[times], self.spread[times], self.log_size[times], rounding)
 
     def among(
         self,
         places: Bool[np.ndarray, " m"],
         mean: Float[np.ndarray, "*times m k"],
         variance: Float[np.ndarray, "*times m"],
+        rounding: Rounding,
     ) -> Collapse:
         """The law of m points, those at `places` these ones, and all others not trained, of the law given."""
-        found = Collapse(np.zeros(mean.shape[-2:]), -mean, variance.copy(), np.zeros_like(variance))
+        errors = Rounding(rounding.mean.copy(), rounding.variance.copy())
+        found = Collapse(np.zeros(mean.shape[-2:]), -mean, variance.copy(), np.zeros_like(variance), errors)
         found.target[places], found.shortfall[..., places, :] = self.target, self.shortfall
         found.spread[..., places], found.log_size[..., places] = self.spread, self.log_size
+        if self.rounding is not None:
+            errors.mean[..., places, :], errors.variance[..., places] = self.rounding.mean, self.rounding.variance
         return found
 
     def with_output_noise(self, variance: float) -> Collapse:
@@ -67,8 +82,8 @@ class Collapse(Result):
         if variance == 0:
             return self
         size = np.exp(self.log_size)
-        noisy = size**2 * self.spread + variance
-        return Collapse(self.target, size[..., None] * self.shortfall, noisy, np.zeros_like(self.log_size))
+        noisy, rounding = size**2 * self.spread + variance, self.rounding and self.rounding.times(size)
+        return Collapse(self.target, size[..., None] * self.shortfall, noisy, np.zeros_like(self.log_size), rounding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +163,10 @@ class Marginals(Result):
     variance: Float[np.ndarray, "*times n"]
     rounding: Rounding | None = None
     collapse: Collapse | None = None
+
+    def __getitem__(self, times: IntArray) -> Marginals:
+        rounding, collapse = self.rounding and self.rounding[times], self.collapse and self.collapse[times]
+        return Marginals(self.mean[times], self.variance[times], rounding, collapse)
 
     def with_output_noise(self, variance: float) -> Marginals:
         """The law of the outputs plus independent Gaussian noise of that variance."""

@@ -124,8 +124,11 @@ def needs(
     kernels = 3 if third_kernel else 2
     matrices = kernels + EIGENVECTORS + (2 * kernels if digits else 0)
     at_a_time = min(n_test, max(1, LARGEST_BATCH // max(n_train, 1))) if test_variances else n_test
-    batch = max(at_a_time * n_train, min(n_train**2 // 4, LARGEST_BATCH, _TIMES * at_a_time * n_train))
-    joint = 0 if test_variances else 10 * n_test**2  # of the test points' covariances in a batch, and of their pairs
+    batch = max(at_a_time * n_train, min(batch_size(n_train), _TIMES * at_a_time * n_train))
+    times = max(1, batch // max(n_train * n_test, 1))
+    joint = (
+        0 if test_variances else 10 * n_test**2 * times
+    )  # of the test points' covariances in a batch, and of their pairs
     pairs = 15 * min(n_test**2, PAIRS)
     at_once = max(n_train**2, 3 * batch + joint, pairs)  # the last matrix, or what a batch of times takes in its place
     a_row = n_train + (1 if test_variances else n_test)  # of a test point in a kernel
@@ -204,6 +207,17 @@ def available_memory() -> float | None:
     except OSError:
         pass
     return min(found, default=None)
+
+
+def batch_size(n: int) -> int:
+    """Doubles in a batch of times of n training points: half a matrix where that is small, a quarter and at most a given number beyond.
+
+    Examples
+    --------
+    >>> batch_size(2000), batch_size(6000)
+    (2000000, 9000000)
+    """
+    return min(max(n**2 // 4, min(n**2 // 2, 2**22)), LARGEST_BATCH)
 
 
 def column_blocks(n: int, size: int = 512) -> list[slice]:

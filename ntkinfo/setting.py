@@ -6,9 +6,10 @@ has one meaning in all quantities: that of :data:`GLOSSARY`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dualib.core.estimate import Estimates
 from dualib.core.files import versions
 from dualib.core.progress import progress_bar
 from dualib.core.quantity import Quantity, Relation, needs, takes
-from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
@@ -26,6 +27,7 @@ from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
+from ntkinfo.rounding import moved_law, moved_modes
 from ntkinfo.times import as_times_or_default
 
 GLOSSARY = {
@@ -192,23 +194,42 @@ class Setting:
         noisy = {"law", "joint_law"} & set(needs(REGISTRY.function(quantity.name)))
         return Column(**record, output_noise=self.output_noise if noisy else None)
 
-    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[slice, Mapping[str, object]]]:
-        """What is offered, part by part: joint laws batch by batch of the times, then all else at all times."""
+    @cached_property
+    def distinct(self) -> tuple[IntArray, IntArray]:
+        """The first of the times that have one law to its last bit, as all late ones have, and of each time the place of its law."""
+        spectrum, e = self.ensemble.spectrum(self.times), self.ensemble
+        rows = spectrum.response
+        if self.on == "train" or (e.twins >= 0).any():  # whose law is known beyond it
+            rows = np.hstack([rows, spectrum.log_residual])
+        places: dict[bytes, int] = {}
+        of = np.array([places.setdefault(row.tobytes(), len(places)) for row in rows])
+        return np.unique(of, return_index=True)[1], of
+
+    def parts(self, *, progress: bool | None = None) -> Iterator[tuple[IntArray, IntArray, Mapping[str, object]]]:
+        """What is offered, part by part, with the times it is of and the place of each time in it: joint laws batch by batch, the
+        laws of single points, and all that depends on the time itself.
+        """
+        first, of = self.distinct
+        everything = np.arange(of.size)
+        law = None
         if self.on == "train" or not self.ensemble.kernels.has_test_covariances:
             on: Points = "train" if self.on == "train" else "test"
-            law = self.ensemble.marginals(self.times, on=on).with_output_noise(self.output_noise)
-            yield slice(None), self._given | self._of_points(law)
-            return
-        joint_prior, found = self._joint_prior(), []
-        with progress_bar(self.times.size, "times", progress) as done:
-            for batch, joint in self.ensemble.laws(self.times):
-                if self.output_noise:
-                    joint = joint.with_output_noise(self.output_noise)
-                yield batch, self._given | {"joint_law": joint, "joint_prior": joint_prior}
-                found.append(joint.marginals())
-                done(len(joint.mean))
-                del joint  # before the next ones are made
-        yield slice(None), self._given | self._of_points(_joined(found))
+            law = self.ensemble.marginals(self.times[first], on=on).with_output_noise(self.output_noise)
+        else:
+            joint_prior, found = self._joint_prior(), []
+            with progress_bar(first.size, "times", progress) as done:
+                for batch, joint in self.ensemble.laws(self.times[first]):
+                    if self.output_noise:
+                        joint = joint.with_output_noise(self.output_noise)
+                    (where,) = np.nonzero((of >= batch.start) & (of < batch.stop))
+                    yield where, of[where] - batch.start, self._given | {"joint_law": joint, "joint_prior": joint_prior}
+                    found.append(joint.marginals())
+                    done(len(joint.mean))
+                    del joint  # before the next ones are made
+            law = _joined(found)
+        given = {name: value for name, value in self._given.items() if name not in ("ensemble", "tau")}
+        yield everything, of, given | self._of_points(law)
+        yield everything, everything, self._given | {"law": law[of]}
 
     def _of_points(self, law: Marginals) -> dict[str, object]:
         """The law at each point by itself, and for one output the quadrature that two quantities share."""
@@ -219,10 +240,21 @@ class Setting:
     def value(self, quantity: Quantity, offered: Mapping[str, object]) -> FloatArray | Estimates | None:
         """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
         function = REGISTRY.function(quantity.name)
-        if ("joint_law" in needs(function)) != ("joint_law" in offered):
+        if _part(needs(function)) != _part(offered):
             return None
         found = function(**{name: offered[name] for name in takes(function) if name in offered})
         return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
+
+    def moved(self, offered: Mapping[str, object], sample: int) -> dict[str, object]:
+        """What is offered in one of the :meth:`parts`, moved by its rounding; see :mod:`ntkinfo.rounding`."""
+        found: dict[str, Any] = {} if _part(offered) != "tau" else {"ensemble": moved_modes(self.ensemble, sample)}
+        for name in ("law", "joint_law"):
+            law = offered.get(name)
+            if isinstance(law, Law | Marginals):
+                found[name] = moved_law(law, sample)
+        if "informations" in offered:
+            found |= self._of_points(found["law"])
+        return {**offered, **found}
 
     def settings(self) -> dict[str, object]:
         """All that the values depend on, in words and numbers."""
@@ -255,6 +287,13 @@ class Setting:
         e, kernel = self.ensemble, self.ensemble.test_covariances("nngp_test")
         covariance = np.zeros_like(kernel) if e.centred else kernel
         return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
+
+
+def _part(names: Iterable[str]) -> str:
+    """The part of :meth:`Setting.parts` that offers those names, or in which a quantity with those needs is found."""
+    if "joint_law" in names:
+        return "joint_law"
+    return "law" if "law" in names and "tau" not in names else "tau"
 
 
 _NAMES = {"test": "test", "train": "training"}
@@ -295,7 +334,10 @@ def _joined(laws: list[Marginals]) -> Marginals:
     rounding = Rounding(*_stacked(roundings, "mean", "variance")) if len(roundings) == len(laws) else None
     collapses, collapse = [law.collapse for law in laws if law.collapse is not None], None
     if len(collapses) == len(laws):
-        collapse = Collapse(collapses[0].target, *_stacked(collapses, "shortfall", "spread", "log_size"))
+        errors = [c.rounding for c in collapses if c.rounding is not None]
+        known = Rounding(*_stacked(errors, "mean", "variance")) if len(errors) == len(collapses) else None
+        shortfall, spread, log_size = _stacked(collapses, "shortfall", "spread", "log_size")
+        collapse = Collapse(collapses[0].target, shortfall, spread, log_size, known)
     mean, variance = _stacked(laws, "mean", "variance")
     return Marginals(mean, variance, rounding, collapse)
 

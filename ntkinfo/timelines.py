@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,16 @@ import numpy as np
 
 from dualib.core.estimate import Estimates
 from dualib.core.progress import counted
-from dualib.core.quantity import Relation
+from dualib.core.quantity import Quantity, Relation
 from dualib.core.result import Result
-from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
+from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray, IntArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.precision import SIDES, outward, relative_loss, rounding_errors
 from ntkinfo.quantities import REGISTRY, Condition, Group
+from ntkinfo.quantities.registry import has_rounding
+from ntkinfo.rounding import SAMPLES, error_of
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import text_table
 
@@ -43,9 +45,9 @@ class Timeline(Result):
         What the computation used: sizes, rank and clipped eigenvalues of Θ, noises, versions, …; under ``"left_out"`` the
         quantities that have no value here, and why.
     rounding : dict
-        Name → array of shape (T,), the relative error that the kernels' last digits explain (inf: no digit is left), where it was
-        asked for; see :func:`ntkinfo.precision.rounding_errors`. Bounds have it in their values: lower ones are lowered by it,
-        upper ones raised.
+        Name → array of shape (T,), the relative error that rounding explains (inf: no digit is left), to first order
+        (:mod:`ntkinfo.rounding`) or, where that was asked for, by :func:`ntkinfo.precision.rounding_errors`. Bounds have it in their values:
+        lower ones are lowered by it, upper ones raised. Of those that are not here the function itself does that.
 
     Examples
     --------
@@ -91,7 +93,7 @@ class Timeline(Result):
         return self._frame(self.columns, units)
 
     def table(self, group: str | None = None, units: Units = "bits") -> str:
-        """A table to print, of few columns: of the main ones by default.
+        """A table to print, of few columns: of the main ones by default. Columns that lost digits to rounding are named below it.
 
         Parameters
         ----------
@@ -103,7 +105,22 @@ class Timeline(Result):
         ValueError
             If there is no such group (the message lists them).
         """
-        return text_table(self._frame(self._main() if group is None else self._of_group(group), units))
+        columns = self._main() if group is None else self._of_group(group)
+        return "\n".join([text_table(self._frame(columns, units)), *self._lost(columns)])
+
+    def _lost(self, columns: Sequence[Column]) -> list[str]:
+        """A line on the columns that have fewer than nine digits at some time, with the time of the least."""
+        told = []
+        for column in columns:
+            loss = self.rounding.get(column.name, np.zeros(1))
+            if loss.max() > 1e-9:
+                digits = max(int(-np.log10(min(float(loss.max()), 1.0))), 0)
+                told.append(f"{column.name} {digits} (τ = {self.tau[loss.argmax()]:.3g})")
+        return (
+            [textwrap.fill(f"digits that rounding leaves where they are fewest: {', '.join(told)}", 110)]
+            if told
+            else []
+        )
 
     def describe(self, group: str | None = None, width: int = 100) -> str:
         """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
@@ -244,9 +261,9 @@ def timeline(
     seed : int
         Seed of the samples that more than one output need (InfoNCE).
     digits : bool
-        Whether to find how many digits of each column the kernels' rounding leaves, by tables of kernels changed in their last
-        digits: four times the work. With a condition number of 1e12 some columns keep few. Lower bounds are then lowered by
-        their loss and upper ones raised, so that they are bounds with their rounding; without it they may cross the truth by it.
+        Whether to find how many digits of each column the kernels' rounding leaves by tables of kernels changed in their last
+        digits, at four times the work, and not to first order only. With a condition number of 1e12 some columns keep few. Lower
+        bounds are lowered by their loss and upper ones raised, either way.
     progress : bool or None
         Whether to show a bar; None shows it on a terminal.
 
@@ -278,43 +295,62 @@ def timeline(
     ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
-    values = {quantity.name: np.empty(setting.times.size) for quantity in met}
-    intervals: dict[str, Estimates] = {}
-    for where, offered in setting.parts(progress=progress):
-        for quantity in counted(met, "quantities", progress if where == slice(None) else False):
-            found = setting.value(quantity, offered)
-            if isinstance(found, Estimates):
-                intervals[quantity.name], found = found, found.value
-            if found is not None:
-                values[quantity.name][where] = found
+    values, errors, intervals = _columns(setting, met, progress, samples=0 if digits else SAMPLES)
     columns = tuple(map(setting.column, met))
     classes = Condition.CLASS_LABELS in setting.conditions
     known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
     settings = setting.settings() | {"information_xy": float(known[0]), "left_out": setting.left_out()}
 
     def again(other: Ensemble) -> dict[str, FloatArray]:
-        table = timeline(
-            other,
-            setting.times,
-            on=setting.on,
-            y_test=y_test,
-            entropy_y=entropy_y,
-            label_noise=label_noise,
-            output_noise=output_noise,
-            weight_noise=weight_noise,
-            seed=seed,
-            progress=False,
-        )
-        return table.values
+        return _columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0)[0]
 
-    errors = rounding_errors(values, again, ensemble) if digits else {}
+    errors = rounding_errors(values, again, ensemble) if digits else errors
     rounding = {name: relative_loss(error, values[name]) for name, error in errors.items()}
-    for column in columns if digits else ():
+    for column in columns:
         name, relation = column.name, column.relation
-        values[name] = outward(values[name], errors[name], relation)
+        if name in errors:
+            values[name] = outward(values[name], errors[name], relation)
         if name in intervals:
             intervals[name] = _outward_interval(intervals[name], errors[name], relation)
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
+
+
+def _columns(
+    setting: Setting, met: Sequence[Quantity], progress: bool | None, *, samples: int
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, Estimates]]:
+    """Values at all times, the errors of those that have not theirs on their side, and intervals of what is sampled."""
+    values = {quantity.name: np.empty(setting.times.size) for quantity in met}
+    errors = {quantity.name: np.zeros(setting.times.size) for quantity in met if not has_rounding(quantity.name)}
+    intervals: dict[str, Estimates] = {}
+    for where, places, offered in setting.parts(progress=progress):
+        home: dict[str, FloatArray] = {}
+        for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
+            name, found = quantity.name, setting.value(quantity, offered)
+            if found is None:
+                continue
+            if isinstance(found, Estimates):
+                ends = {end: getattr(found, end)[places] for end in ("value", "low", "high")}
+                intervals[name] = replace(found, **ends)
+            home[name] = _plain(found)
+            values[name][where] = _at(home[name], places)
+        for sample in range(samples):
+            other = setting.moved(offered, sample)
+            for quantity in met:
+                name = quantity.name
+                found = setting.value(quantity, other) if name in home and name in errors else None
+                if found is not None:
+                    error = error_of(home[name], _plain(found), setting.ensemble.n_train)
+                    errors[name][where] = np.maximum(errors[name][where], _at(error, places))
+    return values, errors, intervals
+
+
+def _at(values: FloatArray, places: IntArray) -> FloatArray:
+    """Values at times, by their places; one value is that of all times."""
+    return values if values.ndim == 0 else values[places]
+
+
+def _plain(found: FloatArray | Estimates) -> FloatArray:
+    return found.value if isinstance(found, Estimates) else found
 
 
 def _outward_interval(found: Estimates, errors: FloatArray, relation: Relation) -> Estimates:
@@ -339,6 +375,6 @@ def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
         told = f"of the kernels' rounding at least {left} digits are left" if left else "at some time no digit is left"
         lines.append(f"{told}; the bound is {'raised' if side > 0 else 'lowered'} by the loss" if side else told)
     elif side:
-        lines.append("rounding is not included: digits=True moves the bound by it")
+        lines.append("its rounding is in it")
     body = (textwrap.fill(line, width, initial_indent="    ", subsequent_indent="      ") for line in lines)
     return "\n".join((f"{column.name}{unit}", *body))

@@ -13,6 +13,9 @@ from dualib.core.arrays import (
 )
 from dualib.core.typing import ArrayLike, Float, FloatArray
 
+LARGEST, SMALLEST = 1e100, 1e-200
+"""Largest entries that kernels and labels may have."""
+
 ROUNDING = 1e-12
 """Part of a matrix's 1-norm that the difference of two kernels may lose."""
 
@@ -40,9 +43,20 @@ def double(value: ArrayLike, name: str) -> FloatArray:
     return finite_array(array, name)
 
 
+def check_size(array: FloatArray, name: str, advice: str) -> None:
+    """Refuse numbers of whose products double precision has none: beyond 1e100, or none above 1e-200 but zero."""
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise ValueError(
+            f"{name} has the largest entry {largest:.3g}, products of which are no numbers in double precision (it may have {SMALLEST:g} to "
+            f"{LARGEST:g}): {advice}"
+        )
+
+
 def kernel_matrix(value: ArrayLike, name: str, size: int | None = None, like: str = "") -> FloatArray:
     """`value` as a symmetric matrix of double precision, (size, size) where `like` asks for it."""
     array = double(value, name)
+    check_size(array, name, "divide all kernels by some c, labels by √c, and multiply times by c")
     return symmetric(array if size is None else of_shape(array, name, (size, size), like), name)
 
 

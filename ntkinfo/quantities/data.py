@@ -16,7 +16,7 @@ from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.spectra import like
 
 _upper_bound = partial(
@@ -43,6 +43,7 @@ _exact = partial(
     source="[shwartzziv2019]_ eq. 14",
     main=True,
 )
+@with_rounding
 def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""KL divergence from the initial law of each point's output to its law now, averaged over points, in nats.
 
@@ -82,10 +83,12 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
         if law.collapse is not None:  # in logarithms, for variances too small to be numbers
-            log_ratio = 2 * law.collapse.log_size + np.log(law.collapse.spread / prior.variance)
+            known = law.collapse.rounding
+            least = law.collapse.spread - (0.0 if known is None else known.variance)
+            log_ratio = 2 * law.collapse.log_size + np.log(np.maximum(least, 0.0) / prior.variance)
             gap = np.where(log_ratio < -40, -1 - log_ratio, gap)
         value = 0.5 * k * gap + square / (2 * prior.variance)
-    return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))
+    return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1) * (1 + 16 * EPS))
 
 
 def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
@@ -101,6 +104,7 @@ def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
     source="[shwartzziv2019]_ eq. 14, all points jointly",
     only=[Condition.TEST_COVARIANCES],
 )
+@with_rounding
 def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray, "*t"]:
     r"""KL divergence between the laws of all outputs together, in nats; at least the largest of the single points.
 
@@ -177,9 +181,12 @@ def _distinct(prior: Law) -> IntArray:
     """The first of each set of points that the prior does not tell apart, to rounding."""
     covariance, size = prior.covariance, 8 * EPS * float(np.diagonal(prior.covariance).max())
     variance = np.diagonal(covariance)
+    twins = np.abs(variance[:, None] + variance - 2 * covariance) <= size
+    if twins.sum() == len(variance):  # each with itself
+        return np.arange(len(variance))
     kept: list[int] = []
     for x in range(len(variance)):
-        near = np.flatnonzero(np.abs(variance[:x] + variance[x] - 2 * covariance[x, :x]) <= size)
+        near = np.flatnonzero(twins[x, :x])
         if not any(np.abs(covariance[x] - covariance[i]).max() <= size for i in near):
             kept.append(x)
     return np.array(kept, dtype=np.intp)
@@ -191,6 +198,7 @@ def _distinct(prior: Law) -> IntArray:
     source="[shwartzziv2019]_ eq. 14 on the training set",
     shows=("train_data_information", Relation.EXACT),
 )
+@with_rounding
 def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""The joint version on the training set, in nats: it diverges as k τ Tr Θ.
 
@@ -217,14 +225,30 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
         return like(np.where(still, 0.0, np.inf), tau)
-    fitted = spectrum.fitted
-    moved = 2 * sum(_quadratic(fitted * column, triangle) for column in ensemble.y_modes.T)
+    size = float(np.diagonal(ensemble.nngp_modes).max())
+    inverse = 2 * float(
+        lapack.dlange("F", triangle if triangle.flags.f_contiguous else triangle.T)
+    )  # the size of K^{-1}
+    moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
-    trace = 2 * _quadratic(fitted, triangle) - 2 * fitted.sum(axis=-1)
-    spread = -2 * spectrum.log_residual.sum(axis=-1)
+    trace, spread = _training_terms(spectrum, triangle)
     value = 0.5 * k * (trace + spread) + 0.5 * moved
-    rounding = 4 * ensemble.n_train * EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted.sum(axis=-1)) + moved)
-    return like(np.where(still, 0.0, np.maximum(value, 0.0) + rounding), tau)
+    # K^{-1} moves by up to ‖δ‖ ‖K^{-1}‖ of itself, in the order of positive matrices; so do the traces with it
+    fitted = spectrum.fitted.sum(axis=-1)
+    sums = 4 * ensemble.n_train * EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted) + moved)
+    rounding = 4 * EPS * size * inverse * (k * (np.abs(trace) + 2 * fitted) + moved)
+    rounding += 8 * EPS * np.sqrt(moved) * np.sqrt(inverse) * np.linalg.norm(ensemble.y_train)
+    above = np.where(ensemble.null, 0.0, 4 * EPS * float(ensemble.eigenvalues[-1])) + ensemble.eigenvalues
+    other = _training_terms(ensemble.with_modes(above, ensemble.y_modes, ensemble.kappa).spectrum(tau), triangle)
+    with np.errstate(invalid="ignore"):
+        rounding += k * np.nan_to_num(np.abs(trace - other[0]) + np.abs(spread - other[1]), nan=0.0, posinf=np.inf)
+    return like(np.where(still, 0.0, np.maximum(value, 0.0) + sums + rounding), tau)
+
+
+def _training_terms(spectrum: Spectrum, weighted: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Tr K^{-1} R K R - n and -2 log det R; `weighted` is the triangle of K^{-1} times K, entry by entry."""
+    trace = 2 * _quadratic(spectrum.fitted, weighted) - 2 * spectrum.fitted.sum(axis=-1)
+    return trace, -2 * spectrum.log_residual.sum(axis=-1)
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:

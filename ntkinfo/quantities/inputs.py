@@ -20,13 +20,15 @@ from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
 from dualib.core.typing import Float, FloatArray
 from dualib.core.units import Unit
-from ntkinfo.laws import Collapse, Law, Marginals, in_own_units
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding, in_own_units
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.resources import PAIRS, column_blocks
 
 Pair = tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]
 """The information of the N-point input, and its leave-one-out bound, at each time."""
+Known = tuple[FloatArray, FloatArray]
+"""Variances and their errors."""
 
 _register = partial(REGISTRY.register, unit=Unit.NATS, group=Group.INPUTS, holds_for=DataSets.ONE)
 
@@ -126,6 +128,7 @@ def input_information_leave_one_out(law: Law | Marginals, informations: Pair | N
     assumption="none",
     source="[kolchinsky2017]_ with the Bhattacharyya distance",
 )
+@with_rounding
 def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""Closed-form lower bound from pairwise Bhattacharyya distances, in nats, for any number of outputs.
 
@@ -150,6 +153,7 @@ def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.
     assumption="none",
     source="[kolchinsky2017]_ with the Kullback-Leibler divergence",
 )
+@with_rounding
 def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""Closed-form upper bound from pairwise KL divergences, in nats, for any number of outputs; at most log N.
 
@@ -169,31 +173,35 @@ def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.
 
 def _pairwise(
     law: Law | Marginals,
-    distance: Callable[[FloatArray, FloatArray, FloatArray, int], FloatArray],
+    distance: Callable[[FloatArray, Known, Known, int], FloatArray],
     side: Literal[-1, 1],
 ) -> FloatArray:
     """The bound of that distance; the last digits of means and variances, which outputs of little spread do not have, count for
     its side.
     """
     (n, k), times = law.mean.shape[-2:], law.mean.shape[:-2]
-    own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance))
-    parts = (own.shortfall.reshape(-1, n, k), own.spread.reshape(-1, n), own.log_size.reshape(-1, n))
+    own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance), law.rounding)
+    known = own.rounding or Rounding(np.zeros_like(own.shortfall), np.zeros_like(own.spread))
+    parts = (own.shortfall, own.log_size, own.spread, known.mean, known.variance)
     values = []
-    for at_one_time in zip(*parts, strict=True):
-        now, total = Collapse(own.target, *at_one_time), 0.0
+    for rest, log_size, spread, of_rest, of_spread in zip(
+        *(part.reshape(-1, *part.shape[law.mean.ndim - 2 :]) for part in parts), strict=True
+    ):
+        now, total = Collapse(own.target, rest, spread, log_size, Rounding(of_rest, of_spread)), 0.0
         for rows in _row_blocks(n):
             apart, lost, ours, theirs = _pairs(now, rows)
-            apart += side * lost * (theirs > 0)
+            apart += side * lost * (theirs[0] > 0)
             apart[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
             with np.errstate(over="ignore"):
                 far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
+            far[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
             total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
-        values.append(total / n)
+        values.append(total / n * (1 + side * 16 * EPS))
     return np.array(values).reshape(times)
 
 
-def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Distances of the means of some points from all, their rounding, and both variances, in the unit of the larger one."""
+def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, Known, Known]:
+    """Distances of the means of some points from all, their rounding, and both variances with theirs, in the unit of the larger one."""
     sizes = law.log_size if np.ptp(law.log_size) else law.log_size[:1]
     mine = sizes[rows, None] if sizes.size > 1 else sizes[:, None]
     unit = np.maximum(mine, sizes)
@@ -205,8 +213,12 @@ def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, FloatArr
             np.multiply(apart, stretch, out=apart, where=apart != 0)
             squares += (apart - (a * rest[rows, None] - b * rest)) ** 2
     largest = np.abs(law.shortfall).max(axis=-1)
-    lost = 4 * EPS * (a * largest[rows, None] + b * largest)
-    return np.sqrt(squares), lost, a**2 * law.spread[rows, None], b**2 * law.spread
+    assert law.rounding is not None
+    largest = 4 * EPS * largest + np.sqrt((law.rounding.mean**2).sum(axis=-1))
+    lost = a * largest[rows, None] + b * largest
+    errors = np.maximum(law.rounding.variance, 4 * EPS * law.spread)
+    ours, theirs = (a**2 * x[rows, None] for x in (law.spread, errors)), (b**2 * x for x in (law.spread, errors))
+    return np.sqrt(squares), lost, tuple(ours), tuple(theirs)
 
 
 def _row_blocks(n: int) -> list[slice]:
@@ -214,20 +226,26 @@ def _row_blocks(n: int) -> list[slice]:
     return column_blocks(n, max(1, PAIRS // n))
 
 
-def _bhattacharyya(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
-    total = ours + theirs
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = np.maximum(np.abs(ours - theirs) / total - 4 * EPS, 0.0)  # total² - gap² total² is 4 v_i v_j
-        far = np.log(total) - np.log(2) - 0.5 * (np.log(ours) + np.log(theirs))
-        value = squares / (4 * total) + 0.5 * k * np.where(gap < 0.5, -0.5 * np.log1p(-(gap**2)), far)
-    return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
-
-
-def _kullback_leibler(squares: FloatArray, ours: FloatArray, theirs: FloatArray, k: int) -> FloatArray:
+def _bhattacharyya(squares: FloatArray, ours: Known, theirs: Known, k: int) -> FloatArray:
+    """The least that it may be."""
+    (v, v_error), (w, w_error) = ours, theirs
+    total = v + w + v_error + w_error
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = ours / theirs
-        value = squares / (2 * theirs) + 0.5 * k * ratio_gap(ratio + 4 * EPS * np.sign(ratio - 1) * ratio)
-    both_atoms = (ours == 0) & (theirs == 0)
+        ratio = np.maximum(np.maximum((v - v_error) / (w + w_error), (w - w_error) / (v + v_error)), 1.0)
+        gap = 1 - 2 / (1 + ratio)  # of the two variances, by which (v + w)² is 4 v w/(1 - gap²)
+        far = 0.5 * np.log(ratio) + np.log1p(1 / ratio) - np.log(2)
+        value = squares / (4 * total) + 0.5 * k * np.where(gap < 0.5, -0.5 * np.log1p(-(gap**2)), far)
+    return np.where(v + w > 0, value, np.where(squares > 0, np.inf, 0.0))
+
+
+def _kullback_leibler(squares: FloatArray, ours: Known, theirs: Known, k: int) -> FloatArray:
+    """The most that it may be."""
+    (v, v_error), (w, w_error) = ours, theirs
+    least = np.maximum(w - w_error, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        gap = np.maximum(ratio_gap((v + v_error) / least), ratio_gap(np.maximum(v - v_error, 0.0) / (w + w_error)))
+        value = squares / (2 * least) + 0.5 * k * gap
+    both_atoms = (v == 0) & (w == 0)
     return np.where(both_atoms, np.where(squares > 0, np.inf, 0.0), np.where(np.isnan(value), np.inf, value))
 
 

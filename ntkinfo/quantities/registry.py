@@ -7,11 +7,34 @@ labels and comparisons with finite networks read the record; no other place name
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from dualib.core.quantity import Registry
 
 REGISTRY = Registry()
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_WITH_ROUNDING: set[str] = set()
+
+
+def with_rounding(function: Function) -> Function:
+    """Mark a quantity whose value has its rounding on its side already, so that no table need add it."""
+    _WITH_ROUNDING.add(function.__name__)
+    return function
+
+
+def has_rounding(name: str) -> bool:
+    """Whether the quantity of that name was marked by :func:`with_rounding`.
+
+    Examples
+    --------
+    >>> has_rounding("data_information_joint"), has_rounding("output_variance")
+    (True, False)
+    """
+    return name in _WITH_ROUNDING
 
 
 class Group(StrEnum):

@@ -9,12 +9,12 @@ import numpy as np
 
 from dualib.core.arrays import times
 from dualib.core.quantity import Relation
-from dualib.core.special import expm1_gap
+from dualib.core.special import EPS, expm1_gap
 from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientFlow
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.spectra import like, seen_modes
 from ntkinfo.resources import PAIR_ROWS, column_blocks
 
@@ -66,6 +66,7 @@ def infinite_width_terms(
     holds_for=DataSets.MEAN,
     main=True,
 )
+@with_rounding
 def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""KL divergence of the trained parameters from the initial ones of an infinitely wide network, in nats.
 
@@ -109,11 +110,26 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.
     values = _eigenvalues(ensemble)
     at = np.atleast_1d(times(tau, "tau"))
     found = np.where(np.isinf(at), np.inf if values.size else 0.0, 0.0)
+    errors, sizes = np.zeros(at.shape), _sizes(ensemble)
     for rows, weight in _weights(ensemble):
         for i in np.flatnonzero(np.isfinite(at)):
             integrals, gap = infinite_width_terms(values, float(at[i]), rows)
-            found[i] += ensemble.n_outputs * gap[rows].sum() + (weight * integrals).sum()
-    return like(found, tau)
+            terms, response = weight * integrals, -np.expm1(-at[i] * values) / values
+            found[i] += ensemble.n_outputs * gap[rows].sum() + terms.sum()
+            # d log of an integral by each of its rates is at most its response
+            moved = np.abs(terms) @ response + np.abs(terms).sum(axis=1) * response[rows]
+            moved += ensemble.n_outputs * at[i] * -np.expm1(-at[i] * values[rows])
+            errors[i] += float(values[-1]) * moved.sum()
+            errors[i] += sum(largest * (size[rows] @ integrals @ size) for size, largest in sizes)
+    return like(found + 8 * EPS * errors + (8 + np.sqrt(values.size)) * 2 * EPS * found, tau)
+
+
+def _sizes(ensemble: Ensemble) -> tuple[tuple[FloatArray, float], ...]:
+    """The root of the diagonal of each factor of the weights, and the largest of the other's: entries lose some ε of that."""
+    assert ensemble.omega_modes is not None
+    first = ensemble.n_train - ensemble.rank
+    power, omega = ensemble.mode_power[first:], np.maximum(np.diagonal(ensemble.omega_modes)[first:], 0.0)
+    return (np.sqrt(power), float(omega.max(initial=0.0))), (np.sqrt(omega), float(power.max(initial=0.0)))
 
 
 @_register(

@@ -222,7 +222,7 @@ def test_leave_one_out_where_the_nearest_neighbour_changes(mean, sigma):
 # --- units, zeros and labels ---
 
 
-@pytest.mark.parametrize("scale", [2.0**-660, 2.0**660])
+@pytest.mark.parametrize("scale", [2.0**-660, 2.0**320])
 def test_units_of_the_kernels_do_not_matter(linear_model, scale):
     """Θ → cΘ with τ → τ/c leaves what is fitted alone; K in the same unit keeps the quantities of y alone."""
     model = linear_model()
@@ -293,3 +293,27 @@ def test_information_of_the_test_points_is_that_of_the_joint_gaussian_with_dupli
     noise = ensemble.law(tau).covariance
     truth = gaussian_mutual_information(noise + weights @ weights.T, np.eye(5), weights)
     assert quantities.gaussian_label_information_joint(ensemble, tau, np.eye(5)) == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("scale", [1e-199, 1e-120, 1.0, 1e98])
+def test_no_scale_of_the_kernels_makes_numpy_warn(scale, outputs):
+    """Warnings are errors here; the last test point is a training point."""
+    x = np.random.default_rng(3).standard_normal((6, 3))
+    x[-1] = x[0]
+    gram = x @ x.T
+    ntk, nngp = scale * (gram + gram**2 / 2), scale * gram / 2
+    kernels = ntkinfo.Kernels(*(k[rows] for rows in (np.s_[:4, :4], np.s_[4:, :4], np.s_[4:, 4:]) for k in (ntk, nngp)))
+    ensemble = ntkinfo.Ensemble(kernels, x[:4, :1] * np.ones(outputs) + np.eye(4)[:, :outputs])
+    for on in ("test", "train"):
+        found = ntkinfo.timeline(ensemble, [0.0, 1 / scale, np.inf], on=on, progress=False)
+        assert "degrees_of_freedom" in found.describe()
+        assert found["degrees_of_freedom"][2] > found["degrees_of_freedom"][1] > 0
+
+
+def test_scales_without_products_in_double_precision_are_refused():
+    for scale in (1e-201, 1e101):
+        with pytest.raises(ValueError, match="divide all kernels by some c, labels by √c"):
+            ntkinfo.Kernels(scale * np.eye(2), np.eye(2))
+        with pytest.raises(ValueError, match="y_train has the largest entry"):
+            ntkinfo.Ensemble(ntkinfo.Kernels(np.eye(2), np.eye(2)), [scale, 0.0])

@@ -12,9 +12,10 @@ import ntkinfo
 from dualib.core.quantity import Quantity, Registry, Relation, needs
 from dualib.core.units import Unit
 from ntkinfo import quantities, setting, timelines
-from ntkinfo.precision import perturbed
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
+from ntkinfo.precision import SIDES, perturbed
+from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, has_rounding
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
+from ntkinfo.rounding import SAMPLES
 from ntkinfo.setting import GLOSSARY
 
 
@@ -183,7 +184,7 @@ def test_one_quadrature_serves_both_informations_of_the_inputs(gaussian_timeline
         monkeypatch.setattr(module, "scalar_informations", counted)
     tau = found.tau[[5, 9]]
     again = ntkinfo.timeline(ensemble, tau, y_test=data.y_test)
-    assert len(calls) == 1
+    assert len(calls) == 1 + SAMPLES  # and of the law moved by its rounding
     law = ensemble.marginals(tau)
     for name in ("input_information", "input_information_leave_one_out"):
         np.testing.assert_allclose(again[name], getattr(quantities, name)(law), rtol=1e-11)
@@ -197,21 +198,24 @@ def test_the_digits_that_the_kernels_rounding_leaves_are_reported(tmp_path):
     found = ntkinfo.timeline(ensemble, [1.0, 1e9], digits=True)
     assert found.rounding.keys() == found.values.keys()
     again, other = (ntkinfo.timeline(e, [1.0, 1e9]) for e in (ensemble, perturbed(ensemble, 7)))
-    for name, loss in found.rounding.items():  # a fourth change is within what three have shown
+    exact = [c.name for c in found.columns if c.relation not in SIDES]
+    for name in exact:  # a fourth change is within what three have shown
+        loss = found.rounding[name]
         with np.errstate(invalid="ignore"):
             assert (np.isinf(loss) | (np.abs(other[name] - again[name]) <= loss * np.abs(again[name]))).all(), name
     assert found.rounding["fisher_trace"].max() < 1e-13
     assert "at least 13 digits are left" in found.describe("paths")
     assert max(loss.max() for loss in found.rounding.values()) > 1e-9
-    assert again.rounding == {}
-    assert "digits are left" not in again.describe("paths")
-    sides = {Relation.LOWER: -1, Relation.UPPER: 1, Relation.UPPER_IN_EXPECTATION: 1}
-    for column in found.columns:
-        moved = found[column.name] - again[column.name]
-        expected = sides.get(column.relation, 0) * found.rounding[column.name] * np.abs(again[column.name])
-        np.testing.assert_allclose(moved, expected, rtol=0.3, err_msg=column.name)  # of the last digit
     assert "the bound is raised by the loss" in found.describe("data")
-    assert "rounding is not included" in again.describe("data")
+    assert "its rounding is in it" in again.describe("data")
+    assert again.rounding.keys() == {name for name in found.values if not has_rounding(name)}  # of first order
+    for name in ("path_length_lower", "path_length_upper_modes"):
+        plain, side = getattr(quantities, name)(ensemble, [1.0, 1e9]), SIDES[again.column(name).relation]
+        np.testing.assert_allclose(side * (again[name] - plain), again.rounding[name] * plain, rtol=0.3, err_msg=name)
+    told = ["digits that rounding leaves where they are fewest: " in again.table(group) for group in Group]
+    lost = {c.group for c in again.columns if again.rounding.get(c.name, np.zeros(1)).max() > 1e-9}
+    assert told == [group in lost for group in Group]
+    assert lost
     found.save(tmp_path / "t.npz")
     np.testing.assert_array_equal(
         ntkinfo.Timeline.load(tmp_path / "t.npz").rounding["fisher_trace"], found.rounding["fisher_trace"]
