@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
 from dualib.core.arrays import positive, whole
+from dualib.core.result import Brief
 from ntkinfo.activations import Activation
 from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels import neural_tangents
@@ -26,7 +27,7 @@ def no_analytic_kernels(x1: object, x2: object = None, get: object = None) -> No
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Brief):
     """An infinitely wide network and the finite ones that approach it, in neural-tangents' conventions (NTK parameterisation).
 
     Attributes

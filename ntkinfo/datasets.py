@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 
 from dualib.core.arrays import positive, whole
 from dualib.core.files import read_npz
+from dualib.core.result import Brief
 from dualib.core.typing import Float, FloatArray, Shaped
 from dualib.examples.images import digit_images
 from ntkinfo.labels import looks_like_classes, one_hot
@@ -22,7 +23,7 @@ Labels = Literal["parity", "classes", "numbers"]
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Brief):
     """Training and test points with labels.
 
     Attributes

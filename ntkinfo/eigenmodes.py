@@ -19,6 +19,7 @@ from dualib.core.arrays import columns, positive
 from dualib.core.arrays import times as times_of
 from dualib.core.factor import cholesky_factor
 from dualib.core.progress import progress_bar
+from dualib.core.result import Brief
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
 from ntkinfo.kernels import Kernels
@@ -31,7 +32,7 @@ SAME = 8 * EPS  # of the largest variance: rows of kernels that differ by less a
 
 
 @dataclass(frozen=True, eq=False)
-class Eigenmodes:
+class Eigenmodes(Brief):
     """Kernels, labels and a way to learn, in the eigenvectors of Θ; :class:`ntkinfo.Ensemble` has the parameters' meaning."""
 
     kernels: Kernels

@@ -1,6 +1,7 @@
 """The house's conventions, read off the code: signatures, faces, annotations."""
 
 import ast
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from dualib.core.result import Brief
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("dualib", "ntkinfo", "deepnets")
@@ -148,6 +151,16 @@ def test_what_can_be_saved_can_be_loaded(package):
         value = getattr(module, name)
         if inspect.isclass(value) and hasattr(value, "save"):
             assert hasattr(value, "load"), name
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_holds_arrays_prints_them_by_their_size(package):
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) and dataclasses.is_dataclass(value):
+            arrays = [f.name for f in dataclasses.fields(value) if re.search("ndarray|Array|Atoms", str(f.type))]
+            assert not arrays or issubclass(value, Brief), (name, arrays)
 
 
 @pytest.mark.parametrize("package", ["dualib", "ntkinfo"])

@@ -16,6 +16,7 @@ from deepnets.recordings.recorded import is_recording
 from deepnets.recordings.run_files import RunFiles, RunMemory
 from deepnets.tasks import Task
 from deepnets.training.settings import Loss, Training
+from dualib.core.result import Brief
 from dualib.core.typing import Float, Int
 from dualib.core.units import Units, to_units
 
@@ -27,7 +28,7 @@ EPOCH_GRADIENTS = ("gradient_mean_square", "gradient_square_mean")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(Brief):
     """R replicas of one network, trained on one task, at S snapshots; a :class:`~deepnets.recordings.recording.Recording`.
 
     Attributes

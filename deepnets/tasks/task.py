@@ -11,11 +11,12 @@ import numpy as np
 
 from dualib import Joint
 from dualib.core.arrays import finite_array
+from dualib.core.result import Brief
 from dualib.core.typing import ArrayLike, Float, FloatArray, Int, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Brief):
     """Patterns x with labels y, and the law p(x) p(y|x) that information is measured under.
 
     Attributes

@@ -22,13 +22,14 @@ for epoch, sizes in zip(phases.epochs, last.T, strict=True):
     print(f"epoch {epoch:3d}: B_simple of the last layer {np.median(sizes):9.1f} patterns")
 
 # %%
-# The larger the batch, the later the gradients pass from drift to diffusion. The slope of the log of that epoch in the log of the batch size:
+# The slope of the log of the updates after which gradients pass from drift to diffusion in the log of the batch size; and how much of it is more than what the gradient noise of one
+# and the same path, rescaled to the batch size, would give:
 
 import ledger
 
 ledger.show("shwartz_ziv_tishby_2017", "transition_against_batch", "slope, in epochs")
-ledger.show("shwartz_ziv_tishby_2017", "transition_step_against_batch", "slope, in steps")
-assert all(found.low > 0 for found in ledger.measured("shwartz_ziv_tishby_2017", "transition_against_batch"))
+ledger.show("shwartz_ziv_tishby_2017", "transition_over_null", "more than by one path")
+assert all(found.low < 0 < found.high for found in ledger.measured("shwartz_ziv_tishby_2017", "transition_over_null"))
 
 # %%
 # Is the diffusion phase there with full batches, and with dropout?
@@ -42,9 +43,9 @@ assert all(found.low > 1 for found in ledger.measured("saxe_2018", "full_batch_s
 # %%
 # Dropout injects noise from the start, and compresses the last hidden layer less, not more:
 
-ledger.show("shwartz_ziv_tishby_2017", "more_by_dropout", "more compression by dropout")
-ledger.show("shwartz_ziv_tishby_2017", "more_by_dropout_noise", "the same, estimated with added noise")
-assert all(found.high < 0 for found in ledger.measured("shwartz_ziv_tishby_2017", "more_by_dropout"))
+ledger.show("shwartz_ziv_tishby_2017", "more_by_dropout_0_1", "more compression by dropout of 10 %")
+ledger.show("shwartz_ziv_tishby_2017", "more_by_dropout_0_1_noise", "the same, estimated with added noise")
+assert all(found.high < 0 for found in ledger.measured("shwartz_ziv_tishby_2017", "more_by_dropout_0_1"))
 
 # %%
 # And with second-order methods?

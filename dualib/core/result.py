@@ -21,7 +21,33 @@ LONGEST = 60  # characters of a field's value that are printed in full
 Arrays = dict[str, NDArray[Any]]
 
 
-class Result:
+class Brief:
+    """Base of dataclasses that print their long arrays by type and size.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> @dataclass(frozen=True)
+    ... class Sample(Brief):
+    ...     points: np.ndarray
+    ...     seed: int
+    >>> Sample(np.zeros((50, 10)), seed=0)
+    Sample(points=float64[50, 10], seed=0)
+    """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Brief.__repr__  # type: ignore[method-assign]  # a dataclass would print every entry of every array
+
+    def __repr__(self) -> str:
+        """The fields, those that would take more than LONGEST characters by type and size."""
+        assert is_dataclass(self)
+        return f"{type(self).__name__}({', '.join(f'{f.name}={_brief(getattr(self, f.name))}' for f in fields(self))})"
+
+
+class Result(Brief):
     """Base of frozen dataclasses whose fields are arrays, numbers, texts, enums, None, other results, or tuples, frozensets and dicts of them.
 
     What a file holds is what :meth:`to_arrays` gives: every array under the path of its field (``"plane.rate"``), and all
@@ -45,13 +71,6 @@ class Result:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         Result._known[_name(cls)] = cls
-        if "__repr__" not in cls.__dict__:
-            cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # a dataclass would print every entry of every array
-
-    def __repr__(self) -> str:
-        """The fields, those that would take more than LONGEST characters by type and size."""
-        assert is_dataclass(self)
-        return f"{type(self).__name__}({', '.join(f'{f.name}={_brief(getattr(self, f.name))}' for f in fields(self))})"
 
     def to_arrays(self) -> Arrays:
         """Everything that makes this result, as named arrays."""

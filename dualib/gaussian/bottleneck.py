@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from dualib.core.arrays import real_array
-from dualib.core.result import Result
+from dualib.core.result import Brief, Result
 from dualib.core.typing import Float, FloatArray, Int
 from dualib.core.units import Units, to_units
 from dualib.gaussian.covariance import whitened_svd
@@ -66,7 +66,7 @@ class GaussianCurve(Result):
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianBottleneck(ABC):
+class GaussianBottleneck(Brief, ABC):
     """Jointly Gaussian X and Y in canonical coordinates; use :class:`GaussianIB` or :class:`GaussianDualIB`.
 
     The two have the same curve, reached at different β: the optimum of the dual at β is that of the IB at β + 1.

@@ -10,6 +10,7 @@ import numpy as np
 
 from dualib.bottleneck import ACCURATE, Atoms, Bottleneck, Table
 from dualib.certificate.dual_function import DualFunction
+from dualib.core.result import Brief
 from dualib.core.special import EPS, kl_nats
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 from dualib.solvers.parts import Far, Parts, in_near, in_parts, large, nearby, united
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Iterate:
+class Iterate(Brief):
     """Weights and atoms at a β, with what one evaluation of e^{−βd} gives.
 
     Attributes

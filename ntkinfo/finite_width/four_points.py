@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from dualib.core.result import Brief
 from dualib.core.typing import Float, FloatArray
 from ntkinfo.activations.closed_forms import Function
 from ntkinfo.finite_width.nodes import Nodes
@@ -138,7 +139,7 @@ def _unfolded(value: FloatArray, key: Key, p: int) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerMoments:
+class LayerMoments(Brief):
     """What a layer adds to the four-point function: its kernel Θ and expectations over two and over four points."""
 
     theta: Float[np.ndarray, "*batch p p"]

@@ -16,6 +16,7 @@ from math import comb
 
 import numpy as np
 
+from dualib.core.result import Brief
 from dualib.core.typing import Float, FloatArray, Int
 from ntkinfo.activations.closed_forms import Function
 from ntkinfo.finite_width.nodes import Nodes, root
@@ -29,7 +30,7 @@ TILE = 2**17
 
 
 @dataclass(frozen=True, eq=False)
-class PairMoments:
+class PairMoments(Brief):
     """Expectations at one layer, all pairs of p points.
 
     Attributes
@@ -86,7 +87,7 @@ def price(orders: Sequence[int]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Biases:
+class Biases(Brief):
     """Coefficients of 1/width of the means of K and Θ, and of the variance of K's entries, shapes (p, p)."""
 
     nngp: Float[np.ndarray, "p p"]

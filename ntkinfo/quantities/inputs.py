@@ -196,7 +196,7 @@ def _pairwise(
                 far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
             far[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
             total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
-        values.append(total / n * (1 + side * 16 * EPS))
+        values.append(total / n * (1 + side * 64 * EPS))
     return np.array(values).reshape(times)
 
 

@@ -51,6 +51,15 @@ def test_every_condition_and_check_was_measured(name):
         assert not failed, seed.seed
 
 
+def test_the_pages_of_questions_show_what_is_published(papers):
+    pages = sorted((HERE.parent / "docs" / "questions").glob("*.py"))
+    shown = {pair for page in pages for pair in re.findall(r'ledger\.\w+\("(\w+)", "(\w+)"', page.read_text())}
+    assert len(shown) > 8
+    published = {paper.name: read_published(paper)[1] for paper in papers}
+    lacking = [(name, measure) for name, measure in shown for seed in published[name] if measure not in seed.estimates]
+    assert lacking == []
+
+
 def test_no_verdict_hangs_on_a_side_condition_or_on_the_order_of_seeds(papers):
     for row in verdict_rows(papers, Mode.FULL, None):
         assert judge(row.claim, row.measured[::-1]) == row.verdict
