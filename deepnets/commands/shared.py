@@ -60,6 +60,11 @@ def add_plane_options(parser: argparse.ArgumentParser) -> None:
     add_units(parser)
     parser.add_argument("--bins", type=int, default=30, help="edges of the cells, for a deterministic network")
     parser.add_argument(
+        "--sampled",
+        action="store_true",
+        help="the patterns are a sample of a population, of a deterministic network: values less their bias, 95%% intervals",
+    )
+    parser.add_argument(
         "--replicas",
         type=int,
         help=f"estimate at the first so many (default: all{noisy.format(NOISY_REPLICAS)})",
@@ -94,6 +99,10 @@ def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | Non
     if kept is not None:
         note_unfinished(run)
     noisy = run.noise_std > 0
+    if noisy and a.sampled:
+        raise ValueError(
+            "--sampled is for deterministic networks: deeper noisy layers are estimated for the patterns there are"
+        )
     n_replicas = a.replicas if a.replicas is not None else NOISY_REPLICAS * noisy
     n_snapshots = a.snapshots if a.snapshots is not None else NOISY_SNAPSHOTS * noisy
     replicas = trained_replicas(run)[: n_replicas or None]
@@ -104,7 +113,7 @@ def estimated_plane(run: Run | Recorded, a: argparse.Namespace, kept: Path | Non
             f"noisy network, estimated at {len(replicas)} of {run.n_replicas} replicas, {len(snapshots)} of {last + 1} "
             f"snapshots, with {a.passes} passes: --replicas, --snapshots and --passes change that"
         )
-    estimator = None if noisy else default_estimator(run, a.bins)
+    estimator = None if noisy else default_estimator(run, a.bins, a.sampled)
     if kept is not None and kept.is_file() and not isinstance(run, Recorded):  # whose settings do not tell its numbers
         old = InformationPlane.load(kept)
         now = plain({"run": run.settings, "estimator": repr(estimator), "passes": a.passes, "seed": a.seed})

@@ -16,6 +16,8 @@ class RangeBinning:
     ----------
     bins : int
         Number of edges.
+    sampled : bool
+        Whether the patterns are a sample of a population, as in :class:`deepnets.Binning`.
 
     Examples
     --------
@@ -26,3 +28,4 @@ class RangeBinning:
     """
 
     bins: int = 30
+    sampled: bool = False

@@ -61,9 +61,10 @@ def binned(
     bias = math.expm1(rate) * (n_classes - 1) / (2.0 * len(t))
     apart = any(c.concern is Concern.SEPARATED for c in found.cautions)
     if not cells.sampled and not apart and bias > BIAS * information_xy:
+        estimator = "RangeBinning" if by_range else "Binning"
         text = (
             f"if the {len(t)} patterns are a sample of a population, its I(T;Y) is lower by about {bias:.2g} nats, as "
-            f"{n_classes} classes share some {math.exp(rate):.0f} cells: Binning(sampled=True), or fewer bins"
+            f"{n_classes} classes share some {math.exp(rate):.0f} cells: {estimator}(sampled=True), or fewer bins"
         )
         more.append(Caution(Concern.SAMPLES, bias, text))
     return replace(found, cautions=(*found.cautions, *more))

@@ -53,12 +53,15 @@ class NoiseEstimator(Estimator, Protocol):
         """σ of the noise."""
 
 
-def default_estimator(recording: Recording, bins: int = 30) -> Estimator | RangeBinning:
-    """The estimator where none is given: of a noisy recording SmoothedPlugin, else binning, by range unless units fill [-1, 1]."""
+def default_estimator(recording: Recording, bins: int = 30, sampled: bool = False) -> Estimator | RangeBinning:
+    """The estimator where none is given: of a noisy recording SmoothedPlugin, else binning, by range unless units fill [-1, 1].
+
+    `sampled` says that the patterns are a sample of a population.
+    """
     source = Source.of(recording)
     if source.noise_std > 0:
-        return SmoothedPlugin(source.noise_std)
-    return Binning(bins) if source.saturates else RangeBinning(bins)
+        return SmoothedPlugin(source.noise_std, sampled=sampled)
+    return Binning(bins, sampled=sampled) if source.saturates else RangeBinning(bins, sampled)
 
 
 def information_plane(
@@ -220,8 +223,8 @@ def _layers(
     recording, deeper = source.recording, ConditionalPlugin(source.noise_std)
 
     def noisy(snapshot: int, replica: int, seed: int) -> list[LayerToEstimate]:
-        place = source.place(snapshot, replica)
-        found = [LayerToEstimate(source.activations(snapshot, replica)[0], estimator, seed, place)]
+        places = source.places(snapshot, replica)
+        found = [LayerToEstimate(source.activations(snapshot, replica)[0], estimator, seed, places[0])]
         if len(source.layers) > 1:
             if not isinstance(recording, RepeatedPasses):
                 raise ValueError(
@@ -229,7 +232,7 @@ def _layers(
                     "the deeper ones are known: give that method, or record the first layer only"
                 )
             centres = recording.passes(snapshot, replica, passes, seed)[1 : len(source.layers)]
-            found += [LayerToEstimate(c, deeper, seed + k, place) for k, c in enumerate(centres, 1)]
+            found += [LayerToEstimate(c, deeper, seed + k, places[k]) for k, c in enumerate(centres, 1)]
         return found
 
     return noisy
@@ -242,14 +245,14 @@ def _layer_by_layer(
     by_range = isinstance(estimator, RangeBinning)
 
     def layers(snapshot: int, replica: int, seed: int) -> list[LayerToEstimate]:
-        place = source.place(snapshot, replica)
+        places = source.places(snapshot, replica)
         arrays = source.activations(snapshot, replica, noise_seed=seed if source.noise_std else None)
         if cells is None:
             assert not isinstance(estimator, RangeBinning)
-            return [LayerToEstimate(t, estimator, seed, place) for t in arrays]
+            return [LayerToEstimate(t, estimator, seed, place) for t, place in zip(arrays, places, strict=True)]
         return [
             LayerToEstimate(t, binning, seed, place, by_range)
-            for t, binning in zip(arrays, cells.of(replica), strict=True)
+            for t, binning, place in zip(arrays, cells.of(replica), places, strict=True)
         ]
 
     return layers

@@ -74,9 +74,9 @@ class Source:
         last = self.ranges[-1]
         return last is not None and bool(np.isinf(last).any()) and self.hidden_layers < len(self.layers)
 
-    def place(self, snapshot: int, replica: int) -> str:
-        """Which these are, for messages."""
-        return f"epoch {self.recording.epochs[snapshot]} of replica {replica}"
+    def places(self, snapshot: int, replica: int) -> list[str]:
+        """Which the layers are, for messages."""
+        return [f"layer {name}, epoch {self.recording.epochs[snapshot]}, replica {replica}" for name in self.layers]
 
     def activations(self, snapshot: int, replica: int, *, noise_seed: int | None = None) -> Activations:
         """Of the layers of the plane."""
@@ -113,14 +113,13 @@ class Cells:
         for k in range(hidden, len(source.layers)):
             known = source.ranges[k]
             bounded = known is not None and known[0] >= -1.0 and known[1] <= 1.0
-            found = Binning(given.bins) if bounded and not fixed else _between([layers[k] for layers in whole], given)
-            cells.append(found)
+            own = Binning(given.bins, sampled=given.sampled) if bounded and not fixed else None
+            cells.append(own if own is not None else _between([layers[k] for layers in whole], given))
         return cells
 
 
 def _between(arrays: Activations, like: Binning | RangeBinning) -> Binning:
     low, high = min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
-    sampled = isinstance(like, Binning) and like.sampled
     if low == high:  # layers that never vary: one cell, whatever its width
-        return Binning(like.bins, low - 1.0, high + 1.0, sampled=sampled)
-    return Binning.from_range(*arrays, bins=like.bins, sampled=sampled)
+        return Binning(like.bins, low - 1.0, high + 1.0, sampled=like.sampled)
+    return Binning.from_range(*arrays, bins=like.bins, sampled=like.sampled)

@@ -16,12 +16,13 @@ from deepnets.recordings.records import FORMAT, KIND, TASK, Array, Range, Record
 from deepnets.tasks import Task
 from deepnets.tasks.files import read_task
 from dualib.core.files import read_json
+from dualib.core.result import Brief
 from dualib.core.store import SETTINGS
 from dualib.core.typing import Float, FloatArray, Int
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class Recorded(Brief):
     """Layers' activations of R replicas at S snapshots of any training; a :class:`deepnets.Recording`.
 
     Its snapshots are the epochs that all replicas have. Arrays are mapped into memory when they are asked for.

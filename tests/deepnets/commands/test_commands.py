@@ -150,6 +150,10 @@ def test_plane_layers_and_gradients_read_recordings(recording, tmp_path, capsys)
     assert len(pd.read_csv(tmp_path / "gradients.csv")) == 2 * 2
     assert main(["plane", str(recording), "--out", str(tmp_path), "--channels", "conv"]) == 0
     assert deepnets.InformationPlane.load(tmp_path / "plane.npz").layers == ("conv[0]", "conv[1]")
+    assert main(["plane", str(recording), "--out", str(tmp_path), "--bins", "8", "--sampled"]) == 0
+    plane = deepnets.InformationPlane.load(tmp_path / "plane.npz")
+    assert plane.rate.level == 0.95
+    assert (plane.rate.low < plane.rate.high).all()
 
 
 @pytest.mark.slow

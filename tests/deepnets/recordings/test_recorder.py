@@ -261,7 +261,7 @@ def test_replicas_that_were_no_longer_finite_are_left_out(tmp_path):
     recorded = recorder.recorded()
     assert recorded.failed.tolist() == [-1, 1, 1]
     assert deepnets.information_plane(recorded).replicas.tolist() == [0]
-    with pytest.raises(ValueError, match=r"epoch 1 of replica 2: t\[0, 0\] is nan"):
+    with pytest.raises(ValueError, match=r"layer hidden, epoch 1, replica 2: t\[0, 0\] is nan"):
         deepnets.information_plane(recorded, deepnets.Binning(9), replicas=[2])
 
 
@@ -276,6 +276,26 @@ def test_other_labels_and_laws_take_the_place_of_the_recordings(tmp_path):
         assert plane.relevance.value[0, 0, 0] == pytest.approx(expected.relevance.value, abs=1e-15)
     with pytest.raises(ValueError, match="sums to 2"):
         deepnets.information_plane(recorder.recorded(), labels=np.ones((N, 2)))
+
+
+def test_layers_without_bounds_have_intervals_as_a_sample(tmp_path):
+    rng, recorder = np.random.default_rng(2), deepnets.Recorder(tmp_path, LABELS, ranges={"output": (0, 1)})
+    relu = [np.maximum(rng.normal(scale=scale, size=(N, 2, 3)), 0) for scale in (1, 4)]
+    for epoch, t in enumerate(relu):
+        recorder.add(epoch, {"relu": t, "output": np.eye(3)[LABELS] * 0.9})
+    recorded = recorder.recorded()
+    assert len(repr(recorded)) < 600
+    plane = deepnets.information_plane(recorded, deepnets.RangeBinning(4, sampled=True))
+    cells = deepnets.Binning.from_range(*relu, bins=4, sampled=True), deepnets.Binning(4, sampled=True)
+    for k, (binning, t) in enumerate(zip(cells, (relu[0].reshape(N, 6), np.eye(3)[LABELS] * 0.9), strict=True)):
+        expected = binning.layer(t, np.eye(3)[LABELS])
+        for side in ("rate", "relevance"):
+            found, one = getattr(plane, side), getattr(expected, side)
+            assert (found.value[0, 0, k], found.low[0, 0, k], found.high[0, 0, k]) == (one.value, one.low, one.high)
+    assert (plane.rate.low < plane.rate.high).all()
+    assert plane.rate.level == 0.95
+    with pytest.raises(ValueError, match=r"layer relu, epoch 1, replica 0: .* or for a plane RangeBinning"):
+        deepnets.information_plane(recorded, deepnets.Binning(4, sampled=True), snapshots=[1])
 
 
 def test_convolutional_layers_are_flattened_or_taken_channel_by_channel(tmp_path):
