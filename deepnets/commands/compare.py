@@ -98,7 +98,7 @@ def _compare(a: argparse.Namespace, executor: Executor | None) -> None:
             executor=executor,
         )
         if replicas > PILOT:
-            say(f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT).plan().describe(replicas)}")
+            say(f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT, exponents=False).plan().describe(replicas)}")
         found[name] = comparison = compared(replicas=replicas)
         say(f"{name}:")
         say(_table(comparison, a.units))
@@ -163,12 +163,13 @@ _PREFACE = (
     "Values q(N) = a + b/N are fitted over the widths with their standard errors; ∞ is a, ± its standard error, of the spread of "
     "networks, of the next term c/N² of the series, and of the time step. A quantity *agrees to within ±x* if the 95 % interval "
     "of a lies within a factor 1 + x of the prediction (an equivalence test: a prediction that is off by more is called "
-    "agreement in 2.5 % of the cases at most), *does not* if three standard errors lie outside; otherwise the networks "
+    "agreement in 2.5 % of the cases at most), *does not* if three standard errors lie outside (by chance in one case of 370); "
+    "otherwise the networks "
     "*cannot tell*, and what would is said. *Would see* is the relative difference that would have been found in 95 % of the "
     "cases. Bounds *hold* if a lies on their right side. Of several times the worst is shown; all of them are in the files "
     "`*_verdicts.csv`. Divergences of the linearised parameters are set against the measured one as well; of nonlinear networks "
     "they are not expected to agree. *Slope* is b, beside what theory predicts for it where it does. "
-    "*Not at these widths* is said where b/N at the widest exceeds what is claimed, where leaving "
+    "*Not at these widths* is said where b/N at the widest, measured or predicted, exceeds what is claimed, where leaving "
     "out the narrowest moves a by more than its error, and of a law that collapses as e^{-2λτ}, whose modes widths below "
     "e^{2(λ_max - λ_min)τ} mix at leading order."
 )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class RangeBinning:
     """Binning between the least and the largest activation of the hidden layers over a replica's whole run.
 
-    It is for units that do not saturate ([saxe2018]_). Softmax outputs keep the edges of :class:`deepnets.Binning`; other
+    It is for units that do not saturate ([saxe2018]_). Hidden layers that are known to have bounds, as of tanh, have cells of
+    their own, in common with those of the same bounds. Softmax outputs keep the edges of :class:`deepnets.Binning`; other
     last layers have those of their own range.
 
     Parameters

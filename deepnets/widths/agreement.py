@@ -6,7 +6,7 @@ An equivalence test ([schuirmann1987]_): it *agrees* if the whole 95 % interval 
 have seen stands beside it: the least relative difference that would have left the prediction outside the interval in 95 % of
 the cases, (t_{.975} + t_{.95}) error / \|q_∞\|.
 
-No line proves more than it takes off: where b/N at the widest width exceeds what is claimed, or leaving out the narrowest width
+No line proves more than it takes off: where b/N at the widest width, measured or predicted, exceeds what is claimed, or leaving out the narrowest width
 moves the value by more than its error, the verdict is *not at these widths*.
 """
 
@@ -217,9 +217,12 @@ def agreement(
     moved = abs(line.moved) > far * line.moved_error
     claimed = abs(line.value - q) if refused else within / (1 + within) * abs(q)
     exact = first.relation is Relation.EXACT
-    leak = refused and widest < first.least_width
-    if decided and (leak or ((exact or refused) and (moved or abs(line.widest) > claimed))):
+    leak = widest < first.least_width
+    taken_off = max(abs(line.widest), 0.0 if np.isnan(predicted_slope) else abs(predicted_slope) / widest)
+    if decided and ((refused and leak) or ((exact or refused) and (moved or taken_off > claimed))):
         verdict = Verdict.TOO_NARROW
+    hopeless = exact and (leak or abs(predicted_slope) / widest > within / (1 + within) * abs(q))
+    needed = np.inf if hopeless else networks_needed(rows, line, within, networks)
     detectable = (half + power) * line.error
     return Agreement(
         first.quantity,
@@ -236,13 +239,13 @@ def agreement(
         low=low,
         high=high,
         detectable=detectable / abs(q) if q else np.inf,
-        needed=(needed := networks_needed(rows, line, within, networks)),
+        needed=needed,
         remedy=_remedy(line, first.step_error, needed),
         slope=line.slope,
         slope_error=line.slope_error,
         predicted_slope=predicted_slope,
         p=line.p if len(rows) > 2 else np.nan,
-        least_width=first.least_width if leak else 0.0,
+        least_width=first.least_width if leak and verdict in (Verdict.TOO_NARROW, Verdict.UNDECIDED) else 0.0,
     )
 
 

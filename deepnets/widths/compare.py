@@ -50,6 +50,7 @@ def compare_with_infinite_width(
     replicas: int = 1000,
     taus: Sequence[float] = (0.5, 1.5),
     within: float = WITHIN,
+    exponents: bool = True,
     step: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -78,6 +79,9 @@ def compare_with_infinite_width(
         Times of the loss ½‖f - Y‖².
     within : float
         The relative difference x that a verdict is about: "agrees to within ±x".
+    exponents : bool
+        Whether powers of the width are fitted as well, to networks trained with their mirror images and to many kernels at the
+        start; a pilot needs none.
     step : float or None
         Of time; by default 0.1 over the largest eigenvalue of Θ.
     seed : int
@@ -129,19 +133,17 @@ def compare_with_infinite_width(
     store = None if out is None else Store.open(out, kept, "comparison")
     work = _Work(setting, x, y, h, replicas, Flows(x, times, seed, store))
     counts = [replicas * min(8, chosen[-1] // n) for n in chosen]
-    work.flows.train(work.batches(nets, counts), progress=progress, executor=executor)
+    work.flows.train(work.batches(nets, counts, exponents), progress=progress, executor=executor)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = list(threads.map(work.compared, nets))
-    errors = work.step_errors(nets[0])
-    rows = [replace(r, step_error=errors.get((r.quantity, r.tau), 0.0)) for part, _ in found for r in part]
-    exponents = width_exponents([deviations for _, deviations in found], hidden_layers, seed)
-    slopes = (
-        work.slopes(nets[0], rows, store)
-        if kernels is None
-        else Slopes(note="kernels of one's own have no predicted 1/width")
-    )
+        errors = threads.submit(work.step_errors, nets[0])
+        found = [row for part in threads.map(work.rows, nets) for row in part]
+        slopes = threads.submit(work.slopes, nets[0], found, store) if kernels is None else None
+        deviations = list(threads.map(work.deviations, nets)) if exponents else []
+    rows = [replace(r, step_error=errors.result().get((r.quantity, r.tau), 0.0)) for r in found]
+    powers = width_exponents(deviations, hidden_layers, seed) if exponents else ()
+    predicted = Slopes(note="kernels of one's own have no predicted 1/width") if slopes is None else slopes.result()
     sizes = {"widths": list(chosen), "replicas": replicas, "n_points": (len(y), len(x) - len(y))}
-    return Comparison(tuple(rows), exponents, {**kept, **sizes, "own_kernels": kernels is not None}, within, slopes)
+    return Comparison(tuple(rows), powers, {**kept, **sizes, "own_kernels": kernels is not None}, within, predicted)
 
 
 def _checked(data: ntkinfo.Dataset) -> ntkinfo.Dataset:
@@ -206,12 +208,13 @@ class _Work:
         """Networks for what takes only some of them."""
         return min(self.replicas, max(100, self.replicas // 10))
 
-    def batches(self, nets: Sequence[Network], counts: Sequence[int]) -> list[Batch]:
+    def batches(self, nets: Sequence[Network], counts: Sequence[int], mirrored: bool) -> list[Batch]:
         """All networks, mirror images, some of each width with other labels, and some of the narrowest with half the step."""
         found: list[Batch] = []
         for net, count in zip(nets, counts, strict=True):
             found += batches("flow", net, self.y, self.step, count)
-            found += batches("mirrored", net, self.y, self.step, min(self.replicas, _PAIRS), mirrored=True)
+            pairs = min(self.replicas, _PAIRS) if mirrored else 0
+            found += batches("mirrored", net, self.y, self.step, pairs, mirrored=True)
             found += batches("labels", net, self.y + self.changes(net), self.step, self.some)
         return [*found, *batches("half", nets[0], self.y, self.step / 2, self.some)]
 
@@ -220,15 +223,19 @@ class _Work:
         rng = np.random.default_rng([self.flows.seed, hidden_width(net)])
         return 0.1 * rng.choice([-1.0, 1.0], size=(self.some, len(self.y)))
 
-    def compared(self, net: Network) -> tuple[list[Row], Deviations]:
-        """The rows of one width, and how its networks deviate from infinite width."""
+    def rows(self, net: Network) -> list[Row]:
+        """The rows of one width."""
+        n, sample = len(self.y), self.flows.sample("flow", net)
+        moved = self.flows.sample("labels", net).outputs[:, :, :n] - sample.outputs[: self.some, :, :n]
+        return rows_of(self.setting, sample, (self.changes(net), moved), np.array(self.flows.taus), hidden_width(net))
+
+    def deviations(self, net: Network) -> Deviations:
+        """How the networks of one width deviate from infinite width."""
         flows, n, taus = self.flows, len(self.y), self.flows.taus
         sample, mirrored = flows.sample("flow", net), flows.sample("mirrored", net)
-        moved = flows.sample("labels", net).outputs[:, :, :n] - sample.outputs[: self.some, :, :n]
-        rows = rows_of(self.setting, sample, (self.changes(net), moved), np.array(taus), hidden_width(net))
         start = start_sample(net, self.x, replicas=mirrored.n_networks, seed=flows.seed)
         law = start_law_sample(net, self.x[:n], replicas=_KERNELS * self.replicas, seed=flows.seed)
-        return rows, deviations_of(net, self.x, self.y, taus, self.step, sample, mirrored, start, law)
+        return deviations_of(net, self.x, self.y, taus, self.step, sample, mirrored, start, law)
 
     def slopes(self, net: Network, rows: Sequence[Row], store: Store | None) -> Slopes:
         """The predicted coefficients of 1/width, which are kept beside the networks."""

@@ -200,7 +200,9 @@ class Plan(Result):
         hopeless = int(np.isinf(numbers).sum())
         text = f"to tell ±{100 * self.within:.3g} %, with 95 % power, takes "
         text += (", ".join(said) if said else "more than can be counted on") + " networks of the widest width"
-        text += f"; {hopeless} quantities need wider networks or a smaller step" if hopeless else ""
+        one = hopeless == 1
+        need = f"{hopeless} quantit{'y needs' if one else 'ies need'} wider networks or a smaller step"
+        text += f"; {need}" if hopeless else ""
         return f"{text}; {networks} are enough for {self.told(networks)} of {len(numbers)}"
 
 

@@ -298,6 +298,20 @@ def test_layers_without_bounds_have_intervals_as_a_sample(tmp_path):
         deepnets.information_plane(recorded, deepnets.Binning(4, sampled=True), snapshots=[1])
 
 
+def test_bounded_layers_beside_others_have_cells_of_their_own(tmp_path):
+    rng = np.random.default_rng(3)
+    ranges = {"relu": (0, np.inf), "tanh": (-1, 1), "own": None, "tanh2": (-1, 1), "output": (0, 1)}
+    recorder = deepnets.Recorder(tmp_path, LABELS, ranges={k: v for k, v in ranges.items() if v is not None})
+    scales = {"relu": 30.0, "tanh": 0.5, "own": 10.0, "tanh2": 0.2, "output": 0.1}
+    layers = {name: scale * rng.random((N, 1)) for name, scale in scales.items()}
+    recorder.add(0, layers)
+    plane = deepnets.information_plane(recorder.recorded(), deepnets.RangeBinning(5))
+    for k, kind in enumerate((("relu", "own"), ("tanh", "tanh2"), ("relu", "own"), ("tanh", "tanh2"))):
+        cells = deepnets.Binning.from_range(*(layers[name] for name in kind), bins=5)
+        assert plane.rate.value[0, 0, k] == cells.layer(layers[plane.layers[k]], np.eye(3)[LABELS]).rate.value
+    assert (plane.rate.value[0, 0, :4] > 0.5).all()  # one range for all would leave tanh one cell
+
+
 def test_convolutional_layers_are_flattened_or_taken_channel_by_channel(tmp_path):
     images = np.random.default_rng(1).normal(size=(N, 3, 2, 2))
     recorder = deepnets.Recorder(tmp_path, LABELS)

@@ -167,6 +167,20 @@ def test_a_law_that_collapses_does_not_refute_below_its_width():
     assert "widths above 1e+03" in of_least(1000.0).describe()
     assert of_least(500.0).verdict is Verdict.DIFFERS
     assert of_least(1000.0, limit=2.0).verdict is Verdict.AGREES
+    between = of_least(1000.0, limit=2.11)  # neither: more networks of these widths do not help
+    assert (between.verdict, between.remedy, between.needed) == (Verdict.UNDECIDED, Remedy.WIDTHS, np.inf)
+
+
+def test_a_predicted_slope_that_exceeds_what_is_claimed_at_the_widest_width_takes_wider_networks():
+    def with_slope(b, limit=2.0):
+        return agreement(made_up(limit, predicted=2.0).rows, 0.05, 100, predicted_slope=b)
+
+    edge = 0.05 / 1.05 * 2.0 * WIDTHS[-1]
+    for b, decided in ((0.99 * edge, Verdict.AGREES), (-0.99 * edge, Verdict.AGREES), (1.01 * edge, Verdict.TOO_NARROW)):
+        assert with_slope(b).verdict is decided
+    assert with_slope(edge, limit=2.5).verdict is Verdict.DIFFERS  # by more than the slope explains
+    assert with_slope(10 * edge, limit=2.5).verdict is Verdict.TOO_NARROW
+    assert (with_slope(0.5 * edge, 2.11).remedy, with_slope(2 * edge, 2.11).remedy) == (Remedy.NETWORKS, Remedy.WIDTHS)
 
 
 def test_the_worst_time_is_the_quantitys():
@@ -189,7 +203,7 @@ def test_a_plan_says_what_is_enough():
     assert [plan.told(n) for n in (9, 10, 300, 10**6)] == [0, 1, 2, 3]
     said = plan.describe(300)
     assert "300 for half" in said
-    assert "1 quantities need wider networks" in said
+    assert "1 quantity needs wider networks" in said
     assert said.endswith("300 are enough for 2 of 4")
 
 

@@ -282,6 +282,9 @@ def test_a_pilots_networks_are_the_first_of_the_long_run(small, monkeypatch):
     found, path = small
     monkeypatch.setattr(samples, "gradient_flow", lambda *a, **k: pytest.fail("trained again"))
     pilot = deepnets.compare_with_infinite_width(out=path, **{**SMALL, "replicas": 100})
+    monkeypatch.setattr(compare, "start_law_sample", lambda *a, **k: pytest.fail("kernels that no verdict needs"))
+    bare = deepnets.compare_with_infinite_width(out=path, **{**SMALL, "replicas": 100}, exponents=False)
+    assert (bare.rows, bare.exponents, len(pilot.exponents)) == (pilot.rows, (), 4)
     assert pilot.plan().told(200) > 3
     ratio = pilot.to_table().std_error / found.to_table().std_error
     assert 1.0 < ratio.median() < 2.0
