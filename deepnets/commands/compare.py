@@ -98,7 +98,9 @@ def _compare(a: argparse.Namespace, executor: Executor | None) -> None:
             executor=executor,
         )
         if replicas > PILOT:
-            say(f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT, exponents=False).plan().describe(replicas)}")
+            say(
+                f"{name}, from a pilot of {PILOT} networks: {compared(replicas=PILOT, exponents=False).plan().describe(replicas)}"
+            )
         found[name] = comparison = compared(replicas=replicas)
         say(f"{name}:")
         say(_table(comparison, a.units))

@@ -30,3 +30,8 @@ class RangeBinning:
 
     bins: int = 30
     sampled: bool = False
+
+    @property
+    def method(self) -> str:
+        """How its estimates are made, of whatever edges."""
+        return f"binned activations, {self.bins} edges over the range of a run{', jackknife' * self.sampled}"

@@ -71,7 +71,7 @@ def binned(
 
 
 class Worst:
-    """The worst caution of each concern, with its place, and how often there was one."""
+    """The worst caution of each concern, with its place, and in how many layers there was one."""
 
     def __init__(self, layers: Sequence[str], epochs: Int[np.ndarray, " S"]) -> None:
         self._layers, self._epochs = layers, epochs
@@ -81,9 +81,9 @@ class Worst:
     def add(self, found: Sequence[LayerInformation], replica: int, snapshot: int) -> None:
         """Count the cautions of the layers of one replica at one snapshot."""
         for name, layer in zip(self._layers, found, strict=True):
+            self._count.update({caution.concern for caution in layer.cautions})  # rate and relevance may share one
             for caution in layer.cautions:
                 concern = caution.concern
-                self._count[concern] += 1
                 if concern not in self._worst or caution.amount > self._worst[concern][0].amount:
                     place = f"layer {name}, epoch {int(self._epochs[snapshot])}, replica {replica}"
                     self._worst[concern] = caution, place

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deepnets.estimators import Binning, ConditionalPlugin, LayerInformation, RangeBinning, SmoothedPlugin
 from deepnets.planes.cautions import Worst, binned, separated
-from deepnets.planes.plane import InformationPlane, indices
+from deepnets.planes.plane import SIDES, InformationPlane, indices
 from deepnets.planes.source import Cells, Source
 from deepnets.recordings.recording import Recording, RepeatedPasses, accuracy_of
 from dualib.core.estimate import Estimate, Estimates, Kind
@@ -128,7 +128,8 @@ def information_plane(
         raise ValueError("no replica stayed finite, so that there is no plane: train with a lower learning rate")
     chosen = indices(replicas, recording.n_replicas, "replica", source.replicas)
     times = indices(snapshots, size, "snapshot", np.arange(size))
-    of = _layers(source, default_estimator(recording) if estimator is None else estimator, passes, times)
+    used = default_estimator(recording) if estimator is None else estimator
+    of = _layers(source, used, passes, times)
     entropy_x, shape = float(entropy_nats(task.p_x)), (len(chosen), len(times), len(source.layers))
     places = list(product(chosen.tolist(), times.tolist()))
     layers = (layer for r, s in places for layer in of(s, r, seed + r * size + s))
@@ -142,14 +143,18 @@ def information_plane(
         total=math.prod(shape),
     )
     found = [separated(layer, entropy_x) for layer in estimates]
+    sides = [[getattr(layer, side) for layer in found] for side in SIDES]
+    if isinstance(used, RangeBinning):
+        sides = [[replace(e, method=used.method) for e in side] for side in sides]
+    rate, relevance = (_gathered(side, shape) for side in sides)
     warned = Worst(source.layers, recording.epochs)
     for (replica, snapshot), of_layers in zip(places, zip(*[iter(found)] * shape[-1], strict=True), strict=True):
         warned.add(of_layers, replica, snapshot)
     return InformationPlane(
         epochs=np.asarray(recording.epochs)[times],
         replicas=chosen,
-        rate=_gathered([f.rate for f in found], shape),
-        relevance=_gathered([f.relevance for f in found], shape),
+        rate=rate,
+        relevance=relevance,
         accuracy=accuracy_of(recording.scores, (size, recording.n_replicas))[times][:, chosen].T,
         layers=source.layers,
         entropy_x=entropy_x,

@@ -122,7 +122,7 @@ class InformationPlane(Result):
         """Medians over replicas at a few snapshots: one row an epoch and layer.
 
         Beside each median stand the quartiles over replicas, where there are several, and the medians of the ends of the
-        estimator's own interval, where it has one.
+        estimator's own interval, where it has one; in the end the accuracy, where it is known.
         """
         import pandas as pd
 
@@ -140,7 +140,9 @@ class InformationPlane(Result):
             if (shown.high > shown.low).any():
                 data[f"{side}_low_{units}"] = np.median(shown.low, axis=0)[s, j]
                 data[f"{side}_high_{units}"] = np.median(shown.high, axis=0)[s, j]
-        return pd.DataFrame({**data, "accuracy": np.median(self.accuracy, axis=0)[s]})
+        if not np.isnan(self.accuracy).all():
+            data["accuracy"] = np.median(self.accuracy, axis=0)[s]
+        return pd.DataFrame(data)
 
     def side(self, name: str, units: Units) -> Estimates:
         """`rate` or `relevance` in `units`."""

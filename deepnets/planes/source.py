@@ -93,8 +93,9 @@ class Cells:
     def of(self, replica: int) -> list[Binning]:
         """A Binning a layer: of the common range of the hidden layers of one kind, and of the last layer's own.
 
-        Hidden layers that nothing bounds are of one kind; bounded ones, as of tanh, of that of their bounds. Last layers that are known to lie in [-1, 1], such as a softmax, keep the edges of :class:`deepnets.Binning`, and
-        layers of given edges those, but for outputs that nothing bounds.
+        Hidden layers that nothing bounds are of one kind; bounded ones, as of tanh, of that of their bounds. Last layers that
+        are known to lie in [-1, 1], such as a softmax, keep the edges of :class:`deepnets.Binning`, and layers of given edges
+        those, but for outputs that nothing bounds.
         """
         if replica not in self._known:
             self._known[replica] = self._found(replica)
@@ -110,7 +111,10 @@ class Cells:
             cells = [given] * hidden
         else:
             kinds = [r if r is not None and np.isfinite(r).all() else None for r in source.ranges[:hidden]]
-            together = {kind: [t for layers in whole for t, k in zip(layers, kinds, strict=False) if k == kind] for kind in kinds}
+            together = {
+                kind: [t for layers in whole for t, k in zip(layers, kinds, strict=False) if k == kind]
+                for kind in kinds
+            }
             of_kind = {kind: _between(arrays, given) for kind, arrays in together.items()}
             cells = [of_kind[kind] for kind in kinds]
         for k in range(hidden, len(source.layers)):

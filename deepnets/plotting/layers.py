@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def plot_gradient_phases(phases: GradientPhases) -> Figure:
-    """Mean and noise of each layer's gradient against the epoch, medians with quartiles over replicas.
+    r"""Mean and noise of each layer's gradient against the epoch, medians with quartiles over replicas.
 
     The epoch at which the noise takes over stands with its interval as a vertical band ([shwartzziv2017]_ figure 4).
 
@@ -42,7 +42,7 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
     >>> one = np.ones((1, 2, 1))  # replica, snapshot, layer
     >>> phases = GradientPhases(np.array([1, 10]), one, 2 * one, one, 16, ("hidden",))
     >>> plot_gradient_phases(phases).axes[0].get_title()
-    'weights hidden, SNR < 1 at epoch 0'
+    'hidden\nSNR < 1 at epoch 0'
     """
     layers = len(phases.layers)
     columns = min(layers, 3)
@@ -59,7 +59,7 @@ def plot_gradient_phases(phases: GradientPhases) -> Figure:
         said = "SNR ≥ 1 throughout" if median == np.inf else f"SNR < 1 at epoch {median:.0f}"
         ax.set(xscale="log", yscale="log", xlim=(0.5, max(last, 1.0)))
         x_label, y_label = EPOCHS * (j >= layers - columns), "gradient / weights" * (j % columns == 0)
-        describe(ax, x_label, y_label, f"weights {phases.layers[j]}, {said}", legend=j == 0)
+        describe(ax, x_label, y_label, f"{phases.layers[j]}\n{said}", legend=j == 0)
     return figure
 
 

@@ -101,11 +101,12 @@ def plot_snapshots(plane: InformationPlane, epochs: Sequence[float] = (0, 400, 9
     >>> len(plot_snapshots(plane, epochs=(1, 10)).axes)
     2
     """
-    figure, axes = rows_of_panels(len(epochs), height=2.6, sharex=True, sharey=True)
-    for i, (epoch, ax) in enumerate(zip(epochs, axes, strict=True)):
+    shown = plane.epochs[list(dict.fromkeys(map(plane.at, epochs)))]  # several epochs may have one snapshot
+    figure, axes = rows_of_panels(len(shown), height=2.6, sharex=True, sharey=True)
+    for i, (epoch, ax) in enumerate(zip(shown.tolist(), axes, strict=True)):
         plot_replicas(plane, epoch, ax, units, legend=False)
         ax.set_ylabel(ax.get_ylabel() * (i % PANELS_A_ROW == 0))
-        ax.set_xlabel(ax.get_xlabel() * (i + PANELS_A_ROW >= len(epochs)))
+        ax.set_xlabel(ax.get_xlabel() * (i + PANELS_A_ROW >= len(shown)))
     handles = [axes[0].scatter([], [], color=colour(j), s=12, marker=marker(j)) for j in range(len(plane.layers))]
     legend_of_names(figure, handles, plane.layers, 7)
     return figure
@@ -178,7 +179,7 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     width = PAGE if page else COLUMN
     figure, axes = panels(columns, rows, height=height, width=width, sharex=True, sharey=True)
     end = max(int(plane.epochs[-1]) for plane in planes.values())
-    names, title = _common_names(list(planes.values()))
+    names = _common_names(list(planes.values()))
     deepest_first = sorted(names, key=len, reverse=True)
     marker_of = {name: marker(i) for i, name in enumerate(dict.fromkeys(n for own in deepest_first for n in own))}
     for i, (ax, (label, plane)) in enumerate(zip(axes, planes.items(), strict=False)):
@@ -197,17 +198,17 @@ def plot_planes(planes: Mapping[str, InformationPlane], units: Units = "bits", c
     bar.set_label("epoch", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     handles = [axes[0].scatter([], [], color="0.3", s=10, marker=shape) for shape in marker_of.values()]
-    legend_of_names(figure, handles, list(marker_of), 8 if page else 4, title)
+    legend_of_names(figure, handles, list(marker_of), 8 if page else 4)
     return figure
 
 
-def _common_names(planes: Sequence[InformationPlane]) -> tuple[list[tuple[str, ...]], str]:
-    """A name for each plane's layers, and what it is: their own; of more than there are markers, their number where not all have it."""
+def _common_names(planes: Sequence[InformationPlane]) -> list[tuple[str, ...]]:
+    """A name for each plane's layers: their own; of more than there are markers, their number where not all have it."""
     own = [plane.layers for plane in planes]
     if len(set().union(*own)) <= len(MARKERS):
-        return own, "layer (units)"
+        return own
     shared = set(own[0]).intersection(*own)
-    return [tuple(n if n in shared else f"{j + 1}" for j, n in enumerate(names)) for names in own], "layer"
+    return [tuple(n if n in shared else f"{j + 1}" for j, n in enumerate(names)) for names in own]
 
 
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
@@ -254,13 +255,13 @@ def band(
 
 
 def legend_of_names(
-    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int, title: str = "layer (units)"
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int, title: str = ""
 ) -> None:
-    """A legend of the layers' names, or of other things, over all panels."""
+    """A legend over all panels, of the layers' names unless a title says of what."""
     figure.legend(
         handles,
         names,
-        title=title,
+        title=title or ("layer (units)" if any(name.endswith(")") for name in names) else "layer"),
         title_fontsize=SMALL,
         fontsize=SMALL,
         ncols=min(len(names), columns),

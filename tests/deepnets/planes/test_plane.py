@@ -64,6 +64,13 @@ def test_summary_of_one_replica_is_the_estimators_interval(plane):
         [row.rate_low_nats, row.rate_nats, row.rate_high_nats], [value - 0.1, value, value + 0.1]
     )
     assert "rate_q25_nats" not in row
+    assert "accuracy" in row
+    assert "accuracy" not in replace(one, accuracy=np.full_like(one.accuracy, np.nan)).summary()
+
+
+def test_epochs_of_one_snapshot_are_one_panel(plane):
+    titles = [ax.get_title() for ax in plotting.plot_snapshots(plane, [0, 400, 9000]).axes]
+    assert titles == ["epoch 0", "epoch 1000"]
 
 
 def test_shapes_that_do_not_fit_are_printed(plane):

@@ -294,6 +294,8 @@ def test_layers_without_bounds_have_intervals_as_a_sample(tmp_path):
             assert (found.value[0, 0, k], found.low[0, 0, k], found.high[0, 0, k]) == (one.value, one.low, one.high)
     assert (plane.rate.low < plane.rate.high).all()
     assert plane.rate.level == 0.95
+    assert plane.method == "binned activations, 4 edges over the range of a run, jackknife"  # one text for all replicas
+    assert max(plane.warnings.values()) <= plane.rate.value.size
     with pytest.raises(ValueError, match=r"layer relu, epoch 1, replica 0: .* or for a plane RangeBinning"):
         deepnets.information_plane(recorded, deepnets.Binning(4, sampled=True), snapshots=[1])
 

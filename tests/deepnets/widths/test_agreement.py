@@ -176,7 +176,11 @@ def test_a_predicted_slope_that_exceeds_what_is_claimed_at_the_widest_width_take
         return agreement(made_up(limit, predicted=2.0).rows, 0.05, 100, predicted_slope=b)
 
     edge = 0.05 / 1.05 * 2.0 * WIDTHS[-1]
-    for b, decided in ((0.99 * edge, Verdict.AGREES), (-0.99 * edge, Verdict.AGREES), (1.01 * edge, Verdict.TOO_NARROW)):
+    for b, decided in (
+        (0.99 * edge, Verdict.AGREES),
+        (-0.99 * edge, Verdict.AGREES),
+        (1.01 * edge, Verdict.TOO_NARROW),
+    ):
         assert with_slope(b).verdict is decided
     assert with_slope(edge, limit=2.5).verdict is Verdict.DIFFERS  # by more than the slope explains
     assert with_slope(10 * edge, limit=2.5).verdict is Verdict.TOO_NARROW
