@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
 # goldfeld2019, so that this many take about two minutes. Binning costs next to nothing and takes all there are.
 NOISY_REPLICAS, NOISY_SNAPSHOTS = 3, 7
+ROUNDING = 1e-10
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -146,8 +147,8 @@ def replica_number(recording: Run | Recorded, number: int) -> int:
 
 
 def print_table(frame: pd.DataFrame) -> None:
-    """On the terminal, four digits."""
-    say(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    """On the terminal, four digits; what is rounding is 0."""
+    say(frame.to_string(index=False, float_format=lambda value: f"{0.0 if abs(value) < ROUNDING else value:.4g}"))
 
 
 def write_table(

@@ -282,8 +282,9 @@ def _legend_of_layers(ax: Axes) -> None:
 
 
 def set_limits(ax: Axes, planes: Sequence[InformationPlane], units: Units) -> None:
-    """Axes that hold all that the informations of some planes can be."""
-    ax.set_xlim(0, 1.05 * max(to_units(plane.entropy_x, units) for plane in planes))
+    """Axes that hold all that the informations of some planes can be; of a sample the rates may exceed its own H(X)."""
+    most = max(max(plane.entropy_x, float(plane.rate.value.max(initial=0.0))) for plane in planes)
+    ax.set_xlim(0, 1.05 * to_units(most, units))
     ax.set_ylim(-0.02, 1.06 * max(to_units(plane.information_xy, units) for plane in planes))
 
 

@@ -73,6 +73,11 @@ def test_epochs_of_one_snapshot_are_one_panel(plane):
     assert titles == ["epoch 0", "epoch 1000"]
 
 
+def test_no_point_lies_outside_the_axes(plane):
+    beyond = replace(plane, entropy_x=0.5 * float(plane.rate.value.max()))  # as of a small sample of a population
+    assert plotting.plot_replicas(beyond, 1000).get_xlim()[1] > plane.rate.value.max() / LN2
+
+
 def test_shapes_that_do_not_fit_are_printed(plane):
     with pytest.raises(ValueError, match=r"shape \(4, 3, 2\).* got \(3, 3, 2\)"):
         replace(plane, rate=plane.rate[1:])
