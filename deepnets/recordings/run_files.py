@@ -64,7 +64,7 @@ class RunFiles:
 
     def task(self, settings: Mapping[str, Any]) -> Task:
         """The task that was trained on: made again from its settings, or read from its copy."""
-        if is_made_here(settings) or not self.store.has(TASK):
+        if is_made_here(settings):
             return task_from_settings(settings)
         try:
             return read_task(self.store.path / f"{TASK}.npz")

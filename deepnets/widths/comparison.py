@@ -194,12 +194,12 @@ class Plan(Result):
     def describe(self, networks: int) -> str:
         """What that many networks can tell, and how many it takes for half, 3/4 and 9/10 of the quantities, in words."""
         numbers = np.sort(list(self.needed.values()))
-        shares = {"half of the quantities": 0.5, "3/4": 0.75, "9/10": 0.9}
+        shares = {" networks of the widest width for half of the quantities": 0.5, " for 3/4": 0.75, " for 9/10": 0.9}
         takes = {name: numbers[int(np.ceil(share * len(numbers))) - 1] for name, share in shares.items()}
-        said = [f"{_round(number)} for {name}" for name, number in takes.items() if np.isfinite(number)]
+        said = [f"{_round(number)}{name}" for name, number in takes.items() if np.isfinite(number)]
         hopeless = int(np.isinf(numbers).sum())
         text = f"to tell ±{100 * self.within:.3g} %, with 95 % power, takes "
-        text += (", ".join(said) if said else "more than can be counted on") + " networks of the widest width"
+        text += ", ".join(said) if said else "more networks of the widest width than can be counted on"
         one = hopeless == 1
         need = f"{hopeless} quantit{'y needs' if one else 'ies need'} wider networks or a smaller step"
         text += f"; {need}" if hopeless else ""

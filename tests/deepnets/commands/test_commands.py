@@ -181,6 +181,9 @@ def test_train_takes_own_data_and_keeps_them_beside_the_run(tmp_path, capsys):
         assert run.training.batch_size is None
     assert "48 training patterns: full batches" in capsys.readouterr().out
     assert main(["plane", str(out / "mse")]) == 0
+    (out / "mse" / "task.npz").unlink()
+    assert main(["plane", str(out / "mse")]) == 2
+    assert "task.npz; the `deepnets train … --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

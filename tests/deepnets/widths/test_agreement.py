@@ -206,7 +206,8 @@ def test_a_plan_says_what_is_enough():
     plan = Plan(0.05, {"a": 10.0, "b": 300.0, "c": 4000.0, "d": np.inf})
     assert [plan.told(n) for n in (9, 10, 300, 10**6)] == [0, 1, 2, 3]
     said = plan.describe(300)
-    assert "300 for half" in said
+    assert "takes 300 networks of the widest width for half of the quantities, 4000 for 3/4; 1" in said
+    assert "takes more networks of the widest width than" in Plan(0.05, {"a": np.inf}).describe(10)
     assert "1 quantity needs wider networks" in said
     assert said.endswith("300 are enough for 2 of 4")
 
