@@ -6,7 +6,14 @@ import argparse
 import time
 
 from deepnets import plotting
-from deepnets.commands.shared import add_run_options, opened, print_table, replica_number, write_table
+from deepnets.commands.shared import (
+    add_run_options,
+    opened,
+    print_table,
+    replica_number,
+    trained_replicas,
+    write_table,
+)
 from deepnets.planes.bottleneck import BETA_MAX
 from deepnets.planes.layers import layers_against_bottleneck
 from deepnets.tasks import icosahedral_task
@@ -39,6 +46,9 @@ def run(a: argparse.Namespace) -> None:
     """Fit β to every layer, print and write what is left, draw the layers."""
     found, out = opened(a)
     replica, start = replica_number(found, a.replica), time.perf_counter()
+    alive = trained_replicas(found)
+    if replica not in alive:
+        raise ValueError(f"replica {replica} did not stay finite: choose --replica among {', '.join(map(str, alive))}")
     sharp = found.task.settings.get("task") == "icosahedral"
     options = {"law": _law(a.gamma)} if sharp else {"label_noise": a.label_noise}
     report = layers_against_bottleneck(found, replica=replica, bins=a.bins, seed=a.seed, **options)

@@ -108,7 +108,7 @@ def _plot_panel(ax: Axes, comparison: Comparison, quantity: str, units: Units) -
 def plot_finite_plane(
     comparison: Comparison, gaussian_ib: GaussianIB | None = None, units: Units = "bits", ax: Axes | None = None
 ) -> Axes:
-    """I(Z;Y|D) against I(Z;X|D) of finite and of infinitely wide networks.
+    """I(Z;Y|D) against I(Z;X|D) of finite and of infinitely wide networks, at the decoder of their real or class labels.
 
     Parameters
     ----------
@@ -123,7 +123,11 @@ def plot_finite_plane(
     >>> plot_finite_plane(comparison).figure.savefig("finite.pdf")  # doctest: +SKIP
     """
     ax = axes_or_new(ax)
-    x, y = (comparison.select(name) for name in ("input_information", "label_information_unit_noise"))
+    x, real, classes = (
+        comparison.select(name)
+        for name in ("input_information", "label_information_unit_noise", "label_information_discrete")
+    )
+    y = real or classes
     for i, tau in enumerate(dict.fromkeys(r.tau for r in x)):
         at = [(a, b) for a, b in zip(x, y, strict=True) if a.tau == tau]
         for a, b in at:

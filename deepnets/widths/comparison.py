@@ -16,7 +16,7 @@ from deepnets.widths.slopes import Slopes
 from dualib.core.arrays import positive
 from dualib.core.result import Result
 from dualib.core.units import Units, to_units
-from ntkinfo.quantities import REGISTRY
+from ntkinfo.quantities import REGISTRY, Condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,10 +106,10 @@ class Comparison(Result):
         for found in self.agreements(within):
             by_name.setdefault(found.quantity, []).append(found)
         about = self.settings
+        known = about.get("activation"), about.get("replicas"), about.get("n_points", (0, 0))
+        classes = any(Condition.CLASS_LABELS in q.only for q in REGISTRY.quantities if q.name in by_name)
         missing = [
-            (q.name, why_not_measured(q, about.get("activation"), about.get("replicas"), about.get("n_points", (0, 0))))
-            for q in REGISTRY.quantities
-            if q.name not in by_name
+            (q.name, why_not_measured(q, *known, classes=classes)) for q in REGISTRY.quantities if q.name not in by_name
         ]
         unmeasured = (Agreement(name, Verdict.NOT_MEASURABLE, reason=why) for name, why in missing)
         return (*map(_worst, by_name.values()), *unmeasured)

@@ -52,9 +52,16 @@ KINK = "this activation has a kink, so that the divergence of the parameters' fl
 
 
 def why_not_measured(
-    quantity: Quantity, activation: str | None, networks: int | None = None, n_points: tuple[int, int] = (0, 0)
+    quantity: Quantity,
+    activation: str | None,
+    networks: int | None = None,
+    n_points: tuple[int, int] = (0, 0),
+    classes: bool = False,
 ) -> str:
-    """Why a quantity has no rows in a comparison of so many networks of this activation, on so many points, in a sentence."""
+    """Why a quantity has no rows in a comparison of so many networks of this activation, on so many points, in a sentence.
+
+    `classes` says that the labels are classes.
+    """
     wanted = needs(REGISTRY.function(quantity.name))
     least = FOR_A_POINT * n_points[int(quantity.shows is None)]
     if _is_joint(quantity) and networks is not None and networks < least:
@@ -62,8 +69,9 @@ def why_not_measured(
     if quantity.shows is not None and quantity.shows[0] in ("kl", "kl_rate"):
         kink = activation is not None and not Activation.named(activation).has_third_kernel
         return KINK if kink else NOT_SHOWN
-    if Condition.CLASS_LABELS in quantity.only:
-        return str(Condition.CLASS_LABELS)
+    labels = Condition.REAL_LABELS if classes else Condition.CLASS_LABELS
+    if labels in quantity.only:
+        return str(labels)
     return next((why for name, why in NOT_OFFERED.items() if name in wanted), NOT_SHOWN)
 
 

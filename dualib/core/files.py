@@ -116,7 +116,9 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     except FileNotFoundError:
         raise ValueError(f"there is no file {os.fspath(path)}") from None
     except Exception as error:  # of a damaged header zipfile and numpy raise whatever their parsers do
-        why = "its bytes are of another format" if "pickle" in str(error) else error  # which NumPy advises to load unsafely
+        why = (
+            "its bytes are of another format" if "pickle" in str(error) else error
+        )  # which NumPy advises to load unsafely
         raise ValueError(f"{os.fspath(path)} is not a whole .npz file ({why})") from None
 
 

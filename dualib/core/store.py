@@ -68,7 +68,11 @@ class Store:
                 raise ValueError(f"{store.path} is not empty and holds no {what}: choose another directory")
             write_json(store.path / SETTINGS, {"settings": settings, "versions": versions()})
             return store
-        old, new = store.settings(), json.loads(json.dumps(plain(settings)))
+        try:
+            old = store.settings()
+        except ValueError as error:
+            raise ValueError(f"{error}; remove {store.path}, whose settings are lost, and begin anew") from None
+        new = json.loads(json.dumps(plain(settings)))
         differ = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if differ:
             changes = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ)
@@ -93,7 +97,10 @@ class Store:
         """
         if not self.exists:
             raise ValueError(f"{self.path} holds no {self.what}: it has no {SETTINGS}")
-        return dict(read_json(self.path / SETTINGS)["settings"])
+        found = read_json(self.path / SETTINGS)
+        if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+            raise ValueError(f"{self.path / SETTINGS} has no settings")
+        return dict(found["settings"])
 
     def has(self, name: str) -> bool:
         """Whether there is a file under that name."""

@@ -156,6 +156,18 @@ def test_plane_layers_and_gradients_read_recordings(recording, tmp_path, capsys)
     assert (plane.rate.low < plane.rate.high).all()
 
 
+def test_replicas_that_failed_are_said_to_have(tmp_path, capsys):
+    recorder = deepnets.Recorder(tmp_path, [0, 1, 0, 1])
+    for replica, value in ((0, np.nan), (1, 0.5)):
+        recorder.add(1, {"hidden": np.full((4, 2), value)}, replica=replica)
+        if replica == 0:
+            for command in ("plane", "movie", "gradients", "layers"):
+                assert main([command, str(tmp_path)]) == 2
+                assert "no replica's loss stayed finite" in capsys.readouterr().err
+    assert main(["layers", str(tmp_path)]) == 2
+    assert "replica 0 did not stay finite: choose --replica among 1\n" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_movie_is_written_of_runs_and_recordings(recording, tmp_path, capsys):
     assert main(["movie", str(recording), "--out", str(tmp_path / "plane.gif"), "--frames", "2"]) == 0

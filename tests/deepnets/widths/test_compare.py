@@ -11,6 +11,7 @@ import pytest
 
 import deepnets
 import ntkinfo
+from deepnets import plotting
 from deepnets.__main__ import main
 from deepnets.widths import Comparison, Verdict, compare, samples, slopes
 from deepnets.widths.exponents import bias_exponent
@@ -205,6 +206,20 @@ def test_data_that_do_not_fit_are_refused(change, message):
     data = with_arrays(ntkinfo.gaussian_task(4, 12, x_dim=3, seed=0), **change)
     with pytest.raises(ValueError, match=message):
         deepnets.compare_with_infinite_width(data, **SMALL)
+
+
+def test_labels_that_are_classes_have_their_own_decoder_in_the_plane_and_in_the_reasons(small):
+    real = "label_information_unit_noise"
+    rows = [replace(r, quantity="label_information_discrete") if r.quantity == real else r for r in small[0].rows]
+    found = replace(small[0], rows=tuple(r for r in rows if not r.quantity.startswith("label_information_b")))
+    stars = [
+        [line.get_xydata()[0].tolist() for line in plotting.plot_finite_plane(one).lines if line.get_marker() == "*"]
+        for one in (small[0], found)
+    ]
+    assert stars[0] == stars[1]
+    reasons = [{v.quantity: v.reason for v in one.verdicts()} for one in (small[0], found)]
+    assert reasons[0]["label_information_discrete"] == "the labels are real numbers"
+    assert reasons[1][real] == reasons[1]["label_information_best_noise"] == "the labels are classes"
 
 
 def test_finished_networks_are_not_trained_again(small, monkeypatch):

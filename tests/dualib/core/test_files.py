@@ -84,9 +84,10 @@ def test_a_store_refuses_other_settings_and_names_them(tmp_path):
     (tmp_path / "other" / "x").touch()
     with pytest.raises(ValueError, match="is not empty"):
         Store.open(tmp_path / "other", {})
-    (tmp_path / "s" / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match=r"settings\.json is not whole JSON"):
-        Store.open(tmp_path / "s", {})
+    for text, said in (("{", "is not whole JSON .*"), ("", "is not whole JSON .*"), ("[]", "has no settings")):
+        (tmp_path / "s" / "settings.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"settings\.json {said}; remove .*s, whose settings are lost"):
+            Store.open(tmp_path / "s", {})
 
 
 def test_what_a_killed_writer_left_is_removed_and_what_others_write_is_not(tmp_path):
