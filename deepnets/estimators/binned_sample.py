@@ -45,7 +45,7 @@ def sampled_information(layer: Layer, cells: IntArray, most: float, method: str)
     plug_in, less = h_t + h_y - h_ty, less_t + less_y - less_ty
     corrected_t, corrected = (n * whole - (n - 1) * left for whole, left in ((h_t, less_t), (plug_in, less)))
     beyond = max(corrected_t, _coverage_adjusted(counts_t, n)) + corrected_t - h_t
-    found, unseen = [], float(entr(UNSEEN / max(n, UNSEEN * math.e))) + UNSEEN / n
+    found, unseen = [], entropy_unseen(n)
     for value, ends, terms, limit in (
         (corrected_t, (h_t, beyond), (-np.log(counts_t[cells] / n),), most),
         (corrected, (plug_in, corrected, float(gain_out.mean())), (gain, gain_out), math.log(max(rows.shape[1], 1))),
@@ -59,6 +59,11 @@ def sampled_information(layer: Layer, cells: IntArray, most: float, method: str)
         )
     alone = _of_loneliness(float((counts_t[cells] == 1).mean()))
     return LayerInformation.of(found, (*alone, of_cells(layer)), (*alone, *of_separation(h_t, layer)))
+
+
+def entropy_unseen(n: int) -> float:
+    """Nats that events which n samples do not show may have, in 95 % of the cases: of a probability of :data:`UNSEEN`/n."""
+    return float(entr(UNSEEN / max(n, UNSEEN * math.e))) + UNSEEN / n
 
 
 def _gains(rows: FloatArray, posterior: FloatArray, p_y: FloatArray) -> FloatArray:

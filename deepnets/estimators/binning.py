@@ -140,8 +140,8 @@ class Binning:
             below, above = int((array < edges[0]).sum()), int((array > edges[-1]).sum())
             raise ValueError(
                 f"{below} activations are below the first edge {edges[0]:g} and {above} above the last {edges[-1]:g}, out of "
-                f"{array.size}, which run from {array.min():g} to {array.max():g}; use wider edges, "
-                "Binning.from_range(activations), or for a plane RangeBinning"
+                f"{array.size}, which run from {array.min():g} to {array.max():g}; use Binning.from_range(activations), "
+                "wider edges, or for a plane RangeBinning"
             )
         return _codes(array.astype(np.float64, copy=False), edges, uniform=self.edges is None)
 

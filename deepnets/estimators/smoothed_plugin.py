@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr, stdtrit
 
+from deepnets.estimators.binned_sample import entropy_unseen
 from deepnets.estimators.draws import Draws
 from deepnets.estimators.layer import (
     Layer,
@@ -59,7 +60,8 @@ class SmoothedPlugin:
     pattern bracket H(Y|T) in the same way. Each bracket is cut to what an information can be, [0, H(Y)] for the labels', and
     the value is its middle, in which the leading biases, -I_{χ²}/2n and +I_{χ²}/2n, cancel. Where the bracket is wide, the
     middle is no more than that, and a warning gives the bracket's width. The sampling error is Student's, or what resamples of
-    the patterns show where that is more: it is not symmetric near the largest information, where the standard error is small.
+    the patterns show where that is more: it is not symmetric near the largest information, where the standard error is small;
+    upwards it is at least the entropy of patterns, and of labels that none of the patterns has, which n samples need not show.
 
     Parameters
     ----------
@@ -205,13 +207,21 @@ class SmoothedPlugin:
         moves = reach(layer, self.sigma, draws.by_centre(inside), draws.by_centre(label_inside), rng)
         method = f"smoothed plug-in of a sample, sigma = {self.sigma:g}, {len(draws.own)} draws"
         found, cautions, quantile = [], [], float(stdtrit(n - 1, 0.5 + LEVEL / 2))
-        for bracket, var, moved, most, end in (
-            (inputs, variance, moves[0], math.inf, math.inf),
-            (labels, label_variance, moves[1], layer.label_entropy + unseen, math.log(len(p_y))),
+        rare = entropy_unseen(n)
+        for bracket, var, moved, most, end, beyond in (
+            (inputs, variance, moves[0], math.inf, math.inf, rare),
+            (
+                labels,
+                label_variance,
+                moves[1],
+                layer.label_entropy + unseen,
+                math.log(len(p_y)),
+                rare if (p_y == 0).any() else 0.0,
+            ),
         ):
             low, high = (min(most, end, max(0.0, x)) for x in bracket)
             down, up = np.maximum(quantile * math.sqrt(var), moved) + UNSEEN / len(draws.own)
-            interval = max(0.0, low - float(down)), min(end, high + float(up))
+            interval = max(0.0, low - float(down)), min(end, high + max(float(up), beyond))
             found.append(
                 Estimate.within(
                     0.5 * (low + high),

@@ -210,7 +210,8 @@ def test_plugin_and_left_out_samples_bracket_the_population_in_expectation():
     for seed in range(100):
         s = np.random.default_rng([seed, 8]).normal(size=(60, 2))
         found = SmoothedPlugin(0.5, sampled=True).layer(s, np.ones((60, 1)), seed=seed).rate
-        ends.append([found.low + 1.96 * found.std_error, found.high - 1.96 * found.std_error])
+        low = found.low + 1.96 * found.std_error
+        ends.append([low, 2 * found.value - low])  # the value is the middle
     mean, error = np.mean(ends, axis=0), np.std(ends, axis=0, ddof=1) / 10
     assert mean[0] + 3 * error[0] < truth < mean[1] - 3 * error[1]
     assert abs(mean.mean() - truth) < 0.3 * (truth - mean[0])
@@ -252,3 +253,18 @@ def test_coverage_of_two_clusters(weight):
         found = SmoothedPlugin(1.0, sampled=True).layer(50.0 * cluster[:, None], np.eye(2)[cluster], seed=seed)
         hits += [e.low <= truth <= e.high for e in (found.rate, found.relevance)]
     assert (hits / 150 > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 150)).all()
+
+
+@pytest.mark.parametrize("n", [50, 600])
+def test_what_a_sample_need_not_show_is_within_its_interval(n):
+    """A rare cluster, and a rare label, of probability 3/n: one sample in twenty has none of it."""
+
+    def entropy(p):
+        return float(-p * np.log(p) - (1 - p) * np.log1p(-p))
+
+    one_place, one_label = np.zeros((n, 1)), np.tile([1.0, 0.0], (n, 1))
+    assert SmoothedPlugin(0.1, sampled=True).layer(one_place, one_label).rate.high >= entropy(3 / n)
+    two_places = np.where(np.arange(n) < n // 2, -3.0, 3.0)[:, None]
+    found = SmoothedPlugin(0.1, sampled=True).layer(two_places, one_label).relevance
+    assert found.low == 0
+    assert found.high >= entropy(3 / n) - 0.5 * entropy(6 / n)  # the label occurs in one of the places alone
