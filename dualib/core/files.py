@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,17 +127,15 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """
     try:
         with open(path, "rb") as file:  # which np.load leaves open where it fails
+            if not zipfile.is_zipfile(file):  # of which NumPy advises to load it unsafely
+                raise ValueError("its bytes are of another format, or end too early")
+            file.seek(0)
             archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(f"there is no file {os.fspath(path)}") from None
     except Exception as error:  # of a damaged header zipfile and numpy raise whatever their parsers do
-        why = (
-            "its bytes are of another format" if "pickle" in str(error) else error
-        )  # which NumPy advises to load unsafely
-        raise ValueError(f"{os.fspath(path)} is not a whole .npz file ({why})") from None
+        raise ValueError(f"{os.fspath(path)} is not a whole .npz file ({error})") from None
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
