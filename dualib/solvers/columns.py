@@ -30,6 +30,7 @@ from dualib.solvers.atoms import (
     too_many_rows,
     trivial,
 )
+from dualib.solvers.balance import balanced
 from dualib.solvers.distances import away
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
@@ -124,6 +125,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if rounds == STUCK:  # where all is flat, as at β = 1 with deterministic labels, it gets nowhere
             best = min(trivial(it.problem, it.beta), key=lambda one: one.value)
             it, residual = minimise(best) if best.value < it.value else (it, residual)
+        it = balanced(it)
         g = it.dual
         found = ascend(g, it, rng)
         log_g = g.log_in_parts(found)
@@ -143,6 +145,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual = to_last_digits(it)
+            it = balanced(it)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)

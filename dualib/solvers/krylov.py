@@ -19,7 +19,7 @@ from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.overlaps import Overlaps, neighbours
+from dualib.solvers.overlaps import Overlaps, most_change, neighbours
 
 MOST_PRODUCTS = 60  # of one step
 MOST_DAMPED = 15  # of a step on whose way the Hessian has bent downwards: it is far from the minimum
@@ -29,7 +29,6 @@ SHORTER = 0.3
 REFRESHED = 3  # steps after which the blocks of neighbours are computed again
 MET = 0.03  # clusters nearer than this, in β times a squared Fisher distance, may have met
 REACH = 0.7  # how far a step may move a cluster, in such units not squared,
-CHANGE = 1.0  # by what share it may change its weight,
 OVER = 0.01  # and how many of the clusters may be asked for more: then the path ends
 LEAST_CURVATURE = 1e-3  # of a direction, relative to the preconditioner's
 LIGHT = 0.1  # damping of a cluster beyond its limits, the first time
@@ -43,7 +42,7 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
     Returns the iterate, the norm of the gradient before the last step, and whether that was a step of Newton's in all clusters
     that was to gain less than the tolerance, nats.
     """
-    size, near, overlaps, n_t = np.inf, False, Overlaps([]), 0
+    size, near, overlaps, n_t = np.inf, False, None, 0
     few = it.parts is not None and it.parts.far is not None  # pairs: Φ is that of its gradient to first order only
     for steps in range(max_steps):
         if not near:
@@ -52,7 +51,7 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
         size = float(np.linalg.norm(system.gradient))
         if size < 1e-14:
             return it, size, True
-        if steps % REFRESHED and len(it.weights) == n_t:
+        if overlaps and steps % REFRESHED and len(it.weights) == n_t:
             overlaps = overlaps.bent_at(system)
         else:
             overlaps = Overlaps.of(system, neighbours(it.atoms, it.beta))
@@ -192,7 +191,8 @@ class Path:
     def beyond(self) -> Float[np.ndarray, " n_t"]:
         """How many times its limits the step of a cluster is."""
         relative = self.x / self.system.root
-        return np.asarray(np.maximum(relative[:, 0] / CHANGE, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
+        change = most_change(self.system.it.weights)
+        return np.asarray(np.maximum(relative[:, 0] / change, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
 
 
 def _heavy(it: Iterate) -> Bool[np.ndarray, " n_t"]:

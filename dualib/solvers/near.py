@@ -11,6 +11,7 @@ from dualib.solvers.krylov import newton_cg
 
 ROUNDS = 6  # of looks at all pairs
 WITHIN = 0.01  # of what a round has to gain to be followed by another: what the last step of a round gains
+STEEP = 100.0  # times the tolerance, the square of a gradient that is not that of a minimum
 MOST_NEAR = 20_000_000  # pairs that count, up to which those are looked at alone: more are no longer few, and take 1 GB
 
 
@@ -34,6 +35,8 @@ def newton_near(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate,
                 return newton_cg(it, tolerance, 1)
             continue
         it = new if gained > 0.0 else it
+        if gained <= tolerance and size**2 > STEEP * tolerance:  # no step among few pairs is one down
+            return newton_cg(it, tolerance, 1)
         if gained <= tolerance:  # the gradient is that of all pairs then
             return it, size, True
     return it, size, False

@@ -23,6 +23,8 @@ WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance
 LARGEST_GROUP = 3
 LARGEST_BLOCK = 64  # unknowns of a group
 REACH = 1.0  # the same distance, not squared, by which a step moves a cluster where the block says nothing
+CHANGE = 1.0  # by what share a step may change a weight,
+GROWTH = 0.3  # of the average weight, by which it may always raise one
 LEAST_BEND = 1e-6  # rounding of the blocks
 
 
@@ -49,19 +51,23 @@ class Overlaps:
     """Blocks of the Hessian for groups of neighbours: for each size of group, indices (n, m), eigenvectors V and values λ, |λ|′."""
 
     parts: Sequence[tuple[IntArray, FloatArray, FloatArray, FloatArray]]
+    weights: FloatArray  # the diagonal of the Hessian for the weights, a column
 
     @classmethod
     def of(cls, system: System, groups: Sequence[IntArray]) -> Overlaps:
         """The blocks of a system."""
-        return cls([_bent(system, members, *np.linalg.eigh(blocks(system, members))) for members in groups])
+        found = [_bent(system, members, *np.linalg.eigh(blocks(system, members))) for members in groups]
+        return cls(found, of_weights(system))
 
     def bent_at(self, system: System) -> Overlaps:
         """The same blocks, bent upwards by the gradient of another system of as many clusters."""
-        return Overlaps([_bent(system, members, values, vectors) for members, vectors, values, _ in self.parts])
+        found = [_bent(system, members, values, vectors) for members, vectors, values, _ in self.parts]
+        return Overlaps(found, of_weights(system))
 
     def solved(self, v: FloatArray) -> FloatArray:
         """The v with which |blocks|′ give v; the same v outside the groups."""
         out = v.copy()
+        out[:, :1] /= self.weights
         for members, vectors, _, bent in self.parts:
             out[members] = _applied(vectors, 1.0 / bent, v[members])
         return out
@@ -69,6 +75,7 @@ class Overlaps:
     def bent(self, v: FloatArray) -> FloatArray:
         """|blocks|′ times v; v itself outside the groups."""
         out = v.copy()
+        out[:, :1] *= self.weights
         for members, vectors, _, bent in self.parts:
             out[members] = _applied(vectors, bent, v[members])
         return out
@@ -93,6 +100,21 @@ class Overlaps:
         for members, vectors, values, bent in self.parts:
             out[members] = _applied(vectors, bent - values, v[members])
         return out
+
+
+def of_weights(system: System) -> FloatArray:
+    """The diagonal ν Σ_x p ratio² of the Hessian for the weights, a column: hardly more than 0 for a cluster of next to no weight.
+
+    It is at least ν G², also where pairs that do not count are left out.
+    """
+    kernel, over = system.kernel, (system.it.problem.p_x / system.it.z**2).astype(np.float32)
+    squares = np.maximum(kernel * kernel @ over, system.it.gain**2)
+    return np.asarray(np.maximum(system.root**2 * squares[:, None], TINY))
+
+
+def most_change(weights: FloatArray) -> FloatArray:
+    """By what share a step may raise each weight: a light one by many times, which is little of any z_x."""
+    return np.asarray(np.maximum(CHANGE, GROWTH / (len(weights) * weights)))
 
 
 def blocks(system: System, members: IntArray) -> FloatArray:
@@ -150,8 +172,10 @@ def _bent(
     system: System, members: IntArray, values: FloatArray, vectors: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
     slope = (system.gradient[members].reshape(len(members), 1, -1) @ vectors)[:, 0]
-    reach = REACH * system.root[members, 0].min(axis=1, keepdims=True)
-    bent = np.maximum(np.maximum(np.abs(values), LEAST_BEND), np.abs(slope) / np.maximum(reach, TINY))
+    limits = np.repeat(system.root[members], system.gradient.shape[1], axis=2)  # of each coordinate, (n, m, n_y + 1)
+    limits[:, :, 0] *= most_change(system.it.weights)[members]
+    over = np.linalg.norm(vectors / np.maximum(limits, TINY).reshape(len(members), -1, 1), axis=1)
+    bent = np.maximum(np.maximum(np.abs(values), LEAST_BEND), np.abs(slope) * over / REACH)
     return members, vectors, values, bent
 
 

@@ -368,7 +368,8 @@ def test_limits_are_checked_before_work(tmp_path, capsys):
 def test_a_second_run_goes_on_and_other_settings_are_refused(tmp_path, capsys, monkeypatch):
     command = ("curve", "--example", "toy", "--out", tmp_path, *SHORT)
     first = run(capsys, *command)[1]
-    monkeypatch.setattr("dualib.curves.sweep.generate_columns", lambda *_: pytest.fail("solved again"))
+    for module in ("sweep", "downwards"):
+        monkeypatch.setattr(f"dualib.curves.{module}.generate_columns", lambda *_: pytest.fail("solved again"))
     status, again, _ = run(capsys, *command)
     assert status == 0
     np.testing.assert_array_equal(rows_of(first, "ib"), rows_of(again, "ib"))

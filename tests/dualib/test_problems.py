@@ -37,6 +37,16 @@ def test_decoder_is_the_best_one(kind):
     np.testing.assert_allclose(problem.decode(5.0 * weights), problem.decode(weights), atol=1e-15)
 
 
+@pytest.mark.parametrize("kind", sorted(PROBLEMS))
+def test_decoders_sum_to_one_whatever_the_rounding_of_their_sums(kind):
+    """Sums over 10⁵ x are that far off, and a decoder of sum 1 + δ would lower every β d by β δ: a first transition at β = 0."""
+    problem = PROBLEMS[kind](random_joint(3, 9, 4))
+    sums = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]) @ problem.sums[:3]
+    sums[:, 1:] *= 1.0 + 4e-13
+    found = problem.decode_sums(sums)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=0.0, atol=4.5e-16)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_slope_and_features_are_the_derivatives(kind):
     problem, r = PROBLEMS[kind](random_joint(4, 5, 4)), atoms(5, 3, 4)

@@ -13,7 +13,7 @@ from joints import PROBLEMS, random_joint, smooth_joint
 
 import dualib
 from dualib.core.parallel import in_order
-from dualib.curves import budget, sweep
+from dualib.curves import budget, downwards, sweep
 from dualib.curves.sweep import SEGMENT
 from dualib.solvers.iterate import evaluate
 
@@ -123,7 +123,7 @@ def test_a_small_problem_is_swept_at_once_to_the_same_objectives(kind, monkeypat
     found = []
     for small, unknowns in ((12**2 * 5, 300), (12**2 * 5 - 1, 300), (12**2 * 5 - 1, 0)):
         monkeypatch.setattr(sweep, "SMALL", small)
-        monkeypatch.setattr(sweep, "MAX_UNKNOWNS", unknowns)
+        monkeypatch.setattr(downwards, "MAX_UNKNOWNS", unknowns)
         found.append([point.objective for point in dualib.curve_points(problem, betas, certify=False, progress=False)])
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-10)
 
@@ -132,9 +132,9 @@ def test_over_a_long_way_clusters_meet_one_after_the_other(monkeypatch):
     problem = PROBLEMS["ib"](smooth_joint(12, 5))
     local = dualib.local_critical_beta(problem)
     it = evaluate(problem, 10.0 * local, problem.p_x, problem.p_y_given_x)
-    near = sweep.walked(it, 0.99 * it.beta)
-    monkeypatch.setattr(sweep, "MAX_UNKNOWNS", 0)
-    far = sweep.walked(it, 1.5 * local)
+    near = downwards.walked(it, 0.99 * it.beta)
+    monkeypatch.setattr(downwards, "MAX_UNKNOWNS", 0)
+    far = downwards.walked(it, 1.5 * local)
     assert len(near.weights) == 12
     assert len(far.weights) < 12
     assert (near.beta, far.beta) == (0.99 * it.beta, 1.5 * local)
@@ -152,6 +152,7 @@ def test_what_was_interrupted_is_gone_on_with_to_the_same_bits(problem, grid, wh
         pytest.fail("solved again")
 
     monkeypatch.setattr(sweep, "generate_columns", refuse)
+    monkeypatch.setattr(downwards, "generate_columns", refuse)
     monkeypatch.setattr(sweep, "complete", refuse)
     monkeypatch.setattr(budget, "complete", refuse)
     assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path))

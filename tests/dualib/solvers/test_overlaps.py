@@ -51,7 +51,10 @@ def test_what_is_solved_and_added_fits_together():
     v = np.random.default_rng(0).normal(size=system.gradient.shape)
     solved, alone = found.solved(v), [t for t in range(len(v)) if t not in (0, 1, 2, 3, 4, 7, 9)]
     back = found.added(solved)
-    np.testing.assert_array_equal(solved[alone], v[alone])
+    np.testing.assert_array_equal(solved[alone, 1:], v[alone, 1:])
+    diagonal = [block[0, 0] for block in overlaps.blocks(system, np.arange(len(v))[:, None])]
+    np.testing.assert_allclose(solved[alone, 0] * np.array(diagonal)[alone], v[alone, 0], rtol=1e-5)
+    np.testing.assert_allclose(found.bent(solved), v, atol=1e-6 * np.abs(solved).max())
     np.testing.assert_array_equal(back[alone], 0.0)
     for members in groups:
         for group, block in zip(members, overlaps.blocks(system, members), strict=True):
@@ -61,13 +64,20 @@ def test_what_is_solved_and_added_fits_together():
 
 
 def test_no_block_moves_a_cluster_far(monkeypatch):
-    """The step of a block alone, along each of its directions, is at most REACH; with a small reach it binds."""
+    """The step of a block alone, along each of its directions, is at most REACH; with a small reach it binds.
+
+    A light cluster's weight may grow to a share of the average one.
+    """
     system = System(rough(DualIB(smooth_joint(14, 5))))
+    limits = np.repeat(system.root, system.gradient.shape[1], axis=1)
+    limits[:, 0] *= overlaps.most_change(system.it.weights)
+    assert (limits[:, 0] ** 2 >= system.it.weights * (1 - 1e-12)).all()
+    np.testing.assert_allclose(overlaps.most_change(np.array([1e-6, 1.0 - 1e-6])), [0.15e6, 1.0])
     for reach in (1.0, 1e-3):
         monkeypatch.setattr(overlaps, "REACH", reach)
         members, vectors, _, bent = Overlaps.of(system, [np.array([[0, 1], [4, 7]])]).parts[0]
         steps = np.abs((system.gradient[members].reshape(2, 1, -1) @ vectors)[:, 0] / bent)
-        largest = steps / np.sqrt(system.it.weights[members].min(axis=1, keepdims=True))
+        largest = steps * np.linalg.norm(vectors / limits[members].reshape(2, -1, 1), axis=1)
         assert largest.max() <= reach * (1 + 1e-12)
     assert largest.max() == pytest.approx(reach)
 
