@@ -9,9 +9,10 @@ numbers d > 0, and let M_x be at least θ·(p_x − E) for every s' in the box. 
 with the largest eigenvalue κ of Q in units of d. Two regions do better than one: where Σ (s' − E)²/d ≤ X, M_x is no more than
 √(X Σ (p_x − E)²/d); beyond, log(1 + ½ κ X)/(½ X) may stand for κ, as log(1 + z)/z falls. (Derived here.)
 
-In the bound of a box (:func:`dualib.certificate.boxes.bounds.bound_at`) this is a split (:mod:`dualib.certificate.boxes.splits`) by parabolas, m = (2 − κ)/d, as far as they are less steep than β s log s. The smaller
-the box, the nearer is φ to 1, and Q to the covariance of the rows: about a maximum of G nothing is left to relax, and where log G is
-flat little is, while the contraction coefficient of all rows, which knows no box, may leave nearly all of β.
+In the bound of a box (:func:`dualib.certificate.boxes.bounds.bound_at`) this is a split (:mod:`dualib.certificate.boxes.splits`) by
+parabolas, m = (2 − κ)/d, as far as they are less steep than β s log s. The smaller the box, the nearer is φ to 1, and Q to the covariance of
+the rows: about a maximum of G nothing is left to relax, and where log G is flat little is, while the contraction coefficient of all rows,
+which knows no box, may leave nearly all of β.
 """
 
 from __future__ import annotations
