@@ -16,6 +16,7 @@ from dualib.core.result import Result
 from dualib.core.special import mutual_information_nats
 from dualib.core.typing import ArrayLike, Float, FloatArray, Int
 from dualib.joint_columns import binned, seen_once
+from dualib.joint_csv import read_table
 from dualib.joint_files import (
     Labels,
     Parts,
@@ -23,8 +24,8 @@ from dualib.joint_files import (
     check_table,
     encode,
     matrix_parts,
+    npy_parts,
     npz_parts,
-    read_table,
     two_axes,
 )
 
@@ -219,7 +220,7 @@ class Joint(Result):
         Parameters
         ----------
         path : path
-            The file; separated by comma, semicolon or tab.
+            The file; separated by comma, semicolon or tab, or where its first line has none of them by spaces.
         x, y : str, list of str, or None
             Column, or columns, of a table of samples; its first row holds their names.
         header, index : bool or None
@@ -257,6 +258,11 @@ class Joint(Result):
         `p_x` may be given beside a file with p_y_given_x alone; with `normalise` sums may be off 1.
         """
         return cls._of_parts(npz_parts(path, p_x, normalise))
+
+    @classmethod
+    def from_npy(cls, path: str | PathLike[str], *, p_x: ArrayLike | None = None, normalise: bool = False) -> Joint:
+        """Read a joint from an .npy file of a matrix, which holds what that of :meth:`from_csv` does."""
+        return cls._of_parts(npy_parts(path, p_x, normalise))
 
     @classmethod
     def _of_parts(cls, parts: Parts) -> Joint:

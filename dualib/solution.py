@@ -178,20 +178,14 @@ class Solution(Result):
         return self._averages[0]
 
     @cached_property
-    def _rate(self) -> float:
+    def rate(self) -> float:
+        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats: p_t itself would break I(T;Y) ≤ I(X;T) near β = 1 by what is left."""
         core, (sums, distortion, log_z) = self.problem.reduced, self._averages
         p_t = sums[:, 0]
-        if large(
-            self.n_clusters, core
-        ):  # far from 0, where the terms below would cancel; and to sum them takes seconds
+        if large(self.n_clusters, core):  # far from 0, where these terms would cancel; to sum the others takes seconds
             used = p_t > 0.0
             return float(p_t[used] @ np.log(self.p_t[used] / p_t[used])) - self.beta * distortion - log_z
         return sum(float(core.p_x[part] @ kl_nats(self._encoder(part)[0].T, p_t)) for part in self._parts())
-
-    @property
-    def rate(self) -> float:
-        """I(X;T) = Σ_x p(x) D(q(·|x) ‖ Σ_x p(x) q(·|x)), nats: p_t itself would break I(T;Y) ≤ I(X;T) near β = 1 by what is left."""
-        return self._rate
 
     @cached_property
     def markov_decoder(self) -> Atoms:

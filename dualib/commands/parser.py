@@ -130,7 +130,7 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _joint_options(sub: argparse.ArgumentParser) -> None:
-    text = ".npz with p_xy, or counts; .csv matrix, or samples (--x, --y)"
+    text = ".npz with p_xy, or counts; .npy or .csv matrix; .csv of samples (--x, --y)"
     sub.add_argument("joint", nargs="?", metavar="JOINT", help=text)
     sub.add_argument("--example", choices=EXAMPLES, help="a joint that comes with the package")
     sub.add_argument("--problem", nargs="+", choices=("ib", "dual", "alpha"), default=["ib"], help="default: ib")

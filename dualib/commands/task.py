@@ -18,13 +18,13 @@ from dualib.bottleneck import Bottleneck
 from dualib.commands.parser import UsageError
 from dualib.core.command import say
 from dualib.core.figure import check_matplotlib
-from dualib.core.files import read_npz
+from dualib.core.files import read_npy, read_npz
 from dualib.core.progress import above_the_bar
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
 from dualib.curves.transitions import local_critical_beta
 from dualib.joint import Joint
-from dualib.joint_files import read_matrix, read_vector
+from dualib.joint_csv import read_matrix, read_vector
 from dualib.problems import IB, AlphaIB, DualIB
 from dualib.solvers.cost import Cost, expected_cost
 from dualib.solvers.options import AUTO, Certify, CertifyLike
@@ -67,7 +67,9 @@ def bad_input() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UsageError(f"no such file: {error.filename}; give an .npz or .csv that exists, or --example") from None
+        raise UsageError(
+            f"no such file: {error.filename}; give an .npz, .npy or .csv that exists, or --example"
+        ) from None
     except (ValueError, TypeError, OSError) as error:
         raise UsageError(in_our_words(str(error))) from None
 
@@ -180,15 +182,20 @@ def _of_file(args: argparse.Namespace) -> Joint:
 
 def _read_joint(args: argparse.Namespace) -> Joint:
     suffix = Path(args.joint).suffix.lower()
-    if suffix not in (".npz", ".csv", ".tsv", ".txt"):
-        raise UsageError(f"{args.joint}: the name must end in .npz or .csv, so that it is clear how to read it")
+    if suffix not in (".npz", ".npy", ".csv", ".tsv", ".txt"):
+        raise UsageError(
+            f"{args.joint}: the name must end in .npz, .npy or .csv (.tsv, .txt), so that it is clear how to read it"
+        )
     if not Path(args.joint).exists():
-        raise UsageError(f"no such file: {args.joint}; give an .npz or .csv that exists, or --example")
-    if suffix == ".npz":
+        raise UsageError(f"no such file: {args.joint}; give an .npz, .npy or .csv that exists, or --example")
+    if suffix in (".npz", ".npy"):
         given = args.x or args.y or args.bins or args.header is not None or args.index is not None
         if given:
-            raise UsageError("--x, --y, --bins, --header and --index are for CSV files; an .npz holds p_xy or counts")
-        return Joint.from_npz(args.joint, p_x=_prior(args), normalise=args.normalise)
+            raise UsageError(
+                "--x, --y, --bins, --header and --index are for CSV files; an .npz or .npy holds p_xy or counts"
+            )
+        read = Joint.from_npz if suffix == ".npz" else Joint.from_npy
+        return read(args.joint, p_x=_prior(args), normalise=args.normalise)
     size = Path(args.joint).stat().st_size
     if size > LARGEST_CSV and not args.yes_really:
         raise UsageError(
@@ -215,6 +222,8 @@ def _prior(args: argparse.Namespace) -> FloatArray | None:
         return read_vector(args.p_x)
     if Path(args.joint).suffix.lower() == ".npz":
         n = len(read_npz(args.joint).get("p_y_given_x", ()))
+    elif Path(args.joint).suffix.lower() == ".npy":
+        n = len(np.atleast_1d(read_npy(args.joint)))
     else:
         n = len(read_matrix(args.joint, args.header, args.index)[0])
     return np.full(n, 1.0 / max(n, 1))

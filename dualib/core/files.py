@@ -99,6 +99,23 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
+def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read the array of an .npy file.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, or is not a whole .npy file.
+    """
+    try:
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {os.fspath(path)}") from None
+    except Exception as error:  # of a damaged header numpy raises whatever its parser does
+        raise ValueError(f"{os.fspath(path)} is not a whole .npy file ({error})") from None
+
+
 def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Read every array of an .npz file.
 

@@ -17,10 +17,9 @@ import numpy as np
 from dualib.core.special import TINY
 from dualib.core.typing import FloatArray
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.parts import LARGEST_SINGLE
+from dualib.solvers.parts import LEAST, single
 
 LARGEST_BLOCKS = 12  # symbols up to which an atom's second moments are kept
-LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class System:
         """e^{−βd}, up to a factor for each x; of very many pairs, those that count as a sparse array."""
         if self.it.parts is not None:
             return cast(FloatArray, self.it.parts.likely)
-        return np.asarray(np.minimum(self.it.kernel, LARGEST_SINGLE), dtype=np.float32)
+        return single(self.it.kernel)
 
     @cached_property
     def right(self) -> FloatArray:

@@ -25,8 +25,8 @@ LIKELY = 1e-5  # q(t|x) from which on a pair counts in the Hessian; of light clu
 LARGEST_KEPT = 40_000_000  # pairs kept: 0.6 GB
 PART = 1 << 19  # pairs at a time, 4 MiB
 ROUNDING = 1e-11  # of a sum, below which what is left of it is that of β d in a product
-GATHERED = 20_000  # the same where their factors are gathered, as many MiB
-LEAST = 1e-20  # r below which a symbol is left to plain steps
+GATHERED = 20_000  # pairs at a time where the factors of each are gathered, 4 MiB too
+LEAST = 1e-20  # r below which a symbol is left to plain steps: 1/√r is too large for single precision
 LARGEST_EXPONENT = 300.0  # whose exponential can be squared
 LARGEST_SINGLE = 1e30  # entry in single precision: of clusters of next to no weight there are larger ones
 
@@ -100,9 +100,8 @@ class Far:
         sums = _weighted(ratio, more) @ (problem.sums * problem.p_x[:, None])
         left = self.sums - sums
         left[np.abs(left) < ROUNDING * np.abs(self.sums)] = 0.0
-        positive = (
-            slice(None) if problem.statistics.min() >= 0.0 else slice(1)
-        )  # columns that are, wherever the atoms have moved to
+        # columns that are sums of what is positive, wherever the atoms have moved to
+        positive = slice(None) if problem.statistics.min() >= 0.0 else slice(1)
         np.maximum(left[:, positive], 0.0, out=left[:, positive])
         slope = slope_of(problem, beta, atoms, sums)
         return replace(
@@ -145,7 +144,7 @@ def in_parts(
         rows, clusters = np.divmod(at, n_t)
         data = kernel.ravel()[at] / z[rows]
         found.append(
-            _those(data > least[clusters], _single(data), clusters.astype(np.int32), (rows + i).astype(np.int32))
+            _those(data > least[clusters], single(data), clusters.astype(np.int32), (rows + i).astype(np.int32))
         )
         kept += len(found[-1][0])
         while kept > LARGEST_KEPT:
@@ -211,7 +210,8 @@ def _mean(share: FloatArray, one: FloatArray, other: FloatArray) -> FloatArray:
     return share[:, None] * one + (1.0 - share[:, None]) * other
 
 
-def _single(values: FloatArray) -> FloatArray:
+def single(values: FloatArray) -> FloatArray:
+    """In single precision, for the Hessian."""
     return np.asarray(np.minimum(values, LARGEST_SINGLE), dtype=np.float32)
 
 
@@ -231,7 +231,7 @@ def in_near(
     ratio /= z[x]
     log_z = far.log_z + np.log(z)
     sums = far.sums + _weighted(ratio, near) @ (problem.sums * problem.p_x[:, None])
-    likely = _weighted(_single(ratio), near)
+    likely = _weighted(single(ratio), near)
     return Parts(log_z, sums, likely, far), -float(problem.p_x @ log_z) - far.value(weights, atoms)
 
 

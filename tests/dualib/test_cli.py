@@ -263,7 +263,7 @@ BAD_OPTIONS = {
     "counts of none": (("M", "--pseudocount", "1"), r"has no counts to add to; use --epsilon"),
     "two smoothings": (("M", "--pseudocount", "1", "--epsilon", "0.1"), r"exactly one"),
     "missing file": (("nowhere.csv",), r"no such file: nowhere\.csv; give"),
-    "no suffix": (("nowhere",), r"must end in \.npz or \.csv"),
+    "no suffix": (("nowhere",), r"must end in \.npz, \.npy or \.csv"),
     "nothing": ((), r"give one joint distribution"),
     "two joints": (("M", "--example", "toy"), r"give one joint distribution"),
     "unknown example": (("--example", "cats"), r"invalid choice: 'cats'.*dualib curve --help"),

@@ -100,6 +100,9 @@ def test_samples_frame_counts_and_files_agree(seed, tmp_path):
     table = pd.DataFrame({"input": [f"x{i}" for i in x], "class": y})
     table.to_csv(tmp_path / "samples.csv", index=False)
     np.savetxt(tmp_path / "counts.csv", counts, delimiter=",", fmt="%d", header="four by three")
+    np.savetxt(tmp_path / "spaces.txt", counts, header="four by three")
+    table.to_csv(tmp_path / "spaces.csv", index=False, sep=" ")
+    np.save(tmp_path / "counts.npy", counts)
     np.savez(tmp_path / "counts.npz", counts=counts)
     np.savez(tmp_path / "matrix.npz", p_xy=counts / 44, n_samples=44, x_labels=["a", "b", "c", "d"])
     joints = [
@@ -111,6 +114,9 @@ def test_samples_frame_counts_and_files_agree(seed, tmp_path):
         Joint.from_frame(table, "input", "class"),
         Joint.from_csv(tmp_path / "samples.csv", x="input", y="class"),
         Joint.from_csv(tmp_path / "counts.csv"),
+        Joint.from_csv(tmp_path / "spaces.txt"),
+        Joint.from_csv(tmp_path / "spaces.csv", x="input", y="class"),
+        Joint.from_npy(tmp_path / "counts.npy"),
         Joint.from_npz(tmp_path / "counts.npz"),
         Joint.from_npz(tmp_path / "matrix.npz"),
     ]
@@ -195,6 +201,39 @@ def test_ordinary_numbers_are_data(tmp_path, text):
     path = tmp_path / "p.csv"
     path.write_text(text)
     assert Joint.from_csv(path).p_xy.shape == np.array([line.split(",") for line in text.split()]).shape
+
+
+def test_npy_of_probabilities_and_of_a_conditional(tmp_path):
+    np.save(tmp_path / "joint.npy", P)
+    np.testing.assert_array_equal(Joint.from_npy(tmp_path / "joint.npy").p_xy, P)
+    np.save(tmp_path / "rows.npy", [[0.8, 0.2], [0.4, 0.6]])
+    np.testing.assert_allclose(Joint.from_npy(tmp_path / "rows.npy", p_x=[0.5, 0.5]).p_xy, P, rtol=1e-15)
+    np.save(tmp_path / "off.npy", 2.5 * np.asarray(P))
+    np.testing.assert_allclose(Joint.from_npy(tmp_path / "off.npy", normalise=True).p_xy, P, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no array", r"bad\.npy is not a whole \.npy file"),
+        (None, r"there is no file .*bad\.npy"),
+        (np.ones(3), r"two axes \(x, y\), got shape \(3,\)"),
+    ],
+)
+def test_an_npy_that_is_no_matrix_is_refused(tmp_path, content, message):
+    path = tmp_path / "bad.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    with pytest.raises(ValueError, match=message):
+        Joint.from_npy(path)
+
+
+def test_a_decimal_comma_is_named(tmp_path):
+    (tmp_path / "comma.csv").write_text("0,3;0,1\n0,2;0,4\n")
+    with pytest.raises(ValueError, match=r"'0,4' is not a number; .* decimals with a point"):
+        Joint.from_csv(tmp_path / "comma.csv")
 
 
 def test_npz_of_a_conditional(tmp_path):

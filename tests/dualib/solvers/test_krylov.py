@@ -191,6 +191,20 @@ def test_close_pairs_by_table_and_by_tree(monkeypatch):
     np.testing.assert_array_equal(distances.close_pairs(rows, 7.0, 0.5), pairs)
 
 
+@pytest.mark.parametrize("beta", [0.3, 7.0, 2e3])
+def test_atoms_that_are_away_by_table_and_by_tree(monkeypatch, beta):
+    rng = np.random.default_rng(4)
+    atoms, others = rng.dirichlet(np.full(6, 0.7), 200), rng.dirichlet(np.full(6, 0.7), 50)
+    others[:9] = atoms[:9]
+    apart = distances.separations(atoms, others, beta).min(axis=1)
+    distance = float(np.median(apart))
+    table = distances.away(atoms, others, beta, distance)
+    np.testing.assert_array_equal(table, apart > distance)
+    assert 90 <= table.sum() <= 100
+    monkeypatch.setattr("dualib.solvers.distances.FEW_ATOMS", 49)
+    np.testing.assert_array_equal(distances.away(atoms, others, beta, distance), table)
+
+
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_ascents_end_where_plain_ones_do_in_fewer_steps(name):
     """Extrapolated, G never falls, and in thirty steps it is where a thousand plain ones are."""
