@@ -38,6 +38,7 @@ class Examined:
     ----------
     bound : (N,), upper bounds of log G over decoders that belong to the boxes, nats.
     start : (N, ·), the multipliers that gave them.
+    excess : (N, K), e_y: at s in a box the bound is less than `bound` by |e_y| times the distance to the end that e_y points to.
     given_away : (N, K), what the relaxation loses at `mean`, every y: where to cut.
     mean : (N, K), the relaxation's optimum in the boxes' own coordinates.
     value : (N,), values f ≤ max log G behind the bounds; `decoder` (N, K), decoders where log G is at least that.
@@ -46,6 +47,7 @@ class Examined:
 
     bound: FloatArray
     start: FloatArray
+    excess: FloatArray
     given_away: FloatArray
     mean: FloatArray
     value: FloatArray
@@ -167,7 +169,7 @@ class IBBoxes:
         given_away = Chords.of(split, low, high).gaps(mean)
         given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
         multipliers = np.column_stack([point.mu, level, extra, scale])
-        return Examined(point.bound, multipliers, given_away, mean, point.value, point.mean, mean)
+        return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, point.mean, mean)
 
     def _held(
         self,
@@ -277,7 +279,7 @@ class DualBoxes:
         decoder = np.exp(point.mean - point.mean.max(axis=1, keepdims=True))
         decoder /= decoder.sum(axis=1, keepdims=True)
         multipliers = np.column_stack([point.excess, point.log_tau])
-        return Examined(point.bound, multipliers, given_away, mean, point.value, decoder, decoder)
+        return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, decoder, decoder)
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Everywhere."""

@@ -19,6 +19,7 @@ LEAST_BATCH = 64
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 LEAST_REACH = 0.3  # of the reach of the second-order bound at first, which is also the largest
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
+ROOM = 1e-9  # relative, for the rounding of where a bound falls below a level
 PAUSE = 3  # batches without it after one in which it was of no use at all
 
 
@@ -52,6 +53,25 @@ def max_log_g_over_boxes(
     upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
     complete = upper <= max(search.best, 0.0) + tolerance
     return Ceiling(upper, search.best, argmax, search.examined, complete, Method.BOXES)
+
+
+def reachable(
+    low: Float[np.ndarray, "N k"],
+    high: Float[np.ndarray, "N k"],
+    excess: Float[np.ndarray, "N k"],
+    above: Float[np.ndarray, " N"],
+) -> tuple[FloatArray, FloatArray]:
+    """Boxes without what the bound that they have shows to be below a level, `above` nats under it.
+
+    A bound is linear on its box, with slopes e_y = `excess` and its largest value at one corner: further from that than
+    `above`/abs(e_y) it is below the level ([ryoo1996]_).
+    """
+    reach = np.maximum(above, 0.0)[:, None] * (1.0 + ROOM) / np.maximum(np.abs(excess), 1e-300)
+    reach += ROOM * (high - low)
+    return (
+        np.where(excess > 0, np.maximum(low, high - reach), low),
+        np.where(excess < 0, np.minimum(high, low + reach), high),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +169,14 @@ class _Search:
         self._second_order(low, high, bound, found.base)
         open_ = bound > self.goal
         self.closed = max(self.closed, float(bound[~open_].max(initial=-np.inf)))
-        low, high, mean = low[open_], high[open_], found.mean[open_]
-        symbol = found.given_away[open_].argmax(axis=1)
+        if not open_.any():
+            return cells.take(np.zeros(0, dtype=np.int64))
+        least = max(self.best, 0.0)
+        left_low, left_high = reachable(low[open_], high[open_], found.excess[open_], found.bound[open_] - least)
+        self.closed = max(self.closed, least)  # what is cut off
+        kept = (left_high - left_low) / np.maximum((high - low)[open_], 1e-300)
+        low, high, mean = left_low, left_high, np.clip(found.mean[open_], left_low, left_high)
+        symbol = (found.given_away[open_] * kept**2).argmax(axis=1)
         rows = np.arange(len(low))
         width = (high - low)[rows, symbol]
         place = low[rows, symbol] + width * np.clip(

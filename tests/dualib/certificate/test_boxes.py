@@ -11,7 +11,7 @@ from dualib.certificate.boxes.bounds import Relaxation, bound_at, concave_share,
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.rows import LAMBDAS, DualRowCells, IBRowCells, max_log_g_over_row_cells
-from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.boxes.search import max_log_g_over_boxes, reachable
 from dualib.certificate.boxes.second_order import exponential_curvature, second_order_bound
 from dualib.certificate.boxes.splits import Chords
 from dualib.certificate.ceiling import Budget, Method
@@ -57,7 +57,7 @@ def exact_log_g(log_weights, rows, beta, r):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_multiplier_gives_a_bound_on_every_box(kind):
     rng = np.random.default_rng(KINDS.index(kind))
-    close = 0
+    close = smaller = 0
     for _ in range(25):
         log_weights, rows, beta = channel(kind, rng)
         full = Relaxation.of(log_weights, rows, beta)
@@ -79,7 +79,26 @@ def test_every_multiplier_gives_a_bound_on_every_box(kind):
             entropy = -(q * np.log(np.maximum(q, 1e-300))).sum(axis=1)
             plain = entropy + q @ relaxation.log_a + beta * (mixture * np.log(np.maximum(mixture, 1e-300))).sum(axis=1)
             assert np.all(best.bound + 2 * allowance >= plain)
+            # The bounds are linear on their boxes, and what they cut off lies below the level.
+            for point in (anywhere, best):
+                away = np.where(point.excess > 0, tight_high - mixture, mixture - tight_low)
+                fallen = (np.abs(point.excess) * np.maximum(away, 0.0)).sum(axis=1)
+                assert np.all(point.bound - fallen + 2 * allowance >= plain)
+                above = point.bound - plain + 2 * allowance
+                left_low, left_high = reachable(tight_low, tight_high, point.excess, above)
+                assert np.all((left_low <= mixture + 1e-12) & (mixture <= left_high + 1e-12))
+                smaller += (left_high - left_low < 0.9 * (tight_high - tight_low)).sum()
     assert close > 0  # the bounds are not vacuous
+    assert smaller > 0
+
+
+def test_what_a_linear_bound_leaves_of_a_box():
+    """Of 5 − 4 (1 − s_1) − 2 s_2 on the unit cube, what is above 4 has s_1 ≥ ¾ and s_2 ≤ ½, whatever s_3 is."""
+    low, high = reachable(np.zeros((1, 3)), np.ones((1, 3)), np.array([[4.0, -2.0, 0.0]]), np.array([1.0]))
+    np.testing.assert_allclose(low, [[0.75, 0.0, 0.0]], atol=1e-8)
+    np.testing.assert_allclose(high, [[1.0, 0.5, 1.0]], atol=1e-8)
+    assert np.all(low <= [[0.75, 0.0, 0.0]])
+    assert np.all(high >= [[1.0, 0.5, 1.0]])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound, entropy_curvature
 from dualib.certificate.boxes.families import DualBoxes
 from dualib.certificate.boxes.rows import DualRowCells, max_log_g_over_row_cells
-from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.boxes.search import max_log_g_over_boxes, reachable
 from dualib.certificate.ceiling import Budget
 from dualib.solvers.prove import Status
 
@@ -94,6 +94,10 @@ def test_all_multipliers_and_both_orders_bound_f_on_every_box(kind):
             assert relaxation.log_g(np.maximum(r[i : i + 1], 1e-300))[0] == pytest.approx(log_g, abs=allowance)
             close += best.bound[i] - f < 0.01
             finite += np.isfinite(second[i])
+            for point in (anywhere, best):  # linear on the box
+                above = point.bound[i : i + 1] + allowance - f
+                left_low, left_high = reachable(low[i : i + 1], high[i : i + 1], point.excess[i : i + 1], above)
+                assert np.all((left_low <= t[i] + room[i]) & (t[i] <= left_high + room[i]))
     assert close > 0  # the bounds are not vacuous
     assert finite > 0
 
