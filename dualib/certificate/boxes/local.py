@@ -6,13 +6,10 @@ numbers d > 0, and let M_x be at least θ·(p_x − E) for every s' in the box. 
 .. math:: \log \mathbb{E}_q e^{θ·(p-E)} \le \tfrac12 θ^T Q θ, \quad Q = \sum_x q_x φ(M_x) (p_x - E)(p_x - E)^T, \quad
           D(q'\|q) \ge \Big(1 - \frac{κ}{2}\Big) \sum_y \frac{(s'_y - E_y)^2}{d_y}
 
-with the largest eigenvalue κ of Q in units of d. Two regions do better than one: where Σ (s' − E)²/d ≤ X, M_x is no more than
-√(X Σ (p_x − E)²/d); beyond, log(1 + ½ κ X)/(½ X) may stand for κ, as log(1 + z)/z falls. (Derived here.)
-
-In the bound of a box (:func:`dualib.certificate.boxes.bounds.bound_at`) this is a split (:mod:`dualib.certificate.boxes.splits`) by
-parabolas, m = (2 − κ)/d, as far as they are less steep than β s log s. The smaller the box, the nearer is φ to 1, and Q to the covariance of
-the rows: about a maximum of G nothing is left to relax, and where log G is flat little is, while the contraction coefficient of all rows,
-which knows no box, may leave nearly all of β.
+with the largest eigenvalue κ of Q in units of d. (Derived here.) In the bound of a box (:func:`dualib.certificate.boxes.bounds.bound_at`) this is
+a split (:mod:`dualib.certificate.boxes.splits`) by parabolas, m = (2 − κ)/d, as far as they are less steep than β s log s. The smaller
+the box, the nearer is φ to 1, and Q to the covariance of the rows: about a maximum of G nothing is left to relax, and where log G is
+flat little is, while the contraction coefficient of all rows, which knows no box, may leave nearly all of β.
 """
 
 from __future__ import annotations
@@ -27,8 +24,7 @@ ENTRIES = 1 << 16  # (box, x, y) at a time: half a megabyte, within the cache
 LARGEST_EXPONENT = 40.0  # M_x beyond: no bound
 WIDE = 4.0  # times u/β: the d from which the search starts
 TOWARDS_ONE, FASTEST = 0.7, 3.0  # the power of κ by which d follows it, and the largest change
-SHAPING = 0.1  # how fast d_y falls where no large eigenvalue needs it
-NEAR = 0.23  # ½ κ X of the ball: log(1 + z)/z is .9 there
+SHAPING, SHARPNESS = 0.1, 10  # how fast d_y falls where no large eigenvalue needs it, and how large one counts
 UNEVEN, FURTHEST = 10.0, 1e3  # the most that counts of it, and how many u/β d may reach
 LEAST, FLATTEST = (
     0.5,
@@ -58,8 +54,12 @@ def parabolas(
     size = max(1, ENTRIES // relaxation.rows.size)
     for i in range(0, len(scale), size):
         at = slice(i, i + size)
-        largest, needed = _largest(relaxation, point.posterior[at], point.mean[at], low[at], high[at], scale[at])
+        spread, margin = _spread(relaxation, point.posterior[at], point.mean[at], low[at], high[at], scale[at])
+        values, vectors = np.linalg.eigh(spread)
+        largest = values[:, -1:] + margin[:, None]
         curvature[at] = np.maximum((2.0 - largest) / scale[at], 0.0)
+        # Where much is lost, d should fall; it may where the eigenvectors of the largest eigenvalues are small.
+        needed = (vectors**2 * (np.maximum(values, 0.0) / largest)[:, None, :] ** SHARPNESS).sum(axis=2) + SMALLEST
         lost = _lost(low[at], high[at], relaxation.beta * scale[at]) + SMALLEST
         balance = (needed / needed.sum(axis=1, keepdims=True)) / (lost / lost.sum(axis=1, keepdims=True))
         change = (
@@ -80,7 +80,7 @@ def _lost(low: FloatArray, high: FloatArray, top: FloatArray) -> FloatArray:
     return np.maximum(0.5 * (rise(low) + rise(high)) - rise(0.5 * (low + high)), 0.0)
 
 
-def _largest(
+def _spread(
     relaxation: Relaxation,
     posterior: FloatArray,
     mean: FloatArray,
@@ -88,7 +88,7 @@ def _largest(
     high: FloatArray,
     scale: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """The numbers κ (N, 1), huge where some M_x is, and how much each y takes part in the largest eigenvalues, (N, K)."""
+    """The matrices Q in units of d, (N, K, K), and what rounding may add to an eigenvalue: huge where some M_x is."""
     r = relaxation
     middle, radius = 0.5 * (low + high) - mean, 0.5 * (high - low)
     # θ·(p − E) = (θ − c)·(p − E) + c (Σ s' − Σ E), the last 0: c takes what all symbols of θ have in common.
@@ -96,51 +96,18 @@ def _largest(
     common = (r.rows @ weight[:, :, None])[:, :, 0] - (mean * weight).sum(axis=1, keepdims=True)
     common /= np.maximum(radius.sum(axis=1, keepdims=True), 1e-300)
     apart = r.rows - mean[:, None, :]
-    length = np.sqrt(((apart * apart) @ (1.0 / scale)[:, :, None])[:, :, 0])
     apart -= common[:, :, None] * scale[:, None, :]
     exponent = (apart @ (middle / scale)[:, :, None])[:, :, 0]
     np.abs(apart, out=apart)
     exponent += (apart @ weight[:, :, None])[:, :, 0]
     exponent += MARGIN * (1.0 + np.abs(exponent))
     hopeless = exponent.max(axis=1) > LARGEST_EXPONENT
-    np.minimum(exponent, LARGEST_EXPONENT, out=exponent)
-    everywhere, needed = _largest_eigenvalue(_spread(r, posterior, exponent, mean, scale))
-    ball = 2.0 * NEAR / everywhere
-    far = np.log1p(0.5 * everywhere * ball) / (0.5 * ball) * (1.0 + MARGIN)
-    np.minimum(exponent, (1.0 + MARGIN) * np.sqrt(ball)[:, None] * length, out=exponent)
-    near, _ = _largest_eigenvalue(_spread(r, posterior, exponent, mean, scale))
-    return np.where(hopeless, HUGE, np.minimum(everywhere, np.maximum(near, far)))[:, None], needed
-
-
-def _spread(
-    relaxation: Relaxation, posterior: FloatArray, exponent: FloatArray, mean: FloatArray, scale: FloatArray
-) -> FloatArray:
-    """The matrices Q in units of d, (N, K, K), with what rounding may take off their eigenvalues."""
-    r = relaxation
-    weights = posterior * exponential_curvature(exponent)
+    weights = posterior * exponential_curvature(np.minimum(exponent, LARGEST_EXPONENT))
     total = weights.sum(axis=1)
     cross = mean[:, :, None] * (weights @ r.rows)[:, None, :]
     spread = (weights @ r.products)[:, r.unpack] - cross - cross.transpose(0, 2, 1)
     spread += total[:, None, None] * mean[:, :, None] * mean[:, None, :]
     root = np.sqrt(scale)
     spread /= root[:, :, None] * root[:, None, :]
-    diagonal = np.arange(spread.shape[1])
-    spread[:, diagonal, diagonal] += (MARGIN + r.unit * total * (1.0 / scale).sum(axis=1))[:, None]
-    return np.asarray(spread)
-
-
-def _largest_eigenvalue(spread: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Upper bounds (tr Q^64)^(1/64) of the largest eigenvalues of symmetric Q, (N,), and the diagonals of Q^16, up to factors."""
-    trace = np.maximum(np.einsum("nkk->n", spread), SMALLEST)
-    power = spread / trace[:, None, None]
-    for _ in range(3):
-        power = power @ power
-    squared = power * power
-    needed = squared.sum(axis=2)
-    # Q^8 again by its trace, so that Q^64 does not vanish.
-    size = np.maximum(np.sqrt(needed.sum(axis=1)), SMALLEST)
-    power /= size[:, None, None]
-    for _ in range(2):
-        power = power @ power
-    largest = trace * (size * (power * power).sum(axis=(1, 2)) ** 0.125) ** 0.125
-    return largest * (1.0 + MARGIN), needed + SMALLEST
+    margin = MARGIN + r.unit * total * (1.0 / scale).sum(axis=1)
+    return spread, np.where(hopeless, HUGE, margin)
