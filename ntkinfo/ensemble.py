@@ -172,9 +172,15 @@ class Ensemble(Eigenmodes):
     def _test_collapse(
         self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding
     ) -> Collapse | None:
-        """That of the test points, where some of them are training points."""
+        """That of the test points, where some of them are training points, whose errors it puts in the place of others."""
         seen = self.twins >= 0
-        return self.collapse(times, self.twins[seen]).among(seen, mean, variance, errors) if seen.any() else None
+        if not seen.any():
+            return None
+        own = self.collapse(times, self.twins[seen])
+        if own.rounding is not None:
+            known = own.rounding.times(np.exp(own.log_size))
+            errors.variance[..., seen] = known.variance
+        return own.among(seen, mean, variance, errors)
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
