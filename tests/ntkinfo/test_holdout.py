@@ -10,6 +10,10 @@ from dualib.core.quantity import Relation
 from dualib.core.special import EPS
 from ntkinfo.quantities.registry import has_rounding
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ntkinfo.precision.FewDigitsWarning"
+)  # kernels of few digits are what is tested
+
 SIDES = {Relation.LOWER: -1, Relation.UPPER: 1, Relation.UPPER_IN_EXPECTATION: 1}
 
 
@@ -46,7 +50,9 @@ def _outward(truth, table, name, t, value, loss):
     relative = 1e-9 + loss
     if name in ("data_information_joint", "data_information_train"):
         lost, count = truth.conditioning(name), table.settings["n_test"]
-        size = value + (truth.k * count if name.endswith("joint") else 0)
+        size = (
+            value + truth.k * count if name.endswith("joint") else len(truth.lam) * value
+        )  # the train one adds up pairs of modes
         return np.inf if lost > 1e-5 else 200 * (relative * value + lost * size)
     if "kolchinsky" in name:  # at the end outputs shrink with the slowest mode, and their size moves with its rate
         relative += (
@@ -54,7 +60,10 @@ def _outward(truth, table, name, t, value, loss):
         )
         if truth.tau != mp.inf:
             relative += 4 * EPS * float(truth.tau * truth.lam[-1])
-    return 5 * relative * abs(value) + 1e-25
+    points = table.settings[
+        "n_train" if table.settings["on"] == "train" else "n_test"
+    ]  # whose errors a bound adds, and a sample does not
+    return 5 * np.sqrt(points) * relative * abs(value) + 1e-25
 
 
 def _loss(table, name):
