@@ -24,6 +24,7 @@ from ntkinfo.ensemble import Ensemble
 from ntkinfo.labels import ClassLabelWarning
 from ntkinfo.learning import GradientDescent, GradientFlow
 from ntkinfo.modes import mode_table
+from ntkinfo.precision import FewDigitsWarning
 from ntkinfo.timelines import timeline
 from ntkinfo.times import default_times
 
@@ -69,6 +70,7 @@ def run(a: argparse.Namespace) -> None:
     with warnings.catch_warnings():
         if a.labels == "numbers":
             warnings.simplefilter("ignore", ClassLabelWarning)  # that is what was asked for
+        warnings.simplefilter("ignore", FewDigitsWarning)  # tables are printed, which say it
         a.run(a)
 
 

@@ -18,7 +18,7 @@ from scipy.linalg import blas, eigh, lapack
 from dualib.core.arrays import columns, positive
 from dualib.core.arrays import times as times_of
 from dualib.core.factor import cholesky_factor
-from dualib.core.progress import progress_bar
+from dualib.core.progress import is_shown, progress_bar
 from dualib.core.result import Brief
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Bool, BoolArray, Float, FloatArray, Int
@@ -220,8 +220,9 @@ class Eigenmodes(Brief):
         kernels = self.kernels
         steps = ["eigenvalues", "nngp_modes"] + (["test_modes"] if self.n_test and kernels.has_test_covariances else [])
         options = {"third_kernel": kernels.omega is not None, "test_variances": not kernels.has_test_covariances}
-        said = needs(self.n_train, self.n_test, **options)
-        what = f"eigenmodes ({said.describe()})" if self.n_train >= LARGE else "eigenmodes"
+        what = "eigenmodes"
+        if self.n_train >= LARGE and is_shown(progress):
+            what += f" ({needs(self.n_train, self.n_test, **options).describe()})"
         with progress_bar(len(steps), what, progress) as done:
             for name in steps:
                 getattr(self, name)
@@ -305,15 +306,23 @@ class Eigenmodes(Brief):
     ) -> Self:
         """The same with other eigenvalues, labels and initial variances in the same eigenvectors, of the same rank."""
         other, known = copy(self), {"null": self.null, "moving": self.moving, "y_modes": y_modes, "kappa": kappa}
-        other.__dict__.pop("mode_power", None)
+        for name in ("mode_power", "_last_spectrum"):
+            other.__dict__.pop(name, None)
         other.__dict__.update(known, _eigen=(values, *self._eigen[1:]))
         return other
 
     # --- functions of the spectrum ---
 
     def spectrum(self, taus: ArrayLike) -> Spectrum:
-        """The mode functions at `taus` (scalar or shape (T,)); each of shape (T, n), T = 1 for a scalar."""
+        """The mode functions at `taus` (scalar or shape (T,)); each of shape (T, n), T = 1 for a scalar, and read-only."""
         times = self.learning_rule.time(np.atleast_1d(times_of(taus)))
+        known = self.__dict__.get("_last_spectrum")  # many quantities ask for the same times
+        if known is None or not np.array_equal(known[0], times):
+            known = times, self._spectrum_at(times)
+            self.__dict__["_last_spectrum"] = known
+        return known[1]
+
+    def _spectrum_at(self, times: FloatArray) -> Spectrum:
         values, seen = self.eigenvalues, ~self.null
         rates = np.where(seen, values + self.ridge, 0.0)
         safe = np.where(seen, rates, 1.0)
@@ -322,13 +331,16 @@ class Eigenmodes(Brief):
         decay = sign * np.exp(log_decay)
         moved = np.where(sign > 0, -np.expm1(log_decay), 1.0 - decay)
         response = moved / safe
-        if self.ridge == 0:
-            return Spectrum(decay, response, moved, decay, log_decay)
-        fitted = values / safe * moved
-        residual = np.where(seen, (self.ridge + values * decay) / safe, 1.0)
-        with np.errstate(divide="ignore"):
-            log_residual = np.where(fitted < 0.5, np.log1p(-np.minimum(fitted, 0.5)), np.log(np.abs(residual)))
-        return Spectrum(decay, response, fitted, residual, log_residual)
+        fitted, residual, log_residual = moved, decay, log_decay
+        if self.ridge > 0:
+            fitted = values / safe * moved
+            residual = np.where(seen, (self.ridge + values * decay) / safe, 1.0)
+            with np.errstate(divide="ignore"):
+                log_residual = np.where(fitted < 0.5, np.log1p(-np.minimum(fitted, 0.5)), np.log(np.abs(residual)))
+        found = Spectrum(decay, response, fitted, residual, log_residual)
+        for array in (decay, response, fitted, residual, log_residual):
+            array.flags.writeable = False
+        return found
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""

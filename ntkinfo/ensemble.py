@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import blas, qr, solve_triangular
 
 from dualib.core.arrays import times as times_of
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
+from ntkinfo.half_products import half_products
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
-from ntkinfo.resources import LARGEST_BATCH, batch_size, column_blocks
+from ntkinfo.resources import batch_size, column_blocks
 
 Points = Literal["train", "test"]
 
@@ -149,7 +149,7 @@ class Ensemble(Eigenmodes):
         ).spectrum(taus)
         with np.errstate(invalid="ignore", over="ignore"):
             slope = np.nan_to_num(left * np.abs(np.expm1(above.log_residual - spectrum.log_residual)), posinf=1e300)
-        y2, reach = self.y_modes**2, self._reach(taus)
+        y2, reach = self.y_modes**2, self._reach(spectrum.response)
         of_points = [np.empty(spread.shape) for _ in range(3)]
         for some in column_blocks(len(v)):
             rows = (v[some] ** 2).T
@@ -172,31 +172,44 @@ class Ensemble(Eigenmodes):
     def _test_collapse(
         self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding
     ) -> Collapse | None:
-        """That of the test points, where some of them are training points."""
+        """That of the test points, where some of them are training points, whose errors it puts in the place of others."""
         seen = self.twins >= 0
-        return self.collapse(times, self.twins[seen]).among(seen, mean, variance, errors) if seen.any() else None
+        if not seen.any():
+            return None
+        own = self.collapse(times, self.twins[seen])
+        if own.rounding is not None:
+            known = own.rounding.times(np.exp(own.log_size))
+            errors.variance[..., seen] = known.variance
+        return own.among(seen, mean, variance, errors)
 
     def laws(self, taus: ArrayLike) -> Iterator[tuple[slice, Law]]:
         """The law on the test points at many times, in batches that bound the memory: pairs (slice of `taus`, Law with
         a time axis).
         """
-        times = np.atleast_1d(times_of(taus))
-        known = self._twin_variances(times)
-        for where, projected, half, mean in self._test_batches(taus):
-            if half is None:
-                nothing = np.zeros((mean.shape[0], self.n_test, self.n_test))
-                errors = self._rounding(times[where], projected, nothing[:, 0])
-                yield where, Law(mean, nothing, errors, self._test_collapse(times[where], mean, nothing[:, 0], errors))
-                continue
-            # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
-            cross = np.stack([(a - self.test_modes[1]) @ b.T for a, b in zip(half, projected, strict=True)])
-            covariance = self.test_covariances("nngp_test") + cross + cross.transpose(0, 2, 1)
-            index = np.arange(self.n_test)
-            variance, rounding = self._above_rounding(
-                covariance[:, index, index], projected, half, times[where], known[where]
-            )
-            covariance[:, index, index] = variance
-            del cross, projected, half  # before the next ones are made
+        times, m = np.atleast_1d(times_of(taus)), self.n_test
+        responses, known = self.spectrum(times).response, self._twin_variances(times)
+        prior, initial = self.test_covariances("nngp_test"), self.test_modes[1]
+        for where in column_blocks(times.size, max(1, batch_size(self.n_train) // m**2)):
+            response = responses[where]
+            mean, sizes = self._means(response), self._sizes(response)
+            if self.centred:
+                covariance = np.zeros((len(response), m, m))
+                variance, rounding = covariance[:, 0], self._rounding(response, sizes, covariance[:, 0])
+            else:
+                # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
+                cross = np.empty((len(response), m, m))
+                for points, half in half_products(self.test_modes[0], self.nngp_modes, response):
+                    sizes.half[:, points] = np.sqrt(_row_dots(half, half))
+                    half -= initial[points]
+                    half *= response[:, None]
+                    flat = half.reshape(-1, self.n_train) @ self.test_modes[0].T
+                    cross[:, points] = flat.reshape(len(half), -1, m)
+                covariance = prior + cross + cross.transpose(0, 2, 1)
+                del cross  # before the next ones are made
+                index = np.arange(m)
+                raw = covariance[:, index, index]
+                variance, rounding = self._above_rounding(raw, sizes, response, known[where])
+                covariance[:, index, index] = variance
             yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance, rounding))
             del covariance
 
@@ -220,20 +233,35 @@ class Ensemble(Eigenmodes):
 
     def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
         """Write the law of each test point, and its rounding, into arrays of zeros."""
-        known = self._twin_variances(times)
-        for where, projected, half, batch_mean in self._test_batches(times):
-            mean[where] = batch_mean
-            if half is None:
-                rounding = self._rounding(times[where], projected, variance[where])
-            else:
-                raw = (
-                    self.test_variance("nngp")
-                    + 2 * _row_dots(half, projected)
-                    - 2 * _row_dots(projected, self.test_modes[1])
-                )
-                variance[where], rounding = self._above_rounding(raw, projected, half, times[where], known[where])
-            errors.mean[where], errors.variance[where] = rounding.mean, rounding.variance
-            del projected, half  # before the next ones are made
+        response, (seen, initial) = self.spectrum(times).response, self.test_modes
+        mean[:], sizes = self._means(response), self._sizes(response)
+        if self.centred:
+            rounding = self._rounding(response, sizes, variance)
+        else:
+            for points, half in half_products(seen, self.nngp_modes, response):
+                sizes.half[:, points] = np.sqrt(_row_dots(half, half))
+                half -= initial[points]
+                variance[:, points] = 2 * _row_dots(half, response[:, None] * seen[points])
+            variance += self.test_variance("nngp")
+            variance[:], rounding = self._above_rounding(variance, sizes, response, self._twin_variances(times))
+        errors.mean[:], errors.variance[:] = rounding.mean, rounding.variance
+
+    def _means(self, response: FloatArray) -> FloatArray:
+        """The means Θ_x A Y of the test points (T, m, k)."""
+        found = np.empty((len(response), self.n_test, self.n_outputs))
+        for points in column_blocks(self.n_test):
+            for output, labels in enumerate(self.y_modes.T):
+                found[:, points, output] = response @ (self.test_modes[0][points] * labels).T
+        return found
+
+    def _sizes(self, response: FloatArray) -> _Sizes:
+        found = _Sizes(*(np.zeros((len(response), self.n_test)) for _ in range(3)))
+        unit = float(self.eigenvalues[-1]) or 1.0  # squares of responses without one may be no numbers
+        for points in column_blocks(self.n_test):
+            seen = self.test_modes[0][points]
+            found.squares[:, points] = (response * unit) ** 2 @ ((seen / unit) ** 2).T
+            found.absolute[:, points] = np.abs(response) @ np.abs(seen).T
+        return found
 
     def _train_marginals(self, taus: ArrayLike) -> Marginals:
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
@@ -248,65 +276,29 @@ class Ensemble(Eigenmodes):
             return np.zeros((times.size, twins.size))
         return np.asarray(np.exp(self.log_train_variance(times, twins)))
 
-    def _times_half(self, rows: FloatArray) -> FloatArray:
-        """The product rows U, where U is the upper triangle of V^T K V with half its diagonal: U + U^T is the whole, at half the work."""
-        modes = self.nngp_modes
-        flat = rows.reshape(-1, self.n_train)
-        product: FloatArray = blas.dtrmm(1.0, modes.T, flat.T, lower=1).T
-        for part in column_blocks(self.n_train):
-            product[:, part] -= 0.5 * np.diagonal(modes)[part] * flat[:, part]
-        return product.reshape(rows.shape)
-
-    def _test_batches(self, taus: ArrayLike) -> Iterator[tuple[slice, FloatArray, FloatArray | None, FloatArray]]:
-        """Batches of (slice, P = Θ_x V a, P U or None, mean), P of shape (batch, m, n)."""
-        seen, _ = self.test_modes
-        response = self.spectrum(taus).response
-        m, n = seen.shape
-        basis = None
-        if not self.centred:
-            size = np.abs(seen).max(axis=0) * np.sqrt(np.maximum(np.diagonal(self.nngp_modes), 0.0))
-            pivots, coefficients = _time_basis(response * size)
-            if len(pivots) < 0.7 * len(response) and len(pivots) * m * n <= min(4 * n**2, LARGEST_BATCH):
-                shared = np.empty((len(pivots), m * n))
-                for row, pivot in zip(shared, pivots, strict=True):
-                    row[:] = self._times_half(response[pivot] * seen).ravel()
-                basis = coefficients, shared
-        step = max(1, batch_size(n) // (m * n))
-        for start in range(0, response.shape[0], step):
-            where = slice(start, min(start + step, response.shape[0]))
-            projected = response[where, None, :] * seen
-            half = None
-            if basis is not None:
-                half = (basis[0][where] @ basis[1]).reshape(projected.shape)
-            elif not self.centred:
-                half = self._times_half(projected)
-            yield where, projected, half, projected @ self.y_modes
-            del projected, half  # before the next ones are made
-
     def _above_rounding(
-        self, variance: FloatArray, projected: FloatArray, half: FloatArray, times: FloatArray, of_twins: FloatArray
+        self, variance: FloatArray, sizes: _Sizes, response: FloatArray, of_twins: FloatArray
     ) -> tuple[FloatArray, Rounding]:
         """The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding."""
-        size = np.sqrt(_row_dots(projected, projected))
-        moved = 4 * EPS * float(self.eigenvalues[-1]) * np.abs(projected).sum(axis=-1)
-        sums = 16 * EPS * (self.test_variance("nngp") + np.sqrt(_row_dots(half, half)) * size)
-        spread = moved * (self.spectrum(times).response @ np.sqrt(self.kappa))[:, None]
+        moved = 4 * EPS * float(self.eigenvalues[-1]) * sizes.absolute
+        sums = 16 * EPS * (self.test_variance("nngp") + sizes.half * np.sqrt(sizes.squares))
+        spread = moved * (response @ np.sqrt(self.kappa))[:, None]
         kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
         kept[:, self.twins >= 0] = of_twins
-        rounding = self._rounding(times, projected, kept)
+        rounding = self._rounding(response, sizes, kept)
         return kept, Rounding(rounding.mean, sums + rounding.variance)
 
-    def _reach(self, taus: ArrayLike) -> FloatArray:
+    def _reach(self, response: FloatArray) -> FloatArray:
         """The responses λ_max a, without a unit: their squares are numbers."""
-        return np.asarray(self.spectrum(taus).response * float(self.eigenvalues[-1]))
+        return response * float(self.eigenvalues[-1])
 
-    def _rounding(self, times: FloatArray, projected: FloatArray, variance: FloatArray) -> Rounding:
+    def _rounding(self, response: FloatArray, sizes: _Sizes, variance: FloatArray) -> Rounding:
         r"""What the rounding of Θ's eigenvectors does to means and variances, and that of the sums to means.
 
         They are those of a Θ + δ with ‖δ‖ of the order of ε λ_max. To first order A moves by V (d ∘ V^T δ V) V^T with
         \|d_{ij}\| <= a_i a_j, hence z_τ(x) by some ‖δ‖ √(1 + ‖P_x‖²) ‖a ∘ (z_0 - y)‖, the 1 being the rounding of Θ_x.
         """
-        reach, squares = self._reach(times), _row_dots(projected, projected)
+        reach, squares = self._reach(response), sizes.squares
         moved = 4 * EPS * np.sqrt(1 + squares)
         mean = moved[..., None] * np.sqrt(reach**2 @ self.y_modes**2)[:, None, :]
         mean += 4 * EPS * np.sqrt(squares)[..., None] * np.sqrt((self.y_modes**2).sum(axis=0))
@@ -314,25 +306,15 @@ class Ensemble(Eigenmodes):
         return Rounding(mean, spread * (2 * np.sqrt(variance) + spread))
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """Of the rows P_x of test points at many times: ‖P_x‖², Σ_j |P_xj|, and ‖P_x U‖, shape (T, m) each."""
+
+    squares: FloatArray
+    absolute: FloatArray
+    half: FloatArray
+
+
 def _row_dots(a: FloatArray, b: FloatArray) -> FloatArray:
     found: FloatArray = np.einsum("...ij,...ij->...i", a, np.broadcast_to(b, a.shape))
     return found
-
-
-def _time_basis(rows: FloatArray) -> tuple[np.ndarray, FloatArray]:
-    """Which rows span all of them to 1e-14, and the coefficients: rows ≈ coefficients @ rows[chosen].
-
-    Sums of exponentials at many times are nearly dependent, the more so as most modes are either untouched or done:
-    a pivoted QR of the rows, each scaled to norm one, finds a few tens among hundreds.
-    """
-    norms = np.linalg.norm(rows, axis=1)
-    norms[norms == 0] = 1.0
-    _, triangle, order = qr((rows / norms[:, None]).T, mode="economic", pivoting=True)
-    sizes = np.abs(np.diagonal(triangle))
-    if sizes[0] == 0.0:  # nothing moves at any of the times
-        return order[:1], np.zeros((len(rows), 1))
-    rank = int((sizes > 1e-14 * sizes[0]).sum())
-    coefficients = np.empty((len(rows), rank))
-    coefficients[order[:rank]] = np.eye(rank)
-    coefficients[order[rank:]] = solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
-    return order[:rank], coefficients * norms[:, None] / norms[order[:rank]]

@@ -26,6 +26,28 @@ _SAMPLES = 3
 _LEAST = 4e-15  # of a value: what the sums that make it lose whatever the kernels
 
 
+FEW_DIGITS = 1e-9
+"""A relative error above which a printed table says that a column has lost digits."""
+
+TOO_FEW_DIGITS = 1e-4
+"""A relative error above which a warning says it: four digits are printed."""
+
+
+class FewDigitsWarning(UserWarning):
+    """Rounding leaves few digits of a column."""
+
+
+def digits_left(loss: float) -> int:
+    """The digits that a relative error leaves.
+
+    Examples
+    --------
+    >>> digits_left(3e-7), digits_left(float("inf"))
+    (6, 0)
+    """
+    return max(int(-np.log10(min(loss, 1.0))), 0)
+
+
 def perturbed(ensemble: Ensemble, seed: int) -> Ensemble:
     """The ensemble on kernels changed by independent symmetric Gaussian errors of 2ε of each kernel's largest entry.
 

@@ -124,13 +124,12 @@ def needs(
     kernels = 3 if third_kernel else 2
     matrices = kernels + EIGENVECTORS + (2 * kernels if digits else 0)
     at_a_time = min(n_test, max(1, LARGEST_BATCH // max(n_train, 1))) if test_variances else n_test
-    batch = max(at_a_time * n_train, min(batch_size(n_train), _TIMES * at_a_time * n_train))
-    times = max(1, batch // max(n_train * n_test, 1))
-    joint = (
-        0 if test_variances else 10 * n_test**2 * times
-    )  # of the test points' covariances in a batch, and of their pairs
+    times = min(_TIMES, max(1, batch_size(n_train) // max(n_test, 1) ** 2))
+    joint = 0 if test_variances else n_test**2 * times  # of the test points' covariances in a batch of times
+    halves = 4 * _TIMES * n_train * min(at_a_time, 1)  # of a test point at all times, and what these consist of
+    halves = max(halves, min(2 * batch_size(n_train), halves * at_a_time))
     pairs = 15 * min(n_test**2, PAIRS)
-    at_once = max(n_train**2, 3 * batch + joint, pairs)  # the last matrix, or what a batch of times takes in its place
+    at_once = max(n_train**2, 1.3 * halves + 2 * joint, 7 * joint, pairs)  # the last matrix, or what takes its place
     a_row = n_train + (1 if test_variances else n_test)  # of a test point in a kernel
     modes = 2 * at_a_time * n_train  # test points among the eigenvectors
     beside = kernels * n_test * a_row + modes

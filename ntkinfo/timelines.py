@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,16 @@ from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray, IntArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
-from ntkinfo.precision import SIDES, outward, relative_loss, rounding_errors
+from ntkinfo.precision import (
+    FEW_DIGITS,
+    SIDES,
+    TOO_FEW_DIGITS,
+    FewDigitsWarning,
+    digits_left,
+    outward,
+    relative_loss,
+    rounding_errors,
+)
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.quantities.registry import has_rounding
 from ntkinfo.rounding import SAMPLES, error_of
@@ -89,7 +99,10 @@ class Timeline(Result):
         return self.values[name] * conversion(unit, unit.shown_in(units))
 
     def to_frame(self, units: Units = "bits") -> pd.DataFrame:
-        """One row a time; the names of columns with a unit end in it, and sampled columns are followed by their intervals."""
+        """One row a time; the names of columns with a unit end in it, and sampled columns are followed by their intervals.
+
+        ``attrs["rounding"]`` has the relative error that rounding explains, a list for each column that has one.
+        """
         return self._frame(self.columns, units)
 
     def table(self, group: str | None = None, units: Units = "bits") -> str:
@@ -113,14 +126,27 @@ class Timeline(Result):
         told = []
         for column in columns:
             loss = self.rounding.get(column.name, np.zeros(1))
-            if loss.max() > 1e-9:
-                digits = max(int(-np.log10(min(float(loss.max()), 1.0))), 0)
-                told.append(f"{column.name} {digits} (τ = {self.tau[loss.argmax()]:.3g})")
+            if loss.max() > FEW_DIGITS:
+                told.append(f"{column.name} {digits_left(float(loss.max()))} (τ = {self.tau[loss.argmax()]:.3g})")
         return (
             [textwrap.fill(f"digits that rounding leaves where they are fewest: {', '.join(told)}", 110)]
             if told
             else []
         )
+
+    def _warn_of_few_digits(self) -> None:
+        """Say it of columns without the digits that a table prints, to who reads them without printing it."""
+        finite = {name: np.where(np.isfinite(self.values[name]), loss, 0.0) for name, loss in self.rounding.items()}
+        lost = {name: loss for name, loss in finite.items() if loss.max() > TOO_FEW_DIGITS}
+        if lost:
+            worst = max(lost, key=lambda name: float(lost[name].max()))
+            warnings.warn(
+                f"rounding leaves fewer than four digits of {len(lost)} columns, the fewest of {worst}: "
+                f"{digits_left(float(lost[worst].max()))} at τ = {self.tau[lost[worst].argmax()]:.3g}. Earlier times, a ridge, or points "
+                "that differ more keep more; Timeline.rounding and the attrs of to_frame() have the relative error of each column at each time",
+                FewDigitsWarning,
+                stacklevel=3,
+            )
 
     def describe(self, group: str | None = None, width: int = 100) -> str:
         """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
@@ -212,7 +238,10 @@ class Timeline(Result):
             if column.name in self.intervals:
                 found = self.intervals[column.name].shown_in(units)
                 data |= {f"{column.name}_low{end}": found.low, f"{column.name}_high{end}": found.high}
-        return pd.DataFrame(data)
+        frame = pd.DataFrame(data)
+        lost = {column.name: self.rounding[column.name] for column in columns if column.name in self.rounding}
+        frame.attrs["rounding"] = {name: loss.tolist() for name, loss in lost.items()}
+        return frame
 
 
 def timeline(
@@ -275,6 +304,8 @@ def timeline(
     -----
     ClassLabelWarning
         If the labels are the numbers of three or more classes, 0, 1, 2, …: they are regressed as numbers.
+    FewDigitsWarning
+        If rounding leaves fewer than four digits of a column at some time.
 
     Raises
     ------
@@ -312,7 +343,9 @@ def timeline(
             values[name] = outward(values[name], errors[name], relation)
         if name in intervals:
             intervals[name] = _outward_interval(intervals[name], errors[name], relation)
-    return Timeline(setting.times, columns, values, intervals, settings, rounding)
+    found = Timeline(setting.times, columns, values, intervals, settings, rounding)
+    found._warn_of_few_digits()
+    return found
 
 
 def _columns(
@@ -371,7 +404,7 @@ def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
     side = SIDES.get(column.relation)
     if rounding is not None:
         worst = float(rounding.max())
-        left = int(-np.log10(worst)) if 0 < worst < 1 else 0
+        left = digits_left(worst)
         told = f"of the kernels' rounding at least {left} digits are left" if left else "at some time no digit is left"
         lines.append(f"{told}; the bound is {'raised' if side > 0 else 'lowered'} by the loss" if side else told)
     elif side:

@@ -32,20 +32,23 @@ def cholesky_factor(
         cholesky_in_place(factor)
     except np.linalg.LinAlgError:
         return None
-    for i, row in enumerate(factor):
-        row[i + 1 :] = 0.0
+    for start in range(0, len(factor), 64):
+        rows = factor[start : start + 64, start:]
+        rows[:, : len(rows)] = np.tril(rows[:, : len(rows)])
+        rows[:, len(rows) :] = 0.0
     return factor
 
 
 def panel_columns(n: int) -> int:
-    """Columns of a panel of an n × n matrix, of which two are held beside it: a thirty-second of all, 32 to :data:`BLOCK`.
+    """Columns of a panel of an n × n matrix, of which two are held beside it: all up to :data:`BLOCK`, then a thirty-second of them,
+    at most that many.
 
     Examples
     --------
-    >>> panel_columns(2048), panel_columns(20_000)
-    (64, 512)
+    >>> panel_columns(200), panel_columns(2048), panel_columns(20_000)
+    (200, 64, 512)
     """
-    return min(max(n // 32, 32), BLOCK)
+    return n if n <= BLOCK else min(n // 32, BLOCK)
 
 
 def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None) -> Float[np.ndarray, "n n"]:

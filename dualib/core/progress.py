@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+
+
+def is_shown(show: bool | None) -> bool:
+    """Whether there is a bar to see; None shows it on a terminal only."""
+    return sys.stderr.isatty() if show is None else show
 
 
 @contextlib.contextmanager

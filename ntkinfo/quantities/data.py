@@ -17,7 +17,7 @@ from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
-from ntkinfo.quantities.spectra import like
+from ntkinfo.quantities.spectra import entropy_gap, like
 
 _upper_bound = partial(
     REGISTRY.register,
@@ -78,7 +78,7 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = 4 * EPS * np.maximum(law.variance, prior.variance)
         if law.rounding is not None:
-            error = np.maximum(error, law.rounding.variance)
+            error = np.maximum(4 * EPS * law.variance, law.rounding.variance)
             square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
         low, high = np.maximum(law.variance - error, 0.0), law.variance + error
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
@@ -231,24 +231,29 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     )  # the size of K^{-1}
     moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
-    trace, spread = _training_terms(spectrum, triangle)
-    value = 0.5 * k * (trace + spread) + 0.5 * moved
-    # K^{-1} moves by up to ‖δ‖ ‖K^{-1}‖ of itself, in the order of positive matrices; so do the traces with it
-    fitted = spectrum.fitted.sum(axis=-1)
-    sums = 4 * ensemble.n_train * EPS * (k * (np.abs(trace) + np.abs(spread) + 2 * fitted) + moved)
-    rounding = 4 * EPS * size * inverse * (k * (np.abs(trace) + 2 * fitted) + moved)
+    weight, fitted = np.sqrt(np.maximum(2 * np.diagonal(triangle), 0.0)), spectrum.fitted
+    own, among = _training_terms(spectrum, triangle)
+    value = 0.5 * k * (own + among) + 0.5 * moved
+    # K^{-1} moves by up to ‖δ‖ ‖K^{-1}‖ of itself, in the order of positive matrices: each term of the sum over pairs by as much of
+    # √(K_ii K^{-1}_ii K_jj K^{-1}_jj) (f_i - f_j)²/2
+    apart = np.maximum(weight.sum() * (fitted**2 @ weight) - (fitted @ weight) ** 2, 0.0)
+    sums = 4 * ensemble.n_train * EPS * (k * own + moved) + 16 * EPS * k * (fitted**2).sum(axis=-1) * (weight**2).sum()
+    rounding = 4 * EPS * size * inverse * (k * apart + moved)
     rounding += 8 * EPS * np.sqrt(moved) * np.sqrt(inverse) * np.linalg.norm(ensemble.y_train)
     above = np.where(ensemble.null, 0.0, 4 * EPS * float(ensemble.eigenvalues[-1])) + ensemble.eigenvalues
     other = _training_terms(ensemble.with_modes(above, ensemble.y_modes, ensemble.kappa).spectrum(tau), triangle)
     with np.errstate(invalid="ignore"):
-        rounding += k * np.nan_to_num(np.abs(trace - other[0]) + np.abs(spread - other[1]), nan=0.0, posinf=np.inf)
+        rounding += k * np.nan_to_num(np.abs(own - other[0]) + np.abs(among - other[1]), nan=0.0, posinf=np.inf)
     return like(np.where(still, 0.0, np.maximum(value, 0.0) + sums + rounding), tau)
 
 
 def _training_terms(spectrum: Spectrum, weighted: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Tr K^{-1} R K R - n and -2 log det R; `weighted` is the triangle of K^{-1} times K, entry by entry."""
-    trace = 2 * _quadratic(spectrum.fitted, weighted) - 2 * spectrum.fitted.sum(axis=-1)
-    return trace, -2 * spectrum.log_residual.sum(axis=-1)
+    """Σ r_i² - 1 - 2 log r_i, and -½ Σ_ij W_ij (f_i - f_j)² with W = K^{-1} ∘ K, whose rows have the sum 1: with the first one they
+    are Tr K^{-1} R K R - n - 2 log det R, and neither cancels. `weighted` is a triangle of which W is the sum with its transpose.
+    """
+    squares, rows = spectrum.fitted**2, weighted.sum(axis=0) + weighted.sum(axis=1)
+    own = squares.sum(axis=-1) + 2 * entropy_gap(spectrum).sum(axis=-1)
+    return own, 2 * _quadratic(spectrum.fitted, weighted) - squares @ rows
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:

@@ -131,7 +131,7 @@ def _on_points(
         log_sum = top + np.log(sums)
         found[0, start : start + step] = density * (scaled * (log_p - log_sum + np.log(n))).sum(axis=1)
         if leave_one_out:
-            log_others = _log_sum_of_others(log_p, scaled, sums, log_sum)
+            log_others = _log_sum_of_others(log_p, top, scaled, sums, log_sum)
             terms = scaled * (log_p - log_others + np.log(n - 1))
             found[1, start : start + step] = density * terms.sum(axis=1)
     return found
@@ -165,18 +165,26 @@ def _adaptive(place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_
     return np.asarray(total + coarse.sum(axis=1))
 
 
-def _log_sum_of_others(log_p: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray) -> FloatArray:
+def _log_sum_of_others(
+    log_p: FloatArray, top: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray
+) -> FloatArray:
     """The log of Σ_{j≠i} p_j for each i, without cancellation.
 
-    The largest term of each row is left out by summing the others afresh.
+    The largest term of each row is left out by summing the others afresh, in their own unit where they are far below it.
     """
     rows, first = np.arange(log_p.shape[0]), log_p.argmax(axis=1)
     share = scaled / sums
     share[rows, first] = 0.0
     others = log_sum + np.log1p(-share)
-    rest = log_p.copy()
-    rest[rows, first] = -np.inf
-    others[rows, first] = logsumexp(rest, axis=1)
+    beside = scaled.copy()
+    beside[rows, first] = 0.0
+    left = beside.sum(axis=1)
+    far = left < 1e-200
+    others[rows, first] = top[:, 0] + np.log(np.where(far, 1.0, left))
+    if far.any():
+        rest = log_p[far]
+        rest[np.arange(len(rest)), first[far]] = -np.inf
+        others[rows[far], first[far]] = logsumexp(rest, axis=1)
     return others
 
 

@@ -4,12 +4,15 @@ descent, last layer, centred; labels of classes; noises; training points among t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import mpmath as mp
 import numpy as np
 from holdout_points import OfPoints, inverse, numbers, positive_definite
 
 import ntkinfo
+from dualib.core.special import EPS
+from ntkinfo.activations.registry import names
 
 RULES = ("flow", "flow", "ridge", "descent", "nngp", "centred")
 
@@ -27,10 +30,13 @@ class Case:
     step: float | None
 
     @classmethod
-    def draw(cls, seed, generator=77, *, mixed=False):
-        """A case; `mixed` has several training points, with their labels, beside one or two others as test points."""
+    def draw(cls, seed, generator=77, *, mixed=False, size=None, network=False):
+        """A case; `mixed` has several training points, with their labels, beside one or two others as test points. Of `size` training points,
+        where it is given; of a random network's kernels with `network`.
+        """
         rng = np.random.default_rng([generator, seed])
         n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 7)), RULES[seed % len(RULES)]
+        n = size or n
         sizes = 10 ** (-rng.uniform(0, 14) * rng.permutation(np.concatenate([[0, 1], rng.uniform(size=n + m - 2)])) / 2)
         root = np.linalg.qr(rng.standard_normal((n + m, n + m)))[0] * sizes
         degrees = [root @ (np.eye(n + m) + 0.3 * (w @ w.T)) @ root.T for w in rng.standard_normal((3, n + m, n + m))]
@@ -40,10 +46,17 @@ class Case:
         if mixed:
             seen, fresh = rng.permutation(n)[: rng.integers(2, n + 1)], np.arange(n, n + min(m, 2))
             index = np.append(np.arange(n), rng.permutation(np.append(seen, fresh)))
+        if network:
+            whole = _network_kernels(rng, n + m)
+        else:
+            whole = {
+                name: sum((q + 1.0) ** power * degree for q, degree in enumerate(degrees)) * 10 ** (seed % 5 - 2.0)
+                for power, name in enumerate(("nngp", "ntk", "omega"))
+            }
+        if mixed:
             m = index.size - n
         blocks = {}
-        for power, name in enumerate(("nngp", "ntk", "omega")):
-            k = sum((q + 1.0) ** power * degree for q, degree in enumerate(degrees)) * 10 ** (seed % 5 - 2.0)
+        for name, k in whole.items():
             k = (0.5 * (k + k.T))[np.ix_(index, index)]
             blocks |= {name: k[:n, :n], f"{name}_test_train": k[n:, :n], f"{name}_test": k[n:, n:]}
         if seed % 2:
@@ -73,17 +86,40 @@ class Case:
         }
         return cls(ensemble, y, y_test, noises, 0.7 if kind == "real" else None, taus, step)
 
+    @cached_property
+    def modes(self):
+        """Eigenvalues and eigenvectors of Θ, K, K among the latter, and its inverse, in as many digits as are asked for first."""
+        theta, kernel = numbers(self.ensemble.theta), numbers(self.ensemble.kernels.nngp)
+        values, vectors = mp.eigsy(mp.matrix(theta.tolist()))
+        v = np.array(vectors.tolist(), dtype=object).reshape(theta.shape)
+        among = v.T @ kernel @ v
+        return [values[i] for i in range(len(values))], v, kernel, among
+
+    @cached_property
+    def inverse_modes(self):
+        return inverse(self.modes[3])
+
+
+def _network_kernels(rng, points):
+    """All three kernels of one to three layers of a random activation, on points of a few or many dimensions."""
+    activation = str(rng.choice(names()))
+    x = rng.standard_normal((points, int(rng.integers(2, 12)))) * 10 ** rng.uniform(-0.5, 0.5)
+    options = {"hidden_layers": int(rng.integers(1, 4)), "w_std": rng.uniform(0.8, 2), "b_std": rng.uniform(0, 0.5)}
+    kernels = ntkinfo.kernels.dense(x, activation=activation, **options)
+    found = {"nngp": kernels.nngp, "ntk": kernels.ntk, "omega": kernels.omega}
+    return {name: kernel for name, kernel in found.items() if kernel is not None}
+
 
 class Truth:
     """The columns at one time, where they have a value: those in `columns` are missing otherwise."""
 
     def __init__(self, case, tau):
         e, self.case, self.k = case.ensemble, case, case.y.shape[1]
-        self.kernel, self.y = numbers(e.kernels.nngp), numbers(case.y)
-        values, vectors = mp.eigsy(mp.matrix(numbers(e.theta).tolist()))
-        self.v = np.array(vectors.tolist(), dtype=object).reshape(e.theta.shape)
-        self.lam, self.rho = [values[i] for i in range(len(values))], mp.mpf(e.ridge)
-        self.positive = min(self.lam) > 0
+        self.lam, self.v, self.kernel, self.modes = case.modes
+        self.y, self.rho = numbers(case.y), mp.mpf(e.ridge)
+        self.positive = min(self.lam) > 0 and e.rank == len(
+            self.lam
+        )  # what is less is the rounding of the kernel itself
         self.tau = mp.inf if np.isinf(tau) else mp.mpf(float(tau))
         rates = [x + self.rho for x in self.lam]
         if np.isinf(tau):
@@ -95,10 +131,17 @@ class Truth:
         self.e, self.a = np.array(decay), np.array([(1 - x) / s for x, s in zip(decay, rates, strict=True)])
         self.f = self.lam * self.a
         self.r = np.array([(self.rho + x * d) / s for x, d, s in zip(self.lam, decay, rates, strict=True)])
-        self.modes, self.y_modes = self.v.T @ self.kernel @ self.v, self.v.T @ self.y
+        self.y_modes = self.v.T @ self.y
         self.kappa = np.diagonal(self.modes) * int(not e.centred)
         self.y2 = (self.y_modes**2).sum(axis=1)
         self.power = self.k * self.kappa + self.y2
+
+    def conditioning(self, name):
+        """By how much rounding of the kernels in the order of positive matrices can move a bound that needs an inverse of them."""
+        matrices = [self.modes] if name == "data_information_train" else [self.points().covariance, self.points().prior]
+        largest = float(max(np.diagonal(matrices[-1])))
+        least = min(np.linalg.eigvalsh(m.astype(float))[0] for m in matrices)
+        return EPS * largest / least if least > EPS * largest else 1.0
 
     def spectral(self):
         k, n, s2, w2 = self.k, len(self.lam), *(mp.mpf(self.case.noises[x]) for x in ("label_noise", "weight_noise"))
@@ -156,7 +199,7 @@ class Truth:
         found = {"path_length_upper_modes": sum(a * b for a, b in zip(left, norms, strict=True))}
         e = self.case.ensemble
         if not e.centred and min(abs(x) for x in self.r) > 0:
-            weight = inverse(self.modes)
+            weight = self.case.inverse_modes
             change = [self.r[i] * self.r[j] * self.modes[i, j] * weight[i, j] for i in range(n) for j in range(n)]
             shift = (self.f[:, None] * self.y_modes).T
             spread = k * (sum(change) - n - 2 * sum(mp.log(abs(x)) for x in self.r))

@@ -12,6 +12,10 @@ from ntkinfo import quantities
 from ntkinfo.kernels.checks import check_joint
 from ntkinfo.quantities.log_determinants import log_det_gain
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ntkinfo.precision.FewDigitsWarning"
+)  # kernels of few digits are what is tested
+
 
 def smooth_kernels(x, x_test=None, b_std=0.3):
     """Θ and K of one hidden erf layer in one dimension: nearly singular on close points."""

@@ -126,7 +126,7 @@ def test_a_table_takes_what_is_said_and_little_less(n, m, options):
     def whole():
         more = {"third_kernel": third_kernel, "test_variances": test_variances, "batch_size": 64}
         kernels = ntkinfo.kernels.dense(x, x_test, hidden_layers=1, **more)
-        ntkinfo.timeline(ntkinfo.Ensemble(kernels, y), [0.1, 1.0, 10.0], y_test=y_test, digits=digits)
+        ntkinfo.timeline(ntkinfo.Ensemble(kernels, y), np.geomspace(1e-3, 10, 25), y_test=y_test, digits=digits)
 
     said = [resources.needs(*sizes, **options).memory for sizes in ((n, m), (0, 0))]
     expected = (said[0] - said[1]) / (8 * N**2)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import ntkinfo
-from ntkinfo import ensemble as ensembles
 from ntkinfo import resources
 from ntkinfo.kernels import recursion
 
@@ -107,7 +106,6 @@ def test_a_bound_s_table_and_its_file_take_them(points, tmp_path):
 
 
 def test_fifty_thousand_test_points_need_no_square_of_theirs():
-    assert ensembles.LARGEST_BATCH == resources.LARGEST_BATCH
     whole = resources.needs(20_000, 50_000).memory
     alone = resources.needs(20_000, 50_000, test_variances=True).memory
     square, crossed = 8 * 50_000**2, 8 * 50_000 * 20_000

@@ -12,7 +12,7 @@ import ntkinfo
 from dualib.core.quantity import Quantity, Registry, Relation, needs
 from dualib.core.units import Unit
 from ntkinfo import quantities, setting, timelines
-from ntkinfo.precision import SIDES, perturbed
+from ntkinfo.precision import SIDES, FewDigitsWarning, perturbed
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, has_rounding
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.rounding import SAMPLES
@@ -61,6 +61,7 @@ def test_table_has_units_kinds_and_sources(gaussian_timeline):
         found.to_frame(units="bans")
 
 
+@pytest.mark.filterwarnings("ignore::ntkinfo.precision.FewDigitsWarning")
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("options", [{}, {"centred": True}, {"mode": "nngp"}, {"ridge": 0.2}], ids=str)
 def test_nothing_is_nan_for_duplicate_inputs(linear_model, outputs, options):
@@ -327,3 +328,14 @@ def test_labels_without_an_entropy_are_refused_before_the_laws(gaussian_timeline
     monkeypatch.setattr(ntkinfo.Ensemble, "laws", lambda *_: pytest.fail("the long work has begun"))
     with pytest.raises(ValueError, match=r"test labels of shape \(30, 1\) are constant.*give entropy_y"):
         ntkinfo.timeline(ensemble, [1.0], y_test=np.full_like(data.y_test, 0.3))
+
+
+def test_lost_digits_are_said_to_who_reads_columns_only():
+    kernels = ntkinfo.Kernels(np.diag([1.0, 1e-13]) + 1e-14, np.eye(2))
+    with pytest.warns(FewDigitsWarning, match=r"fewer than four digits of \d+ columns.*τ = 1e\+13.*ridge"):
+        found = ntkinfo.timeline(ntkinfo.Ensemble(kernels, [1.0, 2.0]), [1.0, 1e13], progress=False)
+    lost = found.to_frame().attrs["rounding"]
+    assert lost.keys() == found.rounding.keys()
+    assert lost["degrees_of_freedom"][1] > 1e-4 > 1e-9 > lost["degrees_of_freedom"][0]
+    benign = ntkinfo.Kernels(2 * np.eye(2), np.eye(2))
+    ntkinfo.timeline(ntkinfo.Ensemble(benign, [1.0, -1.0]), [0.1, 1.0], progress=False)  # warnings are errors
