@@ -69,10 +69,9 @@ def verdict_page(rows: Sequence[VerdictRow]) -> str:
     for row in sorted({r.paper.name: r for r in rows}.values(), key=lambda r: r.paper.name):
         every = sorted((*row.seeds, *row.explored), key=lambda s: s.seed)
         spent = ", ".join(f"{s.seed}: {s.seconds / 60:.1f}" for s in every) or "none"
-        frozen = row.paper.frozen
-        cells.append(
-            (row.paper.name, row.basis(), spent, _since(row), ", ".join(map(str, frozen.fresh)) if frozen else "–")
-        )
+        run = {s.seed for s in every}
+        fresh = [str(seed) for seed in (row.paper.frozen.fresh if row.paper.frozen else ()) if seed not in run]
+        cells.append((row.paper.name, row.basis(), spent, _since(row), ", ".join(fresh) or "none"))
     heads = ("paper", "rests on", "seed: minutes of computing", "frozen", "seeds still fresh")
     return "\n".join([*lines, *markdown_table(heads, cells, numbered=False)]) + "\n"
 
