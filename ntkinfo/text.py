@@ -1,4 +1,4 @@
-"""Tables to print."""
+"""Tables and sources to print."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def text_table(frame: pd.DataFrame) -> str:
         floor = 0.0 if name == "tau" else NEGLIGIBLE * min(largest, 1.0)
         shown[name] = [_number(float(value), floor) for value in values]
     return str(shown.to_string(index=False))
+
+
+def printed(source: str) -> str:
+    """A source as it is printed: its references have the underscore that makes them links in the documentation.
+
+    Examples
+    --------
+    >>> printed("[xu2017]_ theorem 1")
+    '[xu2017] theorem 1'
+    """
+    return source.replace("]_", "]")
 
 
 def _number(value: float, floor: float) -> str:

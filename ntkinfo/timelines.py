@@ -32,7 +32,7 @@ from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.quantities.registry import has_rounding
 from ntkinfo.rounding import SAMPLES, error_of
 from ntkinfo.setting import Column, Setting
-from ntkinfo.text import text_table
+from ntkinfo.text import printed, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -399,7 +399,7 @@ def _paragraph(column: Column, rounding: FloatArray | None, width: int) -> str:
         f"{column.relation}: {column.of}",
         f"assumes: {column.assumption}",
         f"{column.holds_for}; {noise}",
-        f"ntkinfo.quantities.{column.name}, {column.source}",
+        f"ntkinfo.quantities.{column.name}, {printed(column.source)}",
     ]
     side = SIDES.get(column.relation)
     if rounding is not None:

@@ -27,9 +27,7 @@ def balanced(it: Iterate) -> Iterate:
     for _ in range(STEPS):
         if np.abs(it.gain - 1.0).max() < ENOUGH:
             break
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # single precision; OpenBLAS raises flags of what it pads with
+        with np.errstate(over="ignore", invalid="ignore"):  # of single precision, and of what BLAS pads with
             change = _newton(it)
         if not np.abs(change).max() < 0.5:  # or is not finite
             break

@@ -24,7 +24,7 @@ from ntkinfo.quantities.inputs import input_information, input_information_kolch
 from ntkinfo.quantities.parameters import parameter_kl
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
-from ntkinfo.text import text_table
+from ntkinfo.text import printed, text_table
 from ntkinfo.times import as_times_or_default
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class BoundsTable(Result):
             what = "estimate of a bound on" if estimate else f"{row[0].relation} on"
             what = "a heuristic, no bound, for" if name in self.heuristics else what
             vacuous = f"vacuous at {int(self.vacuous(name).sum())} of {self.tau.size} times"
-            lines.append(f"{name}: {what} the {row[0].on}; {row[0].assumption}; {vacuous}; {row[0].source}")
+            lines.append(f"{name}: {what} the {row[0].on}; {row[0].assumption}; {vacuous}; {printed(row[0].source)}")
         return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in lines)
 
     def assumptions(self) -> pd.DataFrame:

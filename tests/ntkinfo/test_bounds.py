@@ -238,6 +238,7 @@ def test_a_table_is_saved_and_loaded(default_task, tmp_path):
         assert loaded.heuristics == table.heuristics
         assert loaded.kl_model is table.kl_model
         assert loaded.describe() == table.describe()
+        assert "]_" not in table.describe()
         assert loaded.to_frame("nats").equals(table.to_frame("nats"))
     np.testing.assert_allclose(table.to_frame()["parameter_kl_linearised_bits"], table.kl / np.log(2))
 
