@@ -32,7 +32,7 @@ from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.quantities.registry import has_rounding
 from ntkinfo.rounding import SAMPLES, error_of
 from ntkinfo.setting import Column, Setting
-from ntkinfo.text import printed, text_table
+from ntkinfo.text import NEGLIGIBLE, printed, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,20 +133,6 @@ class Timeline(Result):
             if told
             else []
         )
-
-    def _warn_of_few_digits(self) -> None:
-        """Say it of columns without the digits that a table prints, to who reads them without printing it."""
-        finite = {name: np.where(np.isfinite(self.values[name]), loss, 0.0) for name, loss in self.rounding.items()}
-        lost = {name: loss for name, loss in finite.items() if loss.max() > TOO_FEW_DIGITS}
-        if lost:
-            worst = max(lost, key=lambda name: float(lost[name].max()))
-            warnings.warn(
-                f"rounding leaves fewer than four digits of {len(lost)} columns, the fewest of {worst}: "
-                f"{digits_left(float(lost[worst].max()))} at τ = {self.tau[lost[worst].argmax()]:.3g}. Earlier times, a ridge, or points "
-                "that differ more keep more; Timeline.rounding and the attrs of to_frame() have the relative error of each column at each time",
-                FewDigitsWarning,
-                stacklevel=3,
-            )
 
     def describe(self, group: str | None = None, width: int = 100) -> str:
         """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
@@ -337,15 +323,32 @@ def timeline(
 
     errors = rounding_errors(values, again, ensemble) if digits else errors
     rounding = {name: relative_loss(error, values[name]) for name, error in errors.items()}
+    _warn_of_few_digits(setting.times, values, errors)
     for column in columns:
         name, relation = column.name, column.relation
         if name in errors:
             values[name] = outward(values[name], errors[name], relation)
         if name in intervals:
             intervals[name] = _outward_interval(intervals[name], errors[name], relation)
-    found = Timeline(setting.times, columns, values, intervals, settings, rounding)
-    found._warn_of_few_digits()
-    return found
+    return Timeline(setting.times, columns, values, intervals, settings, rounding)
+
+
+def _warn_of_few_digits(tau: FloatArray, values: dict[str, FloatArray], errors: dict[str, FloatArray]) -> None:
+    """Say it of columns without the digits that a table prints, to who reads them without printing it."""
+    lost = {}
+    for name, error in errors.items():
+        size = np.maximum(np.abs(values[name]), NEGLIGIBLE)  # below which a table prints "~0"
+        lost[name] = np.where(np.isfinite(size), error, 0.0) / np.where(np.isfinite(size), size, 1.0)
+    few = {name: loss for name, loss in lost.items() if loss.max() > TOO_FEW_DIGITS}
+    if few:
+        worst = max(few, key=lambda name: float(few[name].max()))
+        warnings.warn(
+            f"rounding leaves fewer than four digits of {len(few)} columns, the fewest of {worst}: "
+            f"{digits_left(float(few[worst].max()))} at τ = {tau[few[worst].argmax()]:.3g}. Earlier times, a ridge, or points "
+            "that differ more keep more; Timeline.rounding and the attrs of to_frame() have the relative error of each column at each time",
+            FewDigitsWarning,
+            stacklevel=3,
+        )
 
 
 def _columns(
