@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     for one in (over_time, modes):
         one.add_argument("--label-noise", type=float, help="variance of Y given X; None: the task's, else 1")
     over_time.add_argument("--output-noise", type=float, default=0.0, help="variance of noise added to every output")
-    text = "find how many digits the kernels' rounding leaves of each column (columns.txt), and move bounds by it: four times the work"
+    text = "find how many digits the kernels' rounding leaves of each column by tables of changed kernels, not to first order: four times the work"
     over_time.add_argument("--digits", action="store_true", help=text)
     modes.add_argument("--tau", type=float, help="the time; None: that of the least test error")
     bounds.add_argument("--loss", choices=get_args(Loss), default="clipped_square", help="in [0, 1]")

@@ -43,9 +43,8 @@ def _turned(ensemble: Ensemble, sample: int) -> tuple[FloatArray, FloatArray]:
         others = slice(rows.start, None)
         turn = np.random.default_rng([sample, rows.start]).standard_normal((len(values[rows]), len(values[others])))
         apart = values[others] - values[rows, None]
-        turn *= size / np.where(
-            np.abs(apart) > 4 * size, apart, np.inf
-        )  # what is nearer has one rate, whatever its axes
+        apart[np.abs(apart) <= 4 * size] = np.inf  # what is nearer has one rate, whatever its axes
+        turn *= size / apart
         turn[:, : len(turn)] = np.triu(turn[:, : len(turn)])
         y[others] += turn.T @ ensemble.y_modes[rows]
         y[rows] -= turn @ ensemble.y_modes[others]

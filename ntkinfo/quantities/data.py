@@ -226,9 +226,8 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     if triangle is None:
         return like(np.where(still, 0.0, np.inf), tau)
     size = float(np.diagonal(ensemble.nngp_modes).max())
-    inverse = 2 * float(
-        lapack.dlange("F", triangle if triangle.flags.f_contiguous else triangle.T)
-    )  # the size of K^{-1}
+    by_columns = triangle if triangle.flags.f_contiguous else triangle.T
+    inverse = 2 * float(lapack.dlange("F", by_columns))  # the size of K^{-1}
     moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
     triangle *= ensemble.nngp_modes
     weight, fitted = np.sqrt(np.maximum(2 * np.diagonal(triangle), 0.0)), spectrum.fitted

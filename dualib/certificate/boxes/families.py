@@ -24,10 +24,8 @@ SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units
 SMALLEST = 1e-200
 NEARLY = 2.0  # times what the best split gives away: up to there, parabolas may be the best of the box's parts
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
-SELDOM, PAUSE = (
-    0.02,
-    7,
-)  # share of boxes below which more common noise than before is not looked for, and for how many batches
+SELDOM = 0.02  # share of boxes below which more common noise than before is not looked for
+PAUSE = 7  # for so many batches
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,10 +26,8 @@ WIDE = 4.0  # times u/β: the d from which the search starts
 TOWARDS_ONE, FASTEST = 0.7, 3.0  # the power of κ by which d follows it, and the largest change
 SHAPING, SHARPNESS = 0.1, 10  # how fast d_y falls where no large eigenvalue needs it, and how large one counts
 UNEVEN, FURTHEST = 10.0, 1e3  # the most that counts of it, and how many u/β d may reach
-LEAST, FLATTEST = (
-    0.5,
-    0.02,
-)  # d is at least so many l/β, as m ≥ β/l leaves nothing to chords; and l counts as so much of u
+LEAST = 0.5  # d is at least so many l/β, as m ≥ β/l leaves nothing to chords
+FLATTEST = 0.02  # and l counts as so much of u
 MARGIN, HUGE = 1e-11, 1e9  # for the rounding of eigenvalues; an eigenvalue where some M_x is too large
 SMALLEST = 1e-200
 
