@@ -18,6 +18,7 @@ from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.solvers.distances import close_pairs
 from dualib.solvers.hessian import System
+from dualib.solvers.parts import LARGEST_SINGLE
 
 WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours
 LARGEST_GROUP = 3
@@ -107,9 +108,11 @@ def of_weights(system: System) -> FloatArray:
 
     It is at least ν G², also where pairs that do not count are left out.
     """
-    kernel, over = system.kernel, (system.it.problem.p_x / system.it.z**2).astype(np.float32)
-    squares = np.maximum(kernel * kernel @ over, system.it.gain**2)
-    return np.asarray(np.maximum(system.root**2 * squares[:, None], TINY))
+    kernel = system.kernel
+    with np.errstate(over="ignore", invalid="ignore"):  # of single precision
+        over = (system.it.problem.p_x / system.it.z**2).astype(np.float32)
+        squares = np.fmax(kernel * kernel @ over, system.it.gain**2)
+    return np.asarray(np.maximum(system.root**2 * np.minimum(squares, LARGEST_SINGLE)[:, None], TINY))
 
 
 def most_change(weights: FloatArray) -> FloatArray:

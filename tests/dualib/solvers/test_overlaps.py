@@ -141,3 +141,17 @@ def test_minima_are_those_without_blocks(name, refreshed, monkeypatch):
     assert found.value == pytest.approx(plain.value, abs=1e-10)
     dense, _ = columns.minimise(it, 10**6)
     assert found.value == pytest.approx(dense.value, abs=1e-10)
+
+
+def test_the_diagonal_of_the_weights_for_clusters_of_next_to_no_weight():
+    """It is that of the dense Hessian; where single precision ends, it stays finite and raises no warning."""
+    problem = IB(Joint.from_conditional([0.5, 0.3, 0.2], [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
+    atoms = np.vstack([problem.joint.p_y, problem.joint.p_y_given_x[1]])
+    for light in (1e-3, 1e-12, 1e-60):
+        it = evaluate(problem, 400.0, np.array([1.0, light]), atoms)
+        found = overlaps.of_weights(System(it))[:, 0]
+        expected = it.weights * ((it.kernel / it.z) ** 2 @ problem.joint.p_x)
+        if light > 1e-50:
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+        assert np.isfinite(found).all()
+        assert (found > 0.0).all()
