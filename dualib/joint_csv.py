@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualib.core.arrays import SUM_TOLERANCE
+from dualib.core.arrays import SUM_TOLERANCE, sums
 from dualib.core.typing import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ def labels_among(table: FloatArray) -> tuple[str, ...]:
     sums to 1 without it, where it is evenly spaced and no other row is, or where it is far above all of them and nearly
     constant (years); likewise the first column, and both at once.
     """
-    if not np.isfinite(table).all() or abs(table.sum() - 1.0) <= SUM_TOLERANCE:
+    if not np.isfinite(table).all() or abs(sums(table) - 1.0) <= SUM_TOLERANCE:
         return ()
     for found, top, left in ((("header",), 1, 0), (("index",), 0, 1), (("header", "index"), 1, 1)):
         inner = table[top:, left:]
         if min(inner.shape, default=0) < 2:
             continue
         suspects = [(table[0, left:], inner)] * top + [(table[top:, 0], inner.T)] * left
-        if abs(inner.sum() - 1.0) <= SUM_TOLERANCE or all(_unlike(line, rest) for line, rest in suspects):
+        if abs(sums(inner) - 1.0) <= SUM_TOLERANCE or all(_unlike(line, rest) for line, rest in suspects):
             return found
     return ()
 

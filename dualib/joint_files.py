@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualib.core.arrays import SUM_TOLERANCE, check_entries, real_array
+from dualib.core.arrays import SUM_TOLERANCE, check_entries, real_array, sums
 from dualib.core.files import read_npy, read_npz
 from dualib.core.typing import ArrayLike, FloatArray, IntArray
 from dualib.joint_csv import read_matrix
@@ -59,18 +59,20 @@ def check_table(
     if 1 in table.shape:
         few = "one row (a single x)" if len(table) == 1 else "one column (a single symbol y)"
         raise ValueError(f"{name} of shape {table.shape} has {few}: no information; at least two are needed")
-    with np.errstate(over="ignore"):  # a sum that overflows is off 1 by infinity
-        sums = table.sum(axis=1), table.sum(axis=0)
-        excess = 0.0 if total is None else float(sums[0].sum()) - total
+    of_rows, of_columns = sums(table, 1), sums(table, 0)
+    whole = float(sums(of_rows))
+    if total is None and np.isinf(whole):
+        raise ValueError(f"the sum of {name} is larger than any floating-point number; divide it by a constant")
+    excess = 0.0 if total is None else whole - total
     if abs(excess) > SUM_TOLERANCE:
         remedy = "normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts"
-        if np.abs(sums[0] - 1.0).max() <= 1e-3:
+        if np.abs(of_rows - 1.0).max() <= 1e-3:
             remedy = "its rows sum to 1: if they are p(y|x), use Joint.from_conditional(p_x, p_y_given_x)"
         raise ValueError(
             f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); {remedy}"
         )
-    for axis, drop in ((0, "p[p.sum(1) > 0]"), (1, "p[:, p.sum(0) > 0]")):
-        empty = np.flatnonzero(sums[axis] == 0)
+    for axis, of, drop in ((0, of_rows, "p[p.sum(1) > 0]"), (1, of_columns, "p[:, p.sum(0) > 0]")):
+        empty = np.flatnonzero(of == 0)
         if empty.size:
             raise ValueError(
                 f"{name} is zero all along {place(axis, int(empty[0]))}, so p({'xy'[axis]}) = 0 there "
@@ -135,7 +137,7 @@ def npy_parts(path: str | PathLike[str], p_x: ArrayLike | None, normalise: bool)
 
 def _counts(table: FloatArray, p_x: ArrayLike | None) -> bool:
     """Whether a matrix without a name holds counts: whole numbers that do not sum to 1."""
-    return p_x is None and bool(abs(table.sum() - 1.0) > SUM_TOLERANCE and (table == np.rint(table)).all())
+    return p_x is None and bool(abs(sums(table) - 1.0) > SUM_TOLERANCE and (table == np.rint(table)).all())
 
 
 def npz_parts(path: str | PathLike[str], p_x: ArrayLike | None, normalise: bool) -> Parts:
@@ -169,7 +171,7 @@ def _parts(
 def normalised(table: FloatArray, name: str) -> FloatArray:
     """A table over its sum, or its rows over theirs (`name` is "p_y_given_x"): it may be off 1, not empty or infinite."""
     axis = -1 if name == "p_y_given_x" else None
-    total = np.asarray(table.sum(axis=axis, keepdims=True))
+    total = sums(table, axis, keepdims=True)
     bad = np.argwhere(~((total > 0) & np.isfinite(total)))
     if len(bad):
         place = f", row {bad[0][0]}," if axis is not None else ""

@@ -132,6 +132,12 @@ def check_entries(array: FloatArray, name: str, place: Callable[..., str] | None
     )
 
 
+def sums(array: FloatArray, axis: int | None = None, *, keepdims: bool = False) -> FloatArray:
+    """Sums of what is not negative; one that overflows is infinite, and whoever compares it says so."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array.sum(axis=axis, keepdims=keepdims))
+
+
 def distribution(value: ArrayLike, name: str, axis: int = -1) -> FloatArray:
     """`value` as float64, every slice along `axis` a distribution, or a ValueError with the entry and the amount."""
     array = real_array(value, name)
@@ -140,7 +146,7 @@ def distribution(value: ArrayLike, name: str, axis: int = -1) -> FloatArray:
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} does not exist in {name} of shape {array.shape}")
     check_entries(array, name)
-    excess = np.atleast_1d(array.sum(axis=axis) - 1.0)
+    excess = np.atleast_1d(sums(array, axis) - 1.0)
     if (np.abs(excess) > SUM_TOLERANCE).any():
         where = np.unravel_index(int(np.abs(excess).argmax()), excess.shape)
         at = "" if array.ndim == 1 else f" at {tuple(int(i) for i in where)} of the other axes"
@@ -157,7 +163,7 @@ def joint_distribution(value: ArrayLike, name: str = "p_xy") -> FloatArray:
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes (x, y), got shape {array.shape}")
     check_entries(array, name)
-    excess = float(array.sum()) - 1.0
+    excess = float(sums(array)) - 1.0
     if abs(excess) > SUM_TOLERANCE:
         raise ValueError(
             f"{name} sums to {1.0 + excess:.12g}, off 1 by {excess:.3g} (allowed: {SUM_TOLERANCE:g}); "

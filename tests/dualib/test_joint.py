@@ -428,3 +428,14 @@ def test_bad_files_are_named(tmp_path):
         Joint.from_csv(path, x="a")
     with pytest.raises(ValueError, match="are for a matrix"):
         Joint.from_csv(path, x="a", y="b", header=False)
+
+
+def test_sums_beyond_floating_point_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="the sum of counts is larger than any"):
+        Joint.from_counts([[1e308, 1e308], [1e308, 1.0]])
+    with pytest.raises(ValueError, match="p_y_given_x sums to inf"):
+        Joint.from_conditional([0.5, 0.5], [[1e308, 1e308], [0.5, 0.5]])
+    np.savetxt(tmp_path / "large.csv", [[1e308, 1e308], [0.5, 0.7]], delimiter=",")
+    for normalise, said in ((False, "p_xy sums to inf"), (True, "sums to inf: that cannot be normalised")):
+        with pytest.raises(ValueError, match=said):
+            Joint.from_csv(tmp_path / "large.csv", normalise=normalise)

@@ -154,6 +154,8 @@ def test_entropy_accepts_distributions_and_nothing_else(p):
         (lambda: entropy([[0.5, 0.5], [0.5, 0.4]]), r"sums to 0.9 along axis -1 at \(1,\)"),
         (lambda: kl_divergence([0.5, 0.5], [1 / 3] * 3), r"\(2,\) and q of shape \(3,\)"),
         (lambda: kl_divergence([0.5, 0.5], [0.5, 0.6]), "q sums to 1.1"),
+        (lambda: entropy([1e308, 1e308]), "p sums to inf along axis -1, off 1 by inf"),
+        (lambda: mutual_information([[1e308, 1e308], [0.5, 0.5]]), "p_xy sums to inf, off 1 by inf"),
         (lambda: jensen_shannon_divergence([1.0, 0.0], [1 / 3] * 3), "must be equal"),
         (lambda: jensen_shannon_divergence([1.0, 0.0], [0.5, 0.5], weight=1.5), r"weight = 1.5 is outside \[0, 1\]"),
     ],
