@@ -174,9 +174,8 @@ class _Search:
         least = max(self.best, 0.0)
         left_low, left_high = reachable(low[open_], high[open_], found.excess[open_], found.bound[open_] - least)
         self.closed = max(self.closed, least)  # what is cut off
-        kept = (left_high - left_low) / np.maximum((high - low)[open_], 1e-300)
         low, high, mean = left_low, left_high, np.clip(found.mean[open_], left_low, left_high)
-        symbol = (found.given_away[open_] * kept**2).argmax(axis=1)
+        symbol = found.given_away[open_].argmax(axis=1)
         rows = np.arange(len(low))
         width = (high - low)[rows, symbol]
         place = low[rows, symbol] + width * np.clip(
