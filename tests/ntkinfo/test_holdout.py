@@ -17,9 +17,9 @@ pytestmark = pytest.mark.filterwarnings(
 SIDES = {Relation.LOWER: -1, Relation.UPPER: 1, Relation.UPPER_IN_EXPECTATION: 1}
 
 
-def failures(seed, generator=77, *, digits=True, **kind):
+def failures(seed, generator=77, *, digits=True, close=True, **kind):
     """(column, τ, value, truth, reported loss) where a column is off by more than it says, or a bound on the wrong side by
-    anything; and the number compared. Without `digits` the loss is that of first order.
+    anything; and the number compared. Without `digits` the loss is that of first order, without `close` bounds are held to their side.
     """
     case, wrong, compared = Case.draw(seed, generator, **kind), [], 0
     tables = {on: _table(case, on, digits) for on in ("test", "train")}
@@ -35,7 +35,9 @@ def failures(seed, generator=77, *, digits=True, **kind):
                     value, compared = float(values[name]), compared + 1
                     least = 1e-50 if "information" in name else 1e-290  # logarithms in 60 digits
                     side = SIDES.get(table.column(name).relation, 0)
-                    if has_rounding(name):
+                    if side and not close:
+                        allowed = np.inf
+                    elif has_rounding(name):
                         allowed = _outward(truth, table, name, t, value, loss) if digits else np.inf
                     else:
                         allowed = (1e-9 + (2 if side else 1) * loss) * max(abs(value), abs(found))
@@ -106,7 +108,7 @@ def test_kernels_of_networks(digits):
 @pytest.mark.parametrize("seed", range(6))
 def test_forty_points(seed, network):
     for digits in (False, True):
-        assert failures(seed, 40, size=40, network=network, digits=digits)[0] == []
+        assert failures(seed, 40, size=40, network=network, digits=digits, close=False)[0] == []
 
 
 @pytest.mark.slow
