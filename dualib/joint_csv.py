@@ -30,8 +30,8 @@ def read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
         with open(path, encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip() and not line.startswith("#")), "")
         separator = max(",;\t", key=first.count)
-        if first.count(",") == first.count(";") + 1 > 1:
-            separator = ";"  # between numbers that all have a decimal comma, which are refused below
+        if ";" in first and all(_number(part.replace(",", ".")) is not None for part in first.split(";")):
+            separator = ";"  # between decimal commas, which outnumber it
         if separator not in first and len(first.split()) > 1:
             separator = r"\s+"  # as numpy.savetxt writes
         if header == 0:

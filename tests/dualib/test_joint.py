@@ -234,6 +234,10 @@ def test_a_decimal_comma_is_named(tmp_path):
     (tmp_path / "comma.csv").write_text("0,3;0,1\n0,2;0,4\n")
     with pytest.raises(ValueError, match=r"'0,4' is not a number; .* decimals with a point"):
         Joint.from_csv(tmp_path / "comma.csv")
+    (tmp_path / "label.csv").write_text(
+        "a;b,c,d\nred,3,4\nblue,5,6\n"
+    )  # a semicolon in a label is none between columns
+    assert Joint.from_csv(tmp_path / "label.csv", header=True, index=True).y_labels == ("c", "d")
 
 
 def test_npz_of_a_conditional(tmp_path):
