@@ -29,7 +29,7 @@ from papers.pages.publish import publish, write_tables
 from papers.pages.verdicts import VerdictRow, read_published, verdict_rows
 from papers.runs.archive import results_folder, write_archive
 from papers.runs.paper import Paper, load_papers
-from papers.runs.runner import OLDER, measured_seed, measured_seeds, plot_paper, run_seeds
+from papers.runs.runner import OLDER, first_seed, measured_seed, measured_seeds, plot_paper, run_seeds
 from papers.runs.sources import HERE
 
 
@@ -101,8 +101,10 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--markdown", action="store_true", help="as a Markdown table")
         if name == "publish":
             one.add_argument("--tables", action="store_true", help="from the published measured.json alone")
-        if name in ("run", "plot", "check"):
+        if name == "run":
             one.add_argument("--seed", type=_seed, default=0, help="seed of every experiment (%(default)s)")
+        if name in ("plot", "check"):
+            one.add_argument("--seed", type=_seed, help="a seed that has been run (default: the first that is there)")
         if name in ("run", "confirm"):
             one.add_argument(
                 "--workers", type=_workers, default=1, help="processes, a paper and seed each (%(default)s)"
@@ -147,7 +149,7 @@ def _list(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
 
 
 def _run(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
-    kept = [paper.name for paper in papers if paper.frozen and a.seed in paper.frozen.fresh]
+    kept = [paper.name for paper in papers if a.seed in paper.kept_fresh()]
     if kept:
         raise ValueError(
             f"seed {a.seed} of {', '.join(kept)} is kept fresh to confirm the frozen thresholds once: python -m papers confirm "
@@ -198,7 +200,7 @@ def _cells(measured: Seed) -> list[tuple[str, ...]]:
 
 def _plot(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
     for paper in papers:
-        for path in plot_paper(paper, a.mode, a.seed, a.out):
+        for path in plot_paper(paper, a.mode, first_seed(paper, a.mode, a.out) if a.seed is None else a.seed, a.out):
             say(str(path))
     return 0
 
@@ -207,9 +209,10 @@ def _check(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
     failed = 0
     for paper in papers:
         failed += _check_freeze(paper)
-        found = measured_seed(paper, a.mode, a.seed, a.out)
+        seed = first_seed(paper, a.mode, a.out) if a.seed is None else a.seed
+        found = measured_seed(paper, a.mode, seed, a.out)
         if found is None:
-            again = f"python -m papers run {paper.name} --{a.mode} --seed {a.seed}"
+            again = f"python -m papers run {paper.name} --{a.mode} --seed {seed}"
             say(f"{paper.name}: no current measurements; run: {again}")
             failed += 1
             continue

@@ -63,7 +63,7 @@ class PublishedSeed(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """measured.json: what a paper measured, and by which thresholds and program (hashes; none where they were not kept).
+    """measured.json: what a paper measured, and by which thresholds, experiments and program (hashes; none where they were not kept).
 
     `confirming` are the seeds that nobody had seen when the thresholds were frozen, run once, by the day `confirmed`.
     """
@@ -75,6 +75,7 @@ class Published(msgspec.Struct, frozen=True):
     program: str = ""
     confirming: tuple[int, ...] = ()
     confirmed: str = ""
+    experiments: str = ""
 
 
 class _Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,6 +37,8 @@ DPI = 110
 def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[Path]:
     """Write measured.json and the headline figures of each paper, then the tables of all; return what was written.
 
+    Seeds published before whose results are not in `out` stay, if they were run and measured by what is run and measured today.
+
     Raises
     ------
     ValueError
@@ -49,13 +51,12 @@ def publish(papers: Sequence[Paper], mode: Mode, out: Path, root: Path) -> list[
     _readme(root)
     written = []
     for paper in papers:
-        seeds = tuple(map(_record, found[paper.name]))
+        here = {s.seed: _record(s) for s in found[paper.name]}
+        before = _published_before(paper, mode)
+        seeds = [one for _, one in sorted({**before, **here}.items())]
         written.append(paper.folder / "measured.json")
-        fresh = tuple(s.seed for s in found[paper.name] if s.confirming)
-        day = paper.confirmation.ended if fresh and paper.confirmation else ""
-        thresholds, program = threshold_hash(paper.claims), paper.measuring()
-        write_record(written[-1], Published(mode, versions(), seeds, thresholds, program, fresh, day))
-        written += _headlines(paper, mode, seeds[0].seed, out, root.parent / "docs" / "figures")
+        write_record(written[-1], _published(paper, mode, seeds))
+        written += _headlines(paper, mode, min(here), out, root.parent / "docs" / "figures")
     return written + write_tables(load_papers(root=root), mode, root)
 
 
@@ -89,6 +90,28 @@ def _readme(root: Path) -> tuple[Path, str]:
     if any(text.count(mark) != 1 for mark in MARKS):
         raise ValueError(f"{path} must contain the lines {MARKS[0]} and {MARKS[1]} once each")
     return path, text
+
+
+def _published(paper: Paper, mode: Mode, seeds: Sequence[PublishedSeed]) -> Published:
+    confirming = paper.confirming() if mode is Mode.FULL else ()
+    fresh = tuple(s.seed for s in seeds if s.seed in confirming)
+    return Published(
+        mode,
+        versions(),
+        tuple(seeds),
+        threshold_hash(paper.claims),
+        paper.measuring(),
+        confirming=fresh,
+        confirmed=paper.confirmation.ended if fresh and paper.confirmation else "",
+        experiments=paper.running(mode),
+    )
+
+
+def _published_before(paper: Paper, mode: Mode) -> dict[int, PublishedSeed]:
+    """Seeds in measured.json that today's experiments and program would give again; none where either is another."""
+    kept = paper.published
+    today = (mode, paper.running(mode), paper.measuring())
+    return {s.seed: s for s in kept.seeds} if kept and (kept.mode, kept.experiments, kept.program) == today else {}
 
 
 def _record(seed: Measured) -> PublishedSeed:

@@ -75,8 +75,11 @@ class Paper:
         measure.py and figures.py may change freely. The packages' sources are hashed apart (`packages`): results they
         made are kept when they change, and said to be older.
         """
-        text = json.dumps([mode, seed, getattr(self.tables, mode)], sort_keys=True)
-        return hashlib.sha256((digest(program_files(self.folder / "run.py")) + text).encode()).hexdigest()
+        return self._experiments([mode, seed, getattr(self.tables, mode)])
+
+    def running(self, mode: Mode) -> str:
+        """A hash of what the fingerprints of all seeds share: run.py, its helpers and the mode's settings."""
+        return self._experiments([mode, getattr(self.tables, mode)])
 
     def packages(self) -> str:
         """A hash of the packages' sources that run.py uses."""
@@ -106,6 +109,15 @@ class Paper:
         found = self.confirmation
         today = (threshold_hash(self.claims), self.measuring())
         return found.seeds if found and found.ended and (found.thresholds, found.program) == today else ()
+
+    def kept_fresh(self) -> tuple[int, ...]:
+        """The frozen record's fresh seeds that have not been run to the end: those that have may be run again by anybody."""
+        run = self.confirmation.seeds if self.confirmation and self.confirmation.ended else ()
+        return tuple(s for s in self.frozen.fresh if s not in run) if self.frozen else ()
+
+    def _experiments(self, settings: Sequence[object]) -> str:
+        text = digest(program_files(self.folder / "run.py")) + json.dumps(settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _part(self, program: str, name: str) -> Any:
         """What one of the paper's programs defines under a name; the program is imported anew."""

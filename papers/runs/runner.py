@@ -164,6 +164,11 @@ def measured_seeds(paper: Paper, mode: Mode, out: Path) -> list[Measured]:
     return [measured for measured in found if measured is not None]
 
 
+def first_seed(paper: Paper, mode: Mode, out: Path) -> int:
+    """The first seed that has been run to the end; 0 where none has."""
+    return min((s.seed for s in measured_seeds(paper, mode, out)), default=0)
+
+
 def plot_paper(paper: Paper, mode: Mode, seed: int, out: Path) -> list[Path]:
     """Draw the kept results into <directory>/<figure>.png, without a display; returns the files."""
     paths = []

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 
-from nobody import CLAIMS, MEASURE, calls
+from nobody import CLAIMS, MEASURE, SETTINGS, calls
 
 from papers.__main__ import main
 from papers.pages.verdicts import verdict_rows
@@ -83,6 +83,35 @@ def test_one_paper_is_published_beside_others_whose_results_are_gone(paper, comm
     verdicts = (tmp_path / "docs" / "verdicts.md").read_text()
     assert "full, 2 seeds" in verdicts
     assert "full, 1 seed" in verdicts
+
+
+def test_seeds_published_before_stay_while_the_same_is_run_and_measured(paper, command, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("<!-- verdicts -->\n<!-- end of verdicts -->\n")
+
+    def published():
+        record = json.loads((paper / "measured.json").read_text())
+        return {s["seed"]: s["measurements"] for s in record["seeds"]}
+
+    for seed in (0, 1):
+        command(f"run --full --seed {seed}")
+    command("publish")
+    before = published()
+    main(["freeze"], root=paper.parent)
+    shutil.rmtree(tmp_path / "out")
+    assert command("confirm") == 0
+    assert command("publish") == 0
+    assert sorted(published()) == [0, 1, 2, 3, 4, 5]
+    assert {seed: published()[seed] for seed in before} == before
+    assert json.loads((paper / "measured.json").read_text())["confirming"] == [2, 3, 4, 5]
+    shutil.rmtree(tmp_path / "out")
+    assert command("run --full --seed 4") == 0  # it has confirmed, and anybody may run it again
+    capsys.readouterr()
+    assert command("check --full") == 0  # of the seed that is there
+    assert "ok   nobody_2000 seed 4: 3 numbers measured again, 0 differ" in capsys.readouterr().out
+    (paper / "settings.toml").write_text(SETTINGS.replace("n = 4", "n = 5"))
+    command("run --full --seed 7")
+    assert command("publish") == 0
+    assert sorted(published()) == [7]  # the others were of other settings
 
 
 def test_an_archive_measures_every_number_again(paper, command, tmp_path, capsys):
