@@ -35,6 +35,8 @@ class PlanePath:
         Whether the points are joined by a line; otherwise each is a marker by itself.
     clock : array, shape (n,), or None
         When each point was reached, at least 0: its colour, on a logarithmic scale. None for a line without time.
+    within : array, shape (2, n, 2), or None
+        The ends of the points' intervals, of the rate and of the relevance; of a line with a clock its last point shows them.
     clock_name : str
         What the clock counts, such as epochs; lines of one name share a colour bar.
     rate_is, relevance_is : str
@@ -54,6 +56,7 @@ class PlanePath:
     joined: bool = True
     clock: Float[np.ndarray, " n"] | None = None
     clock_name: str = ""
+    within: Float[np.ndarray, "2 n 2"] | None = None
     rate_is: str = ""
     relevance_is: str = ""
     caveat: str = ""

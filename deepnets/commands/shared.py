@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # A noisy layer costs a pass over all pairs of patterns and passes: some 5 s a replica and snapshot for the preset
 # goldfeld2019, so that this many take about two minutes. Binning costs next to nothing and takes all there are.
 NOISY_REPLICAS, NOISY_SNAPSHOTS = 3, 7
-ROUNDING = 1e-10
+ROUNDING = 1e-10  # of printed tables: informations of sums over thousands of patterns carry some 1e-13
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -157,6 +157,8 @@ class InformationPlane(Result):
     def plane_paths(self) -> list[PlanePath]:
         """The layers' lines in the information plane: medians over replicas, with the epoch as their clock."""
         rate, relevance = self.medians("nats")
+        ends = np.array([[np.median(e, axis=0) for e in (s.low, s.high)] for s in (self.rate, self.relevance)])
+        known_to = bool((ends[:, 1] > ends[:, 0]).any())
         known = np.ones(len(self.epochs), dtype=bool)
         return [
             PlanePath(
@@ -168,7 +170,8 @@ class InformationPlane(Result):
                 self.information_xy,
                 clock=self.epochs.astype(float),
                 clock_name="epoch",
-                rate_is=f"by {self.method}",
+                rate_is=f"by {self.method}" + "; bars: intervals at the last epoch" * known_to,
+                within=ends[:, :, :, j].transpose(0, 2, 1) if known_to else None,
             )
             for j, name in enumerate(self.layers)
         ]

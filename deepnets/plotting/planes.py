@@ -214,6 +214,8 @@ def _common_names(planes: Sequence[InformationPlane]) -> list[tuple[str, ...]]:
 def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figure:
     """I(X;T) and I(T;Y) of each layer against the epoch: medians with the quartiles over replicas as a band.
 
+    Dotted: the medians of the ends of the estimator's own interval, where it has one.
+
     Examples
     --------
     >>> [ax.get_ylabel() for ax in plot_against_epochs(plane).axes]
@@ -223,13 +225,18 @@ def plot_against_epochs(plane: InformationPlane, units: Units = "bits") -> Figur
     epochs = shown_epochs(plane.epochs)
     for ax, side, label in zip(axes, SIDES, axis_labels(units), strict=True):
         for j, layer in enumerate(plane.layers):
-            band(ax, epochs, plane.side(side, units).value[:, :, j], colour(j), label=layer)
+            found = plane.side(side, units)
+            band(ax, epochs, found.value[:, :, j], colour(j), label=layer)
+            low, high = (np.median(end[:, :, j], axis=0) for end in (found.low, found.high))
+            if (high > low).any():
+                ax.plot(epochs, np.stack([low, high], axis=1), ":", color=colour(j), linewidth=0.8)
         ax.set_xscale("log")
         describe(ax, EPOCHS, label, legend=False)
     _legend_of_layers(axes[1])
     for ax, most in zip(axes, (plane.entropy_x, plane.information_xy), strict=True):
         ax.axhline(to_units(most, units), color="0.4", linestyle=":", linewidth=1)
-    said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas"))
+    dotted = "; dotted: the estimator's interval" * any((s.high > s.low).any() for s in (plane.rate, plane.relevance))
+    said = "\n".join((*plane.method.split("; "), f"median and quartiles of {len(plane.replicas)} replicas{dotted}"))
     figure.suptitle(said, fontsize=8)
     return figure
 

@@ -56,7 +56,8 @@ def plot_information_plane(
     .. math:: I(T;Y) \le I(X;T), \qquad I(T;Y) \le I(X;Y)
 
     Small bars on the curve mark transitions; points whose optimality is not proven are hollow (as many as can be told
-    apart). The band above an IB curve is what the proofs leave open. Each joint has its own line I(X;Y).
+    apart). The band above an IB curve is what the proofs leave open. Each joint has its own line I(X;Y). The last point of a
+    line in time has bars, where its interval can be seen.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def plot_information_plane(
         x, y = shown(ax, "x", to_units(path.rate, units)), shown(ax, "y", to_units(path.relevance, units))
         data.append((x, y))
         if path.clock is not None:
-            clocked(ax, path, (x, y), (label, marker), (right, top))
+            clocked(ax, path, (x, y), (label, marker), (right, top), units)
             continue
         if not path.joined:  # each smaller than those before, so that what lies under it is seen
             size = max(MARKER, 5.5 - 0.8 * sum(not p.joined for p in paths[: paths.index(path)]))

@@ -368,7 +368,7 @@ def test_repeated_problems_get_colours_of_their_own(ib, guess):
 class Timed:
     """A line in time."""
 
-    def __init__(self, times, information_xy=1.0, clock_name="epoch", rate_is=""):
+    def __init__(self, times, information_xy=1.0, clock_name="epoch", rate_is="", within=None):
         n, rate = len(times), np.linspace(0.1, 2.0, len(times))
         self.path = PlanePath(
             clock_name,
@@ -380,6 +380,7 @@ class Timed:
             clock=np.asarray(times, float),
             clock_name=clock_name,
             rate_is=rate_is,
+            within=within,
             caveat="Not a bound.",
         )
 
@@ -404,6 +405,17 @@ def test_a_clock_is_one_scale_of_colours_for_all_its_lines(ib):
     assert [other.get_ylabel() for other in ax.figure.axes[1:]] == ["epoch", "τ"]
     assert len({c.get_cmap().name for c in timed_points(ax)}) == 2
     assert ax.get_legend().get_title().get_text() == "Not a bound."
+
+
+def test_the_last_point_of_a_line_in_time_has_bars_where_its_interval_is_seen():
+    wide, narrow = [[0.0, 1.0], [1.0, 3.0]], [[0.0, 1.0], [0.5, 0.5 + 1e-4]]  # at the first time and at the last
+    ax = plotting.plot_information_plane(Timed([1, 2], within=np.array([wide, narrow])), units="nats")
+    (bar,) = (found for found in ax.get_lines() if found.get_gid() == "interval of epoch")
+    np.testing.assert_allclose(bar.get_xydata(), [[1.0, 0.5], [3.0, 0.5]])
+    ax = plotting.plot_information_plane(Timed([1, 2], within=np.array([wide, wide])), units="bits")
+    across, along = (found for found in ax.get_lines() if found.get_gid() == "interval of epoch")
+    np.testing.assert_allclose(across.get_xdata(), np.array([1.0, 3.0]) / np.log(2))
+    np.testing.assert_allclose(along.get_ydata(), np.array([1.0, 3.0]) / np.log(2))
 
 
 def test_what_a_rate_is_stands_at_the_axis_with_the_line_that_it_is_of():

@@ -118,6 +118,11 @@ def test_figures_draw_the_medians_in_bits(plane):
     np.testing.assert_allclose(figure.axes[1].collections[0].get_offsets()[:, 0], plane.rate.value[:, 2, 0])
     figure = plotting.plot_against_epochs(plane)
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), np.median(plane.rate.value, axis=0)[:, 0] / LN2)
+    ends = [found.get_ydata() for found in figure.axes[0].lines if found.get_linestyle() == ":"]
+    np.testing.assert_allclose(ends[:2], np.median([plane.rate.low, plane.rate.high], axis=1)[:, :, 0] / LN2)
+    assert "dotted: the estimator's interval" in figure.get_suptitle()
+    path = plane.plane_paths()[1]
+    np.testing.assert_array_equal(path.within[0], np.median([plane.rate.low, plane.rate.high], axis=1)[:, :, 1].T)
     titles = [ax.get_title() for ax in plotting.plot_planes({"5%": plane, "85%": plane}).axes]
     assert titles[:2] == ["5%", "85%"]
     with pytest.raises(ValueError, match="at least one plane"):
