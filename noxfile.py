@@ -43,7 +43,7 @@ def recordings(session: nox.Session, library: str) -> None:
 def release(session: nox.Session, kind: str) -> None:
     """Wheel and sdist, checked, each in an environment of its own: without extras, a curve, and one line for what is missing."""
     session.install("build", "twine")
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     session.run("python", "-m", "build", "--outdir", str(folder), ".")
     session.run("twine", "check", "--strict", *map(str, folder.glob("ntk_dualib-*")))
     session.run("uv", "venv", "--clear", "--python", str(session.python), str(folder / "empty"), external=True)
