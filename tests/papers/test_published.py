@@ -5,6 +5,7 @@ import re
 import msgspec
 import pytest
 
+from papers.__main__ import main
 from papers.ledger.claim import Mode
 from papers.ledger.condition import Role
 from papers.ledger.freeze import changes
@@ -49,6 +50,17 @@ def test_every_condition_and_check_was_measured(name):
         checks = [c for c in paper.checks if c.mode in (None, mode)]
         failed = [c.measure for c in checks if not c.passes(seed.estimates.get(c.measure))]
         assert not failed, seed.seed
+
+
+@pytest.mark.parametrize("archive", sorted(HERE.glob("*/confirmation.zip")), ids=lambda path: path.parent.name)
+def test_the_archive_of_a_confirmation_measures_every_published_number_again(archive, capsys):
+    (paper,) = load_papers([archive.parent.name])
+    assert main(["check", paper.name, "--full", "--out", str(archive)]) == 0
+    said = capsys.readouterr().out
+    seeds = paper.confirming()
+    assert seeds
+    for seed in seeds:
+        assert re.search(rf"seed {seed}: [1-9]\d* numbers measured again, 0 differ", said)
 
 
 def test_the_pages_of_questions_show_what_is_published(papers):
