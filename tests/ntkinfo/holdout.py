@@ -136,12 +136,20 @@ class Truth:
         self.y2 = (self.y_modes**2).sum(axis=1)
         self.power = self.k * self.kappa + self.y2
 
-    def conditioning(self, name):
-        """By how much rounding of the kernels in the order of positive matrices can move a bound that needs an inverse of them."""
-        matrices = [self.modes] if name == "data_information_train" else [self.points().covariance, self.points().prior]
-        largest = float(max(np.diagonal(matrices[-1])))
-        least = min(np.linalg.eigvalsh(m.astype(float))[0] for m in matrices)
-        return EPS * largest / least if least > EPS * largest else 1.0
+    def conditioning(self, name, of_variance):
+        """By how much rounding of the kernels in the order of positive matrices can move a bound that needs an inverse of them; the
+        variances of the outputs are known to `of_variance` of themselves.
+        """
+        if name == "data_information_train":
+            matrices, known = [self.modes], [EPS]
+        else:
+            matrices, known = [self.points().covariance, self.points().prior], [of_variance, EPS]
+        largest, lost = float(max(np.diagonal(matrices[-1]))), 0.0
+        for m, relative in zip(matrices, known, strict=True):
+            error = max(EPS * largest, relative * float(max(np.diagonal(m))))
+            least = np.linalg.eigvalsh(m.astype(float))[0]
+            lost = max(lost, error / least if least > error else 1.0)
+        return lost
 
     def spectral(self):
         k, n, s2, w2 = self.k, len(self.lam), *(mp.mpf(self.case.noises[x]) for x in ("label_noise", "weight_noise"))
