@@ -20,6 +20,7 @@ from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.precision import (
     FEW_DIGITS,
+    LEAST,
     SIDES,
     TOO_FEW_DIGITS,
     FewDigitsWarning,
@@ -313,7 +314,7 @@ def timeline(
     ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
-    found = _columns(setting, met, progress, samples=0 if digits else SAMPLES)
+    found = _columns(setting, met, progress, samples=SAMPLES)
     values, errors, intervals = found.values, found.errors, found.intervals
     columns = tuple(map(setting.column, met))
     classes = Condition.CLASS_LABELS in setting.conditions
@@ -323,7 +324,17 @@ def timeline(
     def again(other: Ensemble) -> dict[str, FloatArray]:
         return _columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0).values
 
-    errors = rounding_errors(values, again, ensemble) if digits else errors
+    if digits:
+        by_change = rounding_errors(values, again, ensemble)
+        for (
+            name,
+            error,
+        ) in (
+            errors.items()
+        ):  # where no change is seen, as of a variance that is lost in all of them, that of first order
+            unseen = by_change[name] <= LEAST * np.abs(values[name])
+            by_change[name] = np.where(unseen, np.maximum(error, by_change[name]), by_change[name])
+        errors = by_change
     for name, error in _errors_of_dropped(setting, met, values).items():
         errors[name] = np.maximum(error, errors.get(name, 0.0))
     plain, whole = _without(found.margins, values, columns), {**errors}
