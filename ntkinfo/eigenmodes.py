@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from typing import Literal, Self
 
 import numpy as np
@@ -176,6 +177,29 @@ class Eigenmodes(Brief):
     def rank(self) -> int:
         """The numerical rank of Θ: modes outside it are never fitted."""
         return self.n_train - int(self.null.sum())
+
+    @cached_property
+    def dropped_below(self) -> float:
+        """The largest eigenvalue that a mode outside the rank may have: 0 where it is known to have none.
+
+        That is so if a `rank_tolerance` says it, and where every one of them is a row of Θ that repeats another.
+        """
+        count = int(self.null.sum())
+        if not count or self.rank_tolerance is not None:
+            return 0.0
+        if count <= self.n_train - len({blake2b((row + 0.0).tobytes()).digest() for row in self.theta}):
+            return 0.0
+        negative = -float(self._eigen[2].min()) if self.n_clipped else 0.0
+        return float(self.eigenvalues[self.null].max()) + negative + 4 * EPS * float(self.eigenvalues[-1])
+
+    def with_dropped_at(self, rate: float) -> Self:
+        """The same with the modes outside the rank among those that are trained, with `rate` for their eigenvalue."""
+        other, values = copy(self), np.where(self.null, rate, self.eigenvalues)
+        stale = ["mode_power", "_last_spectrum", "moving", "test_modes", "dropped_below"]
+        for name in stale + (["nngp_modes", "kappa"] if self.mode == "nngp" else []):
+            other.__dict__.pop(name, None)
+        other.__dict__.update(_eigen=(values, *self._eigen[1:]), null=np.zeros_like(self.null))
+        return other
 
     @cached_property
     def y_modes(self) -> Float[np.ndarray, "n k"]:

@@ -45,7 +45,8 @@ class Ensemble(Eigenmodes):
         Whether to train f(θ) - f(θ_0), a network whose output is zero at initialisation; its law has no variance.
     rank_tolerance : float or None
         Eigenvalues of Θ at most this fraction of the largest count as zero; by default n times machine precision, or the
-        size of the most negative eigenvalue where that is larger.
+        size of the most negative eigenvalue where that is larger. Given, it says that they are zero; by default they may be anything
+        below :attr:`dropped_below`, and what that does to a table's columns counts as their rounding.
 
     Raises
     ------

@@ -122,9 +122,8 @@ class Law(Result):
 
     def marginals(self) -> Marginals:
         """The law of single points, without their covariances."""
-        return Marginals(
-            self.mean, self.variance.copy(), self.rounding, self.collapse
-        )  # no view, which would keep the covariances
+        variance = self.variance.copy()  # no view, which would keep the covariances
+        return Marginals(self.mean, variance, self.rounding, self.collapse)
 
     def with_output_noise(self, variance: float) -> Law:
         """The law of the outputs plus independent Gaussian noise of that variance."""

@@ -23,8 +23,9 @@ from ntkinfo.ensemble import Ensemble
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
 _SAFETY = 10.0
 _SAMPLES = 3
-_LEAST = 4e-15  # of a value: what the sums that make it lose whatever the kernels
 
+LEAST = 4e-15
+"""Of a value: what the sums that make it lose whatever the kernels."""
 
 FEW_DIGITS = 1e-9
 """A relative error above which a printed table says that a column has lost digits."""
@@ -133,7 +134,7 @@ def rounding_errors(
         Name → array of the shape of the column and in its unit: ten times the largest difference, at least 4e-15 of the value;
         inf where the column itself says that it cannot be had (NaN, or inf in some of the tables).
     """
-    found = {name: np.where(np.isfinite(value), _LEAST * np.abs(value), 0.0) for name, value in values.items()}
+    found = {name: np.where(np.isfinite(value), LEAST * np.abs(value), 0.0) for name, value in values.items()}
     for seed in range(_SAMPLES):
         other = again(perturbed(ensemble, seed))
         for name, value in values.items():
@@ -153,7 +154,7 @@ def relative_loss(errors: FloatArray, value: FloatArray) -> FloatArray:
     array([4.0e-15, 2.5e-01,     inf])
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), _LEAST)
+        return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), LEAST)
 
 
 def outward(value: FloatArray, errors: FloatArray, relation: Relation) -> FloatArray:

@@ -8,13 +8,14 @@ outputs, that are moved by their rounding: once all in one direction, and in ran
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from dualib.core.factor import BLOCK
 from dualib.core.special import EPS
-from dualib.core.typing import FloatArray
+from dualib.core.typing import BoolArray, FloatArray
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.laws import Collapse, Law, Marginals
 from ntkinfo.resources import column_blocks
@@ -93,6 +94,38 @@ class _Directions:
 
     def __call__(self, shape: tuple[int, ...]) -> FloatArray:
         return np.ones(shape) if self._rng is None else self._rng.standard_normal(shape)
+
+
+_RATES = 10.0  # between two rates at which the modes outside the rank are tried
+_MOST_RATES = 9
+
+
+def rates_of_dropped(ensemble: Ensemble, times: FloatArray) -> Iterator[tuple[float, BoolArray]]:
+    """Rates that the modes outside the rank of Θ may have, with the times at which they are tried: the largest one at all times, and
+    smaller ones at times later than the larger ones' relaxation, since what a mode of rate λ gives is largest at λτ of the order of 1.
+    """
+    rate, at = ensemble.dropped_below, np.asarray(ensemble.learning_rule.time(times), dtype=np.float64)
+    tried = np.full(at.shape, rate > 0)
+    for _ in range(_MOST_RATES):
+        if not tried.any():
+            return
+        yield rate, tried
+        tried = at * rate > 1
+        rate /= _RATES
+
+
+def error_of_dropped(changes: FloatArray) -> FloatArray:
+    """The error of a column of which `changes` (rates, times) has what each of those rates changes: some times the largest change, and
+    inf where the last of all rates changes most, so that one still smaller may change it more.
+
+    Examples
+    --------
+    >>> error_of_dropped(np.array([[1e-3, 0.0], [2e-3, 0.0]]))
+    array([0.006, 0.   ])
+    """
+    largest = changes.max(axis=0)
+    grows = len(changes) == _MOST_RATES and changes[-1] > 1.5 * changes[:-1].max(axis=0)
+    return np.where(grows, np.inf, _FACTOR * largest)
 
 
 def error_of(value: FloatArray, moved: FloatArray, n: int) -> FloatArray:

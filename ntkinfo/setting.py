@@ -24,6 +24,7 @@ from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
+from ntkinfo.quantities.registry import Bound, bound_of
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
@@ -239,11 +240,23 @@ class Setting:
 
     def value(self, quantity: Quantity, offered: Mapping[str, object]) -> FloatArray | Estimates | None:
         """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
+        given = self._arguments(quantity, offered)
+        if given is None:
+            return None
+        found = REGISTRY.function(quantity.name)(**given)
+        return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
+
+    def bound(self, quantity: Quantity, offered: Mapping[str, object]) -> Bound | None:
+        """The same of a quantity with its rounding on its side, and how much of it that is."""
+        given = self._arguments(quantity, offered)
+        return None if given is None else bound_of(quantity.name)(**given)
+
+    @staticmethod
+    def _arguments(quantity: Quantity, offered: Mapping[str, object]) -> dict[str, object] | None:
         function = REGISTRY.function(quantity.name)
         if _part(needs(function)) != _part(offered):
             return None
-        found = function(**{name: offered[name] for name in takes(function) if name in offered})
-        return found if isinstance(found, Estimates) else np.asarray(found, dtype=np.float64)
+        return {name: offered[name] for name in takes(function) if name in offered}
 
     def moved(self, offered: Mapping[str, object], sample: int) -> dict[str, object]:
         """What is offered in one of the :meth:`parts`, moved by its rounding; see :mod:`ntkinfo.rounding`."""
@@ -266,6 +279,7 @@ class Setting:
             },
             "learning_rule": repr(e.learning_rule),
             "clipped_eigenvalues": e.n_clipped,
+            "dropped_below": e.dropped_below,
             "smallest_eigenvalue": float(e.eigenvalues[0]),
             "largest_eigenvalue": float(e.eigenvalues[-1]),
             "on": str(self.on),

@@ -20,6 +20,7 @@ from dualib.plane import PlanePath
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.precision import (
     FEW_DIGITS,
+    LEAST,
     SIDES,
     TOO_FEW_DIGITS,
     FewDigitsWarning,
@@ -30,7 +31,7 @@ from ntkinfo.precision import (
 )
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.quantities.registry import has_rounding
-from ntkinfo.rounding import SAMPLES, error_of
+from ntkinfo.rounding import SAMPLES, error_of, error_of_dropped, rates_of_dropped
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import NEGLIGIBLE, printed, text_table
 
@@ -57,7 +58,8 @@ class Timeline(Result):
     rounding : dict
         Name → array of shape (T,), the relative error that rounding explains (inf: no digit is left), to first order
         (:mod:`ntkinfo.rounding`) or, where that was asked for, by :func:`ntkinfo.precision.rounding_errors`. Bounds have it in their values:
-        lower ones are lowered by it, upper ones raised. Of those that are not here the function itself does that.
+        lower ones are lowered by it, upper ones raised. What modes outside the rank of Θ may do is counted
+        (:attr:`Ensemble.dropped_below`).
 
     Examples
     --------
@@ -312,18 +314,34 @@ def timeline(
     ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
-    values, errors, intervals = _columns(setting, met, progress, samples=0 if digits else SAMPLES)
+    found = _columns(setting, met, progress, samples=SAMPLES)
+    values, errors, intervals = found.values, found.errors, found.intervals
     columns = tuple(map(setting.column, met))
     classes = Condition.CLASS_LABELS in setting.conditions
     known = [v for v in (information_xy, setting.entropy if classes else np.inf) if v is not None]
     settings = setting.settings() | {"information_xy": float(known[0]), "left_out": setting.left_out()}
 
     def again(other: Ensemble) -> dict[str, FloatArray]:
-        return _columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0)[0]
+        return _columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0).values
 
-    errors = rounding_errors(values, again, ensemble) if digits else errors
-    rounding = {name: relative_loss(error, values[name]) for name, error in errors.items()}
-    _warn_of_few_digits(setting.times, values, errors)
+    if digits:
+        by_change = rounding_errors(values, again, ensemble)
+        for (
+            name,
+            error,
+        ) in (
+            errors.items()
+        ):  # where no change is seen, as of a variance that is lost in all of them, that of first order
+            unseen = by_change[name] <= LEAST * np.abs(values[name])
+            by_change[name] = np.where(unseen, np.maximum(error, by_change[name]), by_change[name])
+        errors = by_change
+    for name, error in _errors_of_dropped(setting, met, values).items():
+        errors[name] = np.maximum(error, errors.get(name, 0.0))
+    plain, whole = _without(found.margins, values, columns), {**errors}
+    for name, margin in found.margins.items():
+        whole[name] = margin + errors.get(name, 0.0)
+    rounding = {name: relative_loss(error, plain[name]) for name, error in whole.items()}
+    _warn_of_few_digits(setting, plain, whole)
     for column in columns:
         name, relation = column.name, column.relation
         if name in errors:
@@ -333,35 +351,90 @@ def timeline(
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
 
 
-def _warn_of_few_digits(tau: FloatArray, values: dict[str, FloatArray], errors: dict[str, FloatArray]) -> None:
+def _without(
+    margins: dict[str, FloatArray], values: dict[str, FloatArray], columns: Sequence[Column]
+) -> dict[str, FloatArray]:
+    """The columns as they would be without the rounding that their own functions have put on their side."""
+    found = {**values}
+    for column in columns:
+        if column.name in margins:
+            value, margin = values[column.name], margins[column.name]
+            found[column.name] = value - SIDES[column.relation] * np.where(np.isfinite(value), margin, 0.0)
+    return found
+
+
+def _errors_of_dropped(
+    setting: Setting, met: Sequence[Quantity], values: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """What the modes outside the rank of Θ may do to each column, where they are not known to be none."""
+    changes: dict[str, list[FloatArray]] = {}
+    for rate, tried in rates_of_dropped(setting.ensemble, setting.times):
+        other = replace(setting, ensemble=setting.ensemble.with_dropped_at(rate), tau=setting.times[tried])
+        with np.errstate(all="ignore"):
+            found = _columns(other, met, False, samples=0).values
+        for name, value in found.items():
+            change = np.zeros(tried.shape)
+            with np.errstate(invalid="ignore"):
+                change[tried] = np.where(value == values[name][tried], 0.0, np.abs(value - values[name][tried]))
+            changes.setdefault(name, []).append(np.where(np.isnan(change), np.inf, change))
+    return {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
+
+
+def _warn_of_few_digits(setting: Setting, values: dict[str, FloatArray], errors: dict[str, FloatArray]) -> None:
     """Say it of columns without the digits that a table prints, to who reads them without printing it."""
-    lost = {}
+    lost, ensemble = {}, setting.ensemble
     for name, error in errors.items():
         size = np.maximum(np.abs(values[name]), NEGLIGIBLE)  # below which a table prints "~0"
         lost[name] = np.where(np.isfinite(size), error, 0.0) / np.where(np.isfinite(size), size, 1.0)
     few = {name: loss for name, loss in lost.items() if loss.max() > TOO_FEW_DIGITS}
     if few:
         worst = max(few, key=lambda name: float(few[name].max()))
+        dropped = (
+            f" Of the eigenvalues of Θ {ensemble.n_train - ensemble.rank} are known only to be below {ensemble.dropped_below:.3g}: "
+            "if they are zero, rank_tolerance says so."
+            if ensemble.dropped_below
+            else ""
+        )
         warnings.warn(
             f"rounding leaves fewer than four digits of {len(few)} columns, the fewest of {worst}: "
-            f"{digits_left(float(few[worst].max()))} at τ = {tau[few[worst].argmax()]:.3g}. Earlier times, a ridge, or points "
-            "that differ more keep more; Timeline.rounding and the attrs of to_frame() have the relative error of each column at each time",
+            f"{digits_left(float(few[worst].max()))} at τ = {setting.times[few[worst].argmax()]:.3g}.{dropped} Earlier times, a ridge, or "
+            "points that differ more keep more; Timeline.rounding and the attrs of to_frame() have the relative error of each column at "
+            "each time",
             FewDigitsWarning,
             stacklevel=3,
         )
 
 
-def _columns(
-    setting: Setting, met: Sequence[Quantity], progress: bool | None, *, samples: int
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, Estimates]]:
-    """Values at all times, the errors of those that have not theirs on their side, and intervals of what is sampled."""
-    values = {quantity.name: np.empty(setting.times.size) for quantity in met}
-    errors = {quantity.name: np.zeros(setting.times.size) for quantity in met if not has_rounding(quantity.name)}
+@dataclass(frozen=True)
+class _Columns:
+    """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
+    what is sampled.
+    """
+
+    values: dict[str, FloatArray]
+    errors: dict[str, FloatArray]
+    margins: dict[str, FloatArray]
+    intervals: dict[str, Estimates]
+
+
+def _columns(setting: Setting, met: Sequence[Quantity], progress: bool | None, *, samples: int) -> _Columns:
+    size = setting.times.size
+    values = {quantity.name: np.empty(size) for quantity in met}
+    errors, margins = (
+        {quantity.name: np.zeros(size) for quantity in met if has_rounding(quantity.name) is own}
+        for own in (False, True)
+    )
     intervals: dict[str, Estimates] = {}
     for where, places, offered in setting.parts(progress=progress):
         home: dict[str, FloatArray] = {}
         for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
-            name, found = quantity.name, setting.value(quantity, offered)
+            name = quantity.name
+            if name in margins:
+                bound = setting.bound(quantity, offered)
+                if bound is not None:
+                    values[name][where], margins[name][where] = (_at(np.asarray(part), places) for part in bound)
+                continue
+            found = setting.value(quantity, offered)
             if found is None:
                 continue
             if isinstance(found, Estimates):
@@ -373,11 +446,11 @@ def _columns(
             other = setting.moved(offered, sample)
             for quantity in met:
                 name = quantity.name
-                found = setting.value(quantity, other) if name in home and name in errors else None
+                found = setting.value(quantity, other) if name in home else None
                 if found is not None:
                     error = error_of(home[name], _plain(found), setting.ensemble.n_train)
                     errors[name][where] = np.maximum(errors[name][where], _at(error, places))
-    return values, errors, intervals
+    return _Columns(values, errors, margins, intervals)
 
 
 def _at(values: FloatArray, places: IntArray) -> FloatArray:

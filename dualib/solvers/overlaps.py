@@ -18,7 +18,7 @@ from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.solvers.distances import close_pairs
 from dualib.solvers.hessian import System
-from dualib.solvers.parts import LARGEST_SINGLE
+from dualib.solvers.parts import LARGEST_SINGLE, single
 
 WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours
 LARGEST_GROUP = 3
@@ -132,22 +132,23 @@ def blocks(system: System, members: IntArray) -> FloatArray:
     left[..., 1:, 1:] = scale[..., None] * inside
     found = np.empty((n, m, size, m, size))
     right, kernel = _squares(system), system.kernel
-    over, twice = (it.problem.p_x / it.z).astype(np.float32), (it.problem.p_x / it.z**2).astype(np.float32)
+    over, twice = single(it.problem.p_x / it.z), single(it.problem.p_x / it.z**2)
     root = system.root[:, 0]
     for i in range(m):
         for j in range(i, m):
             t, u = members[:, i], members[:, j]
             scales = (root[t] * root[u]).astype(np.float32)[:, None]
-            if system.it.parts is None:
-                pairs = kernel[t] * kernel[u] * scales * twice
-                if i == j:
-                    pairs -= kernel[t] * over
-                sums = pairs @ right
-            else:
-                sums = scales * (kernel[t] * kernel[u] @ (right * twice[:, None]))
-                if i == j:
-                    sums -= kernel[t] @ (right * over[:, None])
-            moments = _symmetric(sums, size)
+            with np.errstate(over="ignore", invalid="ignore"):  # where single precision ends
+                if system.it.parts is None:
+                    pairs = kernel[t] * kernel[u] * scales * twice
+                    if i == j:
+                        pairs -= kernel[t] * over
+                    sums = pairs @ right
+                else:
+                    sums = scales * (kernel[t] * kernel[u] @ (right * twice[:, None]))
+                    if i == j:
+                        sums -= kernel[t] @ (right * over[:, None])
+            moments = _symmetric(np.clip(np.nan_to_num(sums), -LARGEST_SINGLE, LARGEST_SINGLE), size)
             found[:, i, :, j] = left[:, i].transpose(0, 2, 1) @ moments @ left[:, j]
             found[:, j, :, i] = found[:, i, :, j].transpose(0, 2, 1)
         found[:, i, 0, i, 0] += system.sums[members[:, i], 0]

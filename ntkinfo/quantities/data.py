@@ -16,7 +16,7 @@ from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.laws import Law, Marginals, Spectrum
 from ntkinfo.quantities.log_determinants import covariance_root, log_det_gain
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
+from ntkinfo.quantities.registry import REGISTRY, Bound, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.spectra import entropy_gap, like
 
 _upper_bound = partial(
@@ -43,7 +43,7 @@ _exact = partial(
     source="[shwartzziv2019]_ eq. 14",
     main=True,
 )
-@with_rounding
+@with_rounding(lambda law, prior: _of_points(law, prior))
 def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""KL divergence from the initial law of each point's output to its law now, averaged over points, in nats.
 
@@ -71,24 +71,38 @@ def data_information(law: Law | Marginals, prior: Law | Marginals) -> Float[np.n
     >>> round(float(data_information(law, prior)), 6)
     0.51986
     """
+    return _of_points(law, prior)[0]
+
+
+def _of_points(law: Law | Marginals, prior: Law | Marginals) -> Bound:
+    """The information in single points, mean over the points, and the rounding in it."""
     _same_points(law, prior)
-    k = law.mean.shape[-1]
+    k, known, collapse = law.mean.shape[-1], law.rounding, law.collapse
     square = ((law.mean - prior.mean) ** 2).sum(axis=-1)
     same = (law.variance == prior.variance) & (square == 0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        error = 4 * EPS * np.maximum(law.variance, prior.variance)
-        if law.rounding is not None:
-            error = np.maximum(4 * EPS * law.variance, law.rounding.variance)
-            square = (np.sqrt(square) + np.sqrt((law.rounding.mean**2).sum(axis=-1))) ** 2
-        low, high = np.maximum(law.variance - error, 0.0), law.variance + error
+
+    def information(low: FloatArray, high: FloatArray, least: FloatArray, square: FloatArray) -> FloatArray:
         gap = np.maximum(ratio_gap(low / prior.variance), ratio_gap(high / prior.variance))  # convex: largest at an end
-        if law.collapse is not None:  # in logarithms, for variances too small to be numbers
-            known = law.collapse.rounding
-            least = law.collapse.spread - (0.0 if known is None else known.variance)
-            log_ratio = 2 * law.collapse.log_size + np.log(np.maximum(least, 0.0) / prior.variance)
+        if collapse is not None:  # in logarithms, for variances too small to be numbers
+            log_ratio = 2 * collapse.log_size + np.log(np.maximum(least, 0.0) / prior.variance)
             gap = np.where(log_ratio < -40, -1 - log_ratio, gap)
         value = 0.5 * k * gap + square / (2 * prior.variance)
-    return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1) * (1 + 16 * EPS))
+        return np.asarray(np.where(same, 0.0, np.where(np.isnan(value), np.inf, value)).mean(axis=-1))
+
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error = 4 * EPS * np.maximum(law.variance, prior.variance)
+        spread = law.variance if collapse is None else collapse.spread
+        plain = information(law.variance, law.variance, spread, square)
+        if known is not None:
+            error = np.maximum(4 * EPS * law.variance, known.variance)
+            square = (np.sqrt(square) + np.sqrt((known.mean**2).sum(axis=-1))) ** 2
+        if collapse is not None and collapse.rounding is not None:
+            spread = collapse.spread - collapse.rounding.variance
+        value = information(np.maximum(law.variance - error, 0.0), law.variance + error, spread, square) * (
+            1 + 16 * EPS
+        )
+        unknown = ((law.variance == 0) & (error > 0)).any(axis=-1) | (value != plain)
+        return np.asarray(value), np.where(np.isinf(value), np.where(unknown, np.inf, 0.0), value - plain)
 
 
 def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
@@ -104,7 +118,7 @@ def _same_points(law: Law | Marginals, prior: Law | Marginals) -> None:
     source="[shwartzziv2019]_ eq. 14, all points jointly",
     only=[Condition.TEST_COVARIANCES],
 )
-@with_rounding
+@with_rounding(lambda joint_law, joint_prior: _joint(joint_law, joint_prior))
 def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray, "*t"]:
     r"""KL divergence between the laws of all outputs together, in nats; at least the largest of the single points.
 
@@ -138,7 +152,11 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
     >>> round(float(data_information_joint(law, prior)), 6)
     1.081412
     """
-    law, prior = joint_law, joint_prior
+    return _joint(joint_law, joint_prior)[0]
+
+
+def _joint(law: Law, prior: Law) -> Bound:
+    """The information in all points together, and the rounding in it."""
     _same_points(law, prior)
     if prior.covariance.ndim != 2:
         raise ValueError(f"the prior is one law, got leading shape {prior.covariance.shape[:-2]}")
@@ -146,28 +164,38 @@ def data_information_joint(joint_law: Law, joint_prior: Law) -> Float[np.ndarray
     m, k = kept.size, law.mean.shape[-1]
     covariance = prior.covariance[np.ix_(kept, kept)]
     eta = _rounding_norm(covariance, None)
-    low, high = cholesky_factor(covariance, -eta), cholesky_factor(covariance, eta)
-    inverse = None if low is None else lapack.dtrtri(low, lower=1)[0]
+    low, high, middle = (cholesky_factor(covariance, shift) for shift in (-eta, eta, 0.0))
+    inverse, own = (None if factor is None else lapack.dtrtri(factor, lower=1)[0] for factor in (low, middle))
+    whole_inverse = None if own is None else own.T @ own
     means = law.mean.reshape(-1, *law.mean.shape[-2:])
-    found = np.full(len(means), np.inf)
+    found, rounding = np.full(len(means), np.inf), np.full(len(means), np.inf)
     for t, (mean, whole) in enumerate(zip(means, law.covariance.reshape(-1, *law.covariance.shape[-2:]), strict=True)):
         shift = (mean - prior.mean)[kept]
         if not shift.any() and np.array_equal(whole, prior.covariance):
-            found[t] = 0.0
+            found[t] = rounding[t] = 0.0
             continue
         error = None if law.rounding is None else law.rounding.variance.reshape(len(means), -1)[t, kept]
         sigma = whole[np.ix_(kept, kept)]
+        if not sigma.any() and not (error is not None and error.any()):  # known to have no variance
+            rounding[t] = 0.0
+            continue
         width = _rounding_norm(sigma, error)
-        factor = cholesky_factor(sigma, -width)
-        if inverse is None or factor is None or high is None:
+        factor, plain = cholesky_factor(sigma, -width), cholesky_factor(sigma)
+        if inverse is None or factor is None or high is None or plain is None or middle is None:
             continue
         size = float((inverse**2).sum())
         trace = float(((inverse @ sigma) * inverse).sum()) + width * size
-        log_det = 2 * float(np.log(np.diagonal(factor)).sum() - np.log(np.diagonal(high)).sum())
         lost = 0.0 if law.rounding is None else float(np.linalg.norm(law.rounding.mean.reshape(means.shape)[t, kept]))
         square = (float(np.linalg.norm(inverse @ shift)) + np.sqrt(size) * lost) ** 2
-        found[t] = 0.5 * (k * max(trace - log_det - m, 0.0) + square) * (1 + 1e-14)
-    return found.reshape(law.mean.shape[:-2])
+        found[t] = 0.5 * (k * max(trace - _log_ratio(factor, high) - m, 0.0) + square) * (1 + 1e-14)
+        without = k * max(float((whole_inverse * sigma).sum()) - _log_ratio(plain, middle) - m, 0.0)
+        rounding[t] = max(found[t] - 0.5 * (without + float((shift * (whole_inverse @ shift)).sum())), 0.0)
+    return found.reshape(law.mean.shape[:-2]), rounding.reshape(law.mean.shape[:-2])
+
+
+def _log_ratio(factor: FloatArray, other: FloatArray) -> float:
+    """The logarithm of the ratio of the determinants of two matrices, from their Cholesky factors."""
+    return 2 * float(np.log(np.diagonal(factor)).sum() - np.log(np.diagonal(other)).sum())
 
 
 def _rounding_norm(covariance: FloatArray, variance_error: FloatArray | None) -> float:
@@ -198,7 +226,7 @@ def _distinct(prior: Law) -> IntArray:
     source="[shwartzziv2019]_ eq. 14 on the training set",
     shows=("train_data_information", Relation.EXACT),
 )
-@with_rounding
+@with_rounding(lambda ensemble, tau: _training(ensemble, tau))
 def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""The joint version on the training set, in nats: it diverges as k τ Tr Θ.
 
@@ -220,11 +248,17 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     >>> round(float(data_information_train(ensemble, 0.5)), 6)
     1.534912
     """
+    return _training(ensemble, tau)[0]
+
+
+def _training(ensemble: Ensemble, tau: ArrayLike) -> Bound:
+    """The information in the training outputs, and the rounding in it."""
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
     triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
     if triangle is None:
-        return like(np.where(still, 0.0, np.inf), tau)
+        value = np.where(still, 0.0, np.inf)
+        return like(value, tau), like(np.zeros(value.shape) if ensemble.centred else value, tau)
     size = float(np.diagonal(ensemble.nngp_modes).max())
     by_columns = triangle if triangle.flags.f_contiguous else triangle.T
     inverse = 2 * float(lapack.dlange("F", by_columns))  # the size of K^{-1}
@@ -243,7 +277,8 @@ def data_information_train(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarr
     other = _training_terms(ensemble.with_modes(above, ensemble.y_modes, ensemble.kappa).spectrum(tau), triangle)
     with np.errstate(invalid="ignore"):
         rounding += k * np.nan_to_num(np.abs(own - other[0]) + np.abs(among - other[1]), nan=0.0, posinf=np.inf)
-    return like(np.where(still, 0.0, np.maximum(value, 0.0) + sums + rounding), tau)
+    value, rounding = np.maximum(value, 0.0), np.where(still | np.isinf(value), 0.0, sums + rounding)
+    return like(np.where(still, 0.0, value + rounding), tau), like(rounding, tau)
 
 
 def _training_terms(spectrum: Spectrum, weighted: FloatArray) -> tuple[FloatArray, FloatArray]:

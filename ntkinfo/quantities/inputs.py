@@ -18,10 +18,10 @@ from dualib.core.estimate import Estimates, Kind
 from dualib.core.quantity import Relation
 from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.core.units import Unit
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding, in_own_units
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
+from ntkinfo.quantities.registry import REGISTRY, Bound, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.resources import PAIRS, column_blocks
 
@@ -128,7 +128,7 @@ def input_information_leave_one_out(law: Law | Marginals, informations: Pair | N
     assumption="none",
     source="[kolchinsky2017]_ with the Bhattacharyya distance",
 )
-@with_rounding
+@with_rounding(lambda law: _pairwise(law, _bhattacharyya, -1))
 def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""Closed-form lower bound from pairwise Bhattacharyya distances, in nats, for any number of outputs.
 
@@ -143,7 +143,7 @@ def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.
     >>> round(float(input_information_kolchinsky_tracey_lower(law)), 6)
     0.315629
     """
-    return _pairwise(law, _bhattacharyya, -1)
+    return _values(law, _bhattacharyya, -1)
 
 
 @_register(
@@ -153,7 +153,7 @@ def input_information_kolchinsky_tracey_lower(law: Law | Marginals) -> Float[np.
     assumption="none",
     source="[kolchinsky2017]_ with the Kullback-Leibler divergence",
 )
-@with_rounding
+@with_rounding(lambda law: _pairwise(law, _kullback_leibler, 1))
 def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.ndarray, "*t"]:
     r"""Closed-form upper bound from pairwise KL divergences, in nats, for any number of outputs; at most log N.
 
@@ -168,39 +168,52 @@ def input_information_kolchinsky_tracey_upper(law: Law | Marginals) -> Float[np.
     >>> round(float(input_information_kolchinsky_tracey_upper(law)), 6)
     0.64271
     """
-    return _pairwise(law, _kullback_leibler, 1)
+    return _values(law, _kullback_leibler, 1)
 
 
-def _pairwise(
-    law: Law | Marginals,
-    distance: Callable[[FloatArray, Known, Known, int], FloatArray],
-    side: Literal[-1, 1],
+Distance = Callable[[FloatArray, Known, Known, int], FloatArray]
+_ROWS = 64  # of which the part that is rounding is found, spread over all
+
+
+def _pairwise(law: Law | Marginals, distance: Distance, side: Literal[-1, 1]) -> Bound:
+    """The bound of that distance, and how much of it is rounding, from some of the points if there are many."""
+    n = law.mean.shape[-2]
+    some = np.arange(n) if n <= _ROWS else np.linspace(0, n - 1, _ROWS).astype(int)
+    bound, plain = _values(law, distance, side, some), _values(law, distance, 0, some)
+    with np.errstate(invalid="ignore"):
+        lost = np.where(bound == plain, 0.0, np.abs(bound - plain))
+    return _values(law, distance, side), np.where(np.isnan(lost), np.inf, lost)
+
+
+def _values(
+    law: Law | Marginals, distance: Distance, side: Literal[-1, 0, 1], points: IntArray | None = None
 ) -> FloatArray:
-    """The bound of that distance; the last digits of means and variances, which outputs of little spread do not have, count for
-    its side.
+    """The mean over (some of) the points of the bound of that distance; the last digits of means and variances, which outputs of little
+    spread do not have, count for its side.
     """
     (n, k), times = law.mean.shape[-2:], law.mean.shape[:-2]
     own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance), law.rounding)
     known = own.rounding or Rounding(np.zeros_like(own.shortfall), np.zeros_like(own.spread))
     parts = (own.shortfall, own.log_size, own.spread, known.mean, known.variance)
-    values = []
+    values, points = [], np.arange(n) if points is None else points
     for rest, log_size, spread, of_rest, of_spread in zip(
         *(part.reshape(-1, *part.shape[law.mean.ndim - 2 :]) for part in parts), strict=True
     ):
         now, total = Collapse(own.target, rest, spread, log_size, Rounding(of_rest, of_spread)), 0.0
-        for rows in _row_blocks(n):
-            apart, lost, ours, theirs = _pairs(now, rows)
+        for block in column_blocks(len(points), max(1, PAIRS // n)):
+            rows = points[block]
+            apart, lost, ours, theirs = _pairs(now, rows, rounded=side != 0)
             apart += side * lost * (theirs[0] > 0)
-            apart[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
+            apart[np.arange(len(apart)), rows] = 0.0
             with np.errstate(over="ignore"):
                 far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
-            far[np.arange(len(apart)), np.arange(n)[rows]] = 0.0
+            far[np.arange(len(apart)), rows] = 0.0
             total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
-        values.append(total / n * (1 + side * 64 * EPS))
+        values.append(total / len(points) * (1 + side * 64 * EPS))
     return np.array(values).reshape(times)
 
 
-def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, Known, Known]:
+def _pairs(law: Collapse, rows: IntArray, *, rounded: bool) -> tuple[FloatArray, FloatArray, Known, Known]:
     """Distances of the means of some points from all, their rounding, and both variances with theirs, in the unit of the larger one."""
     sizes = law.log_size if np.ptp(law.log_size) else law.log_size[:1]
     mine = sizes[rows, None] if sizes.size > 1 else sizes[:, None]
@@ -216,7 +229,7 @@ def _pairs(law: Collapse, rows: slice) -> tuple[FloatArray, FloatArray, Known, K
     assert law.rounding is not None
     largest = 4 * EPS * largest + np.sqrt((law.rounding.mean**2).sum(axis=-1))
     lost = a * largest[rows, None] + b * largest
-    errors = np.maximum(law.rounding.variance, 4 * EPS * law.spread)
+    errors = np.maximum(law.rounding.variance, 4 * EPS * law.spread) * rounded
     ours, theirs = (a**2 * x[rows, None] for x in (law.spread, errors)), (b**2 * x for x in (law.spread, errors))
     return np.sqrt(squares), lost, tuple(ours), tuple(theirs)
 

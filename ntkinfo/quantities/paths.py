@@ -263,7 +263,8 @@ def path_length_upper(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "
     step = getattr(ensemble.learning_rule, "step", 0.0) * scale
     if step:
         with np.errstate(divide="ignore"):
-            rates = -np.log(np.abs(1 - step * rates)) / step
+            slow = np.minimum(step * rates, 0.5)  # whose logarithm would be lost beside 1
+            rates = -np.where(step * rates < 0.5, np.log1p(-slow), np.log(np.abs(1 - step * rates))) / step
     with np.errstate(invalid="ignore"):
         at = np.where(at > 0, at * scale, 0.0)
     value = _integrated_speed(weight, rates, np.maximum(at - step, 0.0))

@@ -12,18 +12,29 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from dualib.core.quantity import Registry
+from dualib.core.typing import FloatArray
 
 REGISTRY = Registry()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_WITH_ROUNDING: set[str] = set()
+Bound = tuple[FloatArray, FloatArray]
+"""A bound with its rounding on its side, and how much of it is that rounding: inf where no bound can be had."""
+
+_BOUNDS: dict[str, Callable[..., Bound]] = {}
 
 
-def with_rounding(function: Function) -> Function:
-    """Mark a quantity whose value has its rounding on its side already, so that no table need add it."""
-    _WITH_ROUNDING.add(function.__name__)
-    return function
+def with_rounding(bound: Callable[..., Bound]) -> Callable[[Function], Function]:
+    """Mark a quantity whose value has its rounding on its side already, so that no table need add it.
+
+    `bound` takes the same arguments, and returns the value and how much of it is rounding.
+    """
+
+    def mark(function: Function) -> Function:
+        _BOUNDS[function.__name__] = bound
+        return function
+
+    return mark
 
 
 def has_rounding(name: str) -> bool:
@@ -34,7 +45,22 @@ def has_rounding(name: str) -> bool:
     >>> has_rounding("data_information_joint"), has_rounding("output_variance")
     (True, False)
     """
-    return name in _WITH_ROUNDING
+    return name in _BOUNDS
+
+
+def bound_of(name: str) -> Callable[..., Bound]:
+    """The function that gives a quantity marked by :func:`with_rounding` together with its rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ntkinfo.laws import Marginals
+    >>> prior, law = Marginals(np.zeros((1, 1)), np.ones(1)), Marginals(np.ones((1, 1)), np.ones(1))
+    >>> value, rounding = bound_of("data_information")(law, prior)
+    >>> float(value.round(6)), bool(rounding < 1e-14)
+    (0.5, True)
+    """
+    return _BOUNDS[name]
 
 
 class Group(StrEnum):

@@ -14,7 +14,7 @@ from dualib.core.typing import ArrayLike, Float, FloatArray
 from dualib.core.units import Unit
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.learning import GradientFlow
-from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group, with_rounding
+from ntkinfo.quantities.registry import REGISTRY, Bound, Condition, DataSets, Group, with_rounding
 from ntkinfo.quantities.spectra import like, seen_modes
 from ntkinfo.resources import PAIR_ROWS, column_blocks
 
@@ -66,7 +66,7 @@ def infinite_width_terms(
     holds_for=DataSets.MEAN,
     main=True,
 )
-@with_rounding
+@with_rounding(lambda ensemble, tau: _infinite_width(ensemble, tau))
 def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.ndarray, "*t"]:
     r"""KL divergence of the trained parameters from the initial ones of an infinitely wide network, in nats.
 
@@ -107,29 +107,32 @@ def parameter_kl_infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Float[np.
     >>> round(float(parameter_kl_infinite_width(ensemble, 0.5)), 6)
     2.195904
     """
-    values = _eigenvalues(ensemble)
+    return _infinite_width(ensemble, tau)[0]
+
+
+def _infinite_width(ensemble: Ensemble, tau: ArrayLike) -> Bound:
+    """The KL divergence with its rounding, and that rounding."""
+    values, k = _eigenvalues(ensemble), ensemble.n_outputs
     at = np.atleast_1d(times(tau, "tau"))
     found = np.where(np.isinf(at), np.inf if values.size else 0.0, 0.0)
-    errors, sizes = np.zeros(at.shape), _sizes(ensemble)
-    for rows, weight in _weights(ensemble):
+    errors, entries, sizes = np.zeros(at.shape), np.zeros((at.size, 2)), np.zeros(2)
+    for rows, power, omega in _factors(ensemble):
+        weight, power, omega = power * omega, power**2, omega**2
+        sizes += omega.sum(), power.sum()
         for i in np.flatnonzero(np.isfinite(at)):
             integrals, gap = infinite_width_terms(values, float(at[i]), rows)
             terms, response = weight * integrals, -np.expm1(-at[i] * values) / values
-            found[i] += ensemble.n_outputs * gap[rows].sum() + terms.sum()
+            found[i] += k * gap[rows].sum() + terms.sum()
             # d log of an integral by each of its rates is at most its response
             moved = np.abs(terms) @ response + np.abs(terms).sum(axis=1) * response[rows]
-            moved += ensemble.n_outputs * at[i] * -np.expm1(-at[i] * values[rows])
+            moved += k * at[i] * -np.expm1(-at[i] * values[rows])
             errors[i] += float(values[-1]) * moved.sum()
-            errors[i] += sum(largest * (size[rows] @ integrals @ size) for size, largest in sizes)
-    return like(found + 8 * EPS * errors + (8 + np.sqrt(values.size)) * 2 * EPS * found, tau)
-
-
-def _sizes(ensemble: Ensemble) -> tuple[tuple[FloatArray, float], ...]:
-    """The root of the diagonal of each factor of the weights, and the largest of the other's: entries lose some ε of that."""
-    assert ensemble.omega_modes is not None
-    first = ensemble.n_train - ensemble.rank
-    power, omega = ensemble.mode_power[first:], np.maximum(np.diagonal(ensemble.omega_modes)[first:], 0.0)
-    return (np.sqrt(power), float(omega.max(initial=0.0))), (np.sqrt(omega), float(power.max(initial=0.0)))
+            integrals *= integrals
+            entries[i] += np.vdot(power, integrals), np.vdot(omega, integrals)
+    # of the entries' own errors: Σ_ij I_ij M_ij δΩ_ij is at most ‖I∘M‖ ‖δΩ‖, and ‖δΩ‖ some ε ‖Ω‖
+    errors += np.sqrt(entries) @ np.sqrt(sizes)
+    rounding = np.where(np.isinf(found), 0.0, 8 * EPS * errors + (8 + np.sqrt(values.size)) * 2 * EPS * found)
+    return like(found + rounding, tau), like(rounding, tau)
 
 
 @_register(
@@ -159,7 +162,8 @@ def parameter_kl_infinite_width_rate(ensemble: Ensemble, tau: ArrayLike) -> Floa
     at = np.atleast_1d(times(tau, "tau"))[:, None]
     left, moved = np.exp(-at * values), -np.expm1(-at * values)
     rate: FloatArray = ensemble.n_outputs * moved @ values
-    for rows, weight in _weights(ensemble):
+    for rows, power, third in _factors(ensemble):
+        weight = power * third
         rate += ((left[:, rows] @ weight) * (moved / values)).sum(axis=1)
     return like(rate, tau)
 
@@ -196,11 +200,11 @@ def _eigenvalues(ensemble: Ensemble) -> FloatArray:
     return values
 
 
-def _weights(ensemble: Ensemble) -> Iterator[tuple[slice, FloatArray]]:
-    """M_ji Ω_ij in the eigenvectors of Θ above zero, in blocks of rows i; on the null space of Θ Ω vanishes too."""
+def _factors(ensemble: Ensemble) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """M_ij and Ω_ij in the eigenvectors of Θ above zero, in blocks of rows i; on the null space of Θ Ω vanishes too."""
     first, k, omega = ensemble.n_train - ensemble.rank, ensemble.n_outputs, ensemble.omega_modes
     assert omega is not None
     y = ensemble.y_modes[first:]
     for rows in column_blocks(ensemble.rank, PAIR_ROWS):
         there = slice(first + rows.start, first + rows.stop)
-        yield rows, (k * ensemble.nngp_modes[there, first:] + y[rows] @ y.T) * omega[there, first:]
+        yield rows, k * ensemble.nngp_modes[there, first:] + y[rows] @ y.T, omega[there, first:]

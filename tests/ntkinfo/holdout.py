@@ -30,9 +30,10 @@ class Case:
     step: float | None
 
     @classmethod
-    def draw(cls, seed, generator=77, *, mixed=False, size=None, network=False):
+    def draw(cls, seed, generator=77, *, mixed=False, size=None, network=False, dropped=False):
         """A case; `mixed` has several training points, with their labels, beside one or two others as test points. Of `size` training points,
-        where it is given; of a random network's kernels with `network`.
+        where it is given; of a random network's kernels with `network`; with `dropped` of kernels all but two of whose eigenvalues are of the
+        order of the last digit, and exact in it, at times up to their inverses.
         """
         rng = np.random.default_rng([generator, seed])
         n, m, rule = int(rng.integers(3, 8)), int(rng.integers(1, 7)), RULES[seed % len(RULES)]
@@ -46,7 +47,9 @@ class Case:
         if mixed:
             seen, fresh = rng.permutation(n)[: rng.integers(2, n + 1)], np.arange(n, n + min(m, 2))
             index = np.append(np.arange(n), rng.permutation(np.append(seen, fresh)))
-        if network:
+        if dropped:
+            whole = _nearly_singular_kernels(rng, n + m)
+        elif network:
             whole = _network_kernels(rng, n + m)
         else:
             whole = {
@@ -73,7 +76,7 @@ class Case:
         if mixed:
             y_test = np.where(index[n:, None] < n, y[index[n:] % n], y_test)
         options = {"ridge": {"ridge": 10 ** rng.uniform(-6, 0)}, "nngp": {"mode": "nngp"}, "centred": {"centred": True}}
-        taus, step = np.append(10 ** rng.uniform(-3, 8, 2), np.inf), None
+        taus, step = np.append(10 ** rng.uniform(-3, 18 if dropped else 8, 2), np.inf), None
         if rule == "descent":
             step = rng.uniform(0.2, 1.8) / float(np.linalg.eigvalsh(blocks["ntk"])[-1])
             options["descent"] = {"learning_rule": ntkinfo.GradientDescent(step)}
@@ -100,6 +103,15 @@ class Case:
         return inverse(self.modes[3])
 
 
+def _nearly_singular_kernels(rng, points):
+    """Kernels whose entries are multiples of 2⁻⁵⁰ below 8: K₁ + K₂, K₁ + 2K₂ and K₁ + 4K₂, each K_q a b bᵀ of signs b and 2⁻⁵⁰ D Dᵀ."""
+    first = np.where(np.arange(points) % 2, 1.0, rng.choice([-1.0, 1.0], points))
+    signs = [first, np.where(np.arange(points) == rng.integers(points), -first, np.roll(first, 1))]
+    entries = [rng.integers(-1, 2, (points, points)) + 2 * np.eye(points) for _ in signs]
+    parts = [np.outer(b, b) + 2.0**-50 * (d @ d.T) for b, d in zip(signs, entries, strict=True)]
+    return {name: parts[0] + 2.0**power * parts[1] for power, name in enumerate(("nngp", "ntk", "omega"))}
+
+
 def _network_kernels(rng, points):
     """All three kernels of one to three layers of a random activation, on points of a few or many dimensions."""
     activation = str(rng.choice(names()))
@@ -117,9 +129,7 @@ class Truth:
         e, self.case, self.k = case.ensemble, case, case.y.shape[1]
         self.lam, self.v, self.kernel, self.modes = case.modes
         self.y, self.rho = numbers(case.y), mp.mpf(e.ridge)
-        self.positive = min(self.lam) > 0 and e.rank == len(
-            self.lam
-        )  # what is less is the rounding of the kernel itself
+        self.positive = min(self.lam) > 0  # what is less is the rounding of the kernel itself
         self.tau = mp.inf if np.isinf(tau) else mp.mpf(float(tau))
         rates = [x + self.rho for x in self.lam]
         if np.isinf(tau):
@@ -136,12 +146,20 @@ class Truth:
         self.y2 = (self.y_modes**2).sum(axis=1)
         self.power = self.k * self.kappa + self.y2
 
-    def conditioning(self, name):
-        """By how much rounding of the kernels in the order of positive matrices can move a bound that needs an inverse of them."""
-        matrices = [self.modes] if name == "data_information_train" else [self.points().covariance, self.points().prior]
-        largest = float(max(np.diagonal(matrices[-1])))
-        least = min(np.linalg.eigvalsh(m.astype(float))[0] for m in matrices)
-        return EPS * largest / least if least > EPS * largest else 1.0
+    def conditioning(self, name, of_variance):
+        """By how much rounding of the kernels in the order of positive matrices can move a bound that needs an inverse of them; the
+        variances of the outputs are known to `of_variance` of themselves.
+        """
+        if name == "data_information_train":
+            matrices, known = [self.modes], [EPS]
+        else:
+            matrices, known = [self.points().covariance, self.points().prior], [of_variance, EPS]
+        largest, lost = float(max(np.diagonal(matrices[-1]))), 0.0
+        for m, relative in zip(matrices, known, strict=True):
+            error = max(EPS * largest, relative * float(max(np.diagonal(m))))
+            least = np.linalg.eigvalsh(m.astype(float))[0]
+            lost = max(lost, error / least if least > error else 1.0)
+        return lost
 
     def spectral(self):
         k, n, s2, w2 = self.k, len(self.lam), *(mp.mpf(self.case.noises[x]) for x in ("label_noise", "weight_noise"))

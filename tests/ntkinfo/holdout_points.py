@@ -21,9 +21,8 @@ def inverse(m):
 
 
 _log = np.vectorize(mp.log, otypes=[object])
-NOTHING = -(
-    10**6
-)  # e to that power is 0 beside 1; of a power with 10⁹ digits before the point mpmath would not come back
+# e to that power is 0 beside 1; of a power with 10⁹ digits before the point mpmath would not come back
+NOTHING = -(10**6)
 _exp = np.vectorize(lambda power: mp.exp(power) if power > NOTHING else mp.mpf(0), otypes=[object])
 
 

@@ -12,9 +12,8 @@ from ntkinfo import quantities
 from ntkinfo.kernels.checks import check_joint
 from ntkinfo.quantities.log_determinants import log_det_gain
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ntkinfo.precision.FewDigitsWarning"
-)  # kernels of few digits are what is tested
+# kernels of few digits are what is tested
+pytestmark = pytest.mark.filterwarnings("ignore::ntkinfo.precision.FewDigitsWarning")
 
 
 def smooth_kernels(x, x_test=None, b_std=0.3):

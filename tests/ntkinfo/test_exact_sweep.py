@@ -7,9 +7,8 @@ from exact import Exact
 
 import ntkinfo
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ntkinfo.precision.FewDigitsWarning"
-)  # kernels of few digits are what is tested
+# kernels of few digits are what is tested
+pytestmark = pytest.mark.filterwarnings("ignore::ntkinfo.precision.FewDigitsWarning")
 
 TAUS = np.array([1e-6, 1e-3, 0.3, 20.0, 3e3, 1e6, 1e12])
 BOUNDS = {

@@ -24,6 +24,23 @@ def test_products_are_those_of_every_time_alone(n, n_times):
         assert (np.abs(found - expected) <= 1e-12 * size).all()
 
 
+@pytest.mark.parametrize("most", [1, 20, 10**6])
+def test_groups_of_any_number_of_modes_give_the_same(monkeypatch, most):
+    rng = np.random.default_rng(3)
+    matrix, rows, rates = rng.standard_normal((300, 300)), rng.standard_normal((5, 300)), np.geomspace(1e-6, 1e3, 300)
+    matrix = matrix @ matrix.T
+    responses = -np.expm1(-np.geomspace(1e-4, 1e7, 40)[:, None] * rates) / rates
+    monkeypatch.setattr(module, "batch_size", lambda n: 10**9)  # all rows at once
+    ((_, expected),) = half_products(rows, matrix, responses)
+    size = np.linalg.norm(expected, axis=-1).max()
+    monkeypatch.setattr(module, "_MOST", most)
+    monkeypatch.setattr(module, "_LEAST", min(module._LEAST, most))
+    groups = module._groups(responses, np.ones(300))
+    assert max(group.modes.stop - group.modes.start for group in groups) <= most
+    ((_, found),) = half_products(rows, matrix, responses)
+    assert np.abs(found - expected).max() <= 1e-13 * size
+
+
 def test_many_times_take_the_products_of_a_few():
     rates, n_times = np.geomspace(1e-3, 1e3, 512), 400
     responses = -np.expm1(-np.geomspace(1e-5, 1e5, n_times)[:, None] * rates) / rates

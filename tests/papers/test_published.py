@@ -97,9 +97,8 @@ def test_nothing_is_reproduced_that_was_not_measured(papers):
 def test_thresholds_are_those_that_were_frozen(papers):
     for paper in papers:
         assert paper.frozen is not None
-        program = (
-            paper.measuring() if paper.confirmation else paper.frozen.program
-        )  # which may change until seeds confirm it
+        # until seeds confirm it the program may change
+        program = paper.measuring() if paper.confirmation else paper.frozen.program
         assert changes(paper.claims, program, paper.frozen) == []
         published = set(paper.frozen.fresh) & {seed.seed for seed in read_published(paper)[1]}
         assert published == set(paper.confirming())  # all of them when the confirmation has ended, none before

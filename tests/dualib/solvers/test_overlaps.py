@@ -155,3 +155,15 @@ def test_the_diagonal_of_the_weights_for_clusters_of_next_to_no_weight():
             np.testing.assert_allclose(found, expected, rtol=1e-4)
         assert np.isfinite(found).all()
         assert (found > 0.0).all()
+
+
+def test_blocks_of_clusters_of_next_to_no_weight():
+    """Where z² is below single precision, the blocks stay finite; those of moderate clusters are what they were."""
+    problem = IB(Joint.from_conditional([0.5, 0.3, 0.2], [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
+    atoms = problem.joint.p_y_given_x[[1, 1]] * [1.0, 1.0 + 1e-6, 1.0]
+    atoms /= atoms.sum(axis=1, keepdims=True)
+    for light in (1.0, 1e-12, 1e-30):
+        system = System(evaluate(problem, 400.0, np.array([light, light]), atoms))
+        found = overlaps.blocks(system, np.array([[0, 1]]))
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(found, np.swapaxes(found, 1, 2), rtol=1e-6, atol=1e-6)
