@@ -24,6 +24,7 @@ from dualib.solvers.atoms import (
     coalesce,
     inside,
     merge_atoms,
+    most_clusters,
     possible_gain,
     prune,
     start_from,
@@ -95,16 +96,33 @@ def start(core: Bottleneck, beta: float) -> Iterate:
     rows = core.p_y_given_x
     if not too_many_rows(core):
         return merge_atoms(start_from(core, beta), SEPARATE)
+    it = optimum_of_sample(core, beta)
+    if it is None:
+        check_size(len(rows), core, beta)
+        return iterate(evaluate(core, beta, core.p_x, inside(rows, core)), 2)
+    check_size(len(it.weights), core, beta)
+    return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
+
+
+def optimum_of_sample(core: Bottleneck, beta: float) -> Iterate | None:
+    """The optimum of SAMPLE rows; None where it has so many clusters that more rows would have more."""
+    rows = core.p_y_given_x
     drawn = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
     keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
     joint = Joint.from_conditional(core.p_x[keep] / core.p_x[keep].sum(), rows[keep])
     few = replace(core, joint=joint).reduced
     it = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None).iterate
-    if len(it.weights) > MOST_SHARED * len(keep):  # more rows would have more clusters
-        check_size(len(rows), core, beta)
-        return iterate(evaluate(core, beta, core.p_x, inside(rows, core)), 2)
-    check_size(len(it.weights), core, beta)
-    return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
+    return None if len(it.weights) > MOST_SHARED * len(keep) else it
+
+
+def fits(core: Bottleneck, beta: float) -> bool:
+    """Whether :func:`start` has no more clusters than fit; of so many rows that T = X does not, as a sample of them tells."""
+    n_x, n_y = core.p_y_given_x.shape
+    most = most_clusters(n_x, n_y)
+    if n_x <= most or not too_many_rows(core):
+        return True
+    it = optimum_of_sample(core, beta)
+    return it is not None and len(it.weights) <= most
 
 
 def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Found:
