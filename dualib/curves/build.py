@@ -15,7 +15,7 @@ from dualib.core.arrays import whole
 from dualib.core.progress import counted
 from dualib.core.special import entropy_nats
 from dualib.core.typing import ArrayLike, FloatArray
-from dualib.curves.betas import ascending, default_betas
+from dualib.curves.betas import ascending, default_betas, fitting, left_out
 from dualib.curves.budget import HELPED, spend
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
@@ -75,8 +75,9 @@ def information_curve(
     Raises
     ------
     ValueError
-        If some β is not positive and finite, tolerance, resolution or max_points is out of range, or `out` holds points of
-        other settings (each is named).
+        If some β is not positive and finite, tolerance, resolution or max_points is out of range, `out` holds points of
+        other settings (each is named), or at every β more clusters are needed than fit; where some do, the note of the curve
+        names the others, which it leaves out.
 
     Examples
     --------
@@ -112,6 +113,7 @@ class CurveBuild:
     seconds: tuple[float, float] = (0.0, 0.0)
     reached: bool = True
     note: str = ""
+    left_out: str = ""
 
     @classmethod
     def begin(
@@ -132,9 +134,11 @@ class CurveBuild:
         if resolution is None and betas is None:
             resolution = RESOLUTION
         _check_goal(tolerance, resolution, max_points, accuracy.options)
-        grid = default_betas(problem) if betas is None else ascending(betas)
+        wanted = default_betas(problem) if betas is None else ascending(betas)
+        grid = fitting(problem, wanted)
         goal = Goal(tolerance, resolution, BRACKET * _single_distortion(problem), max_points)
-        return cls(Sweep.open(problem, grid, accuracy, out, executor), goal, progress)
+        sweep = Sweep.open(problem, grid, accuracy, out, executor)
+        return cls(sweep, goal, progress, left_out=left_out(wanted, grid))
 
     def solutions(self) -> Iterator[Solution]:
         """The solutions on the grid, ascending in β; then further ones, where they are needed most; at the end open ones are proven."""
@@ -169,7 +173,7 @@ class CurveBuild:
 
     def curve(self) -> InformationCurve:
         """The curve through the points that there are."""
-        notes = [_note(self.sweep.problem), self.note, "" if self.reached else _cap_note(self.goal)]
+        notes = [_note(self.sweep.problem), self.left_out, self.note, "" if self.reached else _cap_note(self.goal)]
         size = self.sweep.problem.joint.n_x * sum(s.n_clusters for s in self.found)
         keep = size <= LARGEST_ENCODERS
         notes.append(

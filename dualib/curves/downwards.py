@@ -50,13 +50,14 @@ def walked(it: Iterate, beta: float) -> Iterate:
     for one in np.geomspace(it.beta, beta, steps + 1)[1:-1]:
         if it.atoms.size <= MAX_UNKNOWNS:
             break
-        it = coalesce(iterate(evaluate(it.problem, one, it.weights, it.atoms), 1), NEIGHBOURS)
+        new = evaluate(it.problem, one, it.weights, it.atoms, it.log_z * (one / it.beta))
+        it = coalesce(iterate(new.nearby(), 1), NEIGHBOURS)
     return begun(it, beta)
 
 
 def begun(it: Iterate, beta: float) -> Iterate:
     """Its weights and atoms at another β, after a plain step where that takes no time."""
-    new = evaluate(it.problem, beta, it.weights, it.atoms)
+    new = evaluate(it.problem, beta, it.weights, it.atoms, it.log_z * (beta / it.beta))
     return new if new.parts is not None else iterate(new, 1)
 
 

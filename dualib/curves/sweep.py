@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
@@ -24,7 +25,7 @@ from dualib.core.progress import counted
 from dualib.core.result import Result
 from dualib.core.store import Store
 from dualib.core.typing import ArrayLike, FloatArray
-from dualib.curves.betas import ascending, default_betas
+from dualib.curves.betas import ascending, default_betas, fitting, left_out
 from dualib.curves.downwards import swept
 from dualib.curves.limits import CURVE_WORK
 from dualib.solution import Solution, complete, solve
@@ -88,7 +89,8 @@ def curve_points(
     Raises
     ------
     ValueError
-        If some β is not positive and finite, or `out` holds points of other settings (each is named).
+        If some β is not positive and finite, `out` holds points of other settings (each is named), or at every β more clusters are
+        needed than fit; where some do, a warning names the others, which are left out.
 
     Examples
     --------
@@ -96,7 +98,10 @@ def curve_points(
     >>> [point.beta for point in curve_points(IB(Joint([[0.4, 0.1], [0.1, 0.4]])), [1.0, 5.0])]
     [1.0, 5.0]
     """
-    grid = default_betas(problem) if betas is None else ascending(betas)
+    wanted = default_betas(problem) if betas is None else ascending(betas)
+    grid = fitting(problem, wanted)
+    if left := left_out(wanted, grid):
+        warnings.warn(left, stacklevel=2)
     sweep = Sweep.open(problem, grid, Accuracy.of(certify), out, executor)
     points = counted(sweep.points(), problem.name, progress, total=len(grid), note=Point.describe)
     return (point.solution_of(problem) for point in points)

@@ -15,7 +15,7 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
-from dualib.solvers.ascents import ascended, log_at_rows
+from dualib.solvers.ascents import LAST_ROUNDS, MOST_STARTS, ascended, climbed, log_at_rows
 from dualib.solvers.atoms import (
     INSIDE,
     SEPARATE,
@@ -24,6 +24,7 @@ from dualib.solvers.atoms import (
     coalesce,
     inside,
     merge_atoms,
+    most_clusters,
     possible_gain,
     prune,
     start_from,
@@ -34,7 +35,8 @@ from dualib.solvers.balance import balanced
 from dualib.solvers.distances import away
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.krylov import newton_cg
+from dualib.solvers.krylov import LARGE, MOST_HARD, newton_cg
+from dualib.solvers.local import settled
 from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
@@ -42,15 +44,13 @@ from dualib.solvers.stability import MANY_SYMBOLS, splits
 
 SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so; with
 MOST_SHARED = 0.25  # times as many clusters, T = X does
-MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
 LARGE_ACCURACY = 1e-10  # and by such steps between two looks at all pairs, where one look takes a second
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
-FIRST_ROUNDS = 1  # of ascents from all starts, and
-LAST_ROUNDS = 8  # from those that are not at an atom already
+FIRST_ROUNDS = 1  # of ascents from all starts
 LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
 CG_STEPS = 12  # then clusters that have met are merged
 ELIMINATIONS = 20  # the same for Newton's method by elimination,
@@ -61,6 +61,7 @@ ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
+COINCIDE = 1e-9  # nearer than this, in β times a squared Fisher distance, an atom is one that was there
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
 
@@ -95,16 +96,33 @@ def start(core: Bottleneck, beta: float) -> Iterate:
     rows = core.p_y_given_x
     if not too_many_rows(core):
         return merge_atoms(start_from(core, beta), SEPARATE)
+    it = optimum_of_sample(core, beta)
+    if it is None:
+        check_size(len(rows), core, beta)
+        return iterate(evaluate(core, beta, core.p_x, inside(rows, core)), 2)
+    check_size(len(it.weights), core, beta)
+    return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
+
+
+def optimum_of_sample(core: Bottleneck, beta: float) -> Iterate | None:
+    """The optimum of SAMPLE rows; None where it has so many clusters that more rows would have more."""
+    rows = core.p_y_given_x
     drawn = np.random.default_rng(0).permutation(len(rows))[:SAMPLE]
     keep = np.union1d(drawn, rows.argmax(axis=0))  # every y is seen
     joint = Joint.from_conditional(core.p_x[keep] / core.p_x[keep].sum(), rows[keep])
     few = replace(core, joint=joint).reduced
     it = generate_columns(merge_atoms(start_from(few, beta), SEPARATE), Certify(max_rounds=3), None).iterate
-    if len(it.weights) > MOST_SHARED * len(keep):  # more rows would have more clusters
-        check_size(len(rows), core, beta)
-        return iterate(evaluate(core, beta, core.p_x, inside(rows, core)), 2)
-    check_size(len(it.weights), core, beta)
-    return iterate(evaluate(core, beta, it.weights, it.atoms), 2)
+    return None if len(it.weights) > MOST_SHARED * len(keep) else it
+
+
+def fits(core: Bottleneck, beta: float) -> bool:
+    """Whether :func:`start` has no more clusters than fit; of so many rows that T = X does not, as a sample of them tells."""
+    n_x, n_y = core.p_y_given_x.shape
+    most = most_clusters(n_x, n_y)
+    if n_x <= most or not too_many_rows(core):
+        return True
+    it = optimum_of_sample(core, beta)
+    return it is not None and len(it.weights) <= most
 
 
 def best_start(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Found:
@@ -130,7 +148,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         found = ascend(g, it, rng)
         log_g = g.log_in_parts(found)
         if it.atoms.size * len(it.log_z) > CHEAP or log_g.max() <= 0.1 * options.tolerance:
-            found = np.concatenate([found, ascended(g, beside(it), LAST_ROUNDS)])
+            found = np.concatenate([found, climbed(g, beside(it))])
             log_g = g.log_in_parts(found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
@@ -142,20 +160,34 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         better, better_residual = it, residual
         if estimate > LITTLE:
             added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
-            better, better_residual = minimise(approached(added, options, rng))
+            better, better_residual = minimise(approached(settled_beside(it, added), options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual = to_last_digits(it)
             it = balanced(it)
-            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
+            found = np.concatenate([ascend(it.dual, it, rng), climbed(it.dual, beside(it))])
             log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
                 break
-            better, better_residual = minimise(approached(add_atoms(it, found, log_g, 0.0), options, rng))
+            added = add_atoms(it, found, log_g, 0.0)
+            better, better_residual = minimise(approached(settled_beside(it, added), options, rng))
             if not better.value < it.value:
                 break
         it, residual = better, better_residual
     return Found(prune(it), estimate, residual, gain)
+
+
+def settled_beside(it: Iterate, added: Iterate) -> Iterate:
+    """The iterate with atoms added, where there are very many clusters these and those around them at a minimum first."""
+    if (
+        added.atoms.size <= MAX_UNKNOWNS
+        or len(added.weights) * len(added.log_z) <= LARGE
+        or pairs_of(added) is not None
+    ):
+        return added
+    new = np.flatnonzero(away(added.atoms, it.atoms, it.beta, COINCIDE))[:MOST_HARD]
+    better = settled(added, new, ACCURACY * abs(it.value)) if len(new) else None
+    return added if better is None else better
 
 
 def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Iterate:
