@@ -99,7 +99,8 @@ def _descend(
         if failed:
             continue
         move = -dpotrs(factor, gradient.ravel(), lower=1)[0].reshape(gradient.shape)
-        log_weights = move[:, 0] / root
+        # A weight that has vanished stays 0.
+        log_weights = np.divide(move[:, 0], root, out=np.zeros(len(root)), where=root > 0)
         log_atoms = np.zeros(1) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
         largest = max(np.abs(log_weights).max(), np.abs(log_atoms).max())
         if not np.isfinite(largest):

@@ -22,6 +22,7 @@ from dualib.core.typing import Float, FloatArray, IntArray
 MAX_STEPS = 8
 FRACTIONS = (1.0, 0.3)  # of a Newton step, tried in turn; full steps alone may diverge at the kinks
 WORTH = 0.3  # a step that gains less than this share of the way to the target is the last
+GUESSES = 5  # of the sides at the end, each from the last
 STOPS = 4  # rounds of finding which symbols a step takes to their kinks
 RIDGE = 1e-3  # of (u − l)/β, added to C, which is singular (C 1 = 0)
 
@@ -76,8 +77,7 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     else:
         covariance = here.covariance(relaxation)
         if rule is Rule.GUESS_SIDES:
-            sides = _sides_at_the_end(here, box, covariance)
-            direction = _direction(relaxation, box, here, covariance, sides)
+            sides, direction = _to_the_end(relaxation, box, here, covariance)
         else:
             sides, direction = _within_sides(relaxation, box, here, covariance, target)
     left = np.arange(len(index))
@@ -123,9 +123,32 @@ def _within_sides(
     return sides, direction
 
 
-def _sides_at_the_end(point: Point, chords: Chords, covariance: FloatArray) -> FloatArray:
-    """1 for symbols that will be at their upper end, −1 at the lower one, 0 for free ones: where E + C_yy e leaves the box."""
-    place = point.mean + np.einsum("nkk->nk", covariance) * point.excess
+def _to_the_end(
+    relaxation: Relaxation, chords: Chords, point: Point, covariance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The sides at the end, and the step there: 1 for symbols at their upper end, −1 at the lower one, 0 for free ones.
+
+    A symbol is at an end where E + C_yy e leaves the box; E and e after a step tell the sides better than those before it.
+    """
+    scale, curvature = np.einsum("nkk->nk", covariance), chords.split.curvature(point.mean)
+    sides = _beyond(chords, point.mean + scale * point.excess)
+    direction = _direction(relaxation, chords, point, covariance, sides)
+    changing = np.arange(len(sides))
+    for _ in range(GUESSES):
+        step, box = direction[changing], chords.take(changing)
+        moved = (covariance[changing] @ step[:, :, None])[:, :, 0]
+        excess = point.excess[changing] - step + curvature[changing] * moved
+        better = _beyond(box, point.mean[changing] + moved + scale[changing] * excess)
+        some = (better != sides[changing]).any(axis=1)
+        changing, better = changing[some], better[some]
+        if not len(changing):
+            break
+        sides[changing] = better
+        direction[changing] = _direction(relaxation, box.take(some), point.take(changing), covariance[changing], better)
+    return sides, direction
+
+
+def _beyond(chords: Chords, place: FloatArray) -> FloatArray:
     return np.where(place > chords.high, 1.0, np.where(place < chords.low, -1.0, 0.0))
 
 

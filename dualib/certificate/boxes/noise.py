@@ -25,6 +25,7 @@ from dualib.certificate.boxes.bounds import Relaxation
 from dualib.certificate.boxes.splits import Chords, Split
 from dualib.core.typing import BoolArray, Float, FloatArray, Int, IntArray
 
+RISE = 2  # levels above that of the box that it was cut from, up to which a box is tried with
 NEARLY_ALL = 0.999  # of what all rows have in common, so that equal ones have no share of 1/0
 LEVELS, TABLES = 5, 1 << 22  # l that are tried; fewer where their products take more entries than that, 32 MiB
 FURTHEST = 1.25  # the largest one, times the one with c ≥ 0 where the groups have equal masses
@@ -106,11 +107,16 @@ class CommonNoise:
         given_away = Chords.of(self.split(level, extra), low, high).gaps(middle).sum(axis=1)
         tilted = self._tilted(low, high)
         known = np.flatnonzero(tilted.known)
+        reached = level.copy()
         for j in range(1, len(self.levels)) if len(known) else ():
-            weights = tilted.least(known, self.products[j])
+            # The best level hardly ever falls from a box to its parts, and rises by one or two.
+            likely = known[(reached[known] <= j) & (j <= reached[known] + RISE)]
+            if not len(likely):
+                continue
+            weights = tilted.least(likely, self.products[j])
             needed = self._least_extra(weights)
             some = np.flatnonzero((needed.max(axis=1) <= LARGEST_EXTRA) & self._positive(weights, needed))
-            at, needed = known[some], needed[some]
+            at, needed = likely[some], needed[some]
             chords = Chords.of(self.split(np.full(len(at), j), needed), low[at], high[at])
             gives = chords.gaps(middle[at]).sum(axis=1)
             better = gives < given_away[at]

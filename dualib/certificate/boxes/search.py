@@ -15,7 +15,7 @@ from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
 
 SHARE = 10  # a tenth of the open boxes is cut at a time
-LEAST_BATCH = 64
+LEAST_BATCH = 256
 FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
 LEAST_REACH = 0.3  # of the reach of the second-order bound at first, which is also the largest
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened

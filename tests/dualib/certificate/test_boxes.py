@@ -6,6 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from joints import KINDS, channel
+from scipy.optimize import minimize
 
 from dualib.certificate.boxes.bounds import Relaxation, bound_at, concave_share, tighten
 from dualib.certificate.boxes.families import IBBoxes
@@ -90,6 +91,30 @@ def test_every_multiplier_gives_a_bound_on_every_box(kind):
                 smaller += (left_high - left_low < 0.9 * (tight_high - tight_low)).sum()
     assert close > 0  # the bounds are not vacuous
     assert smaller > 0
+
+
+@pytest.mark.parametrize("seed", [101, 197, 289])
+def test_the_multipliers_of_a_box_with_one_short_side_are_the_best(seed):
+    rng = np.random.default_rng(seed)
+    n, k = rng.integers(4, 20), rng.integers(3, 6)
+    rows, log_weights = rng.dirichlet(np.full(k, 0.5), n), np.log(rng.dirichlet(np.ones(n)))
+    beta = concave_share(rows) * rng.uniform(1.02, 1.5)
+    mixture = rng.dirichlet(np.full(n, 0.3)) @ rows
+    width = rng.uniform(0.02, 0.3, k) * mixture
+    width[rng.integers(0, k, 1)] *= 1e-4
+    low = np.maximum(mixture - rng.random(k) * width, 1e-6)
+    low, high = tighten(low[None], low[None] + width)
+    relaxation = Relaxation.of(log_weights, rows, beta)
+    chords = Chords.of(relaxation.split, low, high)
+    middle = 0.5 * (low + high)
+    start = chords.slope + chords.split.tangents(middle / middle.sum())[1] + 0.05 * beta * rng.standard_normal(k)
+    found = minimize(
+        lambda mu: bound_at(relaxation, chords, mu[None]).bound[0],
+        least_bound(relaxation, chords, start, -1e3, steps=1).mu[0],
+        method="Nelder-Mead",
+        options={"maxfev": 20000, "maxiter": 20000, "xatol": 1e-10, "fatol": 1e-13, "adaptive": True},
+    )
+    assert least_bound(relaxation, chords, start, found.fun - 1e-9).bound[0] <= found.fun + 1e-6
 
 
 def test_what_a_linear_bound_leaves_of_a_box():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from joints import PROBLEMS, random_joint, smooth_joint
 
-from dualib import local_critical_beta, solve
+from dualib import IB, Joint, local_critical_beta, solve
 from dualib.solvers.atoms import start_from
 from dualib.solvers.balance import ENOUGH, balanced
 from dualib.solvers.iterate import evaluate
@@ -55,3 +55,12 @@ def test_a_light_cluster_grows_in_a_few_steps(light):
     found, _, _ = newton_cg(start, 1e-14, 12)  # that double it at most need 17 from 1e-5
     assert start.value > end.value + 1e-2
     assert found.value == pytest.approx(end.value, abs=1e-10)
+
+
+def test_a_weight_that_has_vanished_stays_where_it_is():
+    rng = np.random.default_rng(0)
+    problem = IB(Joint(rng.dirichlet(np.ones(12)).reshape(4, 3)))
+    atoms = problem.p_y_given_x
+    it = evaluate(problem, 5.0, np.array([0.5, 0.3, 0.2, 0.0]), atoms)
+    found = newton_weights(it, 50)
+    assert found.value < it.value and found.weights[3] == 0.0
