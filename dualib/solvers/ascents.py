@@ -13,28 +13,18 @@ SCREENED = 4000  # rows from which on G is looked at in single precision first,
 SINGLE = 1e4  # where rounding then leaves β d three digits after the point,
 FAR_BELOW = -0.01  # and in double precision where log G may be above this
 FARTHEST = 30.0  # how many times as far as two plain steps an extrapolation goes
-MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
-LAST_ROUNDS = 8  # of ascents from atoms that are not at one already, and
-FIRST = 2  # of these from all of more than MOST_STARTS
 STILL = 1e-4  # an atom that a step moves by less has arrived, in units of the width of e^{−βd}
 
 
 def ascended(g: DualFunction, starts: Rows, rounds: int) -> Rows:
     """Ascents of any number of atoms, in pieces that fit in memory."""
     size = max(1, PAIRS // len(g.log_weights))
-    return np.concatenate([starts[:0], *(_up(g, starts[i : i + size], rounds) for i in range(0, len(starts), size))])
+    return np.concatenate(
+        [starts[:0], *(_climbed(g, starts[i : i + size], rounds) for i in range(0, len(starts), size))]
+    )
 
 
-def climbed(g: DualFunction, starts: Rows) -> Rows:
-    """Ascents of LAST_ROUNDS; of more than MOST_STARTS after FIRST only those with the largest G."""
-    if len(starts) <= MOST_STARTS:
-        return ascended(g, starts, LAST_ROUNDS)
-    found = ascended(g, starts, FIRST)
-    best = np.argsort(-g.log_in_parts(found), kind="stable")[:MOST_STARTS]
-    return ascended(g, found[best], LAST_ROUNDS - FIRST)
-
-
-def _up(g: DualFunction, atoms: Rows, rounds: int) -> Rows:
+def _climbed(g: DualFunction, atoms: Rows, rounds: int) -> Rows:
     """Atoms after rounds of two alternating steps r ← decoder of the posterior and an extrapolation of them; G never falls.
 
     With √r the plain steps move by v₁, then v₂; the extrapolation by 2s v₁ + s² (v₂ − v₁), s = |v₁|/|v₂ − v₁| ([varadhan2008]_),

@@ -15,7 +15,7 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.core.special import TINY
 from dualib.joint import Joint
 from dualib.solvers.alternating import iterate
-from dualib.solvers.ascents import LAST_ROUNDS, MOST_STARTS, ascended, climbed, log_at_rows
+from dualib.solvers.ascents import ascended, log_at_rows
 from dualib.solvers.atoms import (
     INSIDE,
     SEPARATE,
@@ -35,7 +35,7 @@ from dualib.solvers.balance import balanced
 from dualib.solvers.distances import away
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.krylov import LARGE, MOST_HARD, newton_cg
+from dualib.solvers.krylov import LARGE, newton_cg
 from dualib.solvers.local import settled
 from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
@@ -44,13 +44,15 @@ from dualib.solvers.stability import MANY_SYMBOLS, splits
 
 SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so; with
 MOST_SHARED = 0.25  # times as many clusters, T = X does
+MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
 LARGE_ACCURACY = 1e-10  # and by such steps between two looks at all pairs, where one look takes a second
 LAST_DIGITS = 1e-17  # the same where the gradient has to be as small as rounding allows, in few steps
 LAST_STEPS = 3
-FIRST_ROUNDS = 1  # of ascents from all starts
+FIRST_ROUNDS = 1  # of ascents from all starts, and
+LAST_ROUNDS = 8  # from those that are not at an atom already
 LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
 CG_STEPS = 12  # then clusters that have met are merged
 ELIMINATIONS = 20  # the same for Newton's method by elimination,
@@ -148,7 +150,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         found = ascend(g, it, rng)
         log_g = g.log_in_parts(found)
         if it.atoms.size * len(it.log_z) > CHEAP or log_g.max() <= 0.1 * options.tolerance:
-            found = np.concatenate([found, climbed(g, beside(it))])
+            found = np.concatenate([found, ascended(g, beside(it), LAST_ROUNDS)])
             log_g = g.log_in_parts(found)
         estimate, gain = max(0.0, float(log_g.max())), 0.0
         if estimate <= 0.1 * options.tolerance:
@@ -164,7 +166,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual = to_last_digits(it)
             it = balanced(it)
-            found = np.concatenate([ascend(it.dual, it, rng), climbed(it.dual, beside(it))])
+            found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = it.dual.log_in_parts(found)
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
@@ -185,7 +187,7 @@ def settled_beside(it: Iterate, added: Iterate) -> Iterate:
         or pairs_of(added) is not None
     ):
         return added
-    new = np.flatnonzero(away(added.atoms, it.atoms, it.beta, COINCIDE))[:MOST_HARD]
+    new = np.flatnonzero(away(added.atoms, it.atoms, it.beta, COINCIDE))
     better = settled(added, new, ACCURACY * abs(it.value)) if len(new) else None
     return added if better is None else better
 

@@ -39,8 +39,7 @@ LARGE = (
     2e6  # pairs of cluster and x from which on hard clusters are taken by themselves: a step takes longer than a place
 )
 MOST_GAIN = 0.9  # of what a step promises, that is to be gained in
-FEW = 0.05  # of the clusters at most: those are hard, and
-MOST_HARD = 48  # of them are taken by themselves,
+FEW = 0.05  # of the clusters at most: those are hard, and taken by themselves,
 SETTLING = 10.0  # where a step promises so many times the tolerance,
 WITHIN = 0.1  # and down to this share of it
 DAMPING = 0.5  # curvature left to clusters that bend downwards
@@ -115,12 +114,12 @@ class Step:
         return -float((self.x * (self.system.gradient + 0.5 * self.product)).sum())
 
     def hard(self) -> IntArray:
-        """The clusters of which MOST_GAIN of what it promises is to be gained, the first of them, where they are few; none where not."""
+        """The clusters of which MOST_GAIN of what it promises is to be gained, where they are few; none where not."""
         each = np.abs(self.overlaps.by_group(self.x * (self.system.gradient + 0.5 * self.product)))
         order = np.argsort(-each, kind="stable")
         total = np.cumsum(each[order])
         n = int(np.searchsorted(total, MOST_GAIN * total[-1])) + 1
-        return order[: min(n, MOST_HARD) if n <= FEW * len(each) else 0]
+        return order[: n if n <= FEW * len(each) else 0]
 
     def taken(self) -> tuple[Iterate | None, bool]:
         """The iterate after the step, shortened until Φ falls, and whether it was taken in whole; None where Φ never falls."""
