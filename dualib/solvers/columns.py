@@ -35,8 +35,7 @@ from dualib.solvers.balance import balanced
 from dualib.solvers.distances import away
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
-from dualib.solvers.krylov import LARGE, newton_cg
-from dualib.solvers.local import settled
+from dualib.solvers.krylov import newton_cg
 from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
@@ -63,7 +62,6 @@ ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
-COINCIDE = 1e-9  # nearer than this, in β times a squared Fisher distance, an atom is one that was there
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
 
@@ -162,7 +160,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
         better, better_residual = it, residual
         if estimate > LITTLE:
             added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
-            better, better_residual = minimise(approached(settled_beside(it, added), options, rng))
+            better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
             it, residual = to_last_digits(it)
             it = balanced(it)
@@ -171,25 +169,11 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             estimate, gain = max(0.0, float(log_g.max())), possible_gain(it, found, log_g)
             if gain <= ACCURACY * abs(it.value):
                 break
-            added = add_atoms(it, found, log_g, 0.0)
-            better, better_residual = minimise(approached(settled_beside(it, added), options, rng))
+            better, better_residual = minimise(approached(add_atoms(it, found, log_g, 0.0), options, rng))
             if not better.value < it.value:
                 break
         it, residual = better, better_residual
     return Found(prune(it), estimate, residual, gain)
-
-
-def settled_beside(it: Iterate, added: Iterate) -> Iterate:
-    """The iterate with atoms added, where there are very many clusters these and those around them at a minimum first."""
-    if (
-        added.atoms.size <= MAX_UNKNOWNS
-        or len(added.weights) * len(added.log_z) <= LARGE
-        or pairs_of(added) is not None
-    ):
-        return added
-    new = np.flatnonzero(away(added.atoms, it.atoms, it.beta, COINCIDE))
-    better = settled(added, new, ACCURACY * abs(it.value)) if len(new) else None
-    return added if better is None else better
 
 
 def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -> Iterate:

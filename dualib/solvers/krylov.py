@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualib.core.special import TINY
-from dualib.core.typing import Bool, Float, FloatArray, IntArray
+from dualib.core.typing import Bool, Float, FloatArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate
-from dualib.solvers.local import settled
 from dualib.solvers.overlaps import Overlaps, most_change, neighbours
 
 MOST_PRODUCTS = 60  # of one step
@@ -34,14 +33,6 @@ OVER = 0.01  # and how many of the clusters may be asked for more: then the path
 LEAST_CURVATURE = 1e-3  # of a direction, relative to the preconditioner's
 LIGHT = 0.1  # damping of a cluster beyond its limits, the first time
 LEAST = 0.1  # share of a weight or a symbol of an atom that a step leaves
-LEFT = 1e-3  # of what the gradient promises, that conjugate gradients leave at least
-LARGE = (
-    2e6  # pairs of cluster and x from which on hard clusters are taken by themselves: a step takes longer than a place
-)
-MOST_GAIN = 0.9  # of what a step promises, that is to be gained in
-FEW = 0.05  # of the clusters at most: those are hard, and taken by themselves,
-SETTLING = 10.0  # where a step promises so many times the tolerance,
-WITHIN = 0.1  # and down to this share of it
 DAMPING = 0.5  # curvature left to clusters that bend downwards
 
 
@@ -69,12 +60,6 @@ def newton_cg(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate, f
         new, whole = step.taken()
         if new is None:
             return it, size, False
-        if step.promise > SETTLING * tolerance and len(new.weights) == n_t and n_t * len(it.log_z) > LARGE:
-            hard = step.hard()
-            better = settled(new, hard, WITHIN * tolerance) if len(hard) else None
-            if better is not None:
-                it, near = better.nearby() if few else better, False
-                continue
         gained = it.value - new.value
         it, near = new, step.near and (whole or few)
         if near and step.promise < tolerance:
@@ -98,7 +83,7 @@ class Step:
     def solved(cls, system: System, overlaps: Overlaps, tolerance: float) -> Step:
         """By conjugate gradients, as far as the tolerance, nats, and how near the minimum is make sense of."""
         path = Path(system, overlaps)
-        goal = max(min(0.09 * path.square, path.square**1.5), LEFT * path.square, 0.09 * tolerance)
+        goal = max(min(0.09 * path.square, path.square**1.5), 0.09 * tolerance)
         for products in range(1, MOST_PRODUCTS + 1):
             far = path.forward()
             if far or path.square < goal or (path.hindered and products >= MOST_DAMPED):
@@ -112,14 +97,6 @@ class Step:
     def promise(self) -> float:
         """By how much the model falls, nats."""
         return -float((self.x * (self.system.gradient + 0.5 * self.product)).sum())
-
-    def hard(self) -> IntArray:
-        """The clusters of which MOST_GAIN of what it promises is to be gained, where they are few; none where not."""
-        each = np.abs(self.overlaps.by_group(self.x * (self.system.gradient + 0.5 * self.product)))
-        order = np.argsort(-each, kind="stable")
-        total = np.cumsum(each[order])
-        n = int(np.searchsorted(total, MOST_GAIN * total[-1])) + 1
-        return order[: n if n <= FEW * len(each) else 0]
 
     def taken(self) -> tuple[Iterate | None, bool]:
         """The iterate after the step, shortened until Φ falls, and whether it was taken in whole; None where Φ never falls."""
