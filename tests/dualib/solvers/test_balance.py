@@ -63,4 +63,5 @@ def test_a_weight_that_has_vanished_stays_where_it_is():
     atoms = problem.p_y_given_x
     it = evaluate(problem, 5.0, np.array([0.5, 0.3, 0.2, 0.0]), atoms)
     found = newton_weights(it, 50)
-    assert found.value < it.value and found.weights[3] == 0.0
+    assert found.value < it.value
+    assert found.weights[3] == 0.0
