@@ -19,6 +19,7 @@ from dualib.core.quantity import Relation
 from dualib.core.special import EPS
 from dualib.core.typing import FloatArray, IntArray
 from ntkinfo.ensemble import Ensemble
+from ntkinfo.text import NEGLIGIBLE
 
 _CHANGE = 2.0  # standard deviation of the changes, in units of ε times the largest entry
 _SAFETY = 10.0
@@ -155,6 +156,18 @@ def relative_loss(errors: FloatArray, value: FloatArray) -> FloatArray:
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.maximum(np.where(errors > 0, np.where(np.isinf(errors), np.inf, errors / np.abs(value)), 0.0), LEAST)
+
+
+def lost_beyond_first_order(errors: FloatArray, value: FloatArray) -> FloatArray:
+    """Errors of a bound; inf where one is as large as the bound itself, and not negligible: what is known to first order says no more there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lost_beyond_first_order(np.array([0.5, 2.0, 1e-9]), np.array([1.0, 1.0, 0.0]))
+    array([5.e-01,    inf, 1.e-09])
+    """
+    return np.where((errors >= np.abs(value)) & (errors > NEGLIGIBLE), np.inf, errors)
 
 
 def outward(value: FloatArray, errors: FloatArray, relation: Relation) -> FloatArray:

@@ -15,23 +15,30 @@ import numpy as np
 
 from dualib.core.factor import BLOCK
 from dualib.core.special import EPS
-from dualib.core.typing import BoolArray, FloatArray
+from dualib.core.typing import BoolArray, FloatArray, IntArray
 from ntkinfo.ensemble import Ensemble
 from ntkinfo.laws import Collapse, Law, Marginals
 from ntkinfo.resources import column_blocks
 
 SAMPLES = 3
 _FACTOR = 3.0  # between a column's largest change and what is called its error
+SAME_RATE = 1e-6  # by how much of itself rounding may change an eigenvalue that is called known
+TOGETHER = 64  # modes that are turned into one another at most
 CHANGE = 2.0  # of eigenvalues, labels and variances of modes, in ε of the largest one
 
 
 def moved_modes(ensemble: Ensemble, sample: int) -> Ensemble:
-    """The ensemble with eigenvalues, labels and initial variances of its modes moved by their rounding; nothing else changes."""
+    """The ensemble with eigenvalues, labels, initial variances and Θ_x of its modes moved by their rounding; nothing else changes."""
     draw, values, (y, kappa) = _Directions(sample), ensemble.eigenvalues, _turned(ensemble, sample)
     moved = np.maximum(values + CHANGE * EPS * float(values[-1]) * draw(values.shape), 0.1 * values)
     labels = y + CHANGE * EPS * np.linalg.norm(ensemble.y_train, axis=0) * draw(y.shape)
     variances = _moved_variance(kappa, np.full(kappa.shape, CHANGE * EPS * float(kappa.max())), draw)
-    return ensemble.with_modes(np.where(ensemble.null, values, moved), labels, variances)
+    other = ensemble.with_modes(np.where(ensemble.null, values, moved), labels, variances)
+    if "test_modes" in ensemble.__dict__:  # which very many test points have a part at a time
+        seen, initial = ensemble.test_modes
+        size = CHANGE * EPS * np.linalg.norm(seen, axis=1, keepdims=True) * ~ensemble.null
+        other.__dict__["test_modes"] = (seen + size * draw(seen.shape), initial)
+    return other
 
 
 def _turned(ensemble: Ensemble, sample: int) -> tuple[FloatArray, FloatArray]:
@@ -44,7 +51,7 @@ def _turned(ensemble: Ensemble, sample: int) -> tuple[FloatArray, FloatArray]:
         others = slice(rows.start, None)
         turn = np.random.default_rng([sample, rows.start]).standard_normal((len(values[rows]), len(values[others])))
         apart = values[others] - values[rows, None]
-        apart[np.abs(apart) <= 4 * size] = np.inf  # what is nearer has one rate, whatever its axes
+        apart[np.abs(apart) <= 4 * size] = np.inf  # what is nearer has no axes of its own: below
         turn *= size / apart
         turn[:, : len(turn)] = np.triu(turn[:, : len(turn)])
         y[others] += turn.T @ ensemble.y_modes[rows]
@@ -53,7 +60,24 @@ def _turned(ensemble: Ensemble, sample: int) -> tuple[FloatArray, FloatArray]:
             both = 2 * turn * ensemble.nngp_modes[rows, others]
             kappa[others] += both.sum(axis=0)
             kappa[rows] -= both.sum(axis=1)
+    for group in _undetermined(ensemble, 4 * size) if sample else ():
+        turn = np.linalg.qr(np.random.default_rng([sample, int(group[0]), 1]).standard_normal((group.size,) * 2))[0]
+        y[group] = turn @ y[group]
+        if not ensemble.centred:
+            among = ensemble.nngp_modes[np.ix_(group, group)]
+            kappa[group] += ((turn @ among) * turn).sum(axis=1) - np.diagonal(among)
     return y, np.maximum(kappa, 0.1 * ensemble.kappa)
+
+
+def _undetermined(ensemble: Ensemble, near: float) -> Iterator[IntArray]:
+    """Groups of modes whose eigenvalues lie nearer to their neighbours than `near`, and whose rates that changes: any axes are theirs.
+
+    Where it does not change the rates, all axes give one path of the outputs, and every bound from any of them holds.
+    """
+    values = ensemble.eigenvalues
+    slow = np.flatnonzero(~ensemble.null & (values < near / SAME_RATE))
+    for group in np.split(slow, np.flatnonzero(np.diff(values[slow]) > near) + 1):
+        yield from (group[i : i + TOGETHER] for i in range(0, len(group), TOGETHER) if len(group[i:]) > 1)
 
 
 def moved_law(law: Law | Marginals, sample: int) -> Law | Marginals:

@@ -25,6 +25,7 @@ from ntkinfo.precision import (
     TOO_FEW_DIGITS,
     FewDigitsWarning,
     digits_left,
+    lost_beyond_first_order,
     outward,
     relative_loss,
     rounding_errors,
@@ -326,17 +327,17 @@ def timeline(
 
     if digits:
         by_change = rounding_errors(values, again, ensemble)
-        for (
-            name,
-            error,
-        ) in (
-            errors.items()
-        ):  # where no change is seen, as of a variance that is lost in all of them, that of first order
+        for name, error in errors.items():  # that of first order where no change is seen, as of a variance lost in all
             unseen = by_change[name] <= LEAST * np.abs(values[name])
             by_change[name] = np.where(unseen, np.maximum(error, by_change[name]), by_change[name])
         errors = by_change
     for name, error in _errors_of_dropped(setting, met, values).items():
         errors[name] = np.maximum(error, errors.get(name, 0.0))
+    errors |= {
+        c.name: lost_beyond_first_order(errors[c.name], values[c.name])
+        for c in columns
+        if c.name in errors and c.relation in SIDES
+    }
     plain, whole = _without(found.margins, values, columns), {**errors}
     for name, margin in found.margins.items():
         whole[name] = margin + errors.get(name, 0.0)

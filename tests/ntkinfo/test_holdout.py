@@ -25,8 +25,6 @@ def failures(seed, generator=77, *, digits=True, **kind):
     """
     case, wrong, compared = Case.draw(seed, generator, **kind), [], 0
     singular = case.ensemble.rank < case.ensemble.n_train
-    if kind.get("dropped") and not singular:
-        return wrong, compared
     tables = {on: _table(case, on, digits) for on in ("test", "train")}
     lost = {on: _lost_by_change(case, on, table) for on, table in tables.items()} if digits else {}
     with mp.workdps(60):
@@ -41,8 +39,11 @@ def failures(seed, generator=77, *, digits=True, **kind):
                     value, compared = float(values[name]), compared + 1
                     least = 1e-50 if "information" in name else 1e-290  # logarithms in 60 digits
                     side = SIDES.get(table.column(name).relation, 0)
-                    allowed = (1e-9 + (2 if side else 1) * loss) * max(abs(value), abs(found))
-                    if singular and ("kolchinsky" in name or "affine" in name):
+                    size = max(abs(value), abs(found))
+                    allowed = (1e-9 + (2 if side else 1) * loss) * size if size else float(loss == np.inf)
+                    if kind.get("dropped") and not singular and side:
+                        allowed = np.inf  # of condition above 1e14: held to their side
+                    elif singular and ("kolchinsky" in name or "affine" in name):
                         allowed = np.inf  # of shapes that the dropped modes alone give the outputs: held to their side
                     elif has_rounding(name) and digits and not singular:
                         allowed = min(allowed, _outward(truth, table, name, t, value, lost[on][name][t]))
@@ -114,13 +115,15 @@ def test_kernels_of_networks(digits):
 def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     """Exact kernels, most of whose eigenvalues are below n ε λ_max, at times up to their inverses."""
     found = [failures(seed, 9200, dropped=True, digits=digits) for seed in range(4 if digits else 12)]
+    # of 70, 76 and 107 the slowest eigenvalues are known, but too near to one another for axes of their own; 105 has a bound without any digit
+    found += [] if digits else [failures(seed, 9200, dropped=True, digits=False) for seed in (70, 76, 105, 107)]
     assert [case for wrong, _ in found for case in wrong] == []
     assert sum(compared for _, compared in found) > (200 if digits else 600)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("digits", [False, True])
-@pytest.mark.parametrize("first", [12, 56])
+@pytest.mark.parametrize("first", [12, 56, 100])
 def test_dropped_eigenvalues_are_counted_in_many_cases(first, digits):
     found = (failures(seed, 9200, dropped=True, digits=digits)[0] for seed in range(first, first + 44))
     assert [case for wrong in found for case in wrong] == []
