@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualib.core.estimate import Estimates
-from dualib.core.progress import counted
-from dualib.core.quantity import Quantity, Relation
+from dualib.core.quantity import Relation
 from dualib.core.result import Result
-from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray, IntArray
+from dualib.core.typing import ArrayLike, BoolArray, Float, FloatArray
 from dualib.core.units import Units, conversion
 from dualib.plane import PlanePath
+from ntkinfo.computed import compute_columns, errors_of_dropped, without_margins
 from ntkinfo.ensemble import Ensemble, Points
 from ntkinfo.precision import (
     FEW_DIGITS,
@@ -31,8 +31,7 @@ from ntkinfo.precision import (
     rounding_errors,
 )
 from ntkinfo.quantities import REGISTRY, Condition, Group
-from ntkinfo.quantities.registry import has_rounding
-from ntkinfo.rounding import SAMPLES, error_of, error_of_dropped, rates_of_dropped
+from ntkinfo.rounding import SAMPLES
 from ntkinfo.setting import Column, Setting
 from ntkinfo.text import NEGLIGIBLE, printed, text_table
 
@@ -315,7 +314,7 @@ def timeline(
     ensemble.prepare(progress=progress)
     met = [quantity for group in Group for quantity in REGISTRY.quantities if quantity.group is group]
     met = [quantity for quantity in met if setting.meets(quantity)]
-    found = _columns(setting, met, progress, samples=SAMPLES)
+    found = compute_columns(setting, met, progress, samples=SAMPLES)
     values, errors, intervals = found.values, found.errors, found.intervals
     columns = tuple(map(setting.column, met))
     classes = Condition.CLASS_LABELS in setting.conditions
@@ -323,7 +322,7 @@ def timeline(
     settings = setting.settings() | {"information_xy": float(known[0]), "left_out": setting.left_out()}
 
     def again(other: Ensemble) -> dict[str, FloatArray]:
-        return _columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0).values
+        return compute_columns(replace(setting, ensemble=other, tau=setting.times), met, False, samples=0).values
 
     if digits:
         by_change = rounding_errors(values, again, ensemble)
@@ -331,14 +330,14 @@ def timeline(
             unseen = by_change[name] <= LEAST * np.abs(values[name])
             by_change[name] = np.where(unseen, np.maximum(error, by_change[name]), by_change[name])
         errors = by_change
-    for name, error in _errors_of_dropped(setting, met, values).items():
+    for name, error in errors_of_dropped(setting, met, values).items():
         errors[name] = np.maximum(error, errors.get(name, 0.0))
     errors |= {
         c.name: lost_beyond_first_order(errors[c.name], values[c.name])
         for c in columns
         if c.name in errors and c.relation in SIDES
     }
-    plain, whole = _without(found.margins, values, columns), {**errors}
+    plain, whole = without_margins(found.margins, values, columns), {**errors}
     for name, margin in found.margins.items():
         whole[name] = margin + errors.get(name, 0.0)
     rounding = {name: relative_loss(error, plain[name]) for name, error in whole.items()}
@@ -350,35 +349,6 @@ def timeline(
         if name in intervals:
             intervals[name] = _outward_interval(intervals[name], errors[name], relation)
     return Timeline(setting.times, columns, values, intervals, settings, rounding)
-
-
-def _without(
-    margins: dict[str, FloatArray], values: dict[str, FloatArray], columns: Sequence[Column]
-) -> dict[str, FloatArray]:
-    """The columns as they would be without the rounding that their own functions have put on their side."""
-    found = {**values}
-    for column in columns:
-        if column.name in margins:
-            value, margin = values[column.name], margins[column.name]
-            found[column.name] = value - SIDES[column.relation] * np.where(np.isfinite(value), margin, 0.0)
-    return found
-
-
-def _errors_of_dropped(
-    setting: Setting, met: Sequence[Quantity], values: dict[str, FloatArray]
-) -> dict[str, FloatArray]:
-    """What the modes outside the rank of Θ may do to each column, where they are not known to be none."""
-    changes: dict[str, list[FloatArray]] = {}
-    for rate, tried in rates_of_dropped(setting.ensemble, setting.times):
-        other = replace(setting, ensemble=setting.ensemble.with_dropped_at(rate), tau=setting.times[tried])
-        with np.errstate(all="ignore"):
-            found = _columns(other, met, False, samples=0).values
-        for name, value in found.items():
-            change = np.zeros(tried.shape)
-            with np.errstate(invalid="ignore"):
-                change[tried] = np.where(value == values[name][tried], 0.0, np.abs(value - values[name][tried]))
-            changes.setdefault(name, []).append(np.where(np.isnan(change), np.inf, change))
-    return {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
 
 
 def _warn_of_few_digits(setting: Setting, values: dict[str, FloatArray], errors: dict[str, FloatArray]) -> None:
@@ -404,63 +374,6 @@ def _warn_of_few_digits(setting: Setting, values: dict[str, FloatArray], errors:
             FewDigitsWarning,
             stacklevel=3,
         )
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
-    what is sampled.
-    """
-
-    values: dict[str, FloatArray]
-    errors: dict[str, FloatArray]
-    margins: dict[str, FloatArray]
-    intervals: dict[str, Estimates]
-
-
-def _columns(setting: Setting, met: Sequence[Quantity], progress: bool | None, *, samples: int) -> _Columns:
-    size = setting.times.size
-    values = {quantity.name: np.empty(size) for quantity in met}
-    errors, margins = (
-        {quantity.name: np.zeros(size) for quantity in met if has_rounding(quantity.name) is own}
-        for own in (False, True)
-    )
-    intervals: dict[str, Estimates] = {}
-    for where, places, offered in setting.parts(progress=progress):
-        home: dict[str, FloatArray] = {}
-        for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
-            name = quantity.name
-            if name in margins:
-                bound = setting.bound(quantity, offered)
-                if bound is not None:
-                    values[name][where], margins[name][where] = (_at(np.asarray(part), places) for part in bound)
-                continue
-            found = setting.value(quantity, offered)
-            if found is None:
-                continue
-            if isinstance(found, Estimates):
-                ends = {end: getattr(found, end)[places] for end in ("value", "low", "high")}
-                intervals[name] = replace(found, **ends)
-            home[name] = _plain(found)
-            values[name][where] = _at(home[name], places)
-        for sample in range(samples):
-            other = setting.moved(offered, sample)
-            for quantity in met:
-                name = quantity.name
-                found = setting.value(quantity, other) if name in home else None
-                if found is not None:
-                    error = error_of(home[name], _plain(found), setting.ensemble.n_train)
-                    errors[name][where] = np.maximum(errors[name][where], _at(error, places))
-    return _Columns(values, errors, margins, intervals)
-
-
-def _at(values: FloatArray, places: IntArray) -> FloatArray:
-    """Values at times, by their places; one value is that of all times."""
-    return values if values.ndim == 0 else values[places]
-
-
-def _plain(found: FloatArray | Estimates) -> FloatArray:
-    return found.value if isinstance(found, Estimates) else found
 
 
 def _outward_interval(found: Estimates, errors: FloatArray, relation: Relation) -> Estimates:

@@ -1,0 +1,104 @@
+"""What the columns of a table come to at all times: values, errors to first order, and what dropped modes may do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dualib.core.estimate import Estimates
+from dualib.core.progress import counted
+from dualib.core.quantity import Quantity
+from dualib.core.typing import FloatArray, IntArray
+from ntkinfo.precision import SIDES
+from ntkinfo.quantities.registry import has_rounding
+from ntkinfo.rounding import error_of, error_of_dropped, rates_of_dropped
+from ntkinfo.setting import Column, Setting
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
+    what is sampled.
+    """
+
+    values: dict[str, FloatArray]
+    errors: dict[str, FloatArray]
+    margins: dict[str, FloatArray]
+    intervals: dict[str, Estimates]
+
+
+def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | None, *, samples: int) -> Computed:
+    """Every quantity of the registry that the setting meets, in parts that fit in memory, each with what `samples` moves do to it."""
+    size = setting.times.size
+    values = {quantity.name: np.empty(size) for quantity in met}
+    errors, margins = (
+        {quantity.name: np.zeros(size) for quantity in met if has_rounding(quantity.name) is own}
+        for own in (False, True)
+    )
+    intervals: dict[str, Estimates] = {}
+    for where, places, offered in setting.parts(progress=progress):
+        home: dict[str, FloatArray] = {}
+        for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
+            name = quantity.name
+            if name in margins:
+                bound = setting.bound(quantity, offered)
+                if bound is not None:
+                    values[name][where], margins[name][where] = (_at(np.asarray(part), places) for part in bound)
+                continue
+            found = setting.value(quantity, offered)
+            if found is None:
+                continue
+            if isinstance(found, Estimates):
+                ends = {end: getattr(found, end)[places] for end in ("value", "low", "high")}
+                intervals[name] = replace(found, **ends)
+            home[name] = _plain(found)
+            values[name][where] = _at(home[name], places)
+        for sample in range(samples):
+            other = setting.moved(offered, sample)
+            for quantity in met:
+                name = quantity.name
+                found = setting.value(quantity, other) if name in home else None
+                if found is not None:
+                    error = error_of(home[name], _plain(found), setting.ensemble.n_train)
+                    errors[name][where] = np.maximum(errors[name][where], _at(error, places))
+    return Computed(values, errors, margins, intervals)
+
+
+def _at(values: FloatArray, places: IntArray) -> FloatArray:
+    """Values at times, by their places; one value is that of all times."""
+    return values if values.ndim == 0 else values[places]
+
+
+def _plain(found: FloatArray | Estimates) -> FloatArray:
+    return found.value if isinstance(found, Estimates) else found
+
+
+def without_margins(
+    margins: dict[str, FloatArray], values: dict[str, FloatArray], columns: Sequence[Column]
+) -> dict[str, FloatArray]:
+    """The columns as they would be without the rounding that their own functions have put on their side."""
+    found = {**values}
+    for column in columns:
+        if column.name in margins:
+            value, margin = values[column.name], margins[column.name]
+            found[column.name] = value - SIDES[column.relation] * np.where(np.isfinite(value), margin, 0.0)
+    return found
+
+
+def errors_of_dropped(
+    setting: Setting, met: Sequence[Quantity], values: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """What the modes outside the rank of Θ may do to each column, where they are not known to be none."""
+    changes: dict[str, list[FloatArray]] = {}
+    for rate, tried in rates_of_dropped(setting.ensemble, setting.times):
+        other = replace(setting, ensemble=setting.ensemble.with_dropped_at(rate), tau=setting.times[tried])
+        with np.errstate(all="ignore"):
+            found = compute_columns(other, met, False, samples=0).values
+        for name, value in found.items():
+            change = np.zeros(tried.shape)
+            with np.errstate(invalid="ignore"):
+                change[tried] = np.where(value == values[name][tried], 0.0, np.abs(value - values[name][tried]))
+            changes.setdefault(name, []).append(np.where(np.isnan(change), np.inf, change))
+    return {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
