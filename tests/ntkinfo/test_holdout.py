@@ -41,9 +41,8 @@ def failures(seed, generator=77, *, digits=True, **kind):
                     side = SIDES.get(table.column(name).relation, 0)
                     size = max(abs(value), abs(found))
                     allowed = (1e-9 + (2 if side else 1) * loss) * size if size else float(loss == np.inf)
-                    if (
-                        kind.get("dropped") and not singular
-                    ):  # of condition above 1e14: bounds are held to their side, to 1e-12
+                    # of condition above 1e14: bounds are held to their side, to 1e-12
+                    if kind.get("dropped") and not singular:
                         allowed, least = np.inf, 1e-12 * size
                     elif singular and ("kolchinsky" in name or "affine" in name):
                         allowed = np.inf  # of shapes that the dropped modes alone give the outputs: held to their side
@@ -121,6 +120,17 @@ def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     found += [] if digits else [failures(seed, 9200, dropped=True, digits=False) for seed in (70, 76, 105, 107)]
     assert [case for wrong, _ in found for case in wrong] == []
     assert sum(compared for _, compared in found) > (200 if digits else 600)
+
+
+def test_the_rounding_of_the_test_points_kernels_in_the_modes_is_in_the_loss():
+    """At λ of the order of the last digit and τ = 9e10, Θ_x V/λ has fewer digits than λ."""
+    case, name = Case.draw(7, 9200, dropped=True), "gaussian_label_information"
+    table = _table(case, "test", False)
+    with mp.workdps(60):
+        truth = np.array([float(Truth(case, tau).of_points()[name]) for tau in case.taus[:2]])
+    error = np.abs(table[name][:2] - truth) / truth
+    assert error.max() > 1e-7
+    assert (error <= table.rounding[name][:2] + 1e-9).all()
 
 
 @pytest.mark.slow
