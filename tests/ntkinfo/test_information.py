@@ -8,6 +8,9 @@ from scipy.stats import norm
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
 from ntkinfo import quantities
+from ntkinfo.laws import Marginals
+from ntkinfo.quantities import inputs
+from ntkinfo.quantities.registry import bound_of
 
 BOUNDS = (quantities.input_information_kolchinsky_tracey_lower, quantities.input_information_kolchinsky_tracey_upper)
 
@@ -211,3 +214,16 @@ def test_pairwise_bounds_of_outputs_narrower_than_the_last_digits_of_their_means
     exact, law = ntkinfo.Marginals(true[:, None], variance), ntkinfo.Marginals((1.0 + true + offset)[:, None], variance)
     low, high = (bound(law) for bound in BOUNDS)
     assert low <= quantities.input_information(exact) <= high
+
+
+@pytest.mark.parametrize(
+    "name", ["input_information_kolchinsky_tracey_lower", "input_information_kolchinsky_tracey_upper"]
+)
+def test_the_rounding_of_pairwise_bounds_from_some_of_the_points_is_of_the_size_of_all(monkeypatch, name):
+    rng = np.random.default_rng(0)
+    law = Marginals(1e-6 * rng.standard_normal((40, 2)), 1e-12 * rng.uniform(1, 2, 40))
+    value, margin = bound_of(name)(law)
+    monkeypatch.setattr(inputs, "_ROWS", 10)
+    of_some, margin_of_some = bound_of(name)(law)
+    assert of_some == value
+    assert 0 < margin / 3 < margin_of_some < 3 * margin
