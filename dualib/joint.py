@@ -26,6 +26,7 @@ from dualib.joint_files import (
     matrix_parts,
     npy_parts,
     npz_parts,
+    occurring,
     two_axes,
 )
 
@@ -212,6 +213,7 @@ class Joint(Result):
         bins: int | None = None,
         p_x: ArrayLike | None = None,
         normalise: bool = False,
+        drop_empty: bool = False,
     ) -> Joint:
         """Read a joint from a CSV file: a table of samples where `x` and `y` name its columns, otherwise a matrix.
 
@@ -232,6 +234,8 @@ class Joint(Result):
             For a matrix: p(x), whose rows then are p(y|x).
         normalise : bool
             For a matrix of probabilities: whether to divide it by its sum (and p(y|x) row by row), however far that is off 1.
+        drop_empty : bool
+            For a matrix: whether to leave out the x and y of probability 0, with a UserWarning that names them.
 
         Raises
         ------
@@ -244,28 +248,47 @@ class Joint(Result):
         if x is not None and y is not None:
             if header is False or index is not None:
                 raise ValueError("a table of samples has a header, and no index: header= and index= are for a matrix")
-            if p_x is not None or normalise:
-                raise ValueError("a table of samples has no p(x) and no sum: p_x= and normalise= are for a matrix")
+            if p_x is not None or normalise or drop_empty:
+                raise ValueError(
+                    "a table of samples has no p(x), no sum and no empty row: p_x=, normalise= and drop_empty= are for a matrix"
+                )
             return cls.from_frame(read_table(path, header=0), x, y, bins=bins)
         if bins is not None:
             raise ValueError("bins= is for a table of samples (x= and y=)")
-        return cls._of_parts(matrix_parts(path, header, index, p_x, normalise))
+        return cls._of_parts(matrix_parts(path, header, index, p_x, normalise), drop_empty)
 
     @classmethod
-    def from_npz(cls, path: str | PathLike[str], *, p_x: ArrayLike | None = None, normalise: bool = False) -> Joint:
+    def from_npz(
+        cls,
+        path: str | PathLike[str],
+        *,
+        p_x: ArrayLike | None = None,
+        normalise: bool = False,
+        drop_empty: bool = False,
+    ) -> Joint:
         """Read a joint from an .npz file with p_xy, or p_x and p_y_given_x, or counts (labels: x_labels, y_labels).
 
-        `p_x` may be given beside a file with p_y_given_x alone; with `normalise` sums may be off 1.
+        `p_x` may be given beside a file with p_y_given_x alone; with `normalise` sums may be off 1, and
+        with `drop_empty` x and y of probability 0 are left out.
         """
-        return cls._of_parts(npz_parts(path, p_x, normalise))
+        return cls._of_parts(npz_parts(path, p_x, normalise), drop_empty)
 
     @classmethod
-    def from_npy(cls, path: str | PathLike[str], *, p_x: ArrayLike | None = None, normalise: bool = False) -> Joint:
+    def from_npy(
+        cls,
+        path: str | PathLike[str],
+        *,
+        p_x: ArrayLike | None = None,
+        normalise: bool = False,
+        drop_empty: bool = False,
+    ) -> Joint:
         """Read a joint from an .npy file of a matrix, which holds what that of :meth:`from_csv` does."""
-        return cls._of_parts(npy_parts(path, p_x, normalise))
+        return cls._of_parts(npy_parts(path, p_x, normalise), drop_empty)
 
     @classmethod
-    def _of_parts(cls, parts: Parts) -> Joint:
+    def _of_parts(cls, parts: Parts, drop_empty: bool) -> Joint:
+        if drop_empty:
+            parts = occurring(parts)
         if parts.p_x is not None:
             return cls.from_conditional(parts.p_x, parts.table, parts.x_labels, parts.y_labels, parts.n_samples)
         if parts.is_counts:

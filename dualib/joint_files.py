@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Hashable, Iterable
 from os import PathLike
 from typing import NamedTuple
@@ -150,6 +151,34 @@ def npz_parts(path: str | PathLike[str], p_x: ArrayLike | None, normalise: bool)
         if name in found and not (name == "p_y_given_x" and prior is None):
             return _parts(two_axes(found[name], name), given, is_counts, labels[0], labels[1], samples, normalise)
     raise ValueError(f"{path} holds {sorted(found) or 'nothing'}; needed: p_xy, or p_x and p_y_given_x, or counts")
+
+
+def occurring(parts: Parts) -> Parts:
+    """The parts without the x and y of probability 0, which change no p(x, y); a UserWarning names them.
+
+    What is left keeps its labels, or where there are none the numbers of its rows and columns in the whole table.
+    """
+    table, p_x = parts.table, parts.p_x
+    if p_x is not None and p_x.shape != (len(table),):
+        return parts  # refused where the joint is made
+    mass = table if p_x is None else table * p_x[:, None]
+    labels, kept, dropped = [], [], []
+    for axis, given in enumerate((parts.x_labels, parts.y_labels)):
+        empty = (mass == 0).all(axis=1 - axis)
+        labels.append(given if given is not None or not empty.any() else tuple(range(table.shape[axis])))
+        kept.append(np.flatnonzero(~empty))
+        if empty.any():
+            gone = [str(label) for label, is_empty in zip(labels[axis], empty, strict=True) if is_empty]
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            dropped.append(f"{len(gone)} {'xy'[axis]} of probability 0 ({', '.join(gone[:5])}{more})")
+    if not dropped:
+        return parts
+    warnings.warn(f"left out: {'; '.join(dropped)}", stacklevel=4)
+    x_labels, y_labels = (
+        None if of is None else tuple(of[i] for i in keep) for of, keep in zip(labels, kept, strict=True)
+    )
+    prior = None if p_x is None else p_x[kept[0]]
+    return parts._replace(table=table[np.ix_(*kept)], p_x=prior, x_labels=x_labels, y_labels=y_labels)
 
 
 def _parts(

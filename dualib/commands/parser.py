@@ -144,6 +144,7 @@ def _joint_options(sub: argparse.ArgumentParser) -> None:
     text = "JOINT holds p(y|x), a row for each x, and FILE p(x): a CSV row or column; or uniform"
     sub.add_argument("--p-x", metavar="FILE | uniform", help=text)
     sub.add_argument("--normalise", action="store_true", help="divide probabilities that do not sum to 1 by their sum")
+    sub.add_argument("--drop-empty", action="store_true", help="leave out the x and y of a matrix that never occur")
     sub.add_argument("--yes-really", action="store_true", help="begin although it will take long, or much memory")
     text = "smoothing of a sampled joint: A more counts a cell"
     sub.add_argument("--pseudocount", type=float, metavar="A", help=text)

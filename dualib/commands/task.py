@@ -48,7 +48,9 @@ WORDS = (  # what an error of the library calls a thing, and what it is called h
     ("index=True (they are labels) or index=False (they are data)", "--index (they are labels) or --no-index"),
     ("header= and index= are for", "--header and --index are for"),
     ("give both x= and y= (a table of samples), or neither (a matrix)", "give both --x and --y, or neither"),
-    ("p_x= and normalise= are for", "--p-x and --normalise are for"),
+    ("p_x=, normalise= and drop_empty= are for", "--p-x, --normalise and --drop-empty are for"),
+    ("drop it, p[p.sum(1) > 0], or", "leave it out with --drop-empty, or"),
+    ("drop it, p[:, p.sum(0) > 0], or", "leave it out with --drop-empty, or"),
     ("bins= is for a table of samples (x= and y=)", "--bins is for a table of samples (--x and --y)"),
     ("(bins=10)", "(--bins 10)"),
     ("divide it by its sum", "take --normalise"),
@@ -172,12 +174,17 @@ def _smoothed(joint: Joint, args: argparse.Namespace) -> tuple[Joint, str, float
 
 def _of_file(args: argparse.Namespace) -> Joint:
     """The joint of a file, whose name every complaint has."""
-    try:
-        return _read_joint(args)
-    except ValueError as error:
-        if Path(args.joint).name in str(error):
-            raise
-        raise ValueError(f"{args.joint}: {error}") from None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            joint = _read_joint(args)
+        except ValueError as error:
+            if Path(args.joint).name in str(error):
+                raise
+            raise ValueError(f"{args.joint}: {error}") from None
+    for warning in caught:
+        print(f"dualib: warning: {in_our_words(str(warning.message))}", file=sys.stderr)
+    return joint
 
 
 def _read_joint(args: argparse.Namespace) -> Joint:
@@ -195,7 +202,7 @@ def _read_joint(args: argparse.Namespace) -> Joint:
                 "--x, --y, --bins, --header and --index are for CSV files; an .npz or .npy holds p_xy or counts"
             )
         read = Joint.from_npz if suffix == ".npz" else Joint.from_npy
-        return read(args.joint, p_x=_prior(args), normalise=args.normalise)
+        return read(args.joint, p_x=_prior(args), normalise=args.normalise, drop_empty=args.drop_empty)
     size = Path(args.joint).stat().st_size
     if size > LARGEST_CSV and not args.yes_really:
         raise UsageError(
@@ -203,13 +210,8 @@ def _read_joint(args: argparse.Namespace) -> Joint:
             f"{size * CSV_MEMORY / 2**30:.1f} GiB of memory. Save it as .npz (numpy.savez(file, p_xy=...)), or say --yes-really"
         )
     x, y = (c[0] if c and len(c) == 1 else c for c in (args.x, args.y))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        options = {"header": args.header, "index": args.index, "bins": args.bins, "normalise": args.normalise}
-        joint = Joint.from_csv(args.joint, x, y, p_x=_prior(args), **options)
-    for warning in caught:
-        print(f"dualib: warning: {in_our_words(str(warning.message))}", file=sys.stderr)
-    return joint
+    options = {name: getattr(args, name) for name in ("header", "index", "bins", "normalise", "drop_empty")}
+    return Joint.from_csv(args.joint, x, y, p_x=_prior(args), **options)
 
 
 def _prior(args: argparse.Namespace) -> FloatArray | None:

@@ -49,6 +49,31 @@ def test_a_table_off_its_sum_is_normalised_where_that_is_asked_for(tmp_path, cap
         Joint.from_csv(write(tmp_path / "zero.csv", [[0.5, -0.5], [0.25, -0.25]]), normalise=True)
 
 
+def test_symbols_that_never_occur_are_left_out_where_that_is_asked_for(tmp_path, capsys):
+    counts = np.array([[3, 0, 5, 0], [0, 0, 0, 0], [2, 0, 4, 0]])
+    write(tmp_path / "c.csv", counts)
+    np.savez(tmp_path / "c.npz", counts=counts, y_labels=np.array(list("abcd")))
+    np.savez(tmp_path / "rows.npz", p_y_given_x=ROWS)
+    for file, y_labels in (("c.csv", (0, 2)), ("c.npz", ("a", "c"))):
+        status, _, err = run(capsys, "solve", tmp_path / file, "--beta", 3)
+        assert status == 2
+        assert "(1 such); leave it out with --drop-empty" in err
+        read = Joint.from_csv if file == "c.csv" else Joint.from_npz
+        with pytest.warns(UserWarning, match="left out: 1 x of probability 0"):
+            joint = read(tmp_path / file, drop_empty=True)
+        np.testing.assert_allclose(joint.p_xy, np.array([[3, 5], [2, 4]]) / 14, rtol=1e-15)
+        assert (joint.x_labels, joint.y_labels, joint.n_samples) == ((0, 2), y_labels, 14)
+        status, _, err = run(capsys, "solve", tmp_path / file, "--beta", 3, "--drop-empty")
+        assert status == 0
+        assert "left out: 1 x of probability 0 (1); 2 y of probability 0 (" in err
+    with pytest.warns(UserWarning, match=r"left out: 1 x of probability 0 \(1\)$"):
+        joint = Joint.from_npz(tmp_path / "rows.npz", p_x=[0.4, 0.0, 0.6], drop_empty=True)
+    np.testing.assert_allclose(joint.p_y_given_x, ROWS[[0, 2]], rtol=1e-15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is empty: nothing is said, and no label made up
+        assert Joint.from_csv(write(tmp_path / "full.csv", RAW * 1e4), drop_empty=True).x_labels is None
+
+
 @pytest.mark.parametrize("suffix", ["csv", "npz"])
 @pytest.mark.parametrize("prior", ["uniform", "file"])
 def test_rows_with_their_prior_are_the_joint(tmp_path, capsys, suffix, prior):
