@@ -16,7 +16,7 @@ from dualib.bottleneck import Bottleneck
 from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
 from dualib.commands.samples import check_counts, check_samples, samples_step
-from dualib.commands.task import Task, bad_input, certification, check_figure, check_positive, report
+from dualib.commands.task import Task, bad_input, certification, check_figure, check_positive, in_our_words, report
 from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
@@ -64,9 +64,14 @@ def run(args: argparse.Namespace) -> int:
             max_points=args.max_points,
             out=None if out is None else _points(out, problem),
         )
+        printed = set()
         for line in rows_as_they_come(build.solutions(), len(grid), args.units):
             report(line, args)
+            printed.add(line)
         curve = build.curve()
+        since = [line for line in (row(s, args.units) for s in curve.solutions) if line not in printed]
+        if since:
+            report("\n".join(["  with what was proven since:", *since]), args)
         if args.no_transitions:
             note = ". ".join(filter(None, [curve.note, "transitions were not looked for"]))
             curve = replace(curve, stored_transitions=(), note=note)
@@ -175,13 +180,11 @@ def summary(curve: InformationCurve) -> str:
     """What the table proves, and remarks."""
     proven, n = int(curve.certified.sum()), len(curve.beta)
     lines = [f"  {proven} of {n} points proven optimal; every interval F ≥, F ≤ is proven to hold the optimum"]
-    if curve.solutions[0].problem.reduced.dimension > Certify().max_dimension:
-        lines.append("  a row tells what was proven when it came; the files hold what was proven since")
     if proven < n:
         lines.append("  estimated: no proof of optimality; est. gap is what ascents from many starts could find")
         reason = next((str(s.status) for s in curve.solutions if not s.certified), "")
-        lines += [f"  {line}" for line in textwrap.wrap(reason, 96)]
-    lines += [f"  {line}" for line in textwrap.wrap(curve.note, 96)]
+        lines += [f"  {line}" for line in textwrap.wrap(in_our_words(reason), 96)]
+    lines += [f"  {line}" for line in textwrap.wrap(in_our_words(curve.note), 96)]
     lines.append(f"  solving {curve.seconds_solving:.2f} s, certifying {curve.seconds_certifying:.2f} s")
     return "\n".join(lines)
 

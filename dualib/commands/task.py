@@ -53,6 +53,8 @@ WORDS = (  # what an error of the library calls a thing, and what it is called h
     ("drop it, p[:, p.sum(0) > 0], or", "leave it out with --drop-empty, or"),
     ("bins= is for a table of samples (x= and y=)", "--bins is for a table of samples (--x and --y)"),
     ("(bins=10)", "(--bins 10)"),
+    ("raise max_work", "raise --max-work"),
+    ("of max_work =", "of --max-work"),
     ("divide it by its sum", "take --normalise"),
     ("normalise it, Joint(p / p.sum()), or use Joint.from_counts(p) if it holds counts", "take --normalise"),
     ("if they are p(y|x), use Joint.from_conditional(p_x, p_y_given_x)", "if they are p(y|x), give p(x) with --p-x"),

@@ -268,3 +268,31 @@ def test_what_is_cut_off_is_kept_and_gone_on_with(tmp_path, end):
     assert all((points / name).read_bytes() == content for name, content in kept.items())
     curve = InformationCurve.load(tmp_path / "out" / "ib.npz")
     np.testing.assert_array_equal(curve.beta, np.geomspace(3, 30, 16))
+
+
+def test_the_last_row_of_every_beta_is_what_the_files_hold(tmp_path, capsys):
+    np.savez(tmp_path / "six.npz", p_xy=np.random.default_rng(0).dirichlet(np.full(60, 0.5)).reshape(10, 6))
+    wanted = [
+        "curve",
+        tmp_path / "six.npz",
+        "--betas",
+        2,
+        12,
+        5,
+        "--no-transitions",
+        "--units",
+        "nats",
+        "--out",
+        tmp_path,
+    ]
+    status, text, _ = run(capsys, *wanted, "--max-work", 2_000_000)
+    assert status == 0
+    assert "with what was proven since:" in text  # first with a share of the work, then with what is left
+    rows = [line.split() for line in text.splitlines() if line.endswith((" proven", " estimated"))]
+    last = {row[0]: row for row in rows}
+    curve = InformationCurve.load(tmp_path / "ib.npz")
+    assert len(rows) > len(last) == len(curve.beta)
+    for s in curve.solutions:
+        row = last[f"{s.beta:.5g}"]
+        np.testing.assert_allclose([float(c) for c in row[4:6]], [s.lower_bound, s.objective], atol=1e-8)
+        assert (row[-1] == "proven") == s.certified
