@@ -162,23 +162,20 @@ def occurring(parts: Parts) -> Parts:
     if p_x is not None and p_x.shape != (len(table),):
         return parts  # refused where the joint is made
     mass = table if p_x is None else table * p_x[:, None]
-    labels, kept, dropped = [], [], []
+    kept, labels, said = [], [], []
     for axis, given in enumerate((parts.x_labels, parts.y_labels)):
         empty = (mass == 0).all(axis=1 - axis)
-        labels.append(given if given is not None or not empty.any() else tuple(range(table.shape[axis])))
+        names = tuple(range(table.shape[axis])) if given is None else given
         kept.append(np.flatnonzero(~empty))
-        if empty.any():
-            gone = [str(label) for label, is_empty in zip(labels[axis], empty, strict=True) if is_empty]
+        labels.append(tuple(names[i] for i in kept[-1]) if empty.any() else given)
+        if gone := [str(names[i]) for i in np.flatnonzero(empty)]:
             more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
-            dropped.append(f"{len(gone)} {'xy'[axis]} of probability 0 ({', '.join(gone[:5])}{more})")
-    if not dropped:
+            said.append(f"{len(gone)} {'xy'[axis]} of probability 0 ({', '.join(gone[:5])}{more})")
+    if not said:
         return parts
-    warnings.warn(f"left out: {'; '.join(dropped)}", stacklevel=4)
-    x_labels, y_labels = (
-        None if of is None else tuple(of[i] for i in keep) for of, keep in zip(labels, kept, strict=True)
-    )
+    warnings.warn(f"left out: {'; '.join(said)}", stacklevel=4)
     prior = None if p_x is None else p_x[kept[0]]
-    return parts._replace(table=table[np.ix_(*kept)], p_x=prior, x_labels=x_labels, y_labels=y_labels)
+    return parts._replace(table=table[np.ix_(*kept)], p_x=prior, x_labels=labels[0], y_labels=labels[1])
 
 
 def _parts(
