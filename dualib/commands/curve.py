@@ -6,6 +6,7 @@ import argparse
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,20 @@ from dualib.bottleneck import Bottleneck
 from dualib.commands.hard import hard_step
 from dualib.commands.parser import UsageError
 from dualib.commands.samples import check_counts, check_samples, samples_step
-from dualib.commands.task import Task, bad_input, certification, check_figure, check_positive, in_our_words, report
+from dualib.commands.task import (
+    Task,
+    bad_input,
+    certification,
+    check_figure,
+    check_positive,
+    in_our_words,
+    report,
+    workers_of,
+)
 from dualib.commands.transitions import check_max_transitions, transitions_text
 from dualib.core.command import write_figure, write_table
 from dualib.core.files import atomic_path, writable_directory
+from dualib.core.parallel import processes
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
 from dualib.curves.betas import default_betas
@@ -51,40 +62,11 @@ def run(args: argparse.Namespace) -> int:
         writable_directory(Path(args.figure).parent)
     grids = [_grid(problem, betas, out, args) for problem in task.problems]
     report(task.describe(args.units), args)
-    found = []
-    for problem, grid in zip(task.problems, grids, strict=True):
-        begin = time.perf_counter()
-        report(f"\n{problem.name}: intrinsic dimension {problem.reduced.dimension}", args)
-        build = CurveBuild.begin(
-            problem,
-            grid,
-            certify=certification(args),
-            tolerance=args.tolerance,
-            resolution=RESOLUTION if betas is None else None,
-            max_points=args.max_points,
-            out=None if out is None else _points(out, problem),
-        )
-        printed = set()
-        for line in rows_as_they_come(build.solutions(), len(grid), args.units):
-            report(line, args)
-            printed.add(line)
-        curve = build.curve()
-        since = [line for line in (row(s, args.units) for s in curve.solutions) if line not in printed]
-        if since:
-            report("\n".join(["  with what was proven since:", *since]), args)
-        if args.no_transitions:
-            note = ". ".join(filter(None, [curve.note, "transitions were not looked for"]))
-            curve = replace(curve, stored_transitions=(), note=note)
-        else:
-            curve = curve.with_transitions(max_transitions=args.max_transitions)
-        found.append(curve)
-        if out is not None:
-            save(out, curve, task, args, begin)
-        report(summary(curve), args)
-        if not args.no_transitions:
-            report(transitions_text(curve.transitions, problem), args)
-        if args.samples:
-            samples_step(problem, betas, task, args, out)
+    with processes(workers_of(args, task.problems)) as executor:
+        found = [
+            _one(problem, grid, betas, task, args, out, executor)
+            for problem, grid in zip(task.problems, grids, strict=True)
+        ]
     drawn: list[InPlane] = [*found]
     if args.hard:
         drawn.append(hard_step(found, task, args, out))
@@ -97,6 +79,51 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _one(
+    problem: Bottleneck,
+    grid: FloatArray,
+    betas: FloatArray | None,
+    task: Task,
+    args: argparse.Namespace,
+    out: Path | None,
+    executor: Executor | None,
+) -> InformationCurve:
+    """The curve of one problem: printed as it comes, kept, and with what else is asked for."""
+    begin = time.perf_counter()
+    report(f"\n{problem.name}: intrinsic dimension {problem.reduced.dimension}", args)
+    build = CurveBuild.begin(
+        problem,
+        grid,
+        certify=certification(args),
+        tolerance=args.tolerance,
+        resolution=RESOLUTION if betas is None else None,
+        max_points=args.max_points,
+        out=None if out is None else _points(out, problem),
+        executor=executor,
+    )
+    printed = set()
+    for line in rows_as_they_come(build.solutions(), len(grid), args.units):
+        report(line, args)
+        printed.add(line)
+    curve = build.curve()
+    since = [line for line in (row(s, args.units) for s in curve.solutions) if line not in printed]
+    if since:
+        report("\n".join(["  with what was proven since:", *since]), args)
+    if args.no_transitions:
+        note = ". ".join(filter(None, [curve.note, "transitions were not looked for"]))
+        curve = replace(curve, stored_transitions=(), note=note)
+    else:
+        curve = curve.with_transitions(max_transitions=args.max_transitions)
+    if out is not None:
+        save(out, curve, task, args, begin)
+    report(summary(curve), args)
+    if not args.no_transitions:
+        report(transitions_text(curve.transitions, problem), args)
+    if args.samples:
+        samples_step(problem, betas, task, args, out, executor)
+    return curve
+
+
 def _checked(args: argparse.Namespace) -> FloatArray | None:
     """The β asked for, and all options looked at before any work."""
     check_positive(args.tolerance, "--tolerance")
@@ -105,6 +132,8 @@ def _checked(args: argparse.Namespace) -> FloatArray | None:
         raise UsageError(f"--tolerance {args.tolerance:g}: must exceed {Certify().tolerance:g} nats, that of one point")
     if args.max_points < 1:
         raise UsageError(f"--max-points {args.max_points}: must be positive")
+    if args.workers is not None and args.workers < 1:
+        raise UsageError(f"--workers {args.workers}: at least 1 is needed")
     check_max_transitions(args)
     check_samples(args)
     check_figure(args.figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +58,19 @@ def check_counts(task: Task) -> None:
 
 
 def samples_step(
-    problem: Bottleneck, betas: FloatArray | None, task: Task, args: argparse.Namespace, out: Path | None
+    problem: Bottleneck,
+    betas: FloatArray | None,
+    task: Task,
+    args: argparse.Namespace,
+    out: Path | None,
+    executor: Executor | None,
 ) -> None:
     """Bootstrap and held-out relevance of one problem: printed and saved."""
     grid = default_betas(problem, N_BETAS) if betas is None else betas
     make = MakeProblem(problem.name, args.alpha, task.epsilon, task.pseudocount)
     with bad_input():
-        held_out = held_out_relevance(task.sampled, grid, make)
-        sampled = bootstrap_curve(task.sampled, grid, make, n_bootstrap=args.resamples)
+        held_out = held_out_relevance(task.sampled, grid, make, executor=executor)
+        sampled = bootstrap_curve(task.sampled, grid, make, n_bootstrap=args.resamples, executor=executor)
     report(samples_text(problem.name, sampled, held_out, args.units), args)
     if out is None:
         return

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from dualib.commands.parser import UsageError
 from dualib.core.command import say
 from dualib.core.figure import check_matplotlib
 from dualib.core.files import read_npy, read_npz
+from dualib.core.parallel import cores
 from dualib.core.progress import above_the_bar
 from dualib.core.typing import FloatArray
 from dualib.core.units import Units, to_units
@@ -90,6 +91,23 @@ def certification(args: argparse.Namespace) -> CertifyLike:
     if args.no_certify:
         return False
     return AUTO if args.max_work is None else Certify(max_work=args.max_work)
+
+
+def workers_of(args: argparse.Namespace, problems: Sequence[Bottleneck]) -> int | None:
+    """What --workers says; or a process a core, as far as the memory goes, where proofs are long: in more than a few dimensions."""
+    asked: int | None = args.workers
+    if asked is not None or args.no_certify:
+        return asked
+    if max(problem.reduced.dimension for problem in problems) <= Certify().max_dimension:
+        return None
+    room = LARGEST_SHARE * memory_here() / max(expected_cost(problem).bytes for problem in problems)
+    count = min(cores(), int(room))
+    return count if count > 1 else None
+
+
+def memory_here() -> float:
+    """Bytes of memory of this machine."""
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def check_positive(value: float | None, name: str) -> None:
@@ -235,7 +253,7 @@ def _prior(args: argparse.Namespace) -> FloatArray | None:
 
 def check_cost(cost: Cost, args: argparse.Namespace) -> None:
     """Refuse what takes more than an hour or half of the memory, unless that is really wanted."""
-    memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    memory = memory_here()
     if args.yes_really or (cost.seconds <= LONGEST and cost.bytes <= LARGEST_SHARE * memory):
         return
     raise UsageError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, TypeVar
 
 from dualib.core.arrays import whole
@@ -51,8 +55,34 @@ def processes(count: int | None) -> Iterator[Executor | None]:
     if count is None:
         yield None
         return
-    with ProcessPoolExecutor(whole(count, "--workers", 1), mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(whole(count, "--workers", 1), mp_context=get_context("spawn"), initializer=_as_worker)
+    try:
         yield pool
+    except BaseException:  # interrupted, or failed: nobody waits for what the workers are at
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _as_worker() -> None:
+    """What a worker does first: it ends without a word at Ctrl-C, and when the process that began it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def in_order(

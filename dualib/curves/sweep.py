@@ -2,7 +2,7 @@
 
 The tops of the segments are solved first, downwards in β, each started from the one before. Then every segment is swept
 downwards from its top, and looked at again upwards from the top of the next lower one. A small problem is swept as a whole,
-which takes less time than the long steps between tops; what is done by segment is then the proofs. All follows from problem
+which takes less time than the long steps between tops; what is done elsewhere is then the proofs, one by one. All follows from problem
 and grid alone, so that the numbers are the same on any executor.
 """
 
@@ -161,7 +161,8 @@ class Sweep:
 
     def points(self) -> Iterator[Point]:
         """The points of the grid, ascending, each kept as soon as it is there."""
-        segments = [self.grid[i : i + SEGMENT] for i in range(0, len(self.grid), SEGMENT)]
+        size = 1 if self._whole else SEGMENT
+        segments = [self.grid[i : i + size] for i in range(0, len(self.grid), size)]
         kept = [[self.kept(float(beta)) for beta in segment] for segment in segments]
         missing = [i for i, points in enumerate(kept) if None in points]
         tasks = self._tasks(segments, missing) if missing else []
@@ -203,17 +204,19 @@ class Sweep:
         """Of a point of the grid: three quarters of the work are left for further points, and for those that stay open."""
         return self.accuracy.share(4 * len(self.grid))
 
+    @property
+    def _whole(self) -> bool:
+        """Whether the grid is swept at once."""
+        core = self.problem.reduced
+        return float(len(core.p_x)) ** 2 * core.joint.n_y <= SMALL
+
     def _tasks(self, segments: list[FloatArray], missing: list[int]) -> list[Segment]:
         core, options = self.problem.reduced, self.accuracy.options
-        whole = float(len(core.p_x)) ** 2 * core.joint.n_y <= SMALL
         begin = time.perf_counter()
-        with one_thread():
-            found = swept(core, self.grid if whole else np.array([s[-1] for s in segments]), options)
-        known: list[tuple[list[Found], Found | None]]
-        if whole:
-            known = [(found[i : i + SEGMENT], None) for i in range(0, len(found), SEGMENT)]
-        else:
-            known = [([top], found[i - 1] if i else None) for i, top in enumerate(found)]
+        with one_thread():  # of segments of one β the tops are all there is
+            found = swept(core, np.array([s[-1] for s in segments]), options)
+        below = [None if self._whole or i == 0 else found[i - 1] for i in range(len(found))]
+        known = [([top], lower) for top, lower in zip(found, below, strict=True)]
         seconds = (time.perf_counter() - begin) / len(missing)
         return [Segment(self.problem, segments[i], self._first_share, *known[i], seconds) for i in missing]
 
