@@ -114,12 +114,13 @@ class Point(Result):
     solution: dict[str, Any]
     seconds_solving: float
     seconds_certifying: float
+    queue: int = 0  # bytes of the open boxes of a search that can be gone on with
 
     @classmethod
-    def of(cls, solution: Solution, solving: float, certifying: float) -> Point:
+    def of(cls, solution: Solution, solving: float, certifying: float, queue: int = 0) -> Point:
         """The point of a solution."""
         values = {f.name: getattr(solution, f.name) for f in fields(Solution) if f.name != "problem"}
-        return cls(values, solving, certifying)
+        return cls(values, solving, certifying, queue)
 
     @property
     def beta(self) -> float:
@@ -291,7 +292,7 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
 def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
     """Everything that the points of a grid depend on, short enough to be read."""
     return {
-        "format": 2,  # solutions without their encoders
+        "format": 3,  # solutions without their encoders, proofs that are gone on with
         "problem": problem.name,
         "alpha": getattr(problem, "alpha", None),
         "joint": f"{problem.joint.n_x} x {problem.joint.n_y}, {_digest(problem.joint.p_xy)}",
