@@ -10,16 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from dualib.certificate.search import Begun
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.typing import FloatArray
-from dualib.curves.sweep import Point, Sweep
+from dualib.curves.sweep import Held, Point, Sweep
 from dualib.solution import Solution, gone_on
-from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import Status
 
-FIRST = 4.0  # times what a first look had is what a search begins with
 GROWTH = 1.5  # times what it had so far is what it has after a turn
 LEAST = 1.05  # the same: with less, no turn
 ALL = 0.4  # of the work left: a turn of all open points takes no more
@@ -36,6 +34,8 @@ class Search:
     ----------
     source, latest : Solution
         Where it begins, and what it has come to.
+    before : float
+        Work that the point had before.
     totals : tuple of int
         What it may take after each of its turns, all before together: by them it can be run again to the same bits.
     held : tuple or None
@@ -46,18 +46,31 @@ class Search:
 
     source: Solution
     latest: Solution
+    before: float
     totals: tuple[int, ...] = ()
-    held: tuple[Iterate, Begun] | None = None
+    held: Held | None = None
     queue: int = 0
 
     @classmethod
     def of(cls, solution: Solution) -> Search:
         """A search that begins at a solution."""
-        return cls(solution, solution)
+        return cls(solution, solution, solution.work)
 
-    def after(self, solution: Solution, held: tuple[Iterate, Begun] | None, queue: int) -> Search:
+    @classmethod
+    def of_first_look(cls, solution: Solution, point: Point) -> Search:
+        """The search that the first look at a point has begun."""
+        return cls(solution, solution, 0.0, (point.total,), point.held, point.queue)
+
+    @property
+    def done(self) -> int:
+        """What it may have taken so far."""
+        return self.totals[-1] if self.totals else 0
+
+    def after(self, solution: Solution, point: Point) -> Search:
         """What there is after a turn: where no box is open, a next one begins at the solution."""
-        return replace(self, latest=solution, held=held, queue=queue) if queue else Search.of(solution)
+        if not point.queue:
+            return Search.of(solution)
+        return replace(self, latest=solution, held=point.held, queue=point.queue)
 
     def to(self, total: float) -> Search:
         """The same, with a further turn."""
@@ -83,40 +96,40 @@ class Spending:
     begun_anew: int = 0
     turn: int = 0
     searches: dict[int, Search] = field(default_factory=dict)
-    had: dict[int, float] = field(default_factory=dict)  # what the last turn of a point ended with, or its first look
+    had: dict[int, float] = field(default_factory=dict)  # what a point's last search might take
 
-    def run(self, seconds: FloatArray) -> None:
+    def run(self, begun: dict[float, Search], seconds: FloatArray) -> None:
         """Turn by turn, until no point is open or the work is spent; `seconds` of solving and certifying are added to."""
         self.spent = sum(point.work for point in self.points)
-        open_ = [i for i, point in enumerate(self.points) if point.status in HELPED]
-        self.searches = {i: Search.of(self.points[i]) for i in open_}
-        first = max((self.points[i].work for i in open_), default=1.0)
-        self.had = dict.fromkeys(open_, max(1.0, first) * FIRST / GROWTH)
+        open_ = {i: point for i, point in enumerate(self.points) if point.status in HELPED}
+        self.searches = {i: begun.get(point.beta) or Search.of(point) for i, point in open_.items()}
+        first = max((point.work for point in open_.values()), default=1.0)
+        self.had = {i: max(search.done, first, 1.0) for i, search in self.searches.items()}
+        self._let_go()
         while tasks := self._next():
             self.turn += 1
-            for i, (point, held) in zip(tasks, again(self.sweep, list(tasks.values()), self.turn), strict=True):
+            for i, point in zip(tasks, again(self.sweep, list(tasks.values()), self.turn), strict=True):
                 seconds += (point.seconds_solving, point.seconds_certifying)
-                self.had[i] = float(tasks[i].totals[-1])
+                self.had[i] = float(tasks[i].done)
                 self.spent += float(point.solution["work"]) - self.points[i].work
                 self.points[i] = point.solution_of(self.points[i].problem)
-                self.searches[i] = tasks[i].after(self.points[i], held, point.queue)
+                self.searches[i] = tasks[i].after(self.points[i], point)
             self._let_go()
 
     def _next(self) -> dict[int, Search]:
         """The searches that get a turn now."""
         open_ = [i for i in self.searches if self.points[i].status in HELPED]
         left = self.sweep.accuracy.options.max_work - self.spent
-        done = {i: self.had[i] if self.searches[i].totals else 0.0 for i in open_}
-        cost = {i: GROWTH * self.had[i] - done[i] for i in open_}
+        cost = {i: GROWTH * self.had[i] - self.searches[i].done for i in open_}
         if self.turn and sum(cost.values()) > ALL * left:
-            open_.sort(key=lambda i: (self.searches[i].queue, self.points[i].gap, i))
+            open_.sort(key=lambda i: (self.searches[i].queue / self.had[i], self.points[i].gap, i))
             open_ = open_[: -(-len(open_) // FEW)]
         served: dict[int, Search] = {}
         for i in open_:
-            total = done[i] + min(cost[i], left)
-            if total < LEAST * self.had[i]:
+            more = min(cost[i], left)
+            if self.searches[i].done + more < LEAST * self.had[i]:
                 break
-            served[i], left = self.searches[i].to(total), left - (total - done[i])
+            served[i], left = self.searches[i].to(self.searches[i].done + more), left - more
         return dict(sorted(served.items()))
 
     def _let_go(self) -> None:
@@ -128,7 +141,7 @@ class Spending:
                 self.searches[i], self.begun_anew = Search.of(self.points[i]), self.begun_anew + 1
 
 
-def spend(points: list[Solution], sweep: Sweep, seconds: FloatArray) -> Spending:
+def spend(points: list[Solution], begun: dict[float, Search], sweep: Sweep, seconds: FloatArray) -> Spending:
     """Prove the open points, with ever more work, until none is open or the work is spent.
 
     Points that close early leave their share to the others. Work is counted, not timed: the bounds are the same on any machine.
@@ -137,6 +150,8 @@ def spend(points: list[Solution], sweep: Sweep, seconds: FloatArray) -> Spending
     ----------
     points : list of Solution
         Proven with their first shares.
+    begun : dict of Search
+        The searches that these have begun, by β.
     sweep : Sweep
         Where they come from; its accuracy holds the work of all together.
     seconds : array, shape (2,)
@@ -148,21 +163,17 @@ def spend(points: list[Solution], sweep: Sweep, seconds: FloatArray) -> Spending
         With the points in the same order.
     """
     spending = Spending(list(points), sweep)
-    spending.run(seconds)
+    spending.run(begun, seconds)
     return spending
 
 
-def again(sweep: Sweep, searches: Sequence[Search], turn: int) -> Iterator[tuple[Point, tuple[Iterate, Begun] | None]]:
+def again(sweep: Sweep, searches: Sequence[Search], turn: int) -> Iterator[Point]:
     """The last turns of searches, in order; `turn` tells their files from the earlier ones."""
     kept = [sweep.kept(search.source.beta, turn) for search in searches]
     tasks = [Turn(s, sweep.accuracy.options) for s, point in zip(searches, kept, strict=True) if point is None]
     solved = in_order(Turn.point, tasks, executor=sweep.executor, progress=False)
     for point in kept:
-        if point is None:
-            found, held = next(solved)
-            yield sweep.keep(found, turn), held
-        else:
-            yield point, None
+        yield sweep.keep(next(solved), turn) if point is None else point
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +183,12 @@ class Turn:
     search: Search
     options: Certify
 
-    def point(self) -> tuple[Point, tuple[Iterate, Begun] | None]:
+    def point(self) -> Point:
         """The point with the better interval, and where its search stopped."""
-        begin, held = time.perf_counter(), self.search.held
-        s, totals = (self.search.latest, self.search.totals[-1:]) if held else (self.search.source, self.search.totals)
+        begin, held, s = time.perf_counter(), self.search.held, self.search.latest
+        totals = self.search.totals[-1:]
+        if held is None:
+            s, totals = replace(self.search.source, work=self.search.before), self.search.totals
         with one_thread():
             for total in totals:
                 it, begun = held or (evaluate(s.problem.reduced, s.beta, s.p_t, s.p_y_given_t), None)
@@ -183,5 +196,4 @@ class Turn:
                 proven, it, begun = gone_on(s.problem, it, s.estimated_gap, s.residual, True, options, begun)
                 held = None if begun is None else (it.without_tables(), begun)
                 s = replace(min(proven, s, key=lambda one: one.gap), work=s.work + proven.work)
-        queue = 0 if held is None else held[1].boxes.nbytes
-        return Point.of(s, 0.0, time.perf_counter() - begin, queue), held
+        return Point.of(s, 0.0, time.perf_counter() - begin, self.search.done, held)
