@@ -16,6 +16,7 @@ import numpy as np
 from dualib.bottleneck import EVERY, Atoms, Bottleneck, Table
 from dualib.certificate.ceiling import Method
 from dualib.certificate.dual_function import PAIRS
+from dualib.certificate.search import Begun
 from dualib.core.arrays import distribution, positive
 from dualib.core.result import Result
 from dualib.core.special import EPS, entropy_nats, kl_nats
@@ -330,6 +331,25 @@ def complete(
 ) -> Solution:
     """The solution from what column generation found on merged rows, proven as far as asked for and possible.
 
+    Raises
+    ------
+    ArithmeticError
+        As :func:`gone_on`.
+    """
+    return gone_on(problem, it, estimate, residual, certify, options)[0]
+
+
+def gone_on(
+    problem: Bottleneck,
+    it: Iterate,
+    estimate: float,
+    residual: float,
+    certify: bool,
+    options: Certify,
+    begun: Begun | None = None,
+) -> tuple[Solution, Iterate, Begun | None]:
+    """The solution proven with `max_work` in all turns together, the iterate at which that is, and what to go on with there.
+
     The interval holds whatever the rounding: 0 ≤ lower bound ≤ F(β) ≤ objective ≤ min(H(X), β E d of one cluster).
 
     Raises
@@ -337,9 +357,9 @@ def complete(
     ArithmeticError
         If the lower bound exceeds the objective: an error of this library.
     """
-    ceiling = None
+    ceiling, left = None, None
     if certify:
-        it, estimate, residual, ceiling = prove_where_needed(it, estimate, residual, options)
+        it, estimate, residual, ceiling, left = prove_where_needed(it, estimate, residual, options, begun)
     core = problem.reduced
     of_one = it.beta * float(core.p_x @ core.accurate_distortion(core.single_decoder)[0])
     objective = min(it.upper_value, float(entropy_nats(core.p_x)), of_one)
@@ -349,7 +369,7 @@ def complete(
             f"the proven lower bound {proof.lower_bound} exceeds the objective {objective} at beta = {it.beta}"
         )
     order = np.argsort(-it.weights, kind="stable")
-    return Solution(
+    solution = Solution(
         problem=problem,
         beta=it.beta,
         p_t=it.weights[order],
@@ -363,3 +383,4 @@ def complete(
         work=proof.work,
         residual=residual,
     )
+    return solution, it, left

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
+from dualib.certificate.boxes.unfinished import Unfinished
 from dualib.core.typing import Float
 
 
@@ -30,7 +31,7 @@ class Budget:
     Attributes
     ----------
     cells : int
-        Boxes that may be examined.
+        Boxes that may be examined, those of earlier turns included.
     seconds : float or None
         Wall-clock time; None for no limit.
     """
@@ -68,6 +69,12 @@ class Ceiling:
         Allowance for floating-point error that `upper` does not contain, nats.
     work : float
         Entries of tables (n_x, n_y) that were computed for it.
+    unfinished : Unfinished or None
+        Where a search over boxes can be gone on with.
+    least : float
+        What `upper` would be at least, had a search that was given up gone on.
+    exhausted : bool
+        Whether no box is left that more work would cut, so that what is not complete is so by rounding.
     """
 
     upper: float
@@ -78,6 +85,9 @@ class Ceiling:
     method: Method
     rounding: float = 0.0
     work: float = 0.0
+    unfinished: Unfinished | None = field(default=None, repr=False)
+    least: float = -np.inf
+    exhausted: bool = False
 
     @property
     def log_bound(self) -> float:

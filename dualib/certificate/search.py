@@ -7,7 +7,7 @@ are tried before simplices.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from dualib.certificate.boxes.bounds import MOST_ROWS
 from dualib.certificate.boxes.families import BoxBounds, DualBoxes, IBBoxes
 from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, RowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes
+from dualib.certificate.boxes.unfinished import Unfinished
 from dualib.certificate.ceiling import Budget, Ceiling, Method
 from dualib.certificate.charts import chart_of
 from dualib.certificate.dual_function import DualFunction
@@ -78,8 +79,30 @@ def least_work(problem: Bottleneck, max_dimension: int) -> float:
     return float(cells * problem.p_y_given_x.size)
 
 
-def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max_work: float) -> Ceiling | None:
-    """The least ceiling that cells of rows and boxes prove within some work; None where neither can be tried.
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What :func:`search_in_any_dimension` leaves where its work was too little, to go on with.
+
+    Attributes
+    ----------
+    boxes : Unfinished
+        Where the search over boxes stopped.
+    one_by_one, all_rows : Ceiling or None
+        What cells of rows gave, given up at the first row that left a gap, and in full; None where they were not tried.
+    work : float
+        Entries of tables (n_x, n_y) that were computed so far.
+    """
+
+    boxes: Unfinished
+    one_by_one: Ceiling | None
+    all_rows: Ceiling | None
+    work: float
+
+
+def search_in_any_dimension(
+    g: DualFunction, atoms: Atoms, tolerance: float, max_work: float, begun: Begun | None = None
+) -> tuple[Ceiling | None, Begun | None]:
+    """The least ceiling that cells of rows and boxes prove within some work, and what to go on with.
 
     Parameters
     ----------
@@ -89,30 +112,51 @@ def search_in_any_dimension(g: DualFunction, atoms: Atoms, tolerance: float, max
     tolerance : float
         Nats; cells that cannot exceed max(best log G, 0) + tolerance are dropped.
     max_work : float
-        Entries of tables (n_x, n_y) that may be computed: as many boxes as that makes. Cells of rows are tried before,
-        and, where boxes leave a gap, in full behind, if they take no more than half of it.
+        Entries of tables (n_x, n_y) that may be computed, in all turns together: as many boxes as that makes. Cells of rows are
+        tried before, and, where boxes leave a gap that they may lessen, in full behind, if they take no more than half of it.
+    begun : Begun or None
+        What an earlier turn with the same g, atoms and tolerance left.
+
+    Returns
+    -------
+    tuple
+        The ceiling, with the work of this turn, or None where neither can be tried; and what is left to do, or None where
+        boxes were not tried or all are closed.
     """
     problem = g.problem
     if not isinstance(problem, IB | DualIB):
-        return None
+        return None, None
     rows, of_ib = problem.p_y_given_x, isinstance(problem, IB)
     boxes_known = rows.shape[1] <= MOST_SYMBOLS
     rows_work = float(ROW_CELLS * len(rows) ** 2)
     rows_too = rows_work <= (0.5 * max_work if boxes_known else max_work)
     cells: RowCells = (IBRowCells if of_ib else DualRowCells)(g.log_weights, rows, g.beta)
-    found, work = [], 0.0
-    if rows_too:
+    before = 0.0 if begun is None else begun.work
+    one_by_one, all_rows = (None, None) if begun is None else (begun.one_by_one, begun.all_rows)
+    if rows_too and one_by_one is None:
         # Given up at the first row that leaves a gap, where boxes may do better.
         limit = max(float(g.log(atoms).max()), 0.0) + tolerance if boxes_known else np.inf
-        found.append(max_log_g_over_row_cells(cells, atoms, tolerance, give_up_above=limit))
-        work += rows_work * found[0].cells / len(rows)
-    if boxes_known and not (found and found[0].complete):
+        one_by_one = max_log_g_over_row_cells(cells, atoms, tolerance, give_up_above=limit)
+    work = 0.0 if one_by_one is None else rows_work * one_by_one.cells / len(rows)
+    left, found, exhausted = None, [one_by_one], False
+    if boxes_known and not (one_by_one and one_by_one.complete):
         boxes: BoxBounds = (IBBoxes if of_ib else DualBoxes)(g.log_weights, rows, g.beta)
         a_box = rows.shape[1] * (len(rows) + BOX_SYMBOLS * rows.shape[1])
-        left = max_work - work - (rows_work if rows_too else 0.0)
-        found.append(max_log_g_over_boxes(boxes, atoms, tolerance, Budget(cells=max(1, int(left / a_box)))))
-        work += a_box * found[-1].cells
-        if rows_too and not found[-1].complete:
-            found.append(max_log_g_over_row_cells(cells, atoms, tolerance))
+        work += 0.0 if all_rows is None else rows_work
+        # In full behind, unless boxes are known to do better.
+        known = begun is not None and one_by_one is not None and begun.boxes.highest <= one_by_one.least
+        room = rows_work if rows_too and all_rows is None and not known else 0.0
+        budget = Budget(cells=max(1, int((max_work - work - room) / a_box)))
+        ceiling = max_log_g_over_boxes(boxes, atoms, tolerance, budget, None if begun is None else begun.boxes)
+        work += a_box * ceiling.cells
+        if room and not ceiling.complete and one_by_one is not None and one_by_one.least < ceiling.upper:
+            all_rows = max_log_g_over_row_cells(cells, atoms, tolerance)
             work += rows_work
-    return replace(min(found, key=lambda ceiling: ceiling.log_bound), work=work) if found else None
+        found, exhausted = [one_by_one, ceiling, all_rows], ceiling.exhausted
+        if ceiling.unfinished is not None:
+            left = Begun(ceiling.unfinished, one_by_one, all_rows, work)
+    tried = [ceiling for ceiling in found if ceiling is not None]
+    if not tried:
+        return None, None
+    best = min(tried, key=lambda ceiling: ceiling.log_bound)
+    return replace(best, work=work - before, unfinished=None, exhausted=exhausted), left

@@ -1,34 +1,157 @@
-"""What is left of a curve's work after a first look at every point goes to the points that are not proven yet."""
+"""What is left of a curve's work after a first look at every point goes to the points that are not proven yet.
+
+A search that stopped is gone on with there. All open points get ever more, as long as that takes a part only of what is left; then those
+with the fewest open boxes do, which are the next to close.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.typing import FloatArray
-from dualib.curves.sweep import SEGMENT, Point, Sweep
-from dualib.solution import Solution, complete
+from dualib.curves.sweep import Held, Point, Sweep
+from dualib.solution import Solution, gone_on
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import Status
 
-GROWTH = 4.0  # times what a point had last is what it gets next, as long as that is there
-WORTH = 1.5  # times what a point had last: with less, it is not tried again
+GROWTH = 1.5  # times what it had so far is what it has after a turn
+LEAST = 1.05  # the same: with less, no turn
+ALL = 0.4  # of the work left: a turn of all open points takes no more
+FEW = 4  # or serves one of so many
+LARGEST_QUEUES = 1 << 28  # bytes of open boxes that are kept between turns, those of all points together
 HELPED = (Status.WORK, Status.ROWS)  # by more work
 
 
-def spend(points: list[Solution], sweep: Sweep, seconds: FloatArray) -> tuple[list[Solution], float]:
-    """Prove the open points again, with ever more work, until none is open or the work is spent.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The search of an open point.
 
-    Points that close early leave their share to the next turn, so that the hardest get the most. Work is counted, not timed: the
-    bounds are the same on any machine.
+    Attributes
+    ----------
+    source, latest : Solution
+        Where it begins, and what it has come to.
+    before : float
+        Work that the point had before.
+    totals : tuple of int
+        What it may take after each of its turns, all before together: by them it can be run again to the same bits.
+    held : tuple or None
+        The iterate that it is of, and where it stopped; None before its first turn, and where it has to be run again.
+    queue : int
+        Bytes that its open boxes take.
+    """
+
+    source: Solution
+    latest: Solution
+    before: float
+    totals: tuple[int, ...] = ()
+    held: Held | None = None
+    queue: int = 0
+
+    @classmethod
+    def of(cls, solution: Solution) -> Search:
+        """A search that begins at a solution."""
+        return cls(solution, solution, solution.work)
+
+    @classmethod
+    def of_first_look(cls, solution: Solution, point: Point) -> Search:
+        """The search that the first look at a point has begun."""
+        return cls(solution, solution, 0.0, (point.total,), point.held, point.queue)
+
+    @property
+    def done(self) -> int:
+        """What it may have taken so far."""
+        return self.totals[-1] if self.totals else 0
+
+    def after(self, solution: Solution, point: Point) -> Search:
+        """What there is after a turn: where no box is open, a next one begins at the solution."""
+        if not point.queue:
+            return Search.of(solution)
+        return replace(self, latest=solution, held=point.held, queue=point.queue)
+
+    def to(self, total: float) -> Search:
+        """The same, with a further turn."""
+        return replace(self, totals=(*self.totals, int(total)))
+
+
+@dataclass(eq=False)
+class Spending:
+    """Open points of a curve and their searches.
+
+    Attributes
+    ----------
+    points : list of Solution
+    spent : float
+        Work done on all points.
+    begun_anew : int
+        How often a search lost its boxes, as all together took more than LARGEST_QUEUES.
+    """
+
+    points: list[Solution]
+    sweep: Sweep
+    spent: float = 0.0
+    begun_anew: int = 0
+    turn: int = 0
+    searches: dict[int, Search] = field(default_factory=dict)
+    had: dict[int, float] = field(default_factory=dict)  # what a point's last search might take
+
+    def run(self, begun: dict[float, Search], seconds: FloatArray) -> None:
+        """Turn by turn, until no point is open or the work is spent; `seconds` of solving and certifying are added to."""
+        self.spent = sum(point.work for point in self.points)
+        open_ = {i: point for i, point in enumerate(self.points) if point.status in HELPED}
+        self.searches = {i: begun.get(point.beta) or Search.of(point) for i, point in open_.items()}
+        first = max((point.work for point in open_.values()), default=1.0)
+        self.had = {i: max(search.done, first, 1.0) for i, search in self.searches.items()}
+        self._let_go()
+        while tasks := self._next():
+            self.turn += 1
+            for i, point in zip(tasks, again(self.sweep, list(tasks.values()), self.turn), strict=True):
+                seconds += (point.seconds_solving, point.seconds_certifying)
+                self.had[i] = float(tasks[i].done)
+                self.spent += float(point.solution["work"]) - self.points[i].work
+                self.points[i] = point.solution_of(self.points[i].problem)
+                self.searches[i] = tasks[i].after(self.points[i], point)
+            self._let_go()
+
+    def _next(self) -> dict[int, Search]:
+        """The searches that get a turn now."""
+        open_ = [i for i in self.searches if self.points[i].status in HELPED]
+        left = self.sweep.accuracy.options.max_work - self.spent
+        cost = {i: GROWTH * self.had[i] - self.searches[i].done for i in open_}
+        if self.turn and sum(cost.values()) > ALL * left:
+            open_.sort(key=lambda i: (self.searches[i].queue / self.had[i], self.points[i].gap, i))
+            open_ = open_[: -(-len(open_) // FEW)]
+        served: dict[int, Search] = {}
+        for i in open_:
+            more = min(cost[i], left)
+            if self.searches[i].done + more < LEAST * self.had[i]:
+                break
+            served[i], left = self.searches[i].to(self.searches[i].done + more), left - more
+        return dict(sorted(served.items()))
+
+    def _let_go(self) -> None:
+        """Lose the largest queues where all together are too large."""
+        kept = 0
+        for i, search in sorted(self.searches.items(), key=lambda item: (item[1].queue, item[0])):
+            kept += search.queue
+            if search.queue and kept > LARGEST_QUEUES:
+                self.searches[i], self.begun_anew = Search.of(self.points[i]), self.begun_anew + 1
+
+
+def spend(points: list[Solution], begun: dict[float, Search], sweep: Sweep, seconds: FloatArray) -> Spending:
+    """Prove the open points, with ever more work, until none is open or the work is spent.
+
+    Points that close early leave their share to the others. Work is counted, not timed: the bounds are the same on any machine.
 
     Parameters
     ----------
     points : list of Solution
         Proven with their first shares.
+    begun : dict of Search
+        The searches that these have begun, by β.
     sweep : Sweep
         Where they come from; its accuracy holds the work of all together.
     seconds : array, shape (2,)
@@ -36,56 +159,41 @@ def spend(points: list[Solution], sweep: Sweep, seconds: FloatArray) -> tuple[li
 
     Returns
     -------
-    tuple
-        The points, in the same order, and the work spent on all of them.
+    Spending
+        With the points in the same order.
     """
-    points, spent = list(points), sum(point.work for point in points)
-    last, turn = max((point.work for point in points if point.status in HELPED), default=1.0), 0
-    while open_ := [i for i, point in enumerate(points) if point.status in HELPED]:
-        left = sweep.accuracy.options.max_work - spent
-        served = min(len(open_), int(left / (WORTH * max(last, 1.0))))
-        if served < 1:
-            break
-        # Where not all can have more than before, those with the smallest gaps.
-        chosen = sorted(sorted(open_, key=lambda i: points[i].gap)[:served])
-        last, turn = min(left / served, GROWTH * max(last, 1.0)), turn + 1
-        for i, found in zip(chosen, again(sweep, [points[i] for i in chosen], int(last), turn), strict=True):
-            seconds += (found.seconds_solving, found.seconds_certifying)
-            points[i] = found.solution_of(points[i].problem)
-            spent += points[i].work
-    return points, spent
+    spending = Spending(list(points), sweep)
+    spending.run(begun, seconds)
+    return spending
 
 
-def again(sweep: Sweep, solutions: Sequence[Solution], work: int, turn: int) -> Iterator[Point]:
-    """The same points, in order, each proven with more work; `turn` tells their files from the earlier ones."""
-    runs = [solutions[i : i + SEGMENT] for i in range(0, len(solutions), SEGMENT)]
-    kept = [[sweep.kept(s.beta, turn) for s in run] for run in runs]
-    options = replace(sweep.accuracy.options, max_work=work)
-    tasks = [Again(run, options) for run, points in zip(runs, kept, strict=True) if None in points]
-    solved = in_order(Again.points, tasks, executor=sweep.executor, progress=False)
-    for points in kept:
-        if None in points:
-            for point, old in zip(next(solved), points, strict=True):
-                yield sweep.keep(point, turn) if old is None else old
-        else:
-            yield from (point for point in points if point is not None)
+def again(sweep: Sweep, searches: Sequence[Search], turn: int) -> Iterator[Point]:
+    """The last turns of searches, in order; `turn` tells their files from the earlier ones."""
+    kept = [sweep.kept(search.source.beta, turn) for search in searches]
+    tasks = [Turn(s, sweep.accuracy.options) for s, point in zip(searches, kept, strict=True) if point is None]
+    solved = in_order(Turn.point, tasks, executor=sweep.executor, progress=False)
+    for point in kept:
+        yield sweep.keep(next(solved), turn) if point is None else point
 
 
 @dataclass(frozen=True, eq=False)
-class Again:
-    """Neighbouring solutions whose proofs stopped short, to be proven with more work."""
+class Turn:
+    """The last turn of a search; all of them where the search is not at hand, as what came before is known from files."""
 
-    solutions: Sequence[Solution]
+    search: Search
     options: Certify
 
-    def points(self) -> list[Point]:
-        """The points with the better intervals."""
-        found = []
-        for s in self.solutions:
-            begin = time.perf_counter()
-            with one_thread():
-                it = evaluate(s.problem.reduced, s.beta, s.p_t, s.p_y_given_t)
-                proven = complete(s.problem, it, s.estimated_gap, s.residual, True, self.options)
-            best = replace(min(proven, s, key=lambda one: one.gap), work=proven.work)
-            found.append(Point.of(best, 0.0, time.perf_counter() - begin))
-        return found
+    def point(self) -> Point:
+        """The point with the better interval, and where its search stopped."""
+        begin, held, s = time.perf_counter(), self.search.held, self.search.latest
+        totals = self.search.totals[-1:]
+        if held is None:
+            s, totals = replace(self.search.source, work=self.search.before), self.search.totals
+        with one_thread():
+            for total in totals:
+                it, begun = held or (evaluate(s.problem.reduced, s.beta, s.p_t, s.p_y_given_t), None)
+                options = replace(self.options, max_work=total)
+                proven, it, begun = gone_on(s.problem, it, s.estimated_gap, s.residual, True, options, begun)
+                held = None if begun is None else (it.without_tables(), begun)
+                s = replace(min(proven, s, key=lambda one: one.gap), work=s.work + proven.work)
+        return Point.of(s, 0.0, time.perf_counter() - begin, self.search.done, held)

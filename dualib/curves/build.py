@@ -16,7 +16,7 @@ from dualib.core.progress import counted
 from dualib.core.special import entropy_nats
 from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas, fitting, left_out
-from dualib.curves.budget import HELPED, spend
+from dualib.curves.budget import HELPED, LARGEST_QUEUES, Search, Spending, spend
 from dualib.curves.checks import concave_majorant
 from dualib.curves.curve import InformationCurve
 from dualib.curves.limits import LARGEST_ENCODERS, MAX_POINTS
@@ -114,6 +114,7 @@ class CurveBuild:
     reached: bool = True
     note: str = ""
     left_out: str = ""
+    begun: dict[float, Search] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -145,9 +146,10 @@ class CurveBuild:
         yield from self._points()
         if self.sweep.accuracy.prove:
             seconds = np.array(self.seconds)
-            self.found, spent = spend(sorted(self.found, key=lambda s: s.beta), self.sweep, seconds)
+            spending = spend(sorted(self.found, key=lambda s: s.beta), self.begun, self.sweep, seconds)
+            self.found = spending.points
             self.seconds = float(seconds[0]), float(seconds[1])
-            self.note = _work_note(self.found, spent, self.sweep.accuracy.options)
+            self.note = _work_note(spending, self.sweep.accuracy.options)
 
     def _points(self) -> Iterator[Solution]:
         sweep, name = self.sweep, self.sweep.problem.name
@@ -169,6 +171,8 @@ class CurveBuild:
     def _add(self, point: Point) -> Solution:
         self.seconds = self.seconds[0] + point.seconds_solving, self.seconds[1] + point.seconds_certifying
         self.found.append(point.solution_of(self.sweep.problem))
+        if point.queue:
+            self.begun[point.beta] = Search.of_first_look(self.found[-1], point)
         return self.found[-1]
 
     def curve(self) -> InformationCurve:
@@ -207,13 +211,14 @@ def _cap_note(goal: Goal) -> str:
     return f"stopped at {goal.max_points} points before {' and '.join(wanted)}; raise max_points"
 
 
-def _work_note(points: list[Solution], spent: float, options: Certify) -> str:
-    left = sum(point.status in HELPED for point in points)
+def _work_note(spending: Spending, options: Certify) -> str:
+    left = sum(point.status in HELPED for point in spending.points)
     if not left:
         return ""
+    anew = f"; searches were begun anew {spending.begun_anew} times, as their open boxes took more than {LARGEST_QUEUES >> 20} MiB"
     return (
-        f"{left} proofs stopped short: {spent:.2g} of max_work = {options.max_work:.2g} entries were spent on the curve, the most "
-        f"on the hardest points; raise max_work"
+        f"{left} proofs stopped short: {spending.spent:.2g} of max_work = {options.max_work:.2g} entries were spent on the curve, "
+        f"the most on the hardest points{anew if spending.begun_anew else ''}; raise max_work"
     )
 
 

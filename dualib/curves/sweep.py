@@ -13,13 +13,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from dualib.bottleneck import Bottleneck
+from dualib.certificate.search import Begun
 from dualib.core.parallel import in_order, one_thread
 from dualib.core.progress import counted
 from dualib.core.result import Result
@@ -28,14 +29,19 @@ from dualib.core.typing import ArrayLike, FloatArray
 from dualib.curves.betas import ascending, default_betas, fitting, left_out
 from dualib.curves.downwards import swept
 from dualib.curves.limits import CURVE_WORK
-from dualib.solution import Solution, complete, solve
+from dualib.solution import Solution, gone_on, solve
 from dualib.solvers.atoms import merge_atoms, start_from
 from dualib.solvers.columns import Found, generate_columns
+from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify, CertifyLike
+from dualib.solvers.parts import large
 
 SEGMENT = 10  # β that are swept together
 SMALL = 2e6  # n_x² n_y up to which the whole grid is swept at once, in a second or two
 EACH_TIME = 8  # share of the work that is left, one over, for further points that are solved at the same time
+
+Held = tuple[Iterate, Begun]
+"""An iterate, and where the search of its dual function stopped."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +120,17 @@ class Point(Result):
     solution: dict[str, Any]
     seconds_solving: float
     seconds_certifying: float
+    total: int = 0  # the work that the last search might take, all its turns together
+    queue: int = 0  # bytes of the boxes that it left open: 0 where it cannot be gone on with
+    held: Held | None = field(default=None, repr=False, metadata={"stored": False})  # where it stopped, if at hand
 
     @classmethod
-    def of(cls, solution: Solution, solving: float, certifying: float) -> Point:
+    def of(
+        cls, solution: Solution, solving: float, certifying: float, total: int = 0, held: Held | None = None
+    ) -> Point:
         """The point of a solution."""
         values = {f.name: getattr(solution, f.name) for f in fields(Solution) if f.name != "problem"}
-        return cls(values, solving, certifying)
+        return cls(values, solving, certifying, total, 0 if held is None else held[1].boxes.nbytes, held)
 
     @property
     def beta(self) -> float:
@@ -277,9 +288,17 @@ class Between:
 
 def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: float) -> Point:
     """The point of what column generation found, proven as far as asked for."""
+    options, held = accuracy.options, None
     with one_thread():
         begin = time.perf_counter()
-        best = complete(problem, *found[:3], accuracy.prove, accuracy.options)
+        it, estimate, residual = found[:3]
+        small = accuracy.prove and not large(len(it.weights), it.problem)
+        if small:  # as the point's file will give it, so that the search can be gone on with from there
+            order = np.argsort(-it.weights, kind="stable")
+            it = evaluate(it.problem, it.beta, it.weights[order], it.atoms[order])
+        best, proven, begun = gone_on(problem, it, estimate, residual, accuracy.prove, options)
+        if small and proven is it and begun is not None:
+            held = it.without_tables(), begun
         proving = time.perf_counter() - begin
         # Stuck where its neighbours are: once more, from all rows.
         if found._replace(estimate=best.estimated_gap).worth_another(accuracy.options.tolerance):
@@ -287,14 +306,14 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
             again = solve(problem, best.beta, certify=accuracy.options if accuracy.prove else False)
             solving += time.perf_counter() - begin
             both = min(best, again, key=lambda s: s.gap if accuracy.prove else s.objective)
-            best = replace(both, work=best.work + again.work)
-    return Point.of(best, solving, proving)
+            best, held = replace(both, work=best.work + again.work), None
+    return Point.of(best, solving, proving, options.max_work, held)
 
 
 def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
     """Everything that the points of a grid depend on, short enough to be read."""
     return {
-        "format": 2,  # solutions without their encoders
+        "format": 3,  # solutions without their encoders, proofs that are gone on with
         "problem": problem.name,
         "alpha": getattr(problem, "alpha", None),
         "joint": f"{problem.joint.n_x} x {problem.joint.n_y}, {_digest(problem.joint.p_xy)}",

@@ -10,6 +10,7 @@ import numpy as np
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.dual_function import pairwise_log_ceiling
 from dualib.certificate.search import (
+    Begun,
     boxes_first,
     boxes_fit,
     fewer_shares_known,
@@ -64,12 +65,15 @@ class Proof:
     work: float = 0.0
 
 
-def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceiling | None, float]:
+def prove(
+    it: Iterate, options: Certify, residual: float, begun: Begun | None = None
+) -> tuple[Iterate, Ceiling | None, float, Begun | None]:
     """Rigorous maximum of G; where it shows an atom that is missing, add it and go on. None where nothing can be proven of it.
 
-    The ceiling is the least of those tried at the iterate returned, its work that of all that were tried on the way.
+    The ceiling is the least of those tried at the iterate returned, its work that of all that were tried on the way; the last
+    is where its search stopped, and `begun` where one stopped with less work at this iterate.
     """
-    if it.atoms.size > MAX_UNKNOWNS:
+    if it.atoms.size > MAX_UNKNOWNS and begun is None:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
     max_cells, work = options.max_cells, 0.0
     ceiling: Ceiling | None = None
@@ -81,7 +85,7 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
         beyond, ceiling = it.problem.dimension > options.max_dimension, None
         if beyond or boxes_first(it.problem):
-            ceiling = search_in_any_dimension(g, it.atoms, tolerance, options.max_work)
+            ceiling, begun = search_in_any_dimension(g, it.atoms, tolerance, options.max_work, begun)
             work += 0.0 if ceiling is None else ceiling.work
         if not beyond and (ceiling is None or not ceiling.complete):
             simplices = search_maximum(g, it.atoms, tolerance, max_cells)
@@ -92,31 +96,32 @@ def prove(it: Iterate, options: Certify, residual: float) -> tuple[Iterate, Ceil
         if not better.value < it.value:
             break
         it, _, residual, _ = generate_columns(better, options, None)
-    return it, None if ceiling is None else replace(ceiling, work=work), residual
+        begun = None
+    return it, None if ceiling is None else replace(ceiling, work=work), residual, begun
 
 
 def prove_where_needed(
-    it: Iterate, estimate: float, residual: float, options: Certify
-) -> tuple[Iterate, float, float, Ceiling | None]:
+    it: Iterate, estimate: float, residual: float, options: Certify, begun: Begun | None = None
+) -> tuple[Iterate, float, float, Ceiling | None, Begun | None]:
     """:func:`prove`, and the new estimate of max log G; no ceiling where data processing or pairs do as well."""
     if it.problem.dimension < 1:
-        return it, estimate, residual, None
+        return it, estimate, residual, None, None
     proven = processing_bound(it) + 0.3 * options.tolerance
     if it.value > proven and trivial_value(it) <= proven:  # where G is flat a search is long, and leads nowhere
         it, residual = min(trivial(it.problem, it.beta), key=lambda one: one.value), 0.0
         estimate = max(0.0, largest_at_rows(it.dual))
     if it.value <= proven:
-        return it, estimate, residual, None
+        return it, estimate, residual, None, None
     # At high β, where each x is its own cluster, the pairs prove it at once, whatever the rounding of β d elsewhere.
     few = _pair_work(it) <= QUICK_PAIRS
     if few and max(0.0, pairwise_log_ceiling(it.dual)) <= 0.3 * options.tolerance:
-        return it, estimate, residual, None
+        return it, estimate, residual, None, None
     if _too_large(it, options):
-        return it, estimate, residual, None
-    it, ceiling, residual = prove(it, options, residual)
+        return it, estimate, residual, None, None
+    it, ceiling, residual, begun = prove(it, options, residual, begun)
     if ceiling is None:
-        return it, estimate, residual, None
-    return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling
+        return it, estimate, residual, None, None
+    return it, max(0.0, ceiling.lower, largest_at_rows(it.dual)), residual, ceiling, begun
 
 
 def processing_bound(it: Iterate) -> float:
@@ -169,7 +174,7 @@ def _coarse_proof(it: Iterate, options: Certify) -> Proof | None:
         return None
     problem = coarser(it.problem, SYMBOLS)
     found, estimate, residual, _ = best_start(merge_atoms(start_from(problem, it.beta), SEPARATE), options, None)
-    found, _, _, ceiling = prove_where_needed(found, estimate, residual, options)
+    found, _, _, ceiling, _ = prove_where_needed(found, estimate, residual, options)
     proof = proof_of(found, found.upper_value, ceiling, options)
     return replace(proof, lower_bound=proof.lower_bound - rounding(it.problem, it.beta))
 
@@ -186,6 +191,8 @@ def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status
     beyond = it.problem.dimension > options.max_dimension
     if _too_large(it, options):
         return Status.TOO_LARGE
+    if beyond and ceiling is not None and not ceiling.complete and ceiling.exhausted:
+        return Status.ROUNDING
     if beyond and ceiling is not None and not ceiling.complete and fewer_shares_known(it.problem):
         return Status.ROWS
     if beyond and (ceiling is None or not ceiling.complete) and more_work_helps(it.problem, options.max_work):

@@ -153,8 +153,8 @@ def test_what_was_interrupted_is_gone_on_with_to_the_same_bits(problem, grid, wh
 
     monkeypatch.setattr(sweep, "generate_columns", refuse)
     monkeypatch.setattr(downwards, "generate_columns", refuse)
-    monkeypatch.setattr(sweep, "complete", refuse)
-    monkeypatch.setattr(budget, "complete", refuse)
+    monkeypatch.setattr(sweep, "gone_on", refuse)
+    monkeypatch.setattr(budget, "gone_on", refuse)
     assert_same_bits(whole, dualib.information_curve(problem, grid, resolution=0.1, out=tmp_path))
 
 

@@ -26,6 +26,7 @@ NEARLY = 2.0  # times what the best split gives away: up to there, parabolas may
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 SELDOM = 0.02  # share of boxes below which more common noise than before is not looked for
 PAUSE = 7  # for so many batches
+NOISE, LOCAL = 0, 1  # places of the pauses of IB: of common noise, of parabolas
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +64,14 @@ class BoxBounds(Protocol):
         Boxes looked at together.
     reach : float
         Nats above the goal up to which the second-order bound is worth a trial, at first.
+    pauses : list of int
+        For so many batches, what was of no use in the last is not tried: all that the bounds remember.
     """
 
     seen: BoolArray
     batch: int
     reach: float
+    pauses: list[int]
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Lower and upper ends of the box that holds every maximum, and first multipliers, given a decoder where G is large."""
@@ -85,6 +89,9 @@ class BoxBounds(Protocol):
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
     ) -> Examined:
         """First-order bounds, given the multipliers and bounds of the boxes that these were cut from."""
+
+    def midway(self, low: FloatArray) -> Bool[np.ndarray, "n k"]:
+        """Which symbols of boxes are cut in the middle, and not near the mean."""
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Where the second-order bound exists."""
@@ -106,7 +113,7 @@ class IBBoxes:
         self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(self.relaxation.rows)
         self.by_rows = self.relaxation.split
         self.chords_only = Split.of(beta, np.zeros((1, 1)), np.zeros((1, 1)))
-        self.noise, self.pause, self.local_pause = CommonNoise(self.relaxation), 0, 0
+        self.noise, self.pauses = CommonNoise(self.relaxation), [0, 0]
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
@@ -146,7 +153,9 @@ class IBBoxes:
         splits = self.by_rows, self.noise.split(level, extra), Split.parabolas(self.relaxation.beta, 1.0 / scale)
         lost = np.stack([_lost(split, low, high) for split in splits])
         noisy, about = lost.argmin(axis=0) == 1, lost.argmin(axis=0) == 2
-        self.pause = self.pause - 1 if self.pause else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
+        self.pauses[NOISE] = (
+            self.pauses[NOISE] - 1 if self.pauses[NOISE] else PAUSE * int((noisy & (level > 0)).mean() < SELDOM)
+        )
         split = splits[2].where(about, splits[1].where(noisy, splits[0]))
         point = least_bound(self.relaxation, Chords.of(split, low, high), mu, goal)
         outside = np.flatnonzero(noisy)
@@ -184,10 +193,10 @@ class IBBoxes:
 
         Boxes with another split are looked at for their parts' sake, unless parabolas were far from of use in the last such batch.
         """
-        curious, at = not self.local_pause, np.flatnonzero(about)
+        curious, at = not self.pauses[LOCAL], np.flatnonzero(about)
         if curious:
             at = np.flatnonzero(about | (point.bound > goal))
-        self.local_pause = max(0, self.local_pause - 1)
+        self.pauses[LOCAL] = max(0, self.pauses[LOCAL] - 1)
         if not len(at):
             return split, scale
         scale = scale.copy()
@@ -197,7 +206,7 @@ class IBBoxes:
         chords = Chords.of(held.take(chosen), low[inside], high[inside])
         point.replaced(inside, bound_at(self.relaxation, chords, point.mu[inside]), np.ones(len(inside), dtype=bool))
         if curious and (_lost(held, low[at], high[at]) < NEARLY * lost[at]).mean() < SELDOM:
-            self.local_pause = PAUSE
+            self.pauses[LOCAL] = PAUSE
         return split.replaced(inside, held.take(chosen)), scale
 
     def _common_noise(
@@ -205,10 +214,14 @@ class IBBoxes:
     ) -> tuple[IntArray, FloatArray]:
         """The common noise that is known of the boxes, no less useful than that of the boxes that they were cut from."""
         inside = np.flatnonzero((low > 0).all(axis=1))
-        if not self.pause and len(inside) and len(self.noise.levels) > 1:
+        if not self.pauses[NOISE] and len(inside) and len(self.noise.levels) > 1:
             extra = extra.copy()
             level[inside], extra[inside] = self.noise.least(low[inside], high[inside], level[inside], extra[inside])
         return level, extra
+
+    def midway(self, low: FloatArray) -> Bool[np.ndarray, "n k"]:
+        """Where r_y cannot vanish: on faces, near the mean, which leaves a small part without the face."""
+        return np.asarray(low > 0)
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Where no r_y can vanish."""
@@ -236,6 +249,7 @@ class DualBoxes:
         self.order = np.argsort(self.relaxation.odds, axis=0)
         self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding
         self.room = SLACK * (1.0 + np.abs(self.relaxation.odds).max())
+        self.pauses: list[int] = []
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows' log-odds."""
@@ -278,6 +292,10 @@ class DualBoxes:
         decoder /= decoder.sum(axis=1, keepdims=True)
         multipliers = np.column_stack([point.excess, point.log_tau])
         return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, decoder, decoder)
+
+    def midway(self, low: FloatArray) -> Bool[np.ndarray, "n k"]:
+        """Nowhere: it makes no difference."""
+        return np.zeros(low.shape, dtype=bool)
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Everywhere."""

@@ -193,7 +193,8 @@ def max_log_g_over_row_cells(
     tolerance : float
         Nats; what `complete` asks for.
     give_up_above : float
-        A ceiling that another method has: once a row's exceeds it, the others are not looked at, and `upper` is infinite.
+        A ceiling that another method has: once a row's exceeds it, the others are not looked at, and `upper` is infinite; `least`
+        is what that row's is.
 
     Returns
     -------
@@ -202,14 +203,14 @@ def max_log_g_over_row_cells(
     """
     log_g = np.array([_log_sum_exp(cells.terms(atom)[None])[0] for atom in atoms])
     best, allowance = float(log_g.max()), cells.rounding()
-    upper, done = best, 0
+    upper, done, least = best, 0, -np.inf
     for i in np.argsort(-cells.log_weights, kind="stable"):
         upper, done = max(upper, cells.ceiling_of(int(i))), done + 1
         if upper + allowance > give_up_above:
-            upper = np.inf
+            upper, least = np.inf, upper + allowance
             break
     complete = upper + allowance <= max(best, 0.0) + tolerance
-    return Ceiling(upper + allowance, best, atoms[log_g.argmax()], done, complete, Method.ROWS)
+    return Ceiling(upper + allowance, best, atoms[log_g.argmax()], done, complete, Method.ROWS, least=least)
 
 
 def _log_sum_exp(terms: FloatArray) -> FloatArray:

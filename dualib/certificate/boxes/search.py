@@ -5,18 +5,18 @@ Unlike simplices, boxes are cut one symbol at a time: the bound is separable ove
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
 from dualib.certificate.boxes.families import BoxBounds
+from dualib.certificate.boxes.unfinished import Cells, Unfinished
 from dualib.certificate.ceiling import Budget, Ceiling, Method
-from dualib.core.typing import BoolArray, Float, FloatArray, IntArray
+from dualib.core.typing import Float, FloatArray
 
 SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 256
-FROM_ENDS = 0.35  # a cut stays that share of the width away from both ends
+FROM_ENDS = 0.35  # a cut near the mean stays that share of the width away from both ends
 LEAST_REACH = 0.3  # of the reach of the second-order bound at first, which is also the largest
 RARE, OFTEN = 0.05, 0.25  # shares of success at which that reach is shortened and lengthened
 ROOM = 1e-9  # relative, for the rounding of where a bound falls below a level
@@ -28,6 +28,7 @@ def max_log_g_over_boxes(
     atoms: Float[np.ndarray, "m k"],
     tolerance: float,
     budget: Budget,
+    begun: Unfinished | None = None,
 ) -> Ceiling:
     """Bound the maximum of log G over the whole simplex, by branch and bound over boxes.
 
@@ -40,19 +41,32 @@ def max_log_g_over_boxes(
     tolerance : float
         Nats; boxes that cannot exceed max(best log G, 0) + tolerance are dropped.
     budget : Budget
-        Where the search stops, with a valid but larger bound.
+        Where the search stops, with a valid but larger bound; its cells are those of all turns together.
+    begun : Unfinished or None
+        What an earlier search with all the same arguments but a smaller budget left, to go on there.
 
     Returns
     -------
     Ceiling
+        With what is `unfinished` where boxes are open.
     """
-    search = _Search(bounds, atoms[:, bounds.seen], tolerance, budget)
+    search = _Search(bounds, atoms[:, bounds.seen], tolerance, budget, begun)
     search.run()
     argmax = np.zeros(atoms.shape[1])
     argmax[bounds.seen] = search.argmax
-    upper = max(search.closed, search.best, float(search.cells.bound.max(initial=-np.inf))) + search.rounding
+    upper = max(search.closed, search.best, search.highest()) + search.rounding
     complete = upper <= max(search.best, 0.0) + tolerance
-    return Ceiling(upper, search.best, argmax, search.examined, complete, Method.BOXES)
+    left = search.unfinished() if search.open() else None
+    return Ceiling(
+        upper,
+        search.best,
+        argmax,
+        search.examined,
+        complete,
+        Method.BOXES,
+        unfinished=left,
+        exhausted=left is None,
+    )
 
 
 def reachable(
@@ -74,45 +88,12 @@ def reachable(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """Open boxes, their bounds, the multipliers that gave them, and where to cut which symbol."""
-
-    low: FloatArray
-    high: FloatArray
-    start: FloatArray
-    bound: FloatArray
-    symbol: IntArray
-    place: FloatArray
-
-    def take(self, index: IntArray | BoolArray) -> _Cells:
-        return _Cells(
-            self.low[index],
-            self.high[index],
-            self.start[index],
-            self.bound[index],
-            self.symbol[index],
-            self.place[index],
-        )
-
-    @staticmethod
-    def joined(parts: list[_Cells]) -> _Cells:
-        names = ("low", "high", "start", "bound", "symbol", "place")
-        return _Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    def halves(self) -> _Cells:
-        """Both parts of every box, with its bound and multipliers."""
-        rows = np.arange(len(self.bound))
-        high, low = self.high.copy(), self.low.copy()
-        high[rows, self.symbol] = low[rows, self.symbol] = self.place
-        left = _Cells(self.low, high, self.start, self.bound, self.symbol, self.place)
-        return _Cells.joined([left, _Cells(low, self.high, self.start, self.bound, self.symbol, self.place)])
-
-
 class _Search:
     """State of one branch and bound."""
 
-    def __init__(self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget):
+    def __init__(
+        self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget, begun: Unfinished | None
+    ):
         self.bounds, self.tolerance, self.budget = bounds, tolerance, budget
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
@@ -121,10 +102,42 @@ class _Search:
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
         low, high, start = bounds.root(self.argmax)
         self.rounding = bounds.rounding(low, self.atoms)
-        self.examined, self.closed = 0, -np.inf
-        self.reach, self.pause = bounds.reach, 0
-        none = np.zeros(1)
-        self.cells = self._examined(_Cells(low, high, start, none + np.inf, none.astype(np.int64), none))
+        self.ahead: list[Cells] = []
+        self.halved: list[Cells] = []
+        if begun is None:
+            self.examined, self.closed = 0, -np.inf
+            self.reach, self.pause = bounds.reach, 0
+            none = np.zeros(1)
+            self.cells = self._examined(Cells(low, high, start, none + np.inf, none.astype(np.int64), none))
+        else:
+            self.cells, self.ahead, self.halved = begun.cells, list(begun.ahead), list(begun.halved)
+            self.best, self.argmax, self.closed = begun.best, begun.argmax, begun.closed
+            self.examined, self.reach, self.pause = begun.examined, begun.reach, begun.pause
+            bounds.pauses = list(begun.pauses)
+
+    def unfinished(self) -> Unfinished:
+        """What it takes to go on."""
+        return Unfinished(
+            self.cells,
+            tuple(self.ahead),
+            tuple(self.halved),
+            self.best,
+            self.argmax,
+            self.closed,
+            self.examined,
+            self.reach,
+            self.pause,
+            tuple(self.bounds.pauses),
+        )
+
+    def open(self) -> bool:
+        """Whether boxes are left."""
+        return any(len(part.bound) for part in (self.cells, *self.ahead, *self.halved))
+
+    def highest(self) -> float:
+        """The largest bound of an open box."""
+        parts = (self.cells, *self.ahead, *self.halved)
+        return max(float(part.bound.max(initial=-np.inf)) for part in parts)
 
     @property
     def goal(self) -> float:
@@ -138,20 +151,27 @@ class _Search:
 
     def run(self) -> None:
         """Cut the boxes with the largest bounds until none is open or the budget is used up."""
-        while len(self.cells.bound) and not self.spent():
-            batch = min(len(self.cells.bound), max(LEAST_BATCH, len(self.cells.bound) // SHARE))
-            order = np.argpartition(-self.cells.bound, batch - 1)
-            chosen, kept = self.cells.take(order[:batch]), [self.cells.take(order[batch:])]
-            half = max(1, self.bounds.batch // 2)
-            for i in range(0, batch, half):
-                part = chosen.take(np.arange(i, min(i + half, batch)))
-                kept.append(part if self.spent() else self._examined(part.halves()))
-            self.cells = _Cells.joined(kept)
-            done = self.cells.bound <= self.goal  # the goal rises with the best log G
-            self.closed = max(self.closed, float(self.cells.bound[done].max(initial=-np.inf)))
-            self.cells = self.cells.take(~done)
+        while self.open() and not self.spent():
+            if not self.ahead:
+                self._begin_batch()
+            self.halved.append(self._examined(self.ahead.pop(0).halves()))
+            if not self.ahead:
+                self._end_batch()
 
-    def _examined(self, cells: _Cells) -> _Cells:
+    def _begin_batch(self) -> None:
+        batch = min(len(self.cells.bound), max(LEAST_BATCH, len(self.cells.bound) // SHARE))
+        order = np.argpartition(-self.cells.bound, batch - 1)
+        chosen, self.cells = self.cells.take(order[:batch]), self.cells.take(order[batch:])
+        half = max(1, self.bounds.batch // 2)
+        self.ahead = [chosen.take(np.arange(i, min(i + half, batch))) for i in range(0, batch, half)]
+
+    def _end_batch(self) -> None:
+        self.cells, self.halved = Cells.joined([self.cells, *self.halved]), []
+        done = self.cells.bound <= self.goal  # the goal rises with the best log G
+        self.closed = max(self.closed, float(self.cells.bound[done].max(initial=-np.inf)))
+        self.cells = self.cells.take(~done)
+
+    def _examined(self, cells: Cells) -> Cells:
         """The boxes that stay open, with their bounds."""
         self.examined += len(cells.bound)
         low, high = self.bounds.tighten(cells.low, cells.high, self.best)
@@ -178,10 +198,10 @@ class _Search:
         symbol = found.given_away[open_].argmax(axis=1)
         rows = np.arange(len(low))
         width = (high - low)[rows, symbol]
-        place = low[rows, symbol] + width * np.clip(
-            (mean - low)[rows, symbol] / np.maximum(width, 1e-300), FROM_ENDS, 1.0 - FROM_ENDS
-        )
-        return _Cells(low, high, found.start[open_], bound[open_], symbol, place)
+        share = (mean - low)[rows, symbol] / np.maximum(width, 1e-300)
+        ends = np.where(self.bounds.midway(low)[rows, symbol], 0.5, FROM_ENDS)
+        place = low[rows, symbol] + width * np.clip(share, ends, 1.0 - ends)
+        return Cells(low, high, found.start[open_], bound[open_], symbol, place)
 
     def _second_order(self, low: FloatArray, high: FloatArray, bound: FloatArray, base_of: FloatArray) -> None:
         """Lower `bound` where the second-order bound about the nearest atom, or about the mixture behind it, is smaller.
