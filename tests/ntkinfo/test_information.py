@@ -8,7 +8,7 @@ from scipy.stats import norm
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
 from ntkinfo import quantities
-from ntkinfo.laws import Marginals
+from ntkinfo.laws import Marginals, Rounding
 from ntkinfo.quantities import inputs
 from ntkinfo.quantities.registry import bound_of
 
@@ -227,3 +227,14 @@ def test_the_rounding_of_pairwise_bounds_from_some_of_the_points_is_of_the_size_
     of_some, margin_of_some = bound_of(name)(law)
     assert of_some == value
     assert 0 < margin / 3 < margin_of_some < 3 * margin
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_variance_lost_in_its_rounding_separates_no_points(outputs):
+    """Means 0 and 1e-8 ± 1e-9 of variances below 1e-14: the lower bound is at most that of means and variances in these ranges."""
+    mean = np.array([0.0, 1e-8])[:, None] * np.ones(outputs)
+    rounding = Rounding(np.full_like(mean, 1e-9), np.full(2, 1e-14))
+    found = BOUNDS[0](Marginals(mean, np.zeros(2), rounding))
+    assert found <= BOUNDS[0](Marginals(mean, np.full(2, 1e-14)))
+    assert found < 0.1
+    assert BOUNDS[0](Marginals(mean, np.zeros(2))) == pytest.approx(np.log(2), rel=1e-12)  # known to be 0
