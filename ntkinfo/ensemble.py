@@ -18,7 +18,7 @@ from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.half_products import half_products
-from ntkinfo.laws import Collapse, Law, Marginals, Rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding, limit_covariances
 from ntkinfo.resources import batch_size, column_blocks
 
 Points = Literal["train", "test"]
@@ -211,7 +211,10 @@ class Ensemble(Eigenmodes):
                 raw = covariance[:, index, index]
                 variance, rounding = self._above_rounding(raw, sizes, response, known[where])
                 covariance[:, index, index] = variance
-            yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance, rounding))
+            collapse = self._test_collapse(times[where], mean, variance, rounding)
+            if collapse is not None:
+                limit_covariances(covariance, variance + rounding.variance, np.flatnonzero(self.twins >= 0))
+            yield where, Law(mean, covariance, rounding, collapse)
             del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
