@@ -140,4 +140,4 @@ def _second_moment_inside(mean: FloatArray, sigma: FloatArray, b: float) -> Floa
     total = np.zeros(np.broadcast_shapes(mean.shape, sigma.shape))
     for node, weight in zip(b * _NODES, b * _WEIGHTS, strict=True):
         total += weight * node**2 * np.exp(-0.5 * ((node - mean) / sigma) ** 2)
-    return total / (sigma * np.sqrt(2 * np.pi))
+    return np.asarray(total / (sigma * np.sqrt(2 * np.pi)))
