@@ -18,7 +18,7 @@ from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, FloatArray, Int
 from ntkinfo.eigenmodes import Eigenmodes
 from ntkinfo.half_products import half_products
-from ntkinfo.laws import Collapse, Law, Marginals, Rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding, limit_covariances
 from ntkinfo.resources import batch_size, column_blocks
 
 Points = Literal["train", "test"]
@@ -211,7 +211,10 @@ class Ensemble(Eigenmodes):
                 raw = covariance[:, index, index]
                 variance, rounding = self._above_rounding(raw, sizes, response, known[where])
                 covariance[:, index, index] = variance
-            yield where, Law(mean, covariance, rounding, self._test_collapse(times[where], mean, variance, rounding))
+            collapse = self._test_collapse(times[where], mean, variance, rounding)
+            if collapse is not None:
+                limit_covariances(covariance, variance + rounding.variance, np.flatnonzero(self.twins >= 0))
+            yield where, Law(mean, covariance, rounding, collapse)
             del covariance
 
     def marginals(self, taus: ArrayLike, on: Points = "test") -> Marginals:
@@ -280,14 +283,17 @@ class Ensemble(Eigenmodes):
     def _above_rounding(
         self, variance: FloatArray, sizes: _Sizes, response: FloatArray, of_twins: FloatArray
     ) -> tuple[FloatArray, Rounding]:
-        """The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding."""
+        """The variance, 0 where it is lost in its rounding (but `of_twins`, whose form loses none), and the rounding: no less than what was
+        lost.
+        """
         moved = 4 * EPS * float(self.eigenvalues[-1]) * sizes.absolute
         sums = 16 * EPS * (self.test_variance("nngp") + sizes.half * np.sqrt(sizes.squares))
         spread = moved * (response @ np.sqrt(self.kappa))[:, None]
         kept = np.where(variance > np.maximum(sums, 6 * spread**2), variance, 0.0)
+        lost = np.where(kept == 0, np.maximum(variance, 0.0), 0.0)
         kept[:, self.twins >= 0] = of_twins
         rounding = self._rounding(response, sizes, kept)
-        return kept, Rounding(rounding.mean, sums + rounding.variance)
+        return kept, Rounding(rounding.mean, sums + rounding.variance + lost)
 
     def _reach(self, response: FloatArray) -> FloatArray:
         """The responses λ_max a, without a unit: their squares are numbers."""

@@ -173,6 +173,18 @@ class Marginals(Result):
         return Marginals(self.mean, noisy, self.rounding, self.collapse and self.collapse.with_output_noise(variance))
 
 
+def limit_covariances(
+    covariance: Float[np.ndarray, "t n n"], variance: Float[np.ndarray, "t n"], points: IntArray
+) -> None:
+    """Bound the covariances with some points, whose variances are known better than these, by |Σ_xy|² ≤ Σ_xx Σ_yy, in place."""
+    sizes = np.sqrt(variance)
+    for x in points:
+        limit = sizes[:, x, None] * sizes
+        limit[:, x] = np.inf
+        np.clip(covariance[:, x], -limit, limit, out=covariance[:, x])
+        covariance[:, :, x] = covariance[:, x]
+
+
 _NARROW = 70.0  # of a width e^{-70} of all else it does not matter how much narrower it is
 
 

@@ -2,7 +2,7 @@ r"""The Hessian of Φ where it is too large to be kept: its products with vector
 
 In the coordinates of :mod:`dualib.solvers.newton` the Hessian is J Jᵀ and a block for each atom. J, of which row (t, y) and
 column x is √(p(x) ν_t) e^{−βd}/z_x a_tx(y), is never formed: the slope of every problem is a_tx = scale_t ∘ S_x + offset_t,
-S_x the statistic of x, so that a product with J or Jᵀ is one matrix product with e^{−βd} and no pass over its entries. These
+S_x the statistic of x, so that a product with J or Jᵀ is one matrix product with e^{−βd}/z and no pass over its entries. These
 are in single precision: they only say where to look, Φ and its gradient stay in double.
 """
 
@@ -87,22 +87,22 @@ class System:
 
     @cached_property
     def kernel(self) -> FloatArray:
-        """e^{−βd}, up to a factor for each x; of very many pairs, those that count as a sparse array."""
+        """e^{−βd}/z_x, which is at most 1/ν_t however small z_x is; of very many pairs, those that count as a sparse array."""
         if self.it.parts is not None:
             return cast(FloatArray, self.it.parts.likely)
-        return single(self.it.kernel)
+        return single(self.it.shares())
 
     @cached_property
     def right(self) -> FloatArray:
-        """1 and S_x times √p / z, as columns of x."""
-        column = np.sqrt(self.it.problem.p_x) / self.it.z
-        return np.asarray((self.it.problem.near_sums * column[:, None]).T, dtype=np.float32)
+        """1 and S_x times √p, as columns of x."""
+        root = np.sqrt(self.it.problem.p_x)
+        return np.asarray((self.it.problem.near_sums * root[:, None]).T, dtype=np.float32)
 
     @cached_property
     def curvature(self) -> FloatArray:
         """Σ_x p ratio times the second derivative of d, a diagonal."""
         problem, atoms = self.it.problem, self.it.atoms
-        features = (problem.features * self.over_z).astype(np.float32)
+        features = (problem.features * problem.p_x[:, None]).astype(np.float32)
         return np.where(atoms > LEAST, (self.kernel @ features) * np.maximum(atoms, TINY) ** -problem.power, 1.0)
 
     @cached_property
@@ -111,9 +111,9 @@ class System:
         scale, offset = self.slope
         n_t, n_y = scale.shape
         i, j = np.triu_indices(n_y)
-        right = self.it.problem.near_sums
+        right, p = self.it.problem.near_sums, self.it.problem.p_x[:, None]
         found = np.empty((n_t, n_y, n_y))
-        found[:, i, j] = self.kernel @ (right[:, 1 + i] * right[:, 1 + j] * self.over_z).astype(np.float32)
+        found[:, i, j] = self.kernel @ (right[:, 1 + i] * right[:, 1 + j] * p).astype(np.float32)
         found[:, j, i] = found[:, i, j]
         found *= scale[:, :, None] * scale[:, None, :]
         cross = (scale * self.sums[:, 1:])[:, :, None] * offset[:, None, :]
@@ -150,7 +150,7 @@ class System:
     @cached_property
     def shares(self) -> FloatArray:
         """p(x) ratio_tx."""
-        return np.asarray(self.kernel * self.over_z.T.astype(np.float32))
+        return np.asarray(self.kernel * self.it.problem.p_x.astype(np.float32))
 
     @cached_property
     def near(self) -> FloatArray:

@@ -18,7 +18,7 @@ from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.solvers.distances import close_pairs
 from dualib.solvers.hessian import System
-from dualib.solvers.parts import LARGEST_SINGLE, single
+from dualib.solvers.parts import LARGEST_SINGLE
 
 WITHIN = 2.0  # clusters nearer than this, in β times a squared Fisher distance, are neighbours
 LARGEST_GROUP = 3
@@ -110,8 +110,8 @@ def of_weights(system: System) -> FloatArray:
     """
     kernel = system.kernel
     with np.errstate(over="ignore", invalid="ignore"):  # of single precision
-        over = (system.it.problem.p_x / system.it.z**2).astype(np.float32)
-        squares = np.fmax(kernel * kernel @ over, system.it.gain**2)
+        p = system.it.problem.p_x.astype(np.float32)
+        squares = np.fmax(kernel * kernel @ p, system.it.gain**2)
     return np.asarray(np.maximum(system.root**2 * np.minimum(squares, LARGEST_SINGLE)[:, None], TINY))
 
 
@@ -132,22 +132,21 @@ def blocks(system: System, members: IntArray) -> FloatArray:
     left[..., 1:, 1:] = scale[..., None] * inside
     found = np.empty((n, m, size, m, size))
     right, kernel = _squares(system), system.kernel
-    over, twice = single(it.problem.p_x / it.z), single(it.problem.p_x / it.z**2)
-    root = system.root[:, 0]
+    p, root = it.problem.p_x.astype(np.float32), system.root[:, 0]
     for i in range(m):
         for j in range(i, m):
             t, u = members[:, i], members[:, j]
             scales = (root[t] * root[u]).astype(np.float32)[:, None]
             with np.errstate(over="ignore", invalid="ignore"):  # where single precision ends
                 if system.it.parts is None:
-                    pairs = kernel[t] * kernel[u] * scales * twice
+                    pairs = kernel[t] * kernel[u] * scales * p
                     if i == j:
-                        pairs -= kernel[t] * over
+                        pairs -= kernel[t] * p
                     sums = pairs @ right
                 else:
-                    sums = scales * (kernel[t] * kernel[u] @ (right * twice[:, None]))
+                    sums = scales * (kernel[t] * kernel[u] @ (right * p[:, None]))
                     if i == j:
-                        sums -= kernel[t] @ (right * over[:, None])
+                        sums -= kernel[t] @ (right * p[:, None])
             moments = _symmetric(np.clip(np.nan_to_num(sums), -LARGEST_SINGLE, LARGEST_SINGLE), size)
             found[:, i, :, j] = left[:, i].transpose(0, 2, 1) @ moments @ left[:, j]
             found[:, j, :, i] = found[:, i, :, j].transpose(0, 2, 1)

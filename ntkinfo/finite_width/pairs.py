@@ -61,23 +61,23 @@ def pair_moments(covariance: Float[np.ndarray, "p p"], derivatives: Sequence[Fun
     """Expectations over all pairs by a rule in two dimensions, φ and its `derivatives` up to the fifth."""
     p, (points, weights) = len(covariance), nodes
     rows, columns = np.triu_indices(p)
-    slopes, powers, power_slopes = np.empty((6, 6, p, p)), np.empty((5, p, p)), np.empty((5, p, p))
-    step = max(1, TILE // len(weights))
-    for start in range(0, len(rows), step):
-        i, j = rows[start : start + step], columns[start : start + step]
+    slopes, powers, power_slopes = np.zeros((6, 6, p, p)), np.zeros((5, p, p)), np.zeros((5, p, p))
+    pairs_at_once = max(1, TILE // len(weights))
+    for start in range(0, len(rows), pairs_at_once):
+        i, j = rows[start : start + pairs_at_once], columns[start : start + pairs_at_once]
         ends = np.stack([i, j], axis=1)
-        u = points @ np.swapaxes(root(covariance[ends[:, :, None], ends[:, None, :]]), 1, 2)
-        left, right = (np.stack([np.asarray(f(u[..., k])) for f in derivatives], axis=1) for k in (0, 1))
-        weighted = right * weights
-        found = np.moveaxis(left @ np.swapaxes(weighted, 1, 2), 0, 2)
-        slopes[:, :, i, j], slopes[:, :, j, i] = found, np.swapaxes(found, 0, 1)
-        for k in range(5):
-            power = left[:, 0] ** k * right[:, 0] ** (4 - k)
-            powers[k, i, j] = powers[4 - k, j, i] = power @ weights
-            if 0 < k < 4:
-                slope = left[:, 0] ** (k - 1) * left[:, 1] * right[:, 0] ** (3 - k) * right[:, 1]
-                power_slopes[k, i, j] = power_slopes[4 - k, j, i] = k * (4 - k) * (slope @ weights)
-    power_slopes[[0, 4]] = 0.0
+        roots = np.swapaxes(root(covariance[ends[:, :, None], ends[:, None, :]]), 1, 2)
+        for first in range(0, len(weights), TILE):
+            u, weight = points[first : first + TILE] @ roots, weights[first : first + TILE]
+            left, right = (np.stack([np.asarray(f(u[..., k])) for f in derivatives], axis=1) for k in (0, 1))
+            slopes[:, :, i, j] += np.moveaxis(left @ np.swapaxes(right * weight, 1, 2), 0, 2)
+            for k in range(5):
+                powers[k, i, j] += (left[:, 0] ** k * right[:, 0] ** (4 - k)) @ weight
+                if 0 < k < 4:
+                    slope = left[:, 0] ** (k - 1) * left[:, 1] * right[:, 0] ** (3 - k) * right[:, 1]
+                    power_slopes[k, i, j] += k * (4 - k) * (slope @ weight)
+    slopes[:, :, columns, rows] = np.swapaxes(slopes[:, :, rows, columns], 0, 1)
+    powers[:, columns, rows], power_slopes[:, columns, rows] = (a[::-1, rows, columns] for a in (powers, power_slopes))
     return PairMoments(slopes, powers, power_slopes)
 
 

@@ -13,7 +13,7 @@ from ntkinfo.finite_width.nodes import Nodes, draws, grid, root
 from ntkinfo.finite_width.pairs import Biases, PairMoments, biases, pair_moments
 from ntkinfo.finite_width.setup import Setup
 
-FIRST_NODES, MOST_PAIR_NODES = 24, 384
+FIRST_NODES, MOST_PAIR_NODES = 24, 1536
 """Nodes a dimension, at first and of pairs at most."""
 
 FIRST_DRAWS = 12

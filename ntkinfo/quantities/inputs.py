@@ -203,7 +203,9 @@ def _values(
         for block in column_blocks(len(points), max(1, PAIRS // n)):
             rows = points[block]
             apart, lost, ours, theirs = _pairs(now, rows, rounded=side != 0)
-            apart += side * lost * (theirs[0] > 0)
+            # two variances known to be 0 are told apart by any distance; from above so are two that are lost in their rounding
+            random = theirs[0] > 0 if side > 0 else ours[0] + ours[1] + theirs[0] + theirs[1] > 0
+            apart += side * lost * random
             apart[np.arange(len(apart)), rows] = 0.0
             with np.errstate(over="ignore"):
                 far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
@@ -248,7 +250,7 @@ def _bhattacharyya(squares: FloatArray, ours: Known, theirs: Known, k: int) -> F
         gap = 1 - 2 / (1 + ratio)  # of the two variances, by which (v + w)² is 4 v w/(1 - gap²)
         far = 0.5 * np.log(ratio) + np.log1p(1 / ratio) - np.log(2)
         value = squares / (4 * total) + 0.5 * k * np.where(gap < 0.5, -0.5 * np.log1p(-(gap**2)), far)
-    return np.where(v + w > 0, value, np.where(squares > 0, np.inf, 0.0))
+    return np.where(total > 0, value, np.where(squares > 0, np.inf, 0.0))
 
 
 def _kullback_leibler(squares: FloatArray, ours: Known, theirs: Known, k: int) -> FloatArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from scipy.special import logsumexp
 
 from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
@@ -18,6 +17,8 @@ _RESOLUTION = 1e-12  # of the largest rest of its group: a density narrower than
 _AGREEMENT = 1e-11  # of two grids, in relative terms
 _HALVINGS = 60
 _BLOCK = 2**20
+_TOGETHER = 256  # points, at which those densities are looked at that count at one of them
+_NEGLIGIBLE = 60.0  # by which the logarithm of a density that does not count is below that of two others
 
 
 def scalar_informations(
@@ -118,12 +119,13 @@ def _on_points(
     """
     n = place.size
     found = np.zeros((2, base.size))
-    step = max(1, _BLOCK // n)
-    log_norm = np.log(sigma) + 0.5 * np.log(2 * np.pi)
+    step = max(1, min(_BLOCK // n, _TOGETHER))
     for start in range(0, base.size, step):
         of, to = base[start : start + step], offset[start : start + step]
-        distance = (np.subtract.outer(place[of], place) + np.subtract.outer(rest[of], rest)) + to[:, None]
-        log_p = -0.5 * (distance / sigma) ** 2 - log_norm
+        near = _near(of, to, place, rest, sigma)
+        width, gap = sigma[near], np.subtract.outer(rest[of], rest[near])
+        distance = (np.subtract.outer(place[of], place[near]) + gap) + to[:, None]
+        log_p = -0.5 * (distance / width) ** 2 - (np.log(width) + 0.5 * np.log(2 * np.pi))
         top = log_p.max(axis=1, keepdims=True)
         scaled = np.exp(log_p - top)
         sums = scaled.sum(axis=1, keepdims=True)
@@ -135,6 +137,19 @@ def _on_points(
             terms = scaled * (log_p - log_others + np.log(n - 1))
             found[1, start : start + step] = density * terms.sum(axis=1)
     return found
+
+
+def _near(of: IntArray, to: FloatArray, place: FloatArray, rest: FloatArray, sigma: FloatArray) -> IntArray:
+    """The densities that count at some points: all but those that are below e^{-60} of two others at each of them."""
+    first = place[of[0]] - place, rest[of[0]] - rest
+    along = (place[of] - place[of[0]]) + (rest[of] - rest[of[0]]) + to
+    rounding = 8 * EPS * (np.abs(first[0]) + np.abs(first[1]) + np.abs(along).max() + np.abs(rest).max())
+    low, high = (sum(first) + end for end in (along.min(), along.max()))
+    most = np.maximum(np.abs(low), np.abs(high)) + rounding
+    least = np.maximum(np.maximum(low, -high) - rounding, 0.0)
+    with np.errstate(over="ignore"):
+        above, below = (-0.5 * (far / sigma) ** 2 - np.log(sigma) for far in (least, most))
+    return np.flatnonzero(above >= np.partition(below, -2)[-2] - _NEGLIGIBLE)
 
 
 def _adaptive(place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool) -> FloatArray:
@@ -157,9 +172,10 @@ def _adaptive(place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_
         fine = halves[0] + halves[1]
         differ = (np.abs(fine - coarse) > _RESOLUTION * scale + noise * np.abs(fine)).any(axis=0)
         total += fine[:, ~differ].sum(axis=1)
-        left, width = np.concatenate([left[differ], (left + width)[differ]]), np.tile(width[differ], 2)
-        base, noise = np.tile(base[differ], 2), np.tile(noise[differ], 2)
-        coarse = np.concatenate([half[:, differ] for half in halves], axis=1)
+        # neighbours stay side by side, so that few densities count at the points that are looked at together
+        left, width = np.stack([left, left + width], axis=1)[differ].ravel(), np.repeat(width[differ], 2)
+        base, noise = np.repeat(base[differ], 2), np.repeat(noise[differ], 2)
+        coarse = np.stack(halves, axis=2)[:, differ].reshape(2, -1)
         if not left.size:
             break
     return np.asarray(total + coarse.sum(axis=1))
@@ -184,7 +200,8 @@ def _log_sum_of_others(
     if far.any():
         rest = log_p[far]
         rest[np.arange(len(rest)), first[far]] = -np.inf
-        others[rows[far], first[far]] = logsumexp(rest, axis=1)
+        most = rest.max(axis=1)
+        others[rows[far], first[far]] = most + np.log(np.exp(rest - most[:, None]).sum(axis=1))
     return others
 
 

@@ -145,7 +145,7 @@ class OfPoints:
     def of_variances(self):
         k, m, mean, variance = self.k, self.m, self.mean, self.variance
         gap = variance / self.start - 1 - _log(variance / self.start)
-        apart = numbers(self.labels[:, None] - self.labels) - (self.residual[:, None] - self.residual)
+        apart = self.y[:, None] - self.y - (self.residual[:, None] - self.residual)
         square, mine, theirs = (apart**2).sum(axis=2), variance[:, None], variance[None]
         far = {
             "lower": square / (4 * (mine + theirs)) + _log((mine + theirs) ** 2 / (4 * mine * theirs)) * k / 4,

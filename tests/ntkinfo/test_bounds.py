@@ -286,8 +286,8 @@ def test_risk_of_two_classes_has_its_digits_however_small_it_is(margin):
     assert found == pytest.approx(float(ndtr(-margin / np.sqrt(2))), rel=1e-9, abs=1e-300)
 
 
-@pytest.mark.parametrize("gap", [1e-30, 1e-8, 0.3, 0.999999])
-@pytest.mark.parametrize("sigma", [1e-30, 1e-9, 1e-3, 0.2, 30.0])
+@pytest.mark.parametrize("gap", [1e-30, 1e-8, 0.3, 0.999999, 3.0])
+@pytest.mark.parametrize("sigma", [1e-30, 1e-9, 1e-3, 0.2, 0.999, 1.001, 30.0, 1e6, 1e15])
 def test_clipped_risk_to_all_digits(gap, sigma):
     found = float(bounds.clipped_square_risk(ntkinfo.Marginals(np.array([[gap]]), np.array([sigma**2])), [0.0]))
     with mp.workdps(80):

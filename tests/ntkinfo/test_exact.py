@@ -146,6 +146,20 @@ def test_a_test_point_that_is_a_training_point_keeps_its_information(tau):
     assert ensemble.marginals(tau).variance[0, 0] == pytest.approx(float(variance), rel=1e-9)
 
 
+def test_the_labels_of_training_points_beside_others_where_the_outputs_are_large_beside_their_noise():
+    """At τ = ∞ a training point's output is its label, without variance or covariance: its likelihood is that of the noise alone."""
+    rng = np.random.default_rng(2)
+    root = 1e15 * rng.standard_normal((6, 8))
+    k, rows = root @ root.T, np.array([0, 4, 5])
+    blocks = (k[:4, :4], k[rows, :4], k[np.ix_(rows, rows)])
+    ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(*(block for block in blocks for _ in range(2))), np.ones(4))
+    law, y = ensemble.law(np.inf), [1.0, 2.0, 3.0]
+    others = ntkinfo.Law(law.mean[1:], law.covariance[1:, 1:])
+    alone = 0.5 * np.log(2 * np.pi)
+    expected = (2 * quantities.bayes_nll_joint(others, y[1:]) + alone) / 3
+    assert quantities.bayes_nll_joint(law, y) == pytest.approx(float(expected), rel=1e-13)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_a_test_point_that_is_a_training_point_under_descent_that_overshoots(steps):
     """With ηλ > 1 residuals alternate in sign: the test point's variance is that of the training point all the same."""

@@ -236,6 +236,19 @@ def test_an_activation_of_ones_own_needs_five_derivatives_or_jax():
         corrections(X, activation=three)
 
 
+def test_steep_activations_take_more_nodes():
+    """Networks of φ(2x) with scales σ are those of φ with scales 2σ, of half the output; 768 nodes a dimension, of 1536 at most."""
+    import jax
+
+    steep = Activation.smooth(lambda x: jax.scipy.special.erf(2 * x), name="steep")
+    doubled = pair_corrections(X, hidden_layers=2, activation="erf", w_std=4.0, b_std=0.4, progress=False)
+    found = pair_corrections(X, hidden_layers=2, activation=steep, w_std=2.0, b_std=0.2, progress=False)
+    for name, power in (("nngp_bias", 2), ("ntk_bias", 2), ("nngp_variance", 4), ("ntk_variance", 4)):
+        np.testing.assert_allclose(getattr(found, name), getattr(doubled, name) / 2**power, rtol=1e-6)
+    with pytest.raises(ValueError, match="with 1536 nodes a dimension, the most there are"):
+        pair_corrections(X, hidden_layers=2, activation="erf", w_std=30.0, progress=False)
+
+
 def test_what_is_out_of_reach_is_refused_before_any_work():
     with pytest.raises(
         ValueError, match=r"relu has a kink: .* five derivatives of φ. Use a smooth activation, such as gelu"

@@ -118,6 +118,8 @@ def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     found = [failures(seed, 9200, dropped=True, digits=digits) for seed in range(4 if digits else 12)]
     # of 70, 76 and 107 the slowest eigenvalues are known, but too near to one another for axes of their own; 105 has a bound without any digit
     found += [] if digits else [failures(seed, 9200, dropped=True, digits=False) for seed in (70, 76, 105, 107)]
+    # whose variances are lost at the end of training, which is not to say that they are 0
+    found += [] if digits else [failures(seed, 31404, dropped=True, digits=False) for seed in (42, 70, 75)]
     assert [case for wrong, _ in found for case in wrong] == []
     assert sum(compared for _, compared in found) > (200 if digits else 600)
 

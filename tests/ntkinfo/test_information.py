@@ -8,9 +8,10 @@ from scipy.stats import norm
 import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
 from ntkinfo import quantities
-from ntkinfo.laws import Marginals
-from ntkinfo.quantities import inputs
+from ntkinfo.laws import Marginals, Rounding
+from ntkinfo.quantities import inputs, scalar_quadrature
 from ntkinfo.quantities.registry import bound_of
+from ntkinfo.quantities.scalar_quadrature import scalar_informations
 
 BOUNDS = (quantities.input_information_kolchinsky_tracey_lower, quantities.input_information_kolchinsky_tracey_upper)
 
@@ -227,3 +228,27 @@ def test_the_rounding_of_pairwise_bounds_from_some_of_the_points_is_of_the_size_
     of_some, margin_of_some = bound_of(name)(law)
     assert of_some == value
     assert 0 < margin / 3 < margin_of_some < 3 * margin
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_variance_lost_in_its_rounding_separates_no_points(outputs):
+    """Means 0 and 1e-8 ± 1e-9 of variances below 1e-14: the lower bound is at most that of means and variances in these ranges."""
+    mean = np.array([0.0, 1e-8])[:, None] * np.ones(outputs)
+    rounding = Rounding(np.full_like(mean, 1e-9), np.full(2, 1e-14))
+    found = BOUNDS[0](Marginals(mean, np.zeros(2), rounding))
+    assert found <= BOUNDS[0](Marginals(mean, np.full(2, 1e-14)))
+    assert found < 0.1
+    assert BOUNDS[0](Marginals(mean, np.zeros(2))) == pytest.approx(np.log(2), rel=1e-12)  # known to be 0
+
+
+@pytest.mark.parametrize("narrow", [1e-9, 1e-3, 1.0])
+@pytest.mark.parametrize(("together", "negligible"), [(1, 60.0), (7, 60.0), (10**6, np.inf)])
+def test_densities_that_do_not_count_are_left_out_without_loss(monkeypatch, narrow, together, negligible):
+    """However many points of the quadrature are looked at together; of widths within a factor of a thousand of one another."""
+    rng = np.random.default_rng(0)
+    mean, sigma = rng.standard_normal(40), narrow * 10 ** rng.uniform(-3, 0, 40)
+    law = Marginals(np.append(mean, mean[:5] + sigma[:5])[:, None], np.append(sigma, sigma[:5]) ** 2)
+    found = scalar_informations(law, leave_one_out=True)
+    monkeypatch.setattr(scalar_quadrature, "_TOGETHER", together)
+    monkeypatch.setattr(scalar_quadrature, "_NEGLIGIBLE", negligible)
+    np.testing.assert_allclose(scalar_informations(law, leave_one_out=True), found, rtol=1e-13)

@@ -5,7 +5,7 @@ import pytest
 from joints import PROBLEMS, random_joint, smooth_joint
 
 from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import ascents, atoms, columns, distances, newton, stability
+from dualib.solvers import ascents, atoms, columns, distances, newton, overlaps, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
@@ -253,3 +253,19 @@ def test_clusters_of_next_to_no_weight_do_not_overflow_in_single_precision():
     it = evaluate(problem, beta, weights / weights.sum(), rows, near.log_z)
     assert it.kernel.max() > np.finfo(np.float32).max
     assert np.isfinite(System(it).kernel).all()
+
+
+def test_products_do_not_depend_on_a_factor_of_z_below_single_precision():
+    """e^{−βd} is known up to a factor for each x, which is 1e-45 here."""
+    problem = IB(Joint.from_conditional([0.5, 0.3, 0.2], [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
+    plain = evaluate(problem, 40.0, np.array([1e-8, 1.0]), problem.joint.p_y_given_x[[0, 1]])
+    scaled = evaluate(problem, 40.0, plain.weights, plain.atoms, plain.log_z + 45 * np.log(10))
+    assert scaled.z.max() < 1e-44
+    one, other = System(plain), System(scaled)
+    np.testing.assert_allclose(one.curvature, one.exact_curvature, rtol=1e-5)
+    np.testing.assert_allclose(other.curvature, one.curvature, rtol=1e-5)
+    np.testing.assert_allclose(overlaps.of_weights(other), overlaps.of_weights(one), rtol=1e-5)
+    inside = np.random.default_rng(0).normal(size=(2, 3))
+    inside -= one.tangent * (one.tangent * inside).sum(axis=1, keepdims=True)
+    vector = np.column_stack([[0.3, -1.0], inside])
+    np.testing.assert_allclose(other.product(vector), one.product(vector), rtol=1e-5)
