@@ -24,7 +24,7 @@ from ntkinfo.quantities.inputs import input_information, input_information_kolch
 from ntkinfo.quantities.parameters import parameter_kl
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
-from ntkinfo.text import printed, text_table
+from ntkinfo.text import line_width, printed, text_table
 from ntkinfo.times import as_times_or_default
 
 if TYPE_CHECKING:
@@ -136,17 +136,17 @@ class BoundsTable(Result):
             data[f"{_column(name)}_heuristic"] = self.risk_bound(name)
         return pd.DataFrame(data)
 
-    def table(self, units: Units = "bits") -> str:
-        """A table to print: :meth:`to_frame` without the flags."""
+    def table(self, units: Units = "bits", width: int | None = None) -> str:
+        """A table to print, in lines of `width` characters or of the terminal's: :meth:`to_frame` without the flags."""
         frame = self.to_frame(units)
-        return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]])
+        return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]], width)
 
     def __str__(self) -> str:
         return self.table()
 
-    def describe(self, width: int = 100) -> str:
+    def describe(self, width: int | None = None) -> str:
         """To print: the model of the KL; what each bound bounds, which sort it is, what it assumes, and where it is vacuous."""
-        says = _MODEL_SAYS[self.kl_model]
+        width, says = line_width(width, most=100), _MODEL_SAYS[self.kl_model]
         lines = [f"Parameters' KL, {self.kl_model}: {says}. A bound of 1 or more on a loss in [0, 1] is vacuous."]
         for name, row in (self.bounds | self.heuristics).items():
             estimate = row[0].relation is Relation.ESTIMATE
