@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,6 +88,24 @@ def _block(columns: Sequence[_Text]) -> str:
     widths = [max(map(len, side)) for side in sides]
     rows = (" ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in zip(*sides, strict=True))
     return "\n".join(map(str.rstrip, rows))
+
+
+def finite_networks(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What is to be said of kernels that are means over finite networks, by the settings that these have; of others nothing.
+
+    Examples
+    --------
+    >>> finite_networks({"points": "…"})
+    []
+    """
+    errors = settings.get(f"{prefix}relative_error")
+    if not errors:
+        return []
+    said = ", ".join(f"{100 * error:.2g} % of {name}" for name, error in errors.items())
+    return [
+        f"the kernels are means over {settings[f'{prefix}replicas']} finite networks, with standard errors of {said} (Frobenius "
+        "norms): columns are exact, and bounds are bounds, for these means; that error is not in them, and other seeds show it"
+    ]
 
 
 def printed(source: str) -> str:

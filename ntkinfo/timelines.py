@@ -33,7 +33,7 @@ from ntkinfo.precision import (
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.rounding import SAMPLES
 from ntkinfo.setting import Column, Setting
-from ntkinfo.text import NEGLIGIBLE, line_width, printed, text_table
+from ntkinfo.text import NEGLIGIBLE, finite_networks, line_width, printed, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ class Timeline(Result):
         """
         columns = self._main() if group is None else self._of_group(group)
         width = line_width(width)
-        below = [*self._lost(columns), *self._of_finite_networks()]
+        below = [*self._lost(columns), *finite_networks(self.settings, "kernels_")]
         below = [textwrap.fill(line, width) for line in below]
         return "\n".join([text_table(self._frame(columns, units), width), *below])
 
@@ -137,17 +137,6 @@ class Timeline(Result):
             if loss.max() > FEW_DIGITS:
                 told.append(f"{column.name} {digits_left(float(loss.max()))} (τ = {self.tau[loss.argmax()]:.3g})")
         return [f"digits that rounding leaves where they are fewest: {', '.join(told)}"] if told else []
-
-    def _of_finite_networks(self) -> list[str]:
-        """A line on kernels that are means over finite networks: their standard error is in no column, and no bound allows for it."""
-        errors = self.settings.get("kernels_relative_error")
-        if not errors:
-            return []
-        said = ", ".join(f"{100 * error:.2g} % of {name}" for name, error in errors.items())
-        return [
-            f"the kernels are means over {self.settings['kernels_replicas']} finite networks, with standard errors of {said} (Frobenius "
-            "norms): columns are exact, and bounds are bounds, for these means; that error is not in them, and other seeds show it"
-        ]
 
     def describe(self, group: str | None = None, width: int | None = None) -> str:
         """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
@@ -162,7 +151,7 @@ class Timeline(Result):
         width = line_width(width, most=100)
         columns = self.columns if group is None else self._of_group(group)
         told = [_paragraph(c, self.rounding.get(c.name), width) for c in columns]
-        told += [textwrap.fill(line, width) for line in self._of_finite_networks()]
+        told += [textwrap.fill(line, width) for line in finite_networks(self.settings, "kernels_")]
         left_out = self.settings.get("left_out", {})  # not in every file
         if group is None and left_out:
             out = (f"{name}: {why}" for name, why in left_out.items())
