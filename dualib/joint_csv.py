@@ -43,6 +43,34 @@ def read_table(path: str | PathLike[str], header: int | None) -> pd.DataFrame:
         raise ValueError(f"{path} is not a CSV table: {error}") from None
 
 
+def named_columns(path: str | PathLike[str]) -> pd.DataFrame:
+    """A CSV file as a table whose first row has the names of the columns; a ValueError where there is none, or it holds numbers."""
+    try:
+        frame = read_table(path, header=0)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}") from None
+    if all(_number(str(name)) is not None for name in frame.columns):
+        raise ValueError(f"{path}: its first row holds numbers, and must hold the names of the columns")
+    if not len(frame):
+        raise ValueError(f"{path} has no row below the names of its columns")
+    return frame
+
+
+def numbers_of(frame: pd.DataFrame, path: str | PathLike[str]) -> FloatArray:
+    """The columns of a table as numbers, shape (rows, columns); a ValueError that has column and row of the first cell that is none."""
+    import pandas as pd
+
+    values: FloatArray = np.asarray(frame.apply(pd.to_numeric, errors="coerce"), dtype=np.float64)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(
+            f"{path}, row {row + 2}, column {str(frame.columns[column])!r}: {frame.iloc[row, column]} is no finite number (of "
+            f"{len(bad)} such cells); fill or remove such rows, and turn names into numbers"
+        )
+    return values
+
+
 def read_matrix(
     path: str | PathLike[str], header: bool | None, index: bool | None
 ) -> tuple[FloatArray, Names | None, Names | None]:

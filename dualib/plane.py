@@ -41,6 +41,8 @@ class PlanePath:
         What the clock counts, such as epochs; lines of one name share a colour bar.
     rate_is, relevance_is : str
         What stands at the two axes if it is not I(X;T) and I(T;Y) themselves: an estimate, or a bound and of what.
+    unproven_is : str
+        What the legend says of hollow points.
     caveat : str
         What is to be known where the line stands beside a frontier.
     """
@@ -59,6 +61,7 @@ class PlanePath:
     within: Float[np.ndarray, "2 n 2"] | None = None
     rate_is: str = ""
     relevance_is: str = ""
+    unproven_is: str = "not proven"
     caveat: str = ""
 
 

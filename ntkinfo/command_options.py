@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dualib.core.arrays import whole
 from dualib.core.command import say
 from ntkinfo.datasets import Dataset
 from ntkinfo.resources import LARGE, needs
@@ -90,5 +91,6 @@ def chosen_kernels(a: argparse.Namespace, network: Network | None, data: Dataset
         wanted = {"auto": None, "yes": True, "no": False}[a.third_kernel]
         return dense(*points, **scales, third_kernel=wanted, cache=a.kernels)
     if not has_analytic_kernels(network):
-        say(f"kernels: no analytic ones are known; means over {a.replicas} finite networks")
+        whole(a.replicas, "replicas", 2)
+        say(f"kernels: no analytic ones are known; means over {a.replicas} finite networks", go_on=a.out is not None)
     return kernels_of(network, *points, replicas=a.replicas, seed=a.seed, cache=a.kernels)

@@ -19,9 +19,9 @@ from dualib.core.typing import FloatArray
 from dualib.plane import InPlane
 from ntkinfo.bounds.table import Loss, generalisation_bounds
 from ntkinfo.command_options import add_network, chosen_kernels, chosen_network
-from ntkinfo.datasets import Dataset, Labels, digits, from_npz, gaussian_task
+from ntkinfo.datasets import Dataset, digits, from_csv, from_npz, gaussian_task
 from ntkinfo.ensemble import Ensemble
-from ntkinfo.labels import ClassLabelWarning
+from ntkinfo.labels import ClassLabelWarning, Labels
 from ntkinfo.learning import GradientDescent, GradientFlow
 from ntkinfo.modes import mode_table
 from ntkinfo.precision import FewDigitsWarning
@@ -30,6 +30,9 @@ from ntkinfo.times import default_times
 
 if TYPE_CHECKING:
     import pandas as pd
+
+N_TRAIN, N_TEST = 100, 200
+"""Points of the tasks that are not files, where no number is asked for."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,10 +79,11 @@ def run(a: argparse.Namespace) -> None:
 
 def _add_common(one: argparse.ArgumentParser) -> None:
     data = one.add_argument_group("data")
-    files = "gaussian, digits, or the path of an .npz file (x_train, y_train, x_test, y_test)"
+    files = "gaussian, digits, or the path of an .npz file (x_train, y_train, x_test, y_test) or a .csv file (named columns)"
     data.add_argument("--task", default="gaussian", help=files)
-    data.add_argument("--n-train", type=int, default=100, help="training points")
-    data.add_argument("--n-test", type=int, default=200, help="test points")
+    data.add_argument("--n-train", type=int, help=f"training points; None: {N_TRAIN}, or those of the file")
+    data.add_argument("--n-test", type=int, help=f"test points; None: {N_TEST}, those of an .npz, a fifth of a .csv")
+    data.add_argument("--y", metavar="COLUMN", help="the column of labels of a .csv file; None: its last")
     meaning = "classes: one output each; parity: +1 for even, -1 for odd; numbers: as they are; None: parity of digits"
     data.add_argument("--labels", choices=get_args(Labels), help=meaning)
     data.add_argument("--seed", type=int, default=0, help="of the data and of samples")
@@ -140,17 +144,25 @@ def _prepared(a: argparse.Namespace) -> _Work:
 
 def _dataset(a: argparse.Namespace) -> Dataset:
     images = a.images or a.architecture == "cnn"
+    if a.y is not None and not a.task.endswith(".csv"):
+        raise ValueError(f"--y names a column of a .csv file, but --task is {a.task}: leave it out")
+    if a.task.endswith(".npz"):
+        return from_npz(a.task, a.n_train, a.n_test, labels=a.labels, images=images, seed=a.seed)
+    if a.task.endswith(".csv"):
+        if images:
+            raise ValueError("the rows of a .csv file are no images: leave --images and --architecture cnn out")
+        return from_csv(a.task, a.n_train, a.n_test, y=a.y, labels=a.labels, seed=a.seed)
+    n_train = N_TRAIN if a.n_train is None else a.n_train
+    n_test = N_TEST if a.n_test is None else a.n_test
     if a.task == "gaussian":
         if images:
             raise ValueError("the Gaussian task has no images: use --architecture mlp, without --images")
         if a.labels is not None:
             raise ValueError("the Gaussian task has labels of its own: leave --labels out")
-        return gaussian_task(a.n_train, a.n_test, seed=a.seed)
+        return gaussian_task(n_train, n_test, seed=a.seed)
     if a.task == "digits":
-        return digits(a.n_train, a.n_test, labels=a.labels or "parity", images=images, seed=a.seed)
-    if not a.task.endswith(".npz"):
-        raise ValueError(f"unknown task {a.task!r}: use gaussian, digits, or the path of an .npz file")
-    return from_npz(a.task, a.n_train, a.n_test, labels=a.labels, images=images, seed=a.seed)
+        return digits(n_train, n_test, labels=a.labels or "parity", images=images, seed=a.seed)
+    raise ValueError(f"unknown task {a.task!r}: use gaussian, digits, or the path of an .npz or a .csv file")
 
 
 def _times(a: argparse.Namespace) -> FloatArray | None:
@@ -177,10 +189,12 @@ def _timeline(a: argparse.Namespace) -> None:
         seed=a.seed,
         digits=a.digits,
     )
-    say(found.table(units=a.units))
-    _say_labels(data)
+    _tell(a, found.table(units=a.units))
+    _say_labels(a, data)
     if ensemble.n_clipped or ensemble.rank < ensemble.n_train:
-        say(f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0")
+        _tell(
+            a, f"rank of Θ: {ensemble.rank} of {ensemble.n_train}; {ensemble.n_clipped} negative eigenvalues set to 0"
+        )
     if a.out is None:
         return
     from dualib.plotting import plot_information_plane
@@ -190,14 +204,15 @@ def _timeline(a: argparse.Namespace) -> None:
     shown = {c.name: c.unit.shown_in(a.units).value for c in found.columns}
     work.write("timeline", found.to_frame(a.units), shown, columns=found.records(), ensemble=found.settings)
     with atomic_path(a.out / "columns.txt") as temporary:
-        temporary.write_text(found.describe() + "\n", encoding="utf-8")
+        temporary.write_text(found.describe(width=100) + "\n", encoding="utf-8")
     write_figure(a.out / "loss.png", lambda: plotting.plot_loss(found))
     plane = a.out / "plane.png"
     drawn: list[InPlane] = [found, *([] if data.gaussian_ib is None else [data.gaussian_ib])]
     write_figure(plane, lambda: plot_information_plane(drawn, units=a.units))
     write_figure(a.out / "quantities.png", lambda: plotting.plot_quantities(found, units=a.units))
-    say(
-        f"written: {a.out}/timeline.npz .csv .json, columns.txt (what each column is), loss.png, plane.png, quantities.png"
+    _tell(
+        a,
+        f"written: {a.out}/timeline.npz .csv .json, columns.txt (what each column is), loss.png, plane.png, quantities.png",
     )
 
 
@@ -209,27 +224,27 @@ def _modes(a: argparse.Namespace) -> None:
     if a.tau is None:
         errors = expected_square_error(work.ensemble.marginals(work.times), work.data.y_test)
         a.tau = float(work.times[int(np.argmin(errors))])
-    found = mode_table(work.ensemble, a.tau, label_noise=work.label_noise or 1.0)
+    found = mode_table(work.ensemble, a.tau, label_noise=work.label_noise)
     frame = found.to_frame().reset_index()
-    say(f"τ = {found.tau:.6g}")
-    say(text_table(frame))
-    _say_labels(work.data)
+    _tell(a, f"τ = {found.tau:.6g}")
+    _tell(a, text_table(frame))
+    _say_labels(a, work.data)
     if a.out is None:
         return
     from ntkinfo.plotting import plot_mode_table
 
     work.write("modes", frame, {name: "nats" for name in frame.columns if str(name).endswith("_nats")})
     write_figure(a.out / "modes.png", lambda: plot_mode_table(found, units=a.units))
-    say(f"written: {a.out}/modes.csv .json .png")
+    _tell(a, f"written: {a.out}/modes.csv .json .png")
 
 
 def _bounds(a: argparse.Namespace) -> None:
     work = _prepared(a)
     options = {"loss": a.loss, "delta": a.delta, "scale": a.scale}
     table = generalisation_bounds(work.ensemble, work.times, y_test=work.data.y_test, **options)
-    say(table.table(a.units))
-    _say_labels(work.data)
-    say(f"\n{table.describe()}")
+    _tell(a, table.table(a.units))
+    _say_labels(a, work.data)
+    _tell(a, f"\n{table.describe()}")
     if a.out is None:
         return
     from ntkinfo.plotting import plot_bounds
@@ -243,9 +258,14 @@ def _bounds(a: argparse.Namespace) -> None:
         parameter_kl=str(table.kl_model),
     )
     write_figure(a.out / "bounds.png", lambda: plot_bounds(table))
-    say(f"written: {a.out}/bounds.csv .json .png")
+    _tell(a, f"written: {a.out}/bounds.csv .json .png")
 
 
-def _say_labels(data: Dataset) -> None:
+def _say_labels(a: argparse.Namespace, data: Dataset) -> None:
     if "labels" in data.settings:
-        say(f"labels: {data.settings['labels']}")
+        _tell(a, f"labels: {data.settings['labels']}")
+
+
+def _tell(a: argparse.Namespace, text: str) -> None:
+    """Print it; with files to write a reader who went away is no reason not to write them."""
+    say(text, go_on=a.out is not None)

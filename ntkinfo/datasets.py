@@ -1,25 +1,24 @@
-"""Data sets: the Gaussian task with known information, digits parity, and an .npz of the user's."""
+"""Data sets: the Gaussian task with known information, scikit-learn's digits, and files of the user's, .npz or .csv."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
 
-from dualib.core.arrays import positive, whole
+from dualib.core.arrays import positive, real_array, whole
 from dualib.core.files import read_npz
 from dualib.core.result import Brief
-from dualib.core.typing import Float, FloatArray, Shaped
+from dualib.core.typing import Float, FloatArray
 from dualib.examples.images import digit_images
-from ntkinfo.labels import looks_like_classes, one_hot
+from dualib.joint_csv import named_columns, numbers_of
+from ntkinfo.labels import Labels, encode_labels
 
 if TYPE_CHECKING:
     from dualib.gaussian import GaussianIB
-
-Labels = Literal["parity", "classes", "numbers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +244,7 @@ def from_npz(
     for part, size in (("train", n_train), ("test", n_test)):
         x, y = data[f"x_{part}"], data[f"y_{part}"]
         chosen = np.arange(len(x)) if size is None else rng.permutation(len(x))[:size]
-        data[f"x_{part}"], data[f"y_{part}"] = _prepare(x[chosen], images), y[chosen]
+        data[f"x_{part}"], data[f"y_{part}"] = _prepare(x[chosen], images, f"{path}: x_{part}"), y[chosen]
     settings = {
         "task": Path(path).name,
         "n_train": len(data["x_train"]),
@@ -256,43 +255,63 @@ def from_npz(
     return Dataset(data["x_train"], data["y_train"], data["x_test"], data["y_test"], settings=settings)
 
 
-def encode_labels(
-    arrays: tuple[Shaped[np.ndarray, ...], ...], labels: Labels | None
-) -> tuple[tuple[FloatArray, ...], str]:
-    """Labels of several arrays as outputs, and what was done in words.
+def from_csv(
+    path: str | Path,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    *,
+    y: str | None = None,
+    labels: Labels | None = None,
+    seed: int = 0,
+) -> Dataset:
+    r"""Read points and labels from a table with the names of its columns in the first row, and split its rows at random.
+
+    Parameters
+    ----------
+    path : path
+        A .csv file; commas, semicolons, tabs or spaces between columns.
+    n_train, n_test : int or None
+        None takes a fifth of the rows, at least one, for test points, and all others for training.
+    y : str or None
+        The column of the labels, None for the last one. All others are the coordinates of the points, as they are.
+    labels : {"classes", "parity", "numbers"} or None
+        What the labels are; see :func:`from_npz`.
+    seed : int
+        Seed of the split.
 
     Raises
     ------
     ValueError
-        If the way is unknown, or labels may be numbers or classes and None does not say which.
+        If the file or the column is missing (the message lists the columns), a cell is no number (with its row), or there are
+        fewer rows than are asked for.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> (outputs,), how = encode_labels((np.array([3, 4, 4]),), "parity")
-    >>> outputs.ravel(), how
-    (array([-1.,  1.,  1.]), 'parity: +1 even, -1 odd')
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = ["a,b,y", *(f"{i},{i * i},{0.5 * i}" for i in range(5))]
+    ...     _ = open(f"{folder}/mine.csv", "w").write("\n".join(lines))
+    ...     data = from_csv(f"{folder}/mine.csv")
+    >>> data.x_train.shape, data.y_test.shape
+    ((4, 2), (1, 1))
     """
-    if labels not in (None, "parity", "classes", "numbers"):
-        raise ValueError(f'labels must be "classes", "parity" or "numbers", got {labels!r}')
-    if labels == "parity":
-        return tuple(_parity(y) for y in arrays), "parity: +1 even, -1 odd"
-    if labels == "classes":
-        encoded = one_hot(*arrays)
-        k = encoded[0].shape[1]
-        return encoded, "2 classes: -1 and +1" if k == 1 else f"{k} classes: one-hot"
-    if labels is None and _ambiguous(arrays[0]):
-        distinct = np.unique(arrays[0])
-        raise ValueError(
-            f"the labels are {len(distinct)} values from {distinct[0]} to {distinct[-1]} of type {distinct.dtype}: are they "
-            'classes? Use labels="classes" (one output a class), "parity", or "numbers" to regress them as they are'
-        )
-    return tuple(_column(y) for y in arrays), "numbers"
-
-
-def _ambiguous(y: np.ndarray) -> bool:
-    whole = y.dtype.kind in "iu" and y.size == len(y) and np.unique(y).size >= 3
-    return bool(whole or y.dtype.kind in "US" or looks_like_classes(y))
+    _sizes(**{name: size for name, size in (("n_train", n_train), ("n_test", n_test)) if size is not None})
+    frame = named_columns(path)
+    chosen = str(frame.columns[-1]) if y is None else y
+    if chosen not in frame.columns or frame.shape[1] < 2:
+        known = ", ".join(map(str, frame.columns))
+        raise ValueError(f"{path} needs a column of labels, {chosen!r}, and one of points at least; it has {known}")
+    x = numbers_of(frame.drop(columns=chosen), path)
+    test = max(1, len(x) // 5) if n_test is None else n_test
+    train = len(x) - test if n_train is None else n_train
+    if train < 1 or train + test > len(x):
+        raise ValueError(f"{path} has {len(x)} rows, fewer than {max(train, 1)} for training and {test} for tests")
+    outputs, said = encode_labels((frame[chosen].to_numpy(),), labels)
+    order = np.random.default_rng(seed).permutation(len(x))
+    first, second = order[:train], order[train : train + test]
+    settings: dict[str, object] = {"task": Path(path).name, "y": chosen, "n_train": train, "n_test": test}
+    made = settings | {"labels": said, "seed": seed}
+    return Dataset(x[first], outputs[0][first], x[second], outputs[0][second], settings=made)
 
 
 def _sizes(**sizes: int) -> None:
@@ -300,19 +319,13 @@ def _sizes(**sizes: int) -> None:
         whole(size, name, 1)
 
 
-def _column(y: np.ndarray) -> FloatArray:
-    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-
-
-def _parity(y: np.ndarray) -> FloatArray:
-    integers = np.asarray(y).reshape(len(y), -1)
-    if integers.shape[1] != 1 or not np.array_equal(integers, np.rint(integers)):
-        raise ValueError(f"parity needs one integer label a point, got labels of shape {np.shape(y)}")
-    return np.where(integers % 2 == 0, 1.0, -1.0)
-
-
-def _prepare(x: np.ndarray, images: bool) -> FloatArray:
-    scaled = x / 255.0 if x.dtype == np.uint8 else np.asarray(x, dtype=np.float64)
+def _prepare(x: np.ndarray, images: bool, name: str) -> FloatArray:
+    scaled = x / 255.0 if x.dtype == np.uint8 else real_array(x, name)
     if not images:
         return scaled.reshape(len(scaled), -1)
+    if scaled.ndim not in (3, 4):
+        raise ValueError(
+            f"{name} has shape {x.shape}, but images have (n, height, width) or (n, height, width, colours): leave out what asks "
+            "for images (images=True, --images, a convolutional network), or give points of such a shape"
+        )
     return scaled[..., None] if scaled.ndim == 3 else scaled

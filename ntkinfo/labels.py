@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import numpy as np
 
-from dualib.core.arrays import columns
-from dualib.core.typing import ArrayLike, Float, FloatArray
+from dualib.core.arrays import columns, real_array
+from dualib.core.typing import ArrayLike, Float, FloatArray, Shaped
 from ntkinfo.laws import Law, Marginals
+
+Labels = Literal["parity", "classes", "numbers"]
 
 
 class ClassLabelWarning(UserWarning):
@@ -92,3 +95,70 @@ def one_hot(*labels: ArrayLike) -> tuple[FloatArray, ...]:
         raise ValueError(f"there must be at least two classes, got {classes.size}")
     rows = np.eye(classes.size)[index] if classes.size > 2 else np.where(index == 0, -1.0, 1.0)[:, None]
     return tuple(np.split(rows, np.cumsum([array.size for array in arrays])[:-1]))
+
+
+def encode_labels(
+    arrays: tuple[Shaped[np.ndarray, ...], ...], labels: Labels | None
+) -> tuple[tuple[FloatArray, ...], str]:
+    """Labels of several arrays as outputs, and what was done in words.
+
+    Raises
+    ------
+    ValueError
+        If the way is unknown, labels may be numbers or classes and None does not say which, or they are none of what was
+        asked for (the message has the first such label).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (outputs,), how = encode_labels((np.array([3, 4, 4]),), "parity")
+    >>> outputs.ravel(), how
+    (array([-1.,  1.,  1.]), 'parity: +1 even, -1 odd')
+    """
+    if labels not in (None, "parity", "classes", "numbers"):
+        raise ValueError(f'labels must be "classes", "parity" or "numbers", got {labels!r}')
+    if labels == "parity":
+        return tuple(_parity(y) for y in arrays), "parity: +1 even, -1 odd"
+    if labels == "classes":
+        encoded = one_hot(*arrays)
+        k = encoded[0].shape[1]
+        return encoded, "2 classes: -1 and +1" if k == 1 else f"{k} classes: one-hot"
+    if labels is None and _ambiguous(arrays[0]):
+        distinct = np.unique(arrays[0])
+        raise ValueError(
+            f"the labels are {len(distinct)} values from {distinct[0]} to {distinct[-1]} of type {distinct.dtype}: are they "
+            'classes? Use labels="classes" (one output a class), "parity", or "numbers" to regress them as they are; with a '
+            "command, --labels classes, parity or numbers"
+        )
+    return tuple(_column(y) for y in arrays), "numbers"
+
+
+def _ambiguous(y: np.ndarray) -> bool:
+    whole = y.dtype.kind in "iu" and y.size == len(y) and np.unique(y).size >= 3
+    return bool(whole or y.dtype.kind in "US" or looks_like_classes(y))
+
+
+def _column(y: np.ndarray) -> FloatArray:
+    try:
+        return real_array(y, "labels").reshape(len(y), -1)
+    except ValueError:
+        first = next((str(v) for v in np.ravel(y) if not _is_number(v)), "")
+        raise ValueError(f'labels that are numbers are needed, got {first!r}: use labels="classes"') from None
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _parity(y: np.ndarray) -> FloatArray:
+    integers = _column(y)
+    if integers.shape[1] != 1:
+        raise ValueError(f"parity needs one integer label a point, got labels of shape {np.shape(y)}")
+    off = integers[integers != np.rint(integers)]
+    if off.size:
+        raise ValueError(f'parity needs whole numbers for labels, got {off[0]:g}: use labels="numbers"')
+    return np.where(integers % 2 == 0, 1.0, -1.0)

@@ -6,6 +6,7 @@ timelines beside bottleneck curves.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from dualib.core.figure import GREY, LABEL, SMALL, axes_or_new, describe, legend_above, line_style, panels
 from dualib.core.quantity import Relation
-from dualib.core.typing import FloatArray
+from dualib.core.typing import BoolArray, FloatArray
 from dualib.core.units import Units, to_units
 from ntkinfo.quantities import TITLES, Group
 
@@ -28,9 +29,26 @@ if TYPE_CHECKING:
 
 TIME = "training time τ"
 
+VACUOUS = 1.08
+"""Where the band of vacuous bounds ends, which begins at 1."""
+
 _INFORMATION_GROUPS = (Group.INPUTS, Group.LABELS, Group.DATA, Group.PARAMETERS)
 _GROWING = (Group.DATA, Group.PARAMETERS)
 """Groups with informations that grow without limit as training goes on: they get a logarithmic axis."""
+
+_ABOVE = (Relation.UPPER, Relation.UPPER_IN_EXPECTATION)
+
+_RUNAWAY = 10.0
+"""Times the largest of the other columns: an upper bound that goes higher leaves its panel, which shows the others."""
+
+_WRAP = 50
+"""Characters of a legend's line above a printed column."""
+
+_FEW = 9
+"""Modes up to which their axis is linear."""
+
+_SPANS = 1e-12
+"""Of the largest eigenvalue or squared output: what is smaller is below the axis of its panel."""
 
 
 def plot_loss(timeline: Timeline, *, ax: Axes | None = None) -> Axes:
@@ -91,7 +109,8 @@ def plot_quantities(
     -------
     Figure
         Training data and parameters, whose informations grow without limit, have a logarithmic axis. Lower bounds below
-        zero prove no information, and are drawn at zero; infinities end a line.
+        zero prove no information, and are drawn at zero; infinities end a line; an upper bound that runs away from the
+        others leaves its panel. The legends say so.
 
     Raises
     ------
@@ -122,27 +141,57 @@ def plot_quantities(
 
 
 def _panel(ax: Axes, timeline: Timeline, columns: Sequence[Column], units: Units) -> None:
-    above: list[FloatArray] = []
-    unproven = False
-    for i, column in enumerate(columns):
-        values = timeline.shown(column.name, units)
-        values = np.where(np.isfinite(values), values, np.nan)
-        if column.relation in (Relation.LOWER, Relation.ESTIMATE) and (values < 0).any():
-            values, unproven = np.maximum(values, 0.0), True
-        ax.plot(timeline.tau, values, label=column.legend, **line_style(i))
-        above += [values[values > 0]] if (values > 0).any() else []
+    notes: dict[str, None] = {}
+    lines = [_line(timeline, column, units, notes) for column in columns]
+    grows = columns[0].group in _GROWING
+    highest = [float(np.nanmax(values, initial=0.0)) for _, values in lines]
+    settled = [top for top, c in zip(highest, columns, strict=True) if c.relation not in _ABOVE and top > 0]
+    limit = np.inf if grows or not settled else _RUNAWAY * max(settled)
+    tops = [top for top in highest if 0 < top <= limit] or [1.0]
+    for i, ((label, values), top) in enumerate(zip(lines, highest, strict=True)):
+        if top > limit:
+            notes["↑: leaves the panel"] = None
+        ax.plot(timeline.tau, values, label=label + " ↑" * (top > limit), **line_style(i))
     unit = columns[0].unit.shown_in(units).suffix.strip()
-    ax.set_xscale("log")
+    _time_axis(ax, timeline.tau)
     describe(ax, TIME, f"[{unit}]" if unit else "", legend=False)
-    tops = [float(values.max()) for values in above]
-    if tops and (columns[0].group in _GROWING or max(tops) > 50 * min(tops)):
-        bottom = max(min(float(values.min()) for values in above), 1e-6 * max(tops), 1e-4 * min(tops))
+    if grows or max(tops) > 50 * min(tops):
         ax.set_yscale("log")
-        ax.set_ylim(bottom, 2 * max(tops))
+        ax.set_ylim(_bottom([values for _, values in lines], tops), 2 * max(tops))
     else:
-        ax.set_ylim(0.0, 1.05 * max(tops, default=1.0))
+        ax.set_ylim(0.0, 1.05 * max(tops))
     title = "" if columns[0].group is None else TITLES[Group(columns[0].group)]
-    legend_above(ax, title=title + (" (at 0: none proven)" if unproven else ""), columns=1)
+    legend_above(ax, title="\n".join(filter(None, (title, textwrap.fill("; ".join(notes), _WRAP)))), columns=1)
+
+
+def _line(timeline: Timeline, column: Column, units: Units, notes: dict[str, None]) -> tuple[str, FloatArray]:
+    """The legend and the numbers of a column as they are drawn, NaN where they are infinite; what must be said goes to `notes`."""
+    values, label = timeline.shown(column.name, units), column.legend
+    if not np.isfinite(values).all():
+        label += " ∞"
+        notes["∞: infinite where its line is missing"] = None
+    values = np.where(np.isfinite(values), values, np.nan)
+    if column.relation in (Relation.LOWER, Relation.ESTIMATE) and (values < 0).any():
+        notes["at 0: no information proven"] = None
+        values = np.maximum(values, 0.0)
+    return label, values
+
+
+def _bottom(lines: Sequence[FloatArray], tops: Sequence[float]) -> float:
+    """Where a logarithmic axis begins: six decades below the middle of the highest line, or with the least number."""
+    positive = [values[values > 0] for values in lines if (values > 0).any()]
+    least = min((float(values.min()) for values in positive), default=1e-2 * max(tops))
+    middle = max((float(np.median(values)) for values in positive), default=max(tops))
+    return max(least, 1e-6 * middle)
+
+
+def _time_axis(ax: Axes, tau: FloatArray) -> None:
+    """The same decades in every panel, whatever is drawn there."""
+    ax.set_xscale("log")
+    there = tau[(tau > 0) & np.isfinite(tau)]
+    if there.size and there.max() > there.min():
+        edge = (there.max() / there.min()) ** 0.04
+        ax.set_xlim(there.min() / edge, there.max() * edge)
 
 
 def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
@@ -186,12 +235,15 @@ def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
             ax.plot(mode, np.where(np.isfinite(values), values, np.nan), label=label, **look)
         largest = max(float(v[np.isfinite(v)].max(initial=0.0)) for v, _ in series)
         if logarithmic and largest > 0:
-            smallest = min(float(v[v > 1e-6 * largest].min(initial=largest)) for v, _ in series)
+            smallest = min(float(v[v > _SPANS * largest].min(initial=largest)) for v, _ in series)
             ax.set_yscale("log")
             ax.set_ylim(0.5 * smallest, 2 * largest)
         else:
             ax.set_ylim(bottom=0.0)
-        ax.set_xscale("log")
+        if mode.size > _FEW:
+            ax.set_xscale("log")
+        else:
+            ax.set_xticks(mode)
         describe(ax, "mode, largest eigenvalue first", "", title, legend=len(series) > 1)
     figure.suptitle(f"τ = {table.tau:.3g}", fontsize=LABEL)
     return figure
@@ -200,7 +252,7 @@ def plot_mode_table(table: ModeTable, *, units: Units = "bits") -> Figure:
 def plot_bounds(table: BoundsTable, *, ax: Axes | None = None) -> Axes:
     """Bounds on the risk against training time, with the risks.
 
-    Where a bound is vacuous (1 or more) is shaded and cut off. The legend says which are estimates; heuristics, which may
+    Where a bound is vacuous (1 or more) is shaded: a line goes there, and is cut off. The legend says which are estimates; heuristics, which may
     lie below the risk, are not drawn.
 
     Parameters
@@ -226,12 +278,25 @@ def plot_bounds(table: BoundsTable, *, ax: Axes | None = None) -> Axes:
     if table.test_risk is not None:
         ax.plot(table.tau, table.test_risk, color="black", linewidth=2, label="test risk")
     for i, (name, row) in enumerate(table.bounds.items()):
-        value, vacuous = table.risk_bound(name), table.vacuous(name)
-        said = f": {row[0].relation}" + (", vacuous throughout" if vacuous.all() else "")
-        ax.plot(table.tau, np.where(vacuous, np.nan, value), label=name + said, **line_style(i))
-    ax.axhspan(1.0, 1.08, color="0.85", zorder=0)
-    ax.text(0.5, 1.04, "vacuous", ha="center", va="center", fontsize=SMALL, transform=ax.get_yaxis_transform())
-    ax.set(xscale="log", ylim=(0, 1.08))
+        vacuous = table.vacuous(name)
+        said = f"{name}: {row[0].relation}" + (", vacuous throughout" if vacuous.all() else "")
+        ax.plot(
+            table.tau,
+            _up_to_vacuous(table.risk_bound(name), vacuous),
+            label=textwrap.fill(said, _WRAP),
+            **line_style(i),
+        )
+    ax.axhspan(1.0, VACUOUS, color="0.85", zorder=0)
+    ax.text(0.99, 1.04, "vacuous", ha="right", va="center", fontsize=SMALL, transform=ax.get_yaxis_transform())
+    ax.set(xscale="log", ylim=(0, VACUOUS))
     describe(ax, TIME, f"risk ({table.loss.replace('_', ' ')} loss)", legend=False)
     legend_above(ax, columns=2)
     return ax
+
+
+def _up_to_vacuous(values: FloatArray, vacuous: BoolArray) -> FloatArray:
+    """A bound where it says something, and at the times next to these, in the shaded band; NaN elsewhere."""
+    near = np.zeros_like(vacuous)
+    near[1:] |= ~vacuous[:-1]
+    near[:-1] |= ~vacuous[1:]
+    return np.where(vacuous, np.where(near, np.clip(values, 1.0, VACUOUS), np.nan), values)

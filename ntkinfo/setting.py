@@ -287,6 +287,7 @@ class Setting:
             **{name: float(getattr(self, name)) for name in ("label_noise", "output_noise", "weight_noise")},
             "entropy_y": None if self.entropy_y is None else float(self.entropy_y),
             "seed": int(self.seed),
+            **_of_finite_networks(e.kernels.settings),
             "units": "nats",
             "versions": versions(),
         }
@@ -301,6 +302,11 @@ class Setting:
         e, kernel = self.ensemble, self.ensemble.test_covariances("nngp_test")
         covariance = np.zeros_like(kernel) if e.centred else kernel
         return Law(np.zeros((len(kernel), e.n_outputs)), covariance).with_output_noise(self.output_noise)
+
+
+def _of_finite_networks(settings: Mapping[str, object]) -> dict[str, object]:
+    """Of kernels that are means over finite networks, over how many, and their relative standard errors."""
+    return {f"kernels_{name}": settings[name] for name in ("replicas", "relative_error") if name in settings}
 
 
 def _part(names: Iterable[str]) -> str:

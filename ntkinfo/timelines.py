@@ -33,7 +33,7 @@ from ntkinfo.precision import (
 from ntkinfo.quantities import REGISTRY, Condition, Group
 from ntkinfo.rounding import SAMPLES
 from ntkinfo.setting import Column, Setting
-from ntkinfo.text import NEGLIGIBLE, printed, text_table
+from ntkinfo.text import NEGLIGIBLE, finite_networks, line_width, printed, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,13 +107,16 @@ class Timeline(Result):
         """
         return self._frame(self.columns, units)
 
-    def table(self, group: str | None = None, units: Units = "bits") -> str:
+    def table(self, group: str | None = None, units: Units = "bits", width: int | None = None) -> str:
         """A table to print, of few columns: of the main ones by default. Columns that lost digits to rounding are named below it.
 
         Parameters
         ----------
         group : {"errors", "likelihoods", "inputs", "labels", "data", "parameters", "rates", "paths"} or None
         units : {"bits", "nats"}
+        width : int or None
+            Characters in a line, that of the terminal for None: long names are broken after underscores, and columns that do not
+            fit follow in further blocks.
 
         Raises
         ------
@@ -121,7 +124,10 @@ class Timeline(Result):
             If there is no such group (the message lists them).
         """
         columns = self._main() if group is None else self._of_group(group)
-        return "\n".join([text_table(self._frame(columns, units)), *self._lost(columns)])
+        width = line_width(width)
+        below = [*self._lost(columns), *finite_networks(self.settings, "kernels_")]
+        below = [textwrap.fill(line, width) for line in below]
+        return "\n".join([text_table(self._frame(columns, units), width), *below])
 
     def _lost(self, columns: Sequence[Column]) -> list[str]:
         """A line on the columns that have fewer than nine digits at some time, with the time of the least."""
@@ -130,24 +136,22 @@ class Timeline(Result):
             loss = self.rounding.get(column.name, np.zeros(1))
             if loss.max() > FEW_DIGITS:
                 told.append(f"{column.name} {digits_left(float(loss.max()))} (τ = {self.tau[loss.argmax()]:.3g})")
-        return (
-            [textwrap.fill(f"digits that rounding leaves where they are fewest: {', '.join(told)}", 110)]
-            if told
-            else []
-        )
+        return [f"digits that rounding leaves where they are fewest: {', '.join(told)}"] if told else []
 
-    def describe(self, group: str | None = None, width: int = 100) -> str:
+    def describe(self, group: str | None = None, width: int | None = None) -> str:
         """What each column is, to print: which sort of bound, of which variable, under which assumption, for which data sets.
 
         Parameters
         ----------
         group : str or None
             The same as for :meth:`table`; None describes all.
-        width : int
-            Characters in a line.
+        width : int or None
+            Characters in a line; None takes 100, or what the terminal has.
         """
+        width = line_width(width, most=100)
         columns = self.columns if group is None else self._of_group(group)
         told = [_paragraph(c, self.rounding.get(c.name), width) for c in columns]
+        told += [textwrap.fill(line, width) for line in finite_networks(self.settings, "kernels_")]
         left_out = self.settings.get("left_out", {})  # not in every file
         if group is None and left_out:
             out = (f"{name}: {why}" for name, why in left_out.items())
@@ -200,6 +204,7 @@ class Timeline(Result):
             clock_name="training time τ",
             rate_is=f"I(Z;X|D), {rate.legend}",
             relevance_is=f"I(Z;Y|D), {relevance.legend}",
+            unproven_is="no information proven",
             caveat="A point left of a frontier is no violation: its rate is no upper bound.",
         )
         return [path]

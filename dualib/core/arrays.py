@@ -81,11 +81,14 @@ def real_array(value: ArrayLike, name: str) -> FloatArray:
 
 
 def finite_array(value: ArrayLike, name: str) -> FloatArray:
-    """`value` as float64 without NaN or infinities; the message says how many there are."""
+    """`value` as float64 without NaN or infinities; the message says how many there are, and where the first is."""
     array = real_array(value, name)
-    bad = np.count_nonzero(~np.isfinite(array))
-    if bad:
-        raise ValueError(f"{name} has {bad} entries that are not finite")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        place = f" at [{', '.join(map(str, bad[0]))}]" if array.ndim else ""
+        raise ValueError(
+            f"{name} has {len(bad)} entries that are not finite, the first, {array[tuple(bad[0])]:g}{place}: fill or remove them"
+        )
     return array
 
 

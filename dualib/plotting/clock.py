@@ -40,7 +40,7 @@ def clocked(
         _bars_at_the_last(ax, path.name, (x[-1], y[-1]), to_units(path.within[:, -1], units), reach)
     ax.plot(x, y, color="0.75", lw=0.7, zorder=2)
     ax.plot([], [], marker, color=GREY, ms=MARKER, mew=0, ls="none", label=label, gid=PATH + path.name)
-    hollow(ax, x[~proven], y[~proven], GREY, marker, reach)
+    hollow(ax, x[~proven], y[~proven], GREY, marker, reach, means=path.unproven_is)
     look: dict[str, Any] = {"marker": marker, "s": 14, "linewidths": 0, "zorder": 4, "gid": CLOCK + path.clock_name}
     _on_one_scale(ax, ax.scatter(x[proven], y[proven], c=path.clock[proven], **look), path.clock_name, path.clock)
 

@@ -21,6 +21,7 @@ FIXED = ("IB", "dualIB", "α-IB")  # these have the first colours, whatever stan
 PATH = "path of "  # begins the gid of a line that is one
 DASHED = (0, (4, 2))
 MARKER = 3.2
+HOLLOW, UNPROVEN = "hollow: ", "not proven"
 APART = 0.06  # of the axes: hollow markers nearer to each other than this are left out
 ROUNDING = 1e-6  # of the largest value: what is less is drawn as 0
 TICKS_APART = 0.012  # of the axes: likewise the bars of transitions
@@ -89,12 +90,22 @@ def hollow(
     marker: str,
     reach: tuple[float, float],
     at: tuple[FloatArray, FloatArray] | None = None,
+    means: str = UNPROVEN,
 ) -> None:
-    """Hollow markers at points that are not proven: as many of them as can be told apart."""
+    """Hollow markers at points that are not proven, or what else they mean: as many of them as can be told apart."""
     keep = thinned(*(at or (x, y)), reach, APART)
     if len(keep):
         ax.plot(
-            x[keep], y[keep], marker, ms=MARKER, mfc="white", mec=colour, mew=0.7, ls="none", gid="hollow", zorder=4
+            x[keep],
+            y[keep],
+            marker,
+            ms=MARKER,
+            mfc="white",
+            mec=colour,
+            mew=0.7,
+            ls="none",
+            gid=HOLLOW + means,
+            zorder=4,
         )
 
 
@@ -144,8 +155,8 @@ def legend_above(ax: Axes, source: Axes, *, title: str = "") -> None:
     there = {line.get_gid() for line in source.get_lines()}
     if "transition" in there:
         entries["transition"] = Line2D([], [], ls="none", marker="|", ms=6, mew=0.8, color=GREY)
-    if "hollow" in there:
-        entries["not proven"] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
+    for means in sorted(str(gid).removeprefix(HOLLOW) for gid in there if str(gid).startswith(HOLLOW)):
+        entries[means] = Line2D([], [], ls="none", marker="o", ms=MARKER, mec=GREY, mfc="white")
     figure.legend_above(ax, source, entries=entries, title=title)
 
 

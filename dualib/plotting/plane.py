@@ -42,6 +42,9 @@ BAND = 5e-3  # of I(X;Y): a band of relevance that is nowhere wider is not drawn
 CEILING = "ceiling of "
 WRAP, NARROW = 52, 40  # characters of a line beside the axes of a printed column, and over them beside a colour bar
 
+NOTHING = 1e-9
+"""Nats: relevances below it in all lines do not set the scale of the axis."""
+
 
 def plot_information_plane(
     curves: InPlane | Iterable[InPlane],
@@ -127,10 +130,11 @@ def plot_information_plane(
 def _reach(paths: list[PlanePath]) -> tuple[float, float]:
     """How far the axes go, nats: lines in time decide where there are any, as a frontier goes on and on."""
     timed = [path for path in paths if path.clock is not None] or paths
-    top = max(
-        [1e-9, *(float(path.relevance.max()) for path in timed), *(p.information_xy for p in paths if _finite(p))]
-    )
-    return top, max([top, *(float(path.rate.max()) for path in timed)])
+    right = max(float(path.rate.max()) for path in timed)
+    top = max([*(float(path.relevance.max()) for path in timed), *(p.information_xy for p in paths if _finite(p))])
+    if top < NOTHING:
+        top = right if right > NOTHING else 1.0
+    return top, max(top, right)
 
 
 def _finite(path: PlanePath) -> bool:

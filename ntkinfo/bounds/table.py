@@ -24,7 +24,7 @@ from ntkinfo.quantities.inputs import input_information, input_information_kolch
 from ntkinfo.quantities.parameters import parameter_kl
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of, parameter_kl_infinite_width
-from ntkinfo.text import printed, text_table
+from ntkinfo.text import finite_networks, line_width, printed, text_table
 from ntkinfo.times import as_times_or_default
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class BoundsTable(Result):
     heuristics : dict of str to tuple of Bound
         Name → one a time, of what is no theorem and may lie below the risk.
     loss : {"clipped_square", "zero_one"}
+    caveats : tuple of str
+        What else is to be known of all of them: kernels that are means over finite networks.
 
     Examples
     --------
@@ -100,6 +102,7 @@ class BoundsTable(Result):
     bounds: dict[str, tuple[Bound, ...]]
     heuristics: dict[str, tuple[Bound, ...]]
     loss: Loss
+    caveats: tuple[str, ...] = ()
 
     def _row(self, name: str) -> tuple[Bound, ...]:
         rows = self.bounds | self.heuristics
@@ -136,17 +139,17 @@ class BoundsTable(Result):
             data[f"{_column(name)}_heuristic"] = self.risk_bound(name)
         return pd.DataFrame(data)
 
-    def table(self, units: Units = "bits") -> str:
-        """A table to print: :meth:`to_frame` without the flags."""
+    def table(self, units: Units = "bits", width: int | None = None) -> str:
+        """A table to print, in lines of `width` characters or of the terminal's: :meth:`to_frame` without the flags."""
         frame = self.to_frame(units)
-        return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]])
+        return text_table(frame[[name for name in frame.columns if not name.endswith("_vacuous")]], width)
 
     def __str__(self) -> str:
         return self.table()
 
-    def describe(self, width: int = 100) -> str:
+    def describe(self, width: int | None = None) -> str:
         """To print: the model of the KL; what each bound bounds, which sort it is, what it assumes, and where it is vacuous."""
-        says = _MODEL_SAYS[self.kl_model]
+        width, says = line_width(width, most=100), _MODEL_SAYS[self.kl_model]
         lines = [f"Parameters' KL, {self.kl_model}: {says}. A bound of 1 or more on a loss in [0, 1] is vacuous."]
         for name, row in (self.bounds | self.heuristics).items():
             estimate = row[0].relation is Relation.ESTIMATE
@@ -154,7 +157,7 @@ class BoundsTable(Result):
             what = "a heuristic, no bound, for" if name in self.heuristics else what
             vacuous = f"vacuous at {int(self.vacuous(name).sum())} of {self.tau.size} times"
             lines.append(f"{name}: {what} the {row[0].on}; {row[0].assumption}; {vacuous}; {printed(row[0].source)}")
-        return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in lines)
+        return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in (*lines, *self.caveats))
 
     def assumptions(self) -> pd.DataFrame:
         """One row a bound or heuristic: what it bounds, what it assumes, its source, and whether it is a bound."""
@@ -259,7 +262,9 @@ def generalisation_bounds(
     )
     named = dict(_with_model(row, model) for row in rows)
     heuristics = {"input compression": tuple(inequalities.input_compression(i, n, delta) for i in compressed)}
-    return BoundsTable(times, train, test, kl, model, named, heuristics, loss)
+    return BoundsTable(
+        times, train, test, kl, model, named, heuristics, loss, tuple(finite_networks(ensemble.kernels.settings))
+    )
 
 
 def _parameter_kl(ensemble: Ensemble, times: FloatArray) -> tuple[FloatArray, ParameterModel]:

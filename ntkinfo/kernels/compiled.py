@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels.blocks import Evaluate
 from ntkinfo.kernels.cache import compile_on_disk
 from ntkinfo.kernels.convolutions import pad_first_on_cpu
+
+Applied = TypeVar("Applied")
 
 
 class BothKernels(Protocol):
@@ -30,6 +32,23 @@ class BothKernels(Protocol):
 
 KernelFunction: TypeAlias = Callable[..., BothKernels]
 """(x1, x2 or None for x1, ("nngp", "ntk")) → the kernels of an infinitely wide network."""
+
+
+def applied(call: Callable[[], Applied], point_shape: tuple[int, ...]) -> Applied:
+    """What a network's function gives for points of that shape; where it fails, the shape is said with its own error.
+
+    Raises
+    ------
+    ValueError
+        If it fails in whatever way its library has.
+    """
+    try:
+        return call()
+    except Exception as error:  # of any library
+        raise ValueError(
+            f"the network fails on points of shape {point_shape} ({type(error).__name__}: {error}); images have shape (height, "
+            "width, colours): images=True of data sets, --images of the command"
+        ) from error
 
 
 def evaluator(kernel_fn: KernelFunction, jit: bool = True, devices: int = 1) -> Evaluate:
@@ -63,7 +82,7 @@ def local_devices(devices: int | None) -> int:
 
 def _both(kernel_fn: KernelFunction) -> Callable[[Array, Array | None], tuple[Array, Array]]:
     def both(a: Array, b: Array | None) -> tuple[Array, Array]:
-        kernels = kernel_fn(a, b, ("nngp", "ntk"))
+        kernels = applied(lambda: kernel_fn(a, b, ("nngp", "ntk")), np.shape(a)[1:])
         return kernels.ntk, kernels.nngp
 
     return both

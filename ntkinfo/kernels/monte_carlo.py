@@ -25,6 +25,7 @@ from dualib.core.units import Unit
 from ntkinfo.activations.arrays import Array
 from ntkinfo.kernels import neural_tangents
 from ntkinfo.kernels.blocks import Evaluate, all_blocks, points
+from ntkinfo.kernels.compiled import applied
 from ntkinfo.kernels.kernels import Kernels
 
 if TYPE_CHECKING:
@@ -175,7 +176,18 @@ def empirical(
             mean[name] = last + (block - last) / count
             square[name] = square.get(name, 0.0) + (block - last) * (block - mean[name])
     errors = {name: np.sqrt(value / (replicas - 1) / replicas) for name, value in square.items()}
-    made = {**networks.settings, "replicas": replicas, "seed": seed, **(settings or {})}
+    relative = {
+        name: float(np.linalg.norm(errors[name]) / size)
+        for name in ("ntk", "nngp")
+        if (size := np.linalg.norm(mean[name])) > 0
+    }
+    made = {
+        **networks.settings,
+        "replicas": replicas,
+        "seed": seed,
+        "relative_error": relative,
+        **(settings or {}),
+    }
     return EmpiricalKernels(Kernels(**mean, settings=made), errors, replicas)
 
 
@@ -187,7 +199,8 @@ def differentiated(architecture: Architecture) -> FiniteNetworks:
 
         both = _compiled(architecture)
         for key in jax.random.split(jax.random.PRNGKey(seed), replicas):
-            parameters = _doubles(architecture.init_fn(key, (-1, *point_shape))[1])
+            drawn_first = applied(lambda key=key: architecture.init_fn(key, (-1, *point_shape)), point_shape)
+            parameters = _doubles(drawn_first[1])
 
             def evaluate(
                 a: FloatArray, b: FloatArray | None, drawn: Parameters = parameters
@@ -207,7 +220,7 @@ def _compiled(architecture: Architecture) -> Callable[[Array, Array, Parameters]
     theta = neural_tangents.load().empirical_ntk_fn(architecture.apply_fn, trace_axes=(-1,), vmap_axes=None)
 
     def both(a: Array, b: Array, parameters: Parameters) -> tuple[Array, Array]:
-        left, right = (architecture.apply_fn(parameters, x) for x in (a, b))
+        left, right = applied(lambda: [architecture.apply_fn(parameters, x) for x in (a, b)], np.shape(a)[1:])
         check_outputs(left.shape, len(a))
         return theta(a, b, parameters), left @ right.T / left.shape[1]
 

@@ -1,6 +1,10 @@
 """The command line: what is printed is what is written; bad input is one line."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -14,12 +18,33 @@ from ntkinfo.__main__ import main
 SMALL = ["--n-train", "12", "--n-test", "15", "--taus", "1e-2", "1e2", "4"]
 
 
+def columns_of(printed):
+    """The names of a printed table's columns, which may be broken into lines after underscores."""
+    names = []
+    for block in printed.split("\n\n"):
+        lines = block.splitlines()
+        start = next((i for i, line in enumerate(lines) if line.split()[:1] == ["tau"]), None)
+        if start is None:
+            continue
+        ends = [match.end() for match in re.finditer(r"\S+", lines[start])]
+        parts = [""] * len(ends)
+        for line in lines[start:]:
+            words = [(m.group(), m.end()) for m in re.finditer(r"\S+", line)]
+            if all(re.fullmatch(r"~0|nan|-?inf|[-+.\de]+", word) for word, _ in words):
+                break
+            for word, end in words:
+                parts[ends.index(end)] += word
+        names += parts
+    return names
+
+
 def test_timeline_command_writes_what_it_prints(tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["timeline", *SMALL, "--digits", "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert "parameter_kl_infinite_width_bits" in printed.out
-    assert "parameter_kl_bits" not in printed.out  # the linearised KL gives way
+    names = columns_of(printed.out)
+    assert "parameter_kl_infinite_width_bits" in names
+    assert "parameter_kl_bits" not in names  # the linearised KL gives way
     assert printed.err == ""
     frame = pd.read_csv(out / "timeline.csv")
     found = ntkinfo.Timeline.load(out / "timeline.npz")
@@ -69,7 +94,7 @@ def test_commands_say_where_the_kl_is_linearised_and_what_the_labels_are(tmp_pat
     relu = ["--activation", "relu", "--task", "digits", "--labels", "classes", "--loss", "zero_one"]
     assert main(["bounds", *SMALL, *relu, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "mcallester_linearised_kl" in out
+    assert "mcallester_linearised_kl" in columns_of(out)
     assert "labels: 10 classes: one-hot" in out
     record = json.loads((tmp_path / "bounds.json").read_text())
     assert record["parameter_kl"] == "linearised"
@@ -121,7 +146,7 @@ def test_a_network_of_ones_own_and_kernels_that_are_kept(tmp_path, capsys, monke
     own = ["--network", f"{file}:narrow", "--kernels", str(kept)]
     assert main(["curve", *SMALL, *own, "--units", "nats"]) == 0  # the timeline under its other name
     first = capsys.readouterr().out
-    assert "parameter_kl_nats" in first
+    assert "parameter_kl_nats" in columns_of(first)
     monkeypatch.setattr(ntkinfo.kernels.blocks, "all_blocks", only_two(ntkinfo.kernels.blocks.all_blocks))
     assert main(["timeline", *SMALL, *own, "--units", "nats"]) == 0
     assert capsys.readouterr().out == first
@@ -145,7 +170,7 @@ def test_kernels_of_the_options_are_kept_with_the_third(tmp_path, capsys):
     kept = ["--kernels", str(tmp_path / "k.npz"), "--activation", "tanh", "--depth", "1"]
     assert main(["bounds", *SMALL, "--task", "digits", "--loss", "zero_one", *kept, "--units", "nats"]) == 0
     out = capsys.readouterr().out
-    assert "parameter_kl_infinite_width_nats" in out
+    assert "parameter_kl_infinite_width_nats" in columns_of(out)
     assert ntkinfo.Kernels.load(tmp_path / "k.npz").omega is not None
     assert main(["bounds", *SMALL, "--task", "digits", "--loss", "zero_one", *kept, "--units", "nats"]) == 0
     assert capsys.readouterr().out == out
@@ -201,3 +226,59 @@ def test_help_shows_every_option_with_its_default(command, capsys):
         assert f"(default: {default})" in text
     for option in ("--labels", "--units", "--network FILE.py:NAME", "--kernels FILE.npz"):
         assert option in text
+
+
+def test_a_file_of_ones_own_is_taken_whole_where_no_number_is_asked_for(tmp_path, capsys):
+    """The 100 points of the other tasks were asked of every file."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, 3)), rng.standard_normal(9)
+    np.savez(tmp_path / "n.npz", x_train=x[:7], y_train=y[:7], x_test=x[7:], y_test=y[7:])
+    assert main(["modes", "--task", str(tmp_path / "n.npz"), "--tau", "1", "--out", str(tmp_path / "o")]) == 0
+    assert len(pd.read_csv(tmp_path / "o" / "modes.csv")) == 7
+    rows = "\n".join(f"{v},{a},{b},{c}" for (a, b, c), v in zip(x.tolist(), y.tolist(), strict=True))
+    (tmp_path / "n.csv").write_text(f"v,a,b,c\n{rows}\n")
+    assert main(["curve", "--task", str(tmp_path / "n.csv"), "--y", "v", "--n-test", "3", "--taus", "1", "2", "2"]) == 0
+    assert main(["modes", "--task", str(tmp_path / "n.csv"), "--n-test", "4", "--out", str(tmp_path / "o")]) == 0
+    assert len(pd.read_csv(tmp_path / "o" / "modes.csv")) == 5
+    capsys.readouterr()
+    assert main(["curve", "--task", str(tmp_path / "n.npz"), "--y", "v"]) == 2
+    assert "names a column of a .csv file" in capsys.readouterr().err
+
+
+def test_a_network_that_does_not_fit_the_points_says_so(tmp_path, capsys):
+    (tmp_path / "net.py").write_text(
+        "from neural_tangents import stax\nconv = stax.serial(stax.Conv(8, (3, 3)), stax.Flatten(), stax.Dense(1))\nfinite = conv[:2]\n"
+    )
+    for name in ("conv", "finite"):
+        assert main(["curve", *SMALL, "--network", f"{tmp_path / 'net.py'}:{name}", "--replicas", "2"]) == 2
+        err = capsys.readouterr().err
+        assert "the network fails on points of shape (30,)" in err
+        assert "--images" in err
+        assert err.count("\n") == 1
+
+
+def test_files_are_written_when_the_reader_of_the_table_is_gone(tmp_path):
+    """`ntkinfo curve --out DIR | head -1` lost what it had computed."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "ntkinfo", "timeline", *SMALL, "--out", str(tmp_path / "o")]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"timeline.npz", "timeline.csv", "plane.png"} <= {path.name for path in (tmp_path / "o").iterdir()}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit_the_terminal(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    ten = ["--task", "digits", "--labels", "classes"]
+    assert main(["curve", *SMALL, *ten]) == 0
+    assert main(["bounds", *SMALL, *ten, "--activation", "relu"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    data = ntkinfo.digits_parity(12, 15)
+    kernels = ntkinfo.kernels.dense(data.x_train, data.x_test, activation="relu")
+    found = ntkinfo.timeline(ntkinfo.Ensemble(kernels, data.y_train), [1e-2, 1.0], y_test=data.y_test, progress=False)
+    assert max(map(len, found.describe().splitlines())) <= width
+    whole = found.table(width=10_000).splitlines()[0].split()  # in one line
+    assert set(columns_of(found.table())) == set(whole)

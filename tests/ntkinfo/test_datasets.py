@@ -89,3 +89,54 @@ def test_test_labels_of_any_real_type(linear_model):
         assert found["expected_square_error"] == expected["expected_square_error"]
         table = ntkinfo.generalisation_bounds(ensemble, [1.0], y_test=labels)
         assert table.test_risk == ntkinfo.generalisation_bounds(ensemble, [1.0], y_test=labels.astype(float)).test_risk
+
+
+def test_csv_is_split_at_random_and_its_label_is_a_column(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    rows = "\n".join(f"{a},{v},{b}" for (a, b), v in zip(x.tolist(), y.tolist(), strict=True))
+    (tmp_path / "m.csv").write_text(f"a,y,b\n{rows}\n")
+    data = ntkinfo.datasets.from_csv(tmp_path / "m.csv", y="y")
+    assert (len(data.x_train), len(data.x_test)) == (16, 4)
+    found = np.hstack([np.vstack([data.x_train, data.x_test]), np.vstack([data.y_train, data.y_test])])
+    expected = np.column_stack([x, y])
+    np.testing.assert_array_equal(found[np.argsort(found[:, 2])], expected[np.argsort(y)])
+    last = ntkinfo.datasets.from_csv(tmp_path / "m.csv", 3, 2)  # the last column is the label
+    assert last.x_train.shape == (3, 2)
+    assert set(last.y_train[:, 0]) <= set(x[:, 1])
+    (tmp_path / "c.csv").write_text("a;kind\n" + "\n".join(f"{i};{'uvw'[i % 3]}" for i in range(9)))
+    classes = ntkinfo.datasets.from_csv(tmp_path / "c.csv", labels="classes")
+    assert classes.y_train.sum(axis=1).tolist() == [1.0] * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("a,y\n1,2\n,3\n", {}, r"row 3, column 'a': nan is no finite number \(of 1 such cells\)"),
+        ("a,y\n1,2\nred,3\n", {}, r"row 3, column 'a': red is no finite number"),
+        ("a,y\n1,2\n2,3\n", {"y": "z"}, "column of labels, 'z', .* it has a, y"),
+        ("a,y\n1,2\n2,3\n", {"n_train": 2, "n_test": 1}, "has 2 rows, fewer than 2 for training and 1 for tests"),
+        ("a,y\n1,2\n", {}, "has 1 rows, fewer than 1 for training and 1 for tests"),
+        ("a,y\n", {}, "no row below the names"),
+        ("1,2\n3,4\n", {}, "first row holds numbers"),
+        ("y\n1\n", {}, "and one of points at least; it has y"),
+        ("a,y\n1,u\n2,v\n3,w\n4,u\n", {"labels": "numbers"}, "labels that are numbers are needed, got 'u'"),
+        ("a,y\n1,.5\n2,1\n", {"labels": "parity"}, "parity needs whole numbers for labels, got 0.5"),
+    ],
+)
+def test_bad_csv_is_refused_with_its_place(text, options, message, tmp_path):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        ntkinfo.datasets.from_csv(tmp_path / "m.csv", **options)
+
+
+def test_files_are_refused_in_words(tmp_path):
+    x, y = np.eye(4), np.array([0.5, -1, 1, 2])
+    np.savez(tmp_path / "c.npz", x_train=x + 1j, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(ValueError, match="x_train is complex"):
+        ntkinfo.from_npz(tmp_path / "c.npz")
+    np.savez(tmp_path / "v.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(ValueError, match=r"x_train has shape \(4, 4\), but images have"):
+        ntkinfo.from_npz(tmp_path / "v.npz", images=True)
+    with pytest.raises(ValueError, match="there is no file"):
+        ntkinfo.datasets.from_csv(tmp_path / "none.csv")

@@ -172,3 +172,19 @@ def test_torch_parameters_without_gradient_are_fixed():
     one = next(adapters.torch(build).draw(0, (3,), 1))(X, None)[0]
     eigenvalues = np.linalg.eigvalsh(one)
     assert (np.abs(eigenvalues[0]) < 1e-12 * eigenvalues[-1]).all()  # affine in x: rank 4 of 5
+
+
+def test_a_table_of_finite_networks_says_that_their_error_is_not_in_it():
+    data = ntkinfo.gaussian_task(6, 5, x_dim=3)
+    found = ntkinfo.kernels.empirical(ntkinfo.mlp(1, "erf", width=8), data.x_train, data.x_test, replicas=4)
+    table = ntkinfo.timeline(ntkinfo.Ensemble(found.kernels, data.y_train), [1.0], y_test=data.y_test)
+    error = 100 * np.linalg.norm(found.errors["ntk"]) / np.linalg.norm(found.kernels.ntk)
+    for text in (table.table(), table.describe()):
+        said = " ".join(text.split())
+        assert "means over 4 finite networks" in said
+        assert f"{error:.2g} % of ntk" in said
+        assert "that error is not in them" in said
+    bounds = ntkinfo.generalisation_bounds(ntkinfo.Ensemble(found.kernels, data.y_train), [1.0])
+    assert "means over 4 finite networks" in " ".join(bounds.describe().split())
+    exact = ntkinfo.kernels.dense(data.x_train, data.x_test)
+    assert "finite networks" not in ntkinfo.timeline(ntkinfo.Ensemble(exact, data.y_train), [1.0]).table()

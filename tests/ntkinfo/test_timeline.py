@@ -139,13 +139,16 @@ def test_description_and_tables_are_whole(gaussian_timeline):
     assert "]_" not in found.describe()
     assert max(map(len, found.describe(width=80).splitlines())) <= 80
     groups = {column.group for column in found.columns}
-    tables = {group: found.table(group) for group in groups}
+    tables = {group: found.table(group, width=10_000) for group in groups}
     for column in found.columns:
         where = [group for group in groups if f" {column.name}" in tables[group]]
         assert column.group in where
-    assert max(len(line) for line in found.table("inputs").splitlines()) < 180
-    assert "e-" not in "".join(line.split(maxsplit=1)[1] for line in found.table().splitlines()[2:])
-    printed = [float(line.split()[1].replace("~0", "0")) for line in found.table("inputs").splitlines()[1:]]
+    for width in (80, 120):
+        assert max(map(len, found.table("inputs", width=width).splitlines())) <= width
+    assert "e-" not in "".join(line.split(maxsplit=1)[1] for line in found.table(width=10_000).splitlines()[2:])
+    printed = [
+        float(line.split()[1].replace("~0", "0")) for line in found.table("inputs", width=10_000).splitlines()[1:]
+    ]
     np.testing.assert_allclose(printed, found.to_frame()["input_information_bits"], rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="inputs, labels"):
         found.table("outputs")
@@ -209,7 +212,7 @@ def test_the_digits_that_the_kernels_rounding_leaves_are_reported(tmp_path):
     assert found.rounding["fisher_trace"].max() < 1e-13
     assert "at least 13 digits are left" in found.describe("paths")
     assert max(loss.max() for loss in found.rounding.values()) > 1e-9
-    assert "the bound is raised by the loss" in found.describe("data")
+    assert "the bound is raised by the loss" in found.describe("data", width=200)
     assert again.rounding.keys() == found.values.keys()  # of first order
     for name in ("path_length_lower", "path_length_upper_modes"):
         plain, side = getattr(quantities, name)(ensemble, [1.0, 1e9]), SIDES[again.column(name).relation]
@@ -266,8 +269,10 @@ def test_a_new_quantity_is_one_function(gaussian_timeline, monkeypatch):
     expected = -np.log(ensemble.marginals([0.0, 1.0]).variance).mean(axis=-1)
     np.testing.assert_allclose(found["log_precision"], expected, rtol=1e-12)
     np.testing.assert_allclose(found.to_frame()["log_precision_bits"], expected / np.log(2), rtol=1e-12)
-    assert "log_precision_bits" in found.table("data")
-    assert "estimate: mean log precision at the 30 test points\n    assumes: label_noise = 1" in found.describe("data")
+    assert "log_precision_bits" in found.table("data", width=200)
+    assert "estimate: mean log precision at the 30 test points\n    assumes: label_noise = 1" in found.describe(
+        "data", width=200
+    )
     (panel,) = ntkinfo.plotting.plot_quantities(found, ["log_precision"]).axes
     assert panel.lines[0].get_label() == "log 1/Σ (estimate)"
 
