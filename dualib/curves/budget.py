@@ -108,7 +108,7 @@ class Spending:
         self._let_go()
         while tasks := self._next():
             self.turn += 1
-            for i, point in zip(tasks, again(self.sweep, list(tasks.values()), self.turn), strict=True):
+            for i, point in zip(tasks, again(self.sweep, list(tasks.values())), strict=True):
                 seconds += (point.seconds_solving, point.seconds_certifying)
                 self.had[i] = float(tasks[i].done)
                 self.spent += float(point.solution["work"]) - self.points[i].work
@@ -167,13 +167,13 @@ def spend(points: list[Solution], begun: dict[float, Search], sweep: Sweep, seco
     return spending
 
 
-def again(sweep: Sweep, searches: Sequence[Search], turn: int) -> Iterator[Point]:
-    """The last turns of searches, in order; `turn` tells their files from the earlier ones."""
-    kept = [sweep.kept(search.source.beta, turn) for search in searches]
+def again(sweep: Sweep, searches: Sequence[Search]) -> Iterator[Point]:
+    """The last turns of searches, in order; what a point may take in all tells their files from the earlier ones."""
+    kept = [sweep.kept(search.source.beta, search.done) for search in searches]
     tasks = [Turn(s, sweep.accuracy.options) for s, point in zip(searches, kept, strict=True) if point is None]
     solved = in_order(Turn.point, tasks, executor=sweep.executor, progress=False)
-    for point in kept:
-        yield sweep.keep(next(solved), turn) if point is None else point
+    for search, point in zip(searches, kept, strict=True):
+        yield sweep.keep(next(solved), search.done) if point is None else point
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ from dualib.solvers.columns import Found, generate_columns
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.options import Certify, CertifyLike
 from dualib.solvers.parts import large
+from dualib.solvers.prove import Status
 
 SEGMENT = 10  # β that are swept together
 SMALL = 2e6  # n_x² n_y up to which the whole grid is swept at once, in a second or two
@@ -231,15 +232,17 @@ class Sweep:
         seconds = (time.perf_counter() - begin) / len(missing)
         return [Segment(self.problem, segments[i], self._first_share, *known[i], seconds) for i in missing]
 
-    def keep(self, point: Point, turn: int = 0) -> Point:
-        """The point, kept on disk; `turn` tells later proofs of a β from the first."""
+    def keep(self, point: Point, total: int = 0) -> Point:
+        """The point, kept on disk; `total` tells later proofs of a β from the first."""
         if self.store is not None:
-            self.store.put(_name(point.beta, turn), point)
+            self.store.put(_name(point.beta, total), point)
         return point
 
-    def kept(self, beta: float, turn: int = 0) -> Point | None:
-        """The point at β, if it is on disk."""
-        return None if self.store is None else self.store.get(_name(beta, turn), Point)
+    def kept(self, beta: float, total: int = 0) -> Point | None:
+        """The point at β, if it is on disk; None where its proof was left out, or cut, for what is not to be spared now."""
+        point = None if self.store is None else self.store.get(_name(beta, total), Point)
+        spared = point is not None and point.solution["status"] in (Status.TOO_LARGE, Status.CELLS)
+        return None if spared and not self.accuracy.options.affordable_only else point
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +314,10 @@ def finished(problem: Bottleneck, accuracy: Accuracy, found: Found, solving: flo
 
 
 def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> dict[str, object]:
-    """Everything that the points of a grid depend on, short enough to be read."""
+    """Everything that the points of a grid depend on, short enough to be read; with more work, proofs of the same are gone on with."""
+    limits = {
+        name: value for name, value in vars(accuracy.options).items() if name not in ("max_work", "affordable_only")
+    }
     return {
         "format": 3,  # solutions without their encoders, proofs that are gone on with
         "problem": problem.name,
@@ -319,7 +325,7 @@ def settings_of(problem: Bottleneck, grid: FloatArray, accuracy: Accuracy) -> di
         "joint": f"{problem.joint.n_x} x {problem.joint.n_y}, {_digest(problem.joint.p_xy)}",
         "betas": f"{len(grid)} from {grid[0]:g} to {grid[-1]:g}, {_digest(grid)}",
         "certify": accuracy.prove,
-        "limits": vars(accuracy.options),
+        "limits": limits,
     }
 
 
@@ -327,5 +333,5 @@ def _digest(array: FloatArray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:12]
 
 
-def _name(beta: float, turn: int) -> str:
-    return f"beta_{beta!r}" if turn == 0 else f"beta_{beta!r}_proof_{turn}"
+def _name(beta: float, total: int) -> str:
+    return f"beta_{beta!r}" if total == 0 else f"beta_{beta!r}_work_{total}"

@@ -11,6 +11,7 @@ from joints import random_joint
 import dualib
 from dualib.core.parallel import in_order
 from dualib.curves import budget
+from dualib.solvers.prove import Status
 
 WORK = 3_000_000
 
@@ -74,15 +75,36 @@ def test_open_points_are_the_same_on_other_processes(problem, betas, whole):
 def test_what_was_interrupted_between_turns_is_gone_on_with_to_the_same_bits(problem, betas, whole, lost, tmp_path):
     """The open boxes are in no file: what a search did before is done again."""
     assert_same(whole, curve_of(problem, betas, out=tmp_path))
-    turns = sorted({int(path.stem.rpartition("_proof_")[2]) for path in tmp_path.glob("*_proof_*.npz")})
-    assert len(turns) > 2
-    for turn in turns[-lost:]:
-        for path in tmp_path.glob(f"*_proof_{turn}.npz"):
-            path.unlink()
-    assert_same(whole, curve_of(problem, betas, out=tmp_path))
-    for path in tmp_path.glob("*_proof_*.npz"):  # nothing but the first looks
+    proofs = sorted(tmp_path.glob("*_work_*.npz"), key=lambda path: path.stat().st_mtime_ns)
+    assert len(proofs) > 4
+    for path in proofs[-lost:]:
         path.unlink()
     assert_same(whole, curve_of(problem, betas, out=tmp_path))
+    for path in tmp_path.glob("*_work_*.npz"):  # nothing but the first looks
+        path.unlink()
+    assert_same(whole, curve_of(problem, betas, out=tmp_path))
+
+
+def test_more_work_goes_on_with_what_is_on_disk(problem, betas, whole, tmp_path):
+    """The remedy that the note names does not begin anew: no file is written again, every interval is inside the one before."""
+    assert_same(whole, curve_of(problem, betas, out=tmp_path))
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    more = dualib.information_curve(problem, betas, certify=dualib.Certify(max_work=2 * WORK), out=tmp_path)
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
+    assert len(list(tmp_path.iterdir())) > len(before)
+    assert (more.lower_bound > whole.lower_bound).sum() >= 3
+    assert (more.lower_bound >= whole.lower_bound).all()
+    assert (more.objective <= whole.objective + 1e-15).all()
+    assert 0.9 * WORK < sum(s.work for s in more.solutions) < 2.4 * WORK
+
+
+def test_a_proof_that_was_left_out_as_too_large_is_made_where_it_is_asked_for(problem, betas, tmp_path, monkeypatch):
+    monkeypatch.setattr("dualib.solvers.prove.AUTO_WORK", 0)
+    spared = dualib.information_curve(problem, betas[:2], out=tmp_path)
+    assert {s.status for s in spared.solutions} == {Status.TOO_LARGE}
+    asked = curve_of(problem, betas[:2], out=tmp_path)
+    assert Status.TOO_LARGE not in {s.status for s in asked.solutions}
+    assert (asked.lower_bound > spared.lower_bound).all()
 
 
 def test_searches_whose_boxes_are_too_many_begin_anew_and_it_is_said(problem, betas, whole, monkeypatch):
