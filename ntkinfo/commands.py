@@ -225,7 +225,7 @@ def _modes(a: argparse.Namespace) -> None:
         errors = expected_square_error(work.ensemble.marginals(work.times), work.data.y_test)
         a.tau = float(work.times[int(np.argmin(errors))])
     found = mode_table(work.ensemble, a.tau, label_noise=work.label_noise)
-    frame = found.to_frame().reset_index()
+    frame = found.to_frame(a.units).reset_index()
     _tell(a, f"τ = {found.tau:.6g}")
     _tell(a, text_table(frame))
     _say_labels(a, work.data)
@@ -233,7 +233,7 @@ def _modes(a: argparse.Namespace) -> None:
         return
     from ntkinfo.plotting import plot_mode_table
 
-    work.write("modes", frame, {name: "nats" for name in frame.columns if str(name).endswith("_nats")})
+    work.write("modes", frame, {str(name): a.units for name in frame.columns if str(name).endswith(f"_{a.units}")})
     write_figure(a.out / "modes.png", lambda: plot_mode_table(found, units=a.units))
     _tell(a, f"written: {a.out}/modes.csv .json .png")
 

@@ -288,9 +288,10 @@ def from_csv(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     lines = ["a,b,y", *(f"{i},{i * i},{0.5 * i}" for i in range(5))]
-    ...     _ = open(f"{folder}/mine.csv", "w").write("\n".join(lines))
+    ...     _ = Path(f"{folder}/mine.csv").write_text("\n".join(lines))
     ...     data = from_csv(f"{folder}/mine.csv")
     >>> data.x_train.shape, data.y_test.shape
     ((4, 2), (1, 1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,8 +200,8 @@ def differentiated(architecture: Architecture) -> FiniteNetworks:
 
         both = _compiled(architecture)
         for key in jax.random.split(jax.random.PRNGKey(seed), replicas):
-            drawn_first = applied(lambda key=key: architecture.init_fn(key, (-1, *point_shape)), point_shape)
-            parameters = _doubles(drawn_first[1])
+            found = applied(partial(architecture.init_fn, key, (-1, *point_shape)), point_shape)
+            parameters = _doubles(found[1])
 
             def evaluate(
                 a: FloatArray, b: FloatArray | None, drawn: Parameters = parameters

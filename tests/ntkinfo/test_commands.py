@@ -282,3 +282,21 @@ def test_tables_fit_the_terminal(width, capsys, monkeypatch):
     assert max(map(len, found.describe().splitlines())) <= width
     whole = found.table(width=10_000).splitlines()[0].split()  # in one line
     assert set(columns_of(found.table())) == set(whole)
+
+
+@pytest.mark.parametrize(("command", "stem"), [("timeline", "timeline"), ("bounds", "bounds"), ("modes", "modes")])
+def test_units_change_every_information_and_nothing_else(command, stem, tmp_path, capsys):
+    """`modes --units nats` printed bits, and its record had no units."""
+    found = {}
+    for units in ("bits", "nats"):
+        assert main([command, *SMALL, "--units", units, "--out", str(tmp_path / units)]) == 0
+        record = json.loads((tmp_path / units / f"{stem}.json").read_text())
+        assert {unit for unit in record["units"].values() if unit not in ("1", f"{units}/tau")} == {units}
+        found[units] = pd.read_csv(tmp_path / units / f"{stem}.csv")
+    bits, nats = found["bits"], found["nats"]
+    assert [name.replace("_bits", "_nats") for name in bits.columns] == list(nats.columns)
+    for name, other in zip(bits.columns, nats.columns, strict=True):
+        factor = np.log(2) if "_bits" in name else 1
+        np.testing.assert_allclose(bits[name].astype(float) * factor, nats[other].astype(float), rtol=1e-12)
+    assert any("_nats" in name for name in nats.columns)
+    capsys.readouterr()
