@@ -117,7 +117,7 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     text = f"no β is added beyond N points (default: {MAX_POINTS})"
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
-    text = f"entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: {CURVE_WORK}, ten to thirty seconds)"
+    text = f"entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: {CURVE_WORK}, up to a minute of processor time)"
     sub.add_argument("--max-work", type=int, metavar="N", help=text)
     add_workers(sub, "prove points and solve resamples", "where proofs are long, a process a core")
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")

@@ -12,5 +12,6 @@ MAX_TRANSITIONS = 50
 LARGEST_ENCODERS = 20_000_000
 """A curve whose encoders p(t|x) hold more numbers (160 MB) goes without them, and says so."""
 
-CURVE_WORK = 350_000_000
-"""Entries of tables (n_x, n_y) computed for all proofs of a curve beyond small dimensions: some ten (dualIB) to thirty seconds (IB)."""
+CURVE_WORK = 500_000_000
+"""Entries of tables (n_x, n_y) computed for all proofs of a curve beyond small dimensions: some ten (dualIB) to fifty
+seconds (IB) of one processor."""
