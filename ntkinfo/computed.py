@@ -17,6 +17,9 @@ from ntkinfo.rounding import error_of, error_of_dropped, rates_of_dropped
 from ntkinfo.setting import Column, Setting
 
 
+_UNBOUNDED, _AT_MOST_ONE = "expected_square_error", ("clipped_square_risk", "zero_one_risk")  # risks of the same law
+
+
 @dataclass(frozen=True)
 class Computed:
     """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
@@ -101,4 +104,9 @@ def errors_of_dropped(
             with np.errstate(invalid="ignore"):
                 change[tried] = np.where(value == values[name][tried], 0.0, np.abs(value - values[name][tried]))
             changes.setdefault(name, []).append(np.where(np.isnan(change), np.inf, change))
-    return {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
+    errors = {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
+    # A risk is 1 where errors are large, whatever their size: that it is the same with and without those modes says nothing there.
+    if _UNBOUNDED in errors:
+        lost = errors[_UNBOUNDED] >= values[_UNBOUNDED]
+        errors |= {name: np.where(lost, 1.0, errors[name]) for name in _AT_MOST_ONE if name in errors}
+    return errors

@@ -120,6 +120,8 @@ def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     found += [] if digits else [failures(seed, 9200, dropped=True, digits=False) for seed in (70, 76, 105, 107)]
     # whose variances are lost at the end of training, which is not to say that they are 0
     found += [] if digits else [failures(seed, 31404, dropped=True, digits=False) for seed in (42, 70, 75)]
+    # whose clipped risk is 1 with and without the slowest modes, and .34 with some of what they do
+    found += [] if digits else [failures(33, 41404, dropped=True, digits=False)]
     assert [case for wrong, _ in found for case in wrong] == []
     assert sum(compared for _, compared in found) > (200 if digits else 600)
 
