@@ -16,7 +16,6 @@ from ntkinfo.quantities.registry import has_rounding
 from ntkinfo.rounding import error_of, error_of_dropped, rates_of_dropped
 from ntkinfo.setting import Column, Setting
 
-
 _UNBOUNDED, _AT_MOST_ONE = "expected_square_error", ("clipped_square_risk", "zero_one_risk")  # risks of the same law
 
 
