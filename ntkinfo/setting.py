@@ -6,6 +6,7 @@ has one meaning in all quantities: that of :data:`GLOSSARY`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -94,7 +95,7 @@ class Setting:
     Raises
     ------
     ValueError
-        If labels do not match (both shapes are printed) or have no entropy, or a time or a variance is out of range.
+        If labels do not match (both shapes are printed), or a time or a variance is out of range.
     """
 
     ensemble: Ensemble
@@ -179,6 +180,12 @@ class Setting:
     def left_out(self) -> dict[str, str]:
         """The quantities without a value here that would have one for other kernels, labels or options, and why they have none."""
         unmet = {q.name: [str(c) for c in Condition if c in q.only - self.conditions] for q in REGISTRY.quantities}
+        if self.labels is not None and self.entropy is None:
+            for name, reasons in unmet.items():
+                if "entropy_y" in needs(REGISTRY.function(name)):
+                    reasons.append(
+                        "labels that vary in every output: without entropy_y, H(Y) is that of a Gaussian with their covariance"
+                    )
         return {name: "; ".join(reasons) for name, reasons in unmet.items() if reasons}
 
     def column(self, quantity: Quantity) -> Column:
@@ -334,18 +341,20 @@ def _labels(ensemble: Ensemble, on: Points, y: ArrayLike | None) -> FloatArray |
 
 
 def _entropy(y: FloatArray | None, on: Points, given: float | None) -> float | None:
-    """H(Y): as given, else of the classes or of a Gaussian with the labels' covariance; None without labels."""
+    """H(Y): as given, else of the classes or of a Gaussian with the labels' covariance; None without labels, or where those are constant."""
     if y is None or given is not None:
         return given
     if is_discrete(y):
         return class_entropy(y)
     spread = y - y.mean(axis=0)
-    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(y))) < y.shape[1]:
-        raise ValueError(
-            f"the {on} labels of shape {y.shape} are constant or linearly dependent, so that no Gaussian entropy H(Y) can be "
-            "had from them: give entropy_y, or more labels"
-        )
-    return gaussian_plug_in_entropy(y)
+    if np.linalg.matrix_rank(spread, tol=1e-12 * float(np.linalg.norm(y))) == y.shape[1]:
+        return gaussian_plug_in_entropy(y)
+    warnings.warn(
+        f"the {on} labels of shape {y.shape} are constant or linearly dependent, so that no Gaussian entropy H(Y) can be had "
+        "from them: columns that need it are left out; give entropy_y, or more labels",
+        stacklevel=5,
+    )
+    return None
 
 
 def _joined(laws: list[Marginals]) -> Marginals:

@@ -329,13 +329,6 @@ def test_interrupted_writes_leave_the_old_file(tmp_path, gaussian_timeline, monk
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_labels_without_an_entropy_are_refused_before_the_laws(gaussian_timeline, monkeypatch):
-    _, ensemble, data = gaussian_timeline
-    monkeypatch.setattr(ntkinfo.Ensemble, "laws", lambda *_: pytest.fail("the long work has begun"))
-    with pytest.raises(ValueError, match=r"test labels of shape \(30, 1\) are constant.*give entropy_y"):
-        ntkinfo.timeline(ensemble, [1.0], y_test=np.full_like(data.y_test, 0.3))
-
-
 def test_lost_digits_are_said_to_who_reads_columns_only():
     kernels = ntkinfo.Kernels(np.diag([1.0, 1e-13]) + 1e-14, np.eye(2))
     with pytest.warns(FewDigitsWarning, match=r"fewer than four digits of \d+ columns.*τ = 1e\+13.*ridge"):
@@ -346,3 +339,19 @@ def test_lost_digits_are_said_to_who_reads_columns_only():
     benign = ntkinfo.Kernels(2 * np.eye(2), np.eye(2))
     for times in ([0.1, 1.0], [0.0], [1e-12]):  # warnings are errors; what a table prints as ~0 has no digits to lose
         ntkinfo.timeline(ntkinfo.Ensemble(benign, [1.0, -1.0]), times, progress=False)
+
+
+@pytest.mark.filterwarnings("ignore::ntkinfo.precision.FewDigitsWarning")
+@pytest.mark.parametrize("kept", [1, 4], ids=["one point", "a constant label"])
+def test_labels_without_an_entropy_lose_only_what_needs_it(linear_model, kept):
+    model = linear_model(n=6, m=kept).ensemble()
+    y_test = np.full((kept, 1), 0.7)
+    with pytest.warns(UserWarning, match=rf"test labels of shape \({kept}, 1\) are constant .* give entropy_y"):
+        table = ntkinfo.timeline(model, [0.1, 1.0], y_test=y_test)
+    whole = ntkinfo.timeline(model, [0.1, 1.0], y_test=y_test, entropy_y=1.4)
+    lost = set(whole.values) - set(table.values)
+    assert lost == {name for name in whole.values if "entropy_y" in needs(getattr(quantities, name))} != set()
+    for name in lost:
+        assert "labels that vary in every output" in table.settings["left_out"][name]
+    for name in table.values:
+        np.testing.assert_array_equal(table[name], whole[name])
