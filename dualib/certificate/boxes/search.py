@@ -35,7 +35,7 @@ def max_log_g_over_boxes(
     Parameters
     ----------
     bounds : BoxBounds
-        :class:`dualib.certificate.boxes.families.IBBoxes` or :class:`~dualib.certificate.boxes.families.DualBoxes`.
+        :class:`dualib.certificate.boxes.families.IBBoxes` or :class:`~dualib.certificate.boxes.dual_family.DualBoxes`.
     atoms : array, shape (m, K)
         Decoders where G is known to be large, at least one.
     tolerance : float

@@ -7,9 +7,9 @@ from joints import KINDS, channel
 
 import dualib
 from dualib.certificate.boxes.dual_bounds import DualChords, DualRelaxation, balanced, decoders_of, dual_bound_at
+from dualib.certificate.boxes.dual_family import DualBoxes
 from dualib.certificate.boxes.dual_newton import least_dual_bound
 from dualib.certificate.boxes.dual_second_order import dual_second_order_bound, entropy_curvature
-from dualib.certificate.boxes.families import DualBoxes
 from dualib.certificate.boxes.rows import DualRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes, reachable
 from dualib.certificate.ceiling import Budget

@@ -6,7 +6,8 @@ import pytest
 from joints import KINDS, channel
 from scipy.optimize import linprog
 
-from dualib.certificate.boxes.families import DualBoxes, IBBoxes
+from dualib.certificate.boxes.dual_family import DualBoxes
+from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_log_mixture, nearest_mixture
 from dualib.certificate.ceiling import Budget

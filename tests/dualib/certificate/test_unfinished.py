@@ -9,7 +9,8 @@ from joints import random_joint
 
 import dualib
 from dualib.certificate import search
-from dualib.certificate.boxes.families import DualBoxes, IBBoxes
+from dualib.certificate.boxes.dual_family import DualBoxes
+from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.ceiling import Budget
 from dualib.certificate.search import search_in_any_dimension
@@ -35,7 +36,7 @@ def test_a_search_in_turns_is_the_search_in_one(case, monkeypatch):
     kind, boxes, size, factor = CASES[case]
     it = solved(kind(random_joint(*size)), factor)
     g = it.dual
-    monkeypatch.setattr("dualib.certificate.boxes.families.ENTRIES", 40 * len(it.problem.p_x))  # parts of 20 boxes
+    monkeypatch.setattr(f"{boxes.__module__}.ENTRIES", 40 * len(it.problem.p_x))  # parts of 20 boxes
     monkeypatch.setattr("dualib.certificate.boxes.search.LEAST_BATCH", 64)
 
     def bounds():
