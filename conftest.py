@@ -1,5 +1,6 @@
 """One thread of BLAS a test process: the suite runs one process a core, and its matrices are small. And what examples in docstrings have."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ import scipy.linalg  # noqa: F401  (SciPy brings a BLAS of its own)
 from threadpoolctl import threadpool_limits
 
 threadpool_limits(1, user_api="blas")
+os.environ["COLUMNS"] = "120"  # tables follow the terminal, tests do not
 
 
 @pytest.fixture(scope="session")

@@ -73,8 +73,9 @@ def cores() -> int:
 
 
 def _as_worker() -> None:
-    """What a worker does first: it ends without a word at Ctrl-C, and when the process that began it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """What a worker does first: it ends without a word at Ctrl-C, where that is not ignored, and when the process that began it is gone."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -217,7 +217,7 @@ def test_the_digits_that_the_kernels_rounding_leaves_are_reported(tmp_path):
     for name in ("path_length_lower", "path_length_upper_modes"):
         plain, side = getattr(quantities, name)(ensemble, [1.0, 1e9]), SIDES[again.column(name).relation]
         np.testing.assert_allclose(side * (again[name] - plain), again.rounding[name] * plain, rtol=0.3, err_msg=name)
-    told = ["digits that rounding leaves where they are fewest: " in again.table(group) for group in Group]
+    told = ["digits that rounding leaves where they are fewest: " in again.table(group, width=200) for group in Group]
     lost = {c.group for c in again.columns if again.rounding.get(c.name, np.zeros(1)).max() > 1e-9}
     assert told == [group in lost for group in Group]
     assert lost
