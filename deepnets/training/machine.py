@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from deepnets.training.orders import batches
 from deepnets.training.processes import exchanged
 from deepnets.training.settings import Training
 from deepnets.training.steps import State, steps_of
+from dualib.core.parallel import cores
 from dualib.core.typing import Int, IntArray
 
 States = tuple[State, ...]  # of this process's groups
@@ -72,7 +72,7 @@ class Machine:
         self._groups = [self._group(of, train_patterns[of], *placed[i % len(placed)]) for i, of in enumerate(mine)]
         none = np.full((rows.shape[1], len(network.widths) - 1), np.nan)
         self._gradients: list[list[Any]] = [[none] * len(EPOCH_GRADIENTS) for _ in self._groups]  # of the last epoch
-        threads = min(len(self._groups), os.cpu_count() or 1) if on_processors else len(devices)
+        threads = min(len(self._groups), cores()) if on_processors else len(devices)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def _group(self, rows: IntArray, patterns: IntArray, device: jax.Device, x: jax.Array, y: jax.Array) -> _Group:

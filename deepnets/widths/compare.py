@@ -8,7 +8,6 @@ are measured apart, by halving the step for the same networks.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +29,7 @@ from deepnets.widths.samples import IN_A_FILE, Batch, Flows, batches
 from deepnets.widths.slopes import Slopes, predicted_slopes
 from deepnets.widths.start import start_law_sample, start_sample
 from dualib.core.arrays import columns, finite_array, positive, whole
+from dualib.core.parallel import cores
 from dualib.core.store import Store
 from dualib.core.typing import FloatArray
 from ntkinfo.setting import Setting
@@ -134,7 +134,7 @@ def compare_with_infinite_width(
     work = _Work(setting, x, y, h, replicas, Flows(x, times, seed, store))
     counts = [replicas * min(8, chosen[-1] // n) for n in chosen]
     work.flows.train(work.batches(nets, counts, exponents), progress=progress, executor=executor)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         errors = threads.submit(work.step_errors, nets[0])
         found = [row for part in threads.map(work.rows, nets) for row in part]
         slopes = threads.submit(work.slopes, nets[0], found, store) if kernels is None else None

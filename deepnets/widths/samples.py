@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from deepnets.networks import Network
 from deepnets.widths.flow import FlowSample, gradient_flow
 from deepnets.widths.formulas import hidden_width
-from dualib.core.parallel import in_order
+from dualib.core.parallel import cores, in_order
 from dualib.core.store import Store
 from dualib.core.typing import Float, FloatArray
 
@@ -86,7 +85,7 @@ class Flows:
         stop = Event()  # which cannot travel to other processes
         inside = None if executor is not None else stop
         work = partial(train_batch, x=self.x, taus=self.taus, seed=self.seed, stop=inside)
-        pool = ThreadPoolExecutor(os.cpu_count()) if executor is None else None
+        pool = ThreadPoolExecutor(cores()) if executor is None else None
         found: dict[str, FlowSample] = {}
         missing = []
         for batch in ordered:

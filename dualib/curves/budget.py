@@ -115,6 +115,14 @@ class Spending:
                 self.points[i] = point.solution_of(self.points[i].problem)
                 self.searches[i] = tasks[i].after(self.points[i], point)
             self._let_go()
+        self._take_better()
+
+    def _take_better(self) -> None:
+        """For points that stay open, what is on disk and better: other limits of the work make other turns."""
+        for i, point in enumerate(self.points):
+            kept = self.sweep.best_kept(point.beta) if point.status in HELPED else None
+            if kept is not None and kept.gap < point.gap:
+                self.points[i] = replace(kept.solution_of(point.problem), work=point.work)
 
     def _next(self) -> dict[int, Search]:
         """The searches that get a turn now."""

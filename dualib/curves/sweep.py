@@ -138,10 +138,14 @@ class Point(Result):
         """The β of the solution."""
         return float(self.solution["beta"])
 
+    @property
+    def gap(self) -> float:
+        """What the proof leaves, nats."""
+        return float(self.solution["objective"] - self.solution["lower_bound"])
+
     def describe(self) -> str:
         """A few words for the bar: β, clusters, gap."""
-        gap = self.solution["objective"] - self.solution["lower_bound"]
-        return f"β = {self.beta:.4g}, {len(self.solution['p_t'])} clusters, gap {gap:.1e} nats"
+        return f"β = {self.beta:.4g}, {len(self.solution['p_t'])} clusters, gap {self.gap:.1e} nats"
 
     def solution_of(self, problem: Bottleneck) -> Solution:
         """The solution, for its problem."""
@@ -243,6 +247,12 @@ class Sweep:
         point = None if self.store is None else self.store.get(_name(beta, total), Point)
         spared = point is not None and point.solution["status"] in (Status.TOO_LARGE, Status.CELLS)
         return None if spared and not self.accuracy.options.affordable_only else point
+
+    def best_kept(self, beta: float) -> Point | None:
+        """The later proof of a β on disk with the smallest gap, whatever work it was made for."""
+        names = [] if self.store is None else self.store.names()
+        found = (self.kept(beta, int(n.rpartition("_")[2])) for n in names if n.startswith(f"{_name(beta, 0)}_work_"))
+        return min((point for point in found if point is not None), key=lambda point: point.gap, default=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,9 +130,8 @@ def clipped_square_risk(law: Law | Marginals, y: ArrayLike, scale: float = 1.0) 
     return np.asarray(np.clip(np.where(sigma > 0, value, exact), 0.0, 1.0).mean(axis=(-2, -1)))
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(
-    16
-)  # of a normal density over two standard deviations: to the last digit
+# Of a normal density over two standard deviations: to the last digit.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 def _second_moment_inside(mean: FloatArray, sigma: FloatArray, b: float) -> FloatArray:

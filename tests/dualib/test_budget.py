@@ -98,6 +98,13 @@ def test_more_work_goes_on_with_what_is_on_disk(problem, betas, whole, tmp_path)
     assert 0.9 * WORK < sum(s.work for s in more.solutions) < 2.4 * WORK
 
 
+def test_less_work_loses_nothing_that_is_on_disk(problem, betas, whole, tmp_path):
+    assert_same(whole, curve_of(problem, betas, out=tmp_path))
+    less = dualib.information_curve(problem, betas, certify=dualib.Certify(max_work=WORK // 20), out=tmp_path)
+    np.testing.assert_array_equal(less.lower_bound, whole.lower_bound)
+    np.testing.assert_array_equal(less.objective, whole.objective)
+
+
 def test_a_proof_that_was_left_out_as_too_large_is_made_where_it_is_asked_for(problem, betas, tmp_path, monkeypatch):
     monkeypatch.setattr("dualib.solvers.prove.AUTO_WORK", 0)
     spared = dualib.information_curve(problem, betas[:2], out=tmp_path)

@@ -54,9 +54,9 @@ def max_log_g_over_boxes(
     search.run()
     argmax = np.zeros(atoms.shape[1])
     argmax[bounds.seen] = search.argmax
-    upper = max(search.closed, search.best, search.highest()) + search.rounding
-    complete = upper <= max(search.best, 0.0) + tolerance
     left = search.unfinished() if search.open() else None
+    upper = max(search.closed, search.best, -np.inf if left is None else left.highest) + search.rounding
+    complete = upper <= max(search.best, 0.0) + tolerance
     return Ceiling(
         upper,
         search.best,
@@ -133,11 +133,6 @@ class _Search:
     def open(self) -> bool:
         """Whether boxes are left."""
         return any(len(part.bound) for part in (self.cells, *self.ahead, *self.halved))
-
-    def highest(self) -> float:
-        """The largest bound of an open box."""
-        parts = (self.cells, *self.ahead, *self.halved)
-        return max(float(part.bound.max(initial=-np.inf)) for part in parts)
 
     @property
     def goal(self) -> float:
