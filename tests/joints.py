@@ -71,6 +71,8 @@ def exact_f(log_weights, rows, beta, q):
         mixture = [mp.fsum(mp.mpf(a) * mp.mpf(b) for a, b in zip(q, column, strict=True)) for column in rows.T]
         total = mp.mpf(0)
         for weight, log_w, row in zip(q, log_weights, rows, strict=True):
+            if weight == 0:
+                continue
             terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
             total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
         return total

@@ -24,7 +24,7 @@ from dualib.problems import IB, DualIB
 from dualib.solvers.ascents import largest_at_rows
 from dualib.solvers.atoms import LARGEST_START, SEPARATE, add_atoms, merge_atoms, start_from, trivial
 from dualib.solvers.coarse import SYMBOLS, can_be_coarser, coarser, rounding
-from dualib.solvers.columns import best_start, generate_columns, minimise
+from dualib.solvers.columns import best_start, generate_columns, minimise, to_last_digits
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import AUTO_WORK, Certify
@@ -75,6 +75,8 @@ def prove(
     """
     if it.atoms.size > MAX_UNKNOWNS and begun is None:
         it, residual = minimise(it, 3 * MAX_UNKNOWNS)
+        if float(it.dual.log(it.atoms).max()) > 0.1 * options.tolerance:  # which is what would be proven
+            it, residual = to_last_digits(it)
     max_cells, work = options.max_cells, 0.0
     ceiling: Ceiling | None = None
     if options.affordable_only:

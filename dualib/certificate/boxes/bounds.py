@@ -77,16 +77,33 @@ class Relaxation:
     @property
     def unit(self) -> float:
         """The rounding error of sums over x and y relative to the size of their terms."""
-        n, k = self.rows.shape
-        return float(EPS * (n + 4 * k + 16))
+        return float(EPS * len(self.rows) + self.unit_of_y)
 
-    def rounding(self, low: Float[np.ndarray, "m k"]) -> float:
-        """Allowance for floating-point error in log G and in bounds over boxes with lower ends `low`, nats.
+    @property
+    def unit_of_y(self) -> float:
+        """The rounding error of sums over y, and of what is done with them, relative to the size of their terms."""
+        return float(EPS * (4 * self.rows.shape[1] + 16))
 
-        What large multipliers add is in their bounds already.
+    def depth(self, r: Float[np.ndarray, "m k"]) -> float:
+        """The largest Σ_y E_y abs(log r_y) of decoders r > 0 (shape (m, K)), E the mean of the rows by the shares of G's terms."""
+        shares = log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[1]
+        return float(((shares @ self.rows) * np.abs(np.log(r))).sum(axis=1).max())
+
+    def rounding(self, depth: float) -> float:
+        """Allowance for floating-point error, nats, in log G and in bounds over boxes where abs(log r_y) is at most `depth`.
+
+        Exponents are sums over y of the size of log a and β log r. Sums of n positive terms err by n units relative to
+        themselves: log G by as much, and E_y by n E_y units, which moves the tangent of ψ, ψ'' E ≤ β, by n β abs(s − E)
+        at s, 2 n β over all y. What large multipliers add is in their bounds already.
         """
-        depth = np.abs(np.log(low[low > SMALLEST])).max(initial=0.0)
-        return float(self.unit * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)))
+        n, k = self.rows.shape
+        of_y = self.unit_of_y * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + np.log(k) + depth))
+        return float(of_y + EPS * n * (1.0 + 2.0 * self.beta))
+
+
+def deepest(r: Float[np.ndarray, "m k"]) -> float:
+    """The largest abs(log r_y) of decoders, zeros apart."""
+    return float(np.abs(np.log(r[r > SMALLEST])).max(initial=0.0))
 
 
 def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
@@ -187,7 +204,9 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     intercept, slope = chords.split.tangents(mean)
     excess = chords.slope - mu + slope
     relaxed = intercept + chords.offset + np.maximum(excess * chords.low, excess * chords.high)
-    bound = log_sum + relaxed.sum(axis=1) + r.unit * np.abs(mu).max(axis=1)
+    # Rounding of μ·p_x, of which the terms' shares make μ·E, and of μ_y s.
+    large = np.abs(mu) * np.maximum(mean, chords.high)
+    bound = log_sum + relaxed.sum(axis=1) + r.unit_of_y * large.sum(axis=1)
     value = log_sum + (mean * (r.beta * np.log(mean) - mu)).sum(axis=1)
     return Point(mu, bound, value, mean, excess, posterior)
 

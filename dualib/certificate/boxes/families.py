@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, tighten
+from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, deepest, tighten
 from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.noise import CommonNoise
@@ -18,7 +18,6 @@ from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
 ENTRIES = 1 << 17  # (box, x) at a time: a megabyte, within the cache
 SLACK = 1e-10  # for the rounding of means, and of logarithms of shares in units of β
-SMALLEST = 1e-200
 NEARLY = 2.0  # times what the best split gives away: up to there, parabolas may be the best of the box's parts
 STUCK = 0.999  # a box that keeps this share of the excess it was cut with has poor multipliers
 SELDOM = 0.02  # share of boxes below which more common noise than before is not looked for
@@ -107,7 +106,7 @@ class IBBoxes:
         self.batch = max(16, ENTRIES // len(rows))
         self.relaxation, self.log_weights = Relaxation.of(log_weights, rows[:, self.seen], beta), log_weights
         self.order = np.argsort(self.relaxation.rows, axis=0)
-        self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(self.relaxation.rows)
+        self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(deepest(self.relaxation.rows))
         self.by_rows = self.relaxation.split
         self.chords_only = Split.of(beta, np.zeros((1, 1)), np.zeros((1, 1)))
         self.noise, self.pauses = CommonNoise(self.relaxation), [0, 0]
@@ -121,8 +120,8 @@ class IBBoxes:
         return rows.min(axis=0)[None], high[None], start
 
     def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
-        """It grows with the least r_y."""
-        return self.relaxation.rounding(np.concatenate([low, atoms]))
+        """It grows with the least r_y, where every row has y: where one has not, those that have it do not count at small r_y."""
+        return self.relaxation.rounding(max(deepest(low), self.relaxation.depth(atoms)))
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders."""

@@ -56,7 +56,7 @@ def max_log_g_over_boxes(
     argmax[bounds.seen] = search.argmax
     left = search.unfinished() if search.open() else None
     upper = max(search.closed, search.best, -np.inf if left is None else left.highest) + search.rounding
-    complete = upper <= max(search.best, 0.0) + tolerance
+    complete = upper <= max(search.best, 0.0) + search.tolerance
     return Ceiling(
         upper,
         search.best,
@@ -94,7 +94,7 @@ class _Search:
     def __init__(
         self, bounds: BoxBounds, atoms: FloatArray, tolerance: float, budget: Budget, begun: Unfinished | None
     ):
-        self.bounds, self.tolerance, self.budget = bounds, tolerance, budget
+        self.bounds, self.budget = bounds, budget
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
         self.roots = np.sqrt(self.atoms).T
@@ -102,6 +102,7 @@ class _Search:
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
         low, high, start = bounds.root(self.argmax)
         self.rounding = bounds.rounding(low, self.atoms)
+        self.tolerance = max(tolerance, 2.0 * self.rounding)  # what rounding hides is not searched for
         self.ahead: list[Cells] = []
         self.halved: list[Cells] = []
         if begun is None:
@@ -137,7 +138,7 @@ class _Search:
     @property
     def goal(self) -> float:
         """Boxes bounded by this are done."""
-        return max(self.best, 0.0) + max(self.tolerance - self.rounding, 0.1 * self.tolerance)
+        return max(self.best, 0.0) + self.tolerance - self.rounding
 
     def spent(self) -> bool:
         """Whether the budget is used up."""

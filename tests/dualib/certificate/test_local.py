@@ -6,7 +6,7 @@ from joints import KINDS, channel, exact_f
 
 import dualib
 from dualib.certificate.boxes import families
-from dualib.certificate.boxes.bounds import Relaxation, bound_at
+from dualib.certificate.boxes.bounds import Relaxation, bound_at, deepest
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.search import max_log_g_over_boxes
@@ -63,7 +63,7 @@ def test_the_divergence_is_above_the_parabolas(kind):
         point, curvature = known(relaxation, low, high, mu, rng, int(rng.integers(1, 8)))
         divergence = np.where(other > 0, other * np.log(np.maximum(other, 1e-300) / point.posterior.clip(1e-300)), 0.0)
         below = 0.5 * (curvature * (other @ rows - point.mean) ** 2).sum(axis=1)
-        allowance = relaxation.rounding(rows) + relaxation.unit * np.abs(mu).max()
+        allowance = relaxation.rounding(deepest(rows)) + relaxation.unit * np.abs(mu).max()
         assert np.all(below <= divergence.sum(axis=1) + allowance)
         near += (below > 0.1 * divergence.sum(axis=1)).sum()
     assert near > 100
@@ -97,7 +97,7 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
         mu = beta * np.log(np.maximum(rng.uniform(low, high), 1e-12))
         point, curvature = known(relaxation, low, high, mu, rng, 4)
         found = bound_at(relaxation, Chords.of(Split.parabolas(beta, curvature), low, high), mu)
-        allowance = relaxation.rounding(np.concatenate([low, rows]))
+        allowance = relaxation.rounding(deepest(np.concatenate([low, rows])))
         assert found.bound.min() >= -2 * allowance
         if number < 2:
             assert found.bound.min() + allowance >= float(exact_f(log_weights, rows, beta, q))

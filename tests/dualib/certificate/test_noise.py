@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from joints import KINDS, channel, exact_f
 
-from dualib.certificate.boxes.bounds import Relaxation
+from dualib.certificate.boxes.bounds import Relaxation, deepest
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.noise import CommonNoise
 from dualib.certificate.boxes.search import max_log_g_over_boxes
@@ -127,7 +127,7 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
         low, high = boxes.tighten(low, high, 0.0)
         start = np.tile(boxes.root(np.full(len(r), 1 / len(r)))[2], (40, 1))
         found = boxes.examine(low, np.maximum(high, low), start, np.full(40, 1e3), -1e3)
-        allowance = boxes.relaxation.rounding(low)
+        allowance = boxes.relaxation.rounding(deepest(low))
         assert found.bound.min() >= -2 * allowance
         near += (found.bound < 0.02).sum()
         with_noise += (found.start[:, len(r)] > 0).sum()
