@@ -76,3 +76,15 @@ def exact_f(log_weights, rows, beta, q):
             terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
             total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
         return total
+
+
+def exact_log_g(log_weights, rows, beta, r):
+    """log G(r), to 50 digits."""
+    with mp.workdps(50):
+        terms = []
+        for log_w, row in zip(log_weights, rows, strict=True):
+            divergence = mp.fsum(
+                mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b)) for a, b in zip(row, r, strict=True) if a > 0
+            )
+            terms.append(mp.mpf(log_w) - mp.mpf(beta) * divergence)
+        return mp.log(mp.fsum(mp.exp(t) for t in terms))

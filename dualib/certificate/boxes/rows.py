@@ -61,10 +61,10 @@ class RowCells(ABC):
         return self.log_weights - self.beta * self.distance(r)
 
     def rounding(self) -> float:
-        """Allowance for floating-point error in every bound, nats."""
+        """Allowance for floating-point error in every bound, nats: of sums over x, and of exponents, J/(1 − λ) among them."""
         n, k = self.rows.shape
         depth = 1.0 - float(np.log(self.rows[self.rows > 0].min())) + float(np.log(k))
-        return float(EPS * (n + 4 * k + 16) * (1.0 + np.abs(self.log_weights).max() + self.beta * depth))
+        return float(EPS * (n + (8 * k + 32) * (1.0 + np.abs(self.log_weights).max() + self.beta * depth)))
 
     def ceiling_of(self, i: int) -> float:
         """An upper bound of log G over the cell of x_i, nats, without rounding."""

@@ -5,7 +5,7 @@ import dataclasses
 import mpmath as mp
 import numpy as np
 import pytest
-from joints import KINDS, channel, exact_f
+from joints import KINDS, channel, exact_f, exact_log_g
 from scipy.optimize import minimize
 
 from dualib.certificate.boxes.bounds import Relaxation, bound_at, concave_share, deepest, tighten
@@ -27,18 +27,6 @@ def boxes(rows, rng, number):
     low = np.maximum(mixture - size * rng.random((number, k)), rows.min(axis=0))
     high = np.minimum(mixture + size * rng.random((number, k)), rows.max(axis=0))
     return np.minimum(low, mixture), np.maximum(high, mixture), q
-
-
-def exact_log_g(log_weights, rows, beta, r):
-    """log G(r), to 50 digits."""
-    with mp.workdps(50):
-        terms = []
-        for log_w, row in zip(log_weights, rows, strict=True):
-            divergence = mp.fsum(
-                mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b)) for a, b in zip(row, r, strict=True) if a > 0
-            )
-            terms.append(mp.mpf(log_w) - mp.mpf(beta) * divergence)
-        return mp.log(mp.fsum(mp.exp(t) for t in terms))
 
 
 @pytest.mark.parametrize("kind", KINDS)

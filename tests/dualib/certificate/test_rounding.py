@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from joints import exact_f
+from joints import exact_f, exact_log_g
 
 import dualib
 from dualib.certificate.boxes.bounds import Relaxation, bound_at, deepest, log_sum_exp
+from dualib.certificate.boxes.rows import IBRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.second_order import second_order_bound
 from dualib.certificate.boxes.splits import Chords
+from dualib.solvers.iterate import evaluate
 
 
 def counted_rows(rng, n, k):
@@ -52,3 +54,17 @@ def test_many_rows_at_high_beta_are_proven_with_little_work(n, k, beta):
     assert solution.certified
     assert solution.work < 1e7
     assert 0.0 <= solution.gap <= 1e-9
+
+
+def test_cells_of_many_rows_prove_what_their_rounding_leaves():
+    """The allowance was above the tolerance (7e-10), so that cells of 500 rows proved nothing at such a β."""
+    rows = np.random.default_rng(1).dirichlet(np.ones(10), 500)
+    problem = dualib.IB(dualib.Joint.from_conditional(np.full(500, 1 / 500), rows))
+    solution = dualib.solve(problem, 400.0, certify=False)
+    it = evaluate(problem.reduced, 400.0, solution.p_t, solution.p_y_given_t)
+    cells = IBRowCells(it.dual.log_weights, it.problem.p_y_given_x, 400.0)
+    assert max_log_g_over_row_cells(cells, it.atoms, 3e-10).complete
+    # The rounding itself, on some rows, against 50 digits.
+    for i in range(0, 500, 100):
+        log_g = exact_log_g(it.dual.log_weights, it.problem.p_y_given_x, 400.0, it.problem.p_y_given_x[i])
+        assert cells.ceiling_of(i) + cells.rounding() >= float(log_g)
