@@ -6,7 +6,7 @@ import argparse
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
-from dualib.core.command import add_units, add_workers
+from dualib.core.command import add_units, add_workers, count
 from dualib.curves.limits import CURVE_WORK, MAX_POINTS, MAX_TRANSITIONS
 
 DESCRIPTION = """\
@@ -108,7 +108,7 @@ def _solve_options(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(f"--{name}", type=float, metavar="R", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs")
     text = "entries of tables (n_x, n_y) computed for the proof of a point (default: that of Certify)"
-    sub.add_argument("--max-work", type=int, metavar="N", help=text)
+    sub.add_argument("--max-work", type=count, metavar="N", help=text)
 
 
 def _curve_options(sub: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def _curve_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--max-points", type=int, default=MAX_POINTS, metavar="N", help=text)
     sub.add_argument("--no-certify", action="store_true", help="skip the proofs: every point is estimated")
     text = f"entries of tables (n_x, n_y) computed for the proofs of a whole curve (default: {CURVE_WORK}, up to a minute of processor time)"
-    sub.add_argument("--max-work", type=int, metavar="N", help=text)
+    sub.add_argument("--max-work", type=count, metavar="N", help=text)
     add_workers(sub, "prove points and solve resamples", "where proofs are long, a process a core")
     sub.add_argument("--no-transitions", action="store_true", help="do not look for transitions")
     text = "hard clusterings beside the curve, each with its distance to the proven curve of ib"

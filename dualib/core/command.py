@@ -63,6 +63,14 @@ def exit_status(program: str, run: Callable[[], int | None], interrupted: str) -
         return INTERRUPTED
 
 
+def count(text: str) -> int:
+    """A whole number as an option's value; 5e9 is one."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
+
+
 def add_units(parser: argparse.ArgumentParser) -> None:
     """The option --units."""
     parser.add_argument(

@@ -71,7 +71,10 @@ class Certify:
         if not 1e-14 <= self.tolerance < np.inf:
             raise ValueError(f"tolerance = {self.tolerance} nats must be at least 1e-14 (rounding) and finite")
         for field in fields(self)[1:-1]:
-            whole(getattr(self, field.name), field.name)
+            value = getattr(self, field.name)
+            if isinstance(value, float) and value.is_integer():  # as 5e8 is
+                value = int(value)
+            object.__setattr__(self, field.name, whole(value, field.name))
 
     @classmethod
     def of(cls, certify: CertifyLike, max_work: int = WORK) -> Certify:

@@ -285,7 +285,7 @@ def test_the_last_row_of_every_beta_is_what_the_files_hold(tmp_path, capsys):
         "--out",
         tmp_path,
     ]
-    status, text, _ = run(capsys, *wanted, "--max-work", 2_000_000)
+    status, text, _ = run(capsys, *wanted, "--max-work", "2e6")  # as the table writes it
     assert status == 0
     assert "with what was proven since:" in text  # first with a share of the work, then with what is left
     rows = [line.split() for line in text.splitlines() if line.endswith((" proven", " estimated"))]

@@ -179,6 +179,10 @@ def test_bad_options_and_new_rows():
         dualib.Certify(tolerance=0.0)
     with pytest.raises(ValueError, match="max_cells must be at least 0, got -1"):
         dualib.Certify(max_cells=-1)
+    assert dualib.Certify(max_work=3e8) == dualib.Certify(max_work=300_000_000)
+    for wrong in (0.5, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"max_work must be a whole number, got {wrong}"):
+            dualib.Certify(max_work=wrong)
     s = dualib.solve(dualib.DualIB(random_joint(7, 4, 3)), 5.0)
     with pytest.raises(ValueError, match="2 symbols y, the solution 3"):
         s.encode([0.5, 0.5])
