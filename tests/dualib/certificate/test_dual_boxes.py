@@ -13,6 +13,8 @@ from dualib.certificate.boxes.dual_second_order import dual_second_order_bound, 
 from dualib.certificate.boxes.rows import DualRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.search import max_log_g_over_boxes, reachable
 from dualib.certificate.ceiling import Budget
+from dualib.certificate.dual_function import DualFunction
+from dualib.certificate.weights import cell_bound, convex_part
 from dualib.solvers.prove import Status
 
 DEEP = "deep"  # probabilities down to 1e-250
@@ -222,3 +224,22 @@ def test_rows_are_nearly_equal_up_to_a_quarter_and_either_side_proves_the_same()
         assert boxes.relaxation.allows(bases).tolist() == [True, width > 0.25]
         assert bounds[1] == np.inf or width > 0.25
     assert proven[0].upper == pytest.approx(proven[1].upper, abs=1e-3)
+
+
+def test_posteriors_of_few_nearly_equal_rows_bound_f_to_the_square_of_their_difference():
+    rng = np.random.default_rng(8)
+    for _ in range(25):
+        n, size = int(rng.integers(2, 5)), 10.0 ** rng.uniform(-6, -1)
+        rows = rng.dirichlet(np.full(6, 2.0)) * (1 + size * rng.uniform(-1, 1, (n, 6)))
+        problem = dualib.DualIB(
+            dualib.Joint.from_conditional(rng.dirichlet(np.ones(n)), rows / rows.sum(axis=1, keepdims=True))
+        )
+        g = DualFunction(problem, 10.0 ** rng.uniform(-1, 1.5) / size**2, rng.uniform(-2, 1, n))
+        assert g.rounding() < 1e-12
+        centre, corners = rng.dirichlet(np.full(n, 0.5), (4, 1)), rng.dirichlet(np.full(n, 0.5), (4, n))
+        cells = centre + 10.0 ** -rng.uniform(0, 6, (4, 1, 1)) * (corners - centre)
+        bound, _ = cell_bound(g, cells, convex_part(g, cells))
+        for cell, above in zip(cells, bound, strict=True):
+            for weights in (rng.dirichlet(np.ones(n)), np.eye(n)[0]):
+                f = exact_f(g.log_weights, problem.p_y_given_x, g.beta, weights @ cell)
+                assert above + g.rounding() >= float(f)
