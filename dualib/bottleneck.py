@@ -217,8 +217,12 @@ class Bottleneck(Result, ABC):
 
     @cached_property
     def rounding_scale(self) -> float:
-        """Size of the parts that d and its bounds over cells are summed from, nats; times 2⁻⁵²β, the rounding error of β d."""
-        power = 1 if self.hull.kind is HullKind.LOG_MIXTURES else 2
+        """Size of the parts that d and its bounds over cells are summed from, nats; times 2⁻⁵²β, the rounding error of β d.
+
+        Moments, which many log-linear mixtures are searched by, know a weak symbol to 2⁻⁵² of its deviation, not of its square.
+        """
+        by_moments = self.hull.kind is HullKind.LOG_MIXTURES and len(self.p_x) > self.dimension + 1
+        power = 1 if by_moments else 2
         return (self._strong_scale + self._weak_size**power) / self.divisor
 
     @cached_property

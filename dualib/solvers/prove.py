@@ -94,7 +94,10 @@ def prove(
             ceiling = min(filter(None, (simplices, ceiling)), key=lambda one: one.log_bound)
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
-        better, _ = minimise(add_atoms(it, ceiling.argmax[None], np.array([ceiling.lower]), 0.0), 3 * MAX_UNKNOWNS)
+        missing = g.log(ceiling.argmax[None])
+        if missing[0] <= 0.5 * options.tolerance:  # the search's own rounding, where β is huge
+            break
+        better, _ = minimise(add_atoms(it, ceiling.argmax[None], missing, 0.0), 3 * MAX_UNKNOWNS)
         if not better.value < it.value:
             break
         it, _, residual, _ = generate_columns(better, options, None)

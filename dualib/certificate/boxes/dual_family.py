@@ -46,8 +46,8 @@ class DualBoxes:
         r = self.relaxation
 
         def once(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-            low, high = balanced(low, high)
-            log_caps = r.log_weights - r.beta * nearest_log_mixture(r.log_rows, *decoders_of(low, high))
+            low, high = balanced(r, low, high)
+            log_caps = r.log_weights - r.beta * nearest_log_mixture(r.log_rows, *decoders_of(r.centre, low, high))
             least, most = capped_means(r.odds, self.order, log_caps + (self.slack - reached))
             return np.maximum(low, least - self.room), np.minimum(high, most + self.room)
 
@@ -56,17 +56,16 @@ class DualBoxes:
     def examine(
         self, low: FloatArray, high: FloatArray, start: FloatArray, parent: FloatArray, goal: float
     ) -> Examined:
-        """Chords of the exponentials."""
-        chords = DualChords.of(low, high)
-        point = least_dual_bound(self.relaxation, chords, start[:, :-1], start[:, -1], goal)
+        """Chords of h(t) = e^t − 1 − t."""
+        r = self.relaxation
+        chords = DualChords.of(r, low, high)
+        point = least_dual_bound(r, chords, start[:, :-1], start[:, -1], goal)
         mean = np.clip(point.mean, low, high)
-        tau = np.exp(point.log_tau + chords.shift)
-        given_away = self.relaxation.beta * tau[:, None] * chords.gaps(mean)
+        given_away = r.beta * np.exp(point.log_tau)[:, None] * chords.gaps(r, mean)
         given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
-        decoder = np.exp(point.mean - point.mean.max(axis=1, keepdims=True))
-        decoder /= decoder.sum(axis=1, keepdims=True)
+        value, decoder = point.linear + r.log_partition(point.mean), r.decoders(point.mean)
         multipliers = np.column_stack([point.excess, point.log_tau])
-        return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, decoder, decoder)
+        return Examined(point.bound, multipliers, point.excess, given_away, mean, value, decoder, decoder)
 
     def midway(self, low: FloatArray) -> Bool[np.ndarray, "n k"]:
         """Nowhere: it makes no difference."""
@@ -78,5 +77,5 @@ class DualBoxes:
 
     def second_order(self, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
         """See :func:`dual_second_order_bound`."""
-        least, most = decoders_of(low, high)
+        least, most = decoders_of(self.relaxation.centre, low, high)
         return dual_second_order_bound(self.relaxation, least, most, base)

@@ -1,7 +1,8 @@
 r"""The multipliers of a box's bound in the dual problem: proximal Newton steps, with backtracking on the bound itself.
 
-The bound is A(βτg − e) + β(τC − 1 − log τ), which is smooth and convex in (e, τ), plus Σ_y max(e_y l_y, e_y u_y), which has kinks at
-e_y = 0 only. A step minimises the quadratic model of the first part plus the second part as it is, symbol by symbol, τ eliminated.
+The bound is A(βτg − e) + β(τC + h(log τ)), h(t) = e^t − 1 − t, which is smooth and convex in (e, τ), plus Σ_y max(e_y l_y, e_y u_y),
+which has kinks at e_y = 0 only. A step minimises the quadratic model of the first part plus the second part as it is, symbol by symbol,
+τ eliminated.
 
 Where q has hardly more than one row the curvature of A, Cov_q(t), says nothing of what comes next; such boxes are tried again with
 the covariance of q^{1/θ}, θ > 1, which sees the other rows.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.certificate.boxes.dual_bounds import DualChords, DualPoint, DualRelaxation, dual_bound_at
+from dualib.core.special import log1p_gap
 from dualib.core.typing import Float, FloatArray, IntArray
 
 STEPS, MORE_STEPS = 3, 9  # of all boxes, and of those that need a larger θ
@@ -19,8 +21,9 @@ SWEEPS = 6  # over the symbols, for the minimum of a model
 FRACTIONS = (1.0, 0.4, 0.1, 0.02)  # of a step, tried in turn
 WORTH = 0.1  # a step that gains less than this share of the way to the target is not worth another
 HOTTER, HOTTEST = 8.0, 512.0  # θ grows and shrinks by this factor, up to that
-RIDGE = 1e-3  # of (u − l)², added to the curvature
+RIDGE, FLOOR = 1e-3, 1e-14  # of (u − l)², and of the largest t², added to the curvature
 LEAST, MOST = -0.75, 3.0  # relative change of τ in a step
+LEAST_RATIO = -1.0 + 1e-12  # of τ to its best value, less 1
 
 
 def least_dual_bound(
@@ -40,8 +43,8 @@ def least_dual_bound(
     """
     point = dual_bound_at(relaxation, chords, excess, log_tau)
     inside = np.clip(point.mean, chords.low, chords.high)
-    log_sum = np.log(np.maximum((chords.slope * inside + chords.offset).sum(axis=1), 1e-300))
-    plain = dual_bound_at(relaxation, chords, np.zeros_like(excess), -log_sum - chords.shift)
+    above = np.maximum((chords.slope * inside + chords.offset).sum(axis=1), 0.0)
+    plain = dual_bound_at(relaxation, chords, np.zeros_like(excess), -np.log1p(above))
     point.replaced(np.arange(len(excess)), plain, plain.bound < point.bound)
     open_, heat = np.flatnonzero(point.bound > target), np.ones(len(excess))
     for step in range(MORE_STEPS):
@@ -63,12 +66,14 @@ def least_dual_bound(
 def _lost(relaxation: DualRelaxation, chords: DualChords, point: DualPoint, index: IntArray) -> FloatArray:
     """What the multipliers give away, nats, (N,): 0 at the best ones."""
     excess, mean = point.excess[index], point.mean[index]
-    tau = np.exp(point.log_tau[index] + chords.shift)
+    log_tau = point.log_tau[index]
+    tau = np.exp(log_tau)
     sides = np.abs(np.maximum(excess * chords.low, excess * chords.high) - excess * mean)
     outside = np.maximum(chords.low - mean, 0.0) + np.maximum(mean - chords.high, 0.0)
-    weighted = (sides + relaxation.beta * tau[:, None] * chords.slope * outside).sum(axis=1)
-    ratio = np.maximum(tau * (chords.slope * mean + chords.offset).sum(axis=1), 1e-300)
-    return np.asarray(weighted + relaxation.beta * (ratio - 1.0 - np.log(ratio)))
+    weighted = (sides + relaxation.beta * tau[:, None] * (chords.slope + relaxation.centre) * outside).sum(axis=1)
+    # τ(1 + S) − 1, S the chords at t(q)
+    beyond = np.expm1(log_tau) + tau * (chords.slope * mean + chords.offset).sum(axis=1)
+    return np.asarray(weighted + relaxation.beta * log1p_gap(np.maximum(beyond, LEAST_RATIO)))
 
 
 def _step(
@@ -99,7 +104,8 @@ def _direction(
 ) -> tuple[FloatArray, FloatArray]:
     """The steps of e (N, K) and of τ, relative to τ (N,), to the minimum of the model."""
     beta, mean, q = relaxation.beta, point.mean[index], point.posterior[index]
-    tau = np.exp(point.log_tau[index] + chords.shift)
+    log_tau = point.log_tau[index]
+    tau = np.exp(log_tau)
     centre, hot = mean, np.flatnonzero(heat > 1.0)
     if len(hot):
         q[hot] = np.maximum(q[hot], 1e-300) ** (1.0 / heat[hot])[:, None]
@@ -112,10 +118,10 @@ def _direction(
     hessian = flat - centre[:, None] * centre[None]
     along = (hessian * slope[None]).sum(axis=1)
     mixed, of_tau = -beta * along, beta * beta * (slope * along).sum(axis=0) + beta
-    slope_of_tau = beta * ((slope * mean.T).sum(axis=0) + tau * chords.offset.sum(axis=1) - 1.0)
+    slope_of_tau = beta * ((slope * mean.T).sum(axis=0) + tau * chords.offset.sum(axis=1) + np.expm1(log_tau))
     hessian -= mixed[:, None] * (mixed / of_tau)[None]
     diagonal = np.arange(len(e))
-    hessian[diagonal, diagonal] += RIDGE * (high - low) ** 2 + 1e-14
+    hessian[diagonal, diagonal] += RIDGE * (high - low) ** 2 + FLOOR * relaxation.largest.max() ** 2
     gradient = -mean.T - mixed * (slope_of_tau / of_tau)
     at = np.ascontiguousarray(e)
     for _ in range(SWEEPS):

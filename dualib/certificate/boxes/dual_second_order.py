@@ -22,6 +22,7 @@ from dualib.certificate.boxes.second_order import (
     exponential_curvature,
     largest_along,
 )
+from dualib.core.special import kl_terms, log_ratio
 from dualib.core.typing import Float, FloatArray
 
 SMALLEST_BASE = 1e-30
@@ -33,10 +34,13 @@ def dual_second_order_bound(
     high: Float[np.ndarray, "N k"],
     base: Float[np.ndarray, "N k"],
 ) -> Float[np.ndarray, " N"]:
-    """Upper bounds of log G over boxes low ≤ r ≤ high of the simplex, about bases r0 of sum 1; infinite where r0 has a zero."""
+    """Upper bounds of log G over boxes low ≤ r ≤ high of the simplex, about bases r0 of sum 1; infinite where r0 has a zero.
+
+    And where r0 is far outside the hull of nearly equal rows, where the relaxation's allowance for rounding does not hold.
+    """
     bound = np.full(len(low), np.inf)
-    inside = np.flatnonzero((base > SMALLEST_BASE).all(axis=1))
-    size = max(1, ENTRIES // relaxation.log_rows.size)
+    inside = np.flatnonzero((base > SMALLEST_BASE).all(axis=1) & relaxation.allows(base))
+    size = max(1, ENTRIES // relaxation.odds.size)
     for i in range(0, len(inside), size):
         at = inside[i : i + size]
         bound[at] = _bound(relaxation, low[at], high[at], base[at])
@@ -44,22 +48,22 @@ def dual_second_order_bound(
 
 
 def _bound(relaxation: DualRelaxation, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
-    r, log_base = relaxation, np.log(base)
+    r = relaxation
     lowest, highest = low - base, high - base
-    terms = r.log_weights + r.beta * (base @ r.log_rows.T)
+    terms = r.log_terms(base)
     top = terms.max(axis=1, keepdims=True)
     shares = np.exp(terms - top)
     total = shares.sum(axis=1, keepdims=True)
     shares /= total
-    value = (top + np.log(total))[:, 0] - r.beta * (base * log_base).sum(axis=1)
+    value = (top + np.log(total))[:, 0] - r.beta * kl_terms(base, r.centre).sum(axis=1)
     kappa = entropy_curvature(high / base) / base
     level = 1.0 / kappa
     level /= level.sum(axis=1, keepdims=True)
-    mean = shares @ r.log_rows
+    mean = shares @ r.odds
     # Less their means in the form's own metric: then 1 is a direction along which the form is −1 and the slope 0.
-    centred = r.log_rows - mean[:, None, :]
+    centred = r.odds - mean[:, None, :]
     centred -= centred @ level[:, :, None]
-    slope = mean - log_base
+    slope = mean - log_ratio(r.centre, base)[1]
     slope -= (slope * level).sum(axis=1, keepdims=True)
     middle, radius = 0.5 * (lowest + highest), 0.5 * (highest - lowest)
     growth = r.beta * ((centred @ middle[:, :, None]) + (np.abs(centred) @ radius[:, :, None]))[:, :, 0]

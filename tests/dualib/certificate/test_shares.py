@@ -123,11 +123,11 @@ def test_boxes_are_narrowed_as_long_as_it_takes_much():
 
 def fixed_points(problem, log_weights, rows, beta, rng):
     """Decoders r = the iteration's image of r, in the coordinates of the boxes (M, K), with log G there."""
-    coordinates = rows if problem == "ib" else np.log(rows) - np.log(rows).mean(axis=1, keepdims=True)
     boxes = BOXES[problem](log_weights, rows, beta)
+    coordinates = rows if problem == "ib" else boxes.relaxation.odds
     s = np.concatenate([coordinates, rng.dirichlet(np.full(len(rows), 0.3), 12) @ coordinates])
     for _ in range(1000):
-        r = np.maximum(s, 1e-300) if problem == "ib" else np.exp(s - s.max(axis=1, keepdims=True))
+        r = np.maximum(s, 1e-300) if problem == "ib" else boxes.relaxation.decoders(s)
         r = r / r.sum(axis=1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             p, b = rows[None], r[:, None]

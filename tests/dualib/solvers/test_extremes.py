@@ -302,3 +302,14 @@ def test_steps_along_the_simplex_leave_absent_symbols_alone():
     np.testing.assert_allclose(np.sqrt(r)[:, None, :] @ basis, 0.0, atol=1e-15)
     for t, y in np.argwhere(r == 0.0):
         assert sorted(np.abs(basis[t, y])) == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("seed", [6, 7, 9])
+def test_the_rounding_of_a_search_is_no_missing_atom(seed):
+    """Below the first transition of a nearly independent table a search may meet log G = 1e-9 where it is 0."""
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(6, 3.0)) * (1 + 1e-3 * rng.uniform(-1, 1, (5, 6)))
+    problem = IB(Joint.from_conditional(rng.dirichlet(np.ones(5)), rows / rows.sum(axis=1, keepdims=True)))
+    solution = solve(problem, 0.9 * local_critical_beta(problem))
+    assert solution.n_clusters == 1
+    assert solution.lower_bound <= float(exact_value(solution)) <= solution.objective + 1e-12
