@@ -278,10 +278,12 @@ def test_what_rounding_leaves_open_is_not_for_more_work_to_close():
     rows = np.full((6, 5), 0.2) * (1 + 1e-4 * np.random.default_rng(0).uniform(-1, 1, (6, 5)))
     problem = dualib.DualIB(dualib.Joint.from_conditional(np.full(6, 1 / 6), rows / rows.sum(axis=1, keepdims=True)))
     beta = 1.5 * dualib.local_critical_beta(problem)
-    s = dualib.solve(problem, beta)
-    assert s.gap > 1e-9
+    s = dualib.solve(problem, beta, certify=dualib.Certify(tolerance=1e-13))
+    assert 1e-13 < s.gap < 1e-11
     assert s.status is Status.ROUNDING
-    assert dualib.solve(problem, beta, certify=dualib.Certify(max_work=10**9)).cells == s.cells
+    more = dualib.solve(problem, beta, certify=dualib.Certify(tolerance=1e-13, max_work=10**9))
+    assert more.cells == s.cells
+    assert dualib.solve(problem, beta).certified
 
 
 def test_the_work_of_boxes_counts_where_simplices_prove_more(monkeypatch):
