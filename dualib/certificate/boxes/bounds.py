@@ -92,13 +92,12 @@ class Relaxation:
     def rounding(self, depth: float) -> float:
         """Allowance for floating-point error, nats, in log G and in bounds over boxes where abs(log r_y) is at most `depth`.
 
-        Exponents are sums over y of the size of log a and β log r. Sums of n positive terms err by n units relative to
-        themselves: log G by as much, and E_y by n E_y units, which moves the tangent of ψ, ψ'' E ≤ β, by n β abs(s − E)
-        at s, 2 n β over all y. What large multipliers add is in their bounds already.
+        Exponents are sums over y of the size of log a and β log r; a sum over x errs by n units relative to itself, and log G by
+        as much. What large multipliers and the rounding of E add is in the bounds already.
         """
         n, k = self.rows.shape
         of_y = self.unit_of_y * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + np.log(k) + depth))
-        return float(of_y + EPS * n * (1.0 + 2.0 * self.beta))
+        return float(of_y + EPS * n)
 
 
 def deepest(r: Float[np.ndarray, "m k"]) -> float:
@@ -204,9 +203,10 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     intercept, slope = chords.split.tangents(mean)
     excess = chords.slope - mu + slope
     relaxed = intercept + chords.offset + np.maximum(excess * chords.low, excess * chords.high)
-    # Rounding of μ·p_x, of which the terms' shares make μ·E, and of μ_y s.
+    # Rounding of μ·p_x, of which the terms' shares make μ·E, of μ_y s, and of E: as ψ'' E ≤ β, its tangent turns by n β units.
     large = np.abs(mu) * np.maximum(mean, chords.high)
-    bound = log_sum + relaxed.sum(axis=1) + r.unit_of_y * large.sum(axis=1)
+    away = np.maximum(np.abs(mean - chords.low), np.abs(mean - chords.high))
+    bound = log_sum + relaxed.sum(axis=1) + r.unit_of_y * large.sum(axis=1) + r.unit * r.beta * away.sum(axis=1)
     value = log_sum + (mean * (r.beta * np.log(mean) - mu)).sum(axis=1)
     return Point(mu, bound, value, mean, excess, posterior)
 

@@ -19,6 +19,7 @@ from dualib.core.typing import Float, FloatArray
 
 LARGEST_EXPONENT = 60.0  # a term that may grow by more than e^60 on the box: no bound
 SMALLEST_SHARE = 1e-18  # a term may be tiny at the base and large on the box
+MARGIN = 1e-12  # for the rounding of eigenvalues
 ENTRIES = 1 << 19  # (box, x, y) at a time, 4 MiB
 
 
@@ -61,9 +62,10 @@ def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, ba
     slope = ((r.beta * (mean - base) / scale)[:, None, :] @ vectors)[:, 0]
     middle_z = ((middle * scale)[:, None, :] @ vectors)[:, 0]
     radius_z = ((radius * scale)[:, None, :] @ np.abs(vectors))[:, 0]
-    rise = largest_along(
-        slope, curvature - 1.0 + 1e-12 * (1.0 + np.abs(curvature)), middle_z - radius_z, middle_z + radius_z
-    )
+    # Sums over x err by n units of their terms' sizes: the form by those of its trace, the slope by those of β c.
+    margin = (MARGIN + r.unit) * (1.0 + curvature.sum(axis=1, keepdims=True))
+    rise = largest_along(slope, curvature - 1.0 + margin, middle_z - radius_z, middle_z + radius_z)
+    value += r.unit * r.beta * (mean * np.maximum(np.abs(lowest), np.abs(highest))).sum(axis=1)
     return np.asarray(np.where(hopeless, np.inf, value + rise.sum(axis=1)))
 
 
