@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from dualib.core.estimate import Estimates
 from dualib.core.progress import counted
 from dualib.core.quantity import Quantity
-from dualib.core.typing import FloatArray, IntArray
+from dualib.core.typing import BoolArray, FloatArray, IntArray
 from ntkinfo.precision import SIDES
 from ntkinfo.quantities.registry import has_rounding
 from ntkinfo.rounding import error_of, error_of_dropped, rates_of_dropped
 from ntkinfo.setting import Column, Setting
 
 _UNBOUNDED, _AT_MOST_ONE = "expected_square_error", ("clipped_square_risk", "zero_one_risk")  # risks of the same law
+
+_BEGUN = 1e-3  # of a mode's relaxation, up to which its part in a column grows evenly with time
+_APART = 10.0  # at most, between two times at which such a mode is tried
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,9 @@ def errors_of_dropped(
 ) -> dict[str, FloatArray]:
     """What the modes outside the rank of Θ may do to each column, where they are not known to be none."""
     changes: dict[str, list[FloatArray]] = {}
-    for rate, tried in rates_of_dropped(setting.ensemble, setting.times):
+    clock = np.asarray(setting.ensemble.learning_rule.time(setting.times), dtype=np.float64)
+    for rate, due in rates_of_dropped(setting.ensemble, setting.times):
+        tried = due & ~between_others(clock, rate)
         other = replace(setting, ensemble=setting.ensemble.with_dropped_at(rate), tau=setting.times[tried])
         with np.errstate(all="ignore"):
             found = compute_columns(other, met, False, samples=0).values
@@ -102,10 +108,35 @@ def errors_of_dropped(
             change = np.zeros(tried.shape)
             with np.errstate(invalid="ignore"):
                 change[tried] = np.where(value == values[name][tried], 0.0, np.abs(value - values[name][tried]))
-            changes.setdefault(name, []).append(np.where(np.isnan(change), np.inf, change))
+            change = largest_beside(np.where(np.isnan(change), np.inf, change), values[name], clock, tried)
+            changes.setdefault(name, []).append(np.where(due, change, 0.0))
     errors = {name: error_of_dropped(np.stack(change)) for name, change in changes.items()}
     # A risk is 1 where errors are large, whatever their size: that it is the same with and without those modes says nothing there.
     if _UNBOUNDED in errors:
         lost = errors[_UNBOUNDED] >= values[_UNBOUNDED]
         errors |= {name: np.where(lost, 1.0, errors[name]) for name in _AT_MOST_ONE if name in errors}
     return errors
+
+
+def between_others(clock: FloatArray, rate: float) -> BoolArray:
+    """The times at which a mode of that rate need not be tried: it has hardly begun, and others within a factor of ten enclose them."""
+    order, found = np.argsort(clock, kind="stable"), np.zeros(clock.shape, dtype=bool)
+    last = 0.0
+    for i, after in pairwise(order):
+        found[i] = clock[i] > 0 and clock[after] * rate < _BEGUN and clock[after] < _APART * last
+        last = last if found[i] else clock[i]
+    return found
+
+
+def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tried: BoolArray) -> FloatArray:
+    """Changes at all times, those that were not tried the larger one of the two tried beside them, or of it relative to the value."""
+    order, found = np.argsort(clock, kind="stable"), change.copy()
+    known = np.flatnonzero(tried[order])
+    for place in np.flatnonzero(~tried[order]):
+        beside = order[known[np.clip(np.searchsorted(known, place) - [1, 0], 0, known.size - 1)]]
+        size = np.abs(value[beside])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(size > 0, change[beside] / size, 0.0).max()
+        i = order[place]
+        found[i] = max(change[beside].max(), relative * np.abs(value[i]) if np.isfinite(value[i]) else 0.0)
+    return found

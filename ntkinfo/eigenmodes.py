@@ -369,7 +369,11 @@ class Eigenmodes(Brief):
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
         spectrum, factor = self.spectrum(taus), self._nngp_factor()
-        rows = np.where(self.moving, self.eigenvectors[points], 0.0)
+        own = np.diagonal(self.nngp_modes)
+        size = np.sqrt(
+            np.divide(self.kappa, own, out=np.ones_like(own), where=own > 0)
+        )  # 1, unless moved by its rounding
+        rows = np.where(self.moving, self.eigenvectors[points] * size, 0.0)
         found = np.empty((len(spectrum.residual), len(points)))
         with np.errstate(divide="ignore"):
             log_rows = np.log(np.abs(rows))

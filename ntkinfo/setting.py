@@ -26,7 +26,7 @@ from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
 from ntkinfo.quantities.registry import Bound, bound_of
-from ntkinfo.quantities.scalar_quadrature import scalar_informations
+from ntkinfo.quantities.scalar_quadrature import Informations, informations_of
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
 from ntkinfo.rounding import moved_law, moved_modes
@@ -236,14 +236,8 @@ class Setting:
                     del joint  # before the next ones are made
             law = _joined(found)
         given = {name: value for name, value in self._given.items() if name not in ("ensemble", "tau")}
-        yield everything, of, given | self._of_points(law)
+        yield everything, of, given | _of_points(law)
         yield everything, everything, self._given | {"law": law[of]}
-
-    def _of_points(self, law: Marginals) -> dict[str, object]:
-        """The law at each point by itself, and for one output the quadrature that two quantities share."""
-        if self.ensemble.n_outputs > 1:
-            return {"law": law}
-        return {"law": law, "informations": scalar_informations(law, leave_one_out=True)}
 
     def value(self, quantity: Quantity, offered: Mapping[str, object]) -> FloatArray | Estimates | None:
         """A quantity from one of the :meth:`parts`; None where another one has what it needs."""
@@ -272,8 +266,9 @@ class Setting:
             law = offered.get(name)
             if isinstance(law, Law | Marginals):
                 found[name] = moved_law(law, sample)
-        if "informations" in offered:
-            found |= self._of_points(found["law"])
+        known = offered.get("nodes")
+        if isinstance(known, Informations):
+            found["informations"] = known.of(found["law"])
         return {**offered, **found}
 
     def settings(self) -> dict[str, object]:
@@ -369,6 +364,14 @@ def _joined(laws: list[Marginals]) -> Marginals:
         collapse = Collapse(collapses[0].target, shortfall, spread, log_size, known)
     mean, variance = _stacked(laws, "mean", "variance")
     return Marginals(mean, variance, rounding, collapse)
+
+
+def _of_points(law: Marginals) -> dict[str, object]:
+    """The law at each point by itself, and for one output the quadrature that two quantities share."""
+    if law.mean.shape[-1] > 1:
+        return {"law": law}
+    found = informations_of(law)
+    return {"law": law, "informations": found.values, "nodes": found}
 
 
 def _stacked(parts: Sequence[object], *names: str) -> Iterator[FloatArray]:

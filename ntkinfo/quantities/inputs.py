@@ -82,7 +82,7 @@ def input_information(law: Law | Marginals, informations: Pair | None = None) ->
     >>> round(float(input_information(law)), 6)  # nats; at most log 2, of two points
     0.439341
     """
-    return (informations or scalar_informations(law, leave_one_out=False))[0]
+    return (informations or scalar_informations(law))[0]
 
 
 @_register(
@@ -118,7 +118,7 @@ def input_information_leave_one_out(law: Law | Marginals, informations: Pair | N
     >>> round(float(input_information_leave_one_out(law)), 6)
     3.5
     """
-    return (informations or scalar_informations(law, leave_one_out=True))[1]
+    return (informations or scalar_informations(law))[1]
 
 
 @_register(

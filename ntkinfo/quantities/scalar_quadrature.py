@@ -2,28 +2,29 @@ r"""The quadrature over z behind the informations of one output: trapezoid sums,
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
 from dualib.core.special import EPS
-from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.core.typing import Bool, BoolArray, Float, FloatArray, Int, IntArray
 from ntkinfo.laws import Law, Marginals, in_own_units
+from ntkinfo.quantities.scalar_mixture import REACH, Mixtures, sums_by
 
 _STEPS_PER_SIGMA = 2.5
-_REACH = 9.0
 _LARGEST_GRID = 2048
 _RESOLUTION = 1e-12  # of the largest rest of its group: a density narrower than that is an atom, for its points cannot be told apart
 _AGREEMENT = 1e-11  # of two grids, in relative terms
-_HALVINGS = 60
-_BLOCK = 2**20
-_TOGETHER = 256  # points, at which those densities are looked at that count at one of them
-_NEGLIGIBLE = 60.0  # by which the logarithm of a density that does not count is below that of two others
+_CUTS = 30  # in four, after a first one in two
+_NEAR = 0.25  # of its width or its variance, by which a density may move and the nodes stay
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_EDGES = np.array([-REACH, -5.0, -3.0, -1.0, 1.0, 3.0, 5.0, REACH])
+
+Pair = tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]
+"""The information of the N-point input, and its leave-one-out bound, at each time."""
 
 
-def scalar_informations(
-    law: Law | Marginals, *, leave_one_out: bool
-) -> tuple[Float[np.ndarray, "*t"], Float[np.ndarray, "*t"]]:
+def scalar_informations(law: Law | Marginals) -> Pair:
     """The information of the N-point input at each time, and its leave-one-out bound (inf unless asked for), nats.
 
     Raises
@@ -36,48 +37,100 @@ def scalar_informations(
     >>> import numpy as np
     >>> import ntkinfo
     >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
-    >>> information, upper = scalar_informations(law, leave_one_out=True)
+    >>> information, upper = scalar_informations(law)
     >>> bool(information <= upper)
     True
     """
+    return informations_of(law).values
+
+
+@dataclass(frozen=True, eq=False)
+class Informations:
+    """The informations of a law, and the nodes that a law near it shares."""
+
+    values: Pair
+    outputs: _Outputs
+    integrals: Float[np.ndarray, "t 2"]
+    nodes: _Nodes
+
+    def of(self, law: Law | Marginals) -> Pair:
+        """The informations of a law near this one: where no density moves by much of its width at the same nodes, so that their
+        difference is known to all digits.
+        """
+        other = _outputs(law)
+        old, new = self.outputs.mixtures, other.mixtures
+        there = old.sigma > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift, stretch = np.abs(new.rest - old.rest) / old.sigma, np.abs((new.sigma / old.sigma) ** 2 - 1)
+        far = np.where(there, np.maximum(shift, stretch), 0.0) > _NEAR
+        stays = ~(far | (there != (new.sigma > 0))).any(axis=1)
+        found = self.integrals + self.nodes.sums(new.at(stays), old) - self.nodes.of_law
+        found[~stays] = _integrals(new.at(~stays))[0][~stays]
+        return other.informations(found)
+
+
+def informations_of(law: Law | Marginals) -> Informations:
+    """:func:`scalar_informations` with its nodes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import ntkinfo
+    >>> law = ntkinfo.Marginals(mean=np.array([[1.0], [-0.5]]), variance=np.array([0.25, 0.5]))
+    >>> found = informations_of(law)
+    >>> bool(np.isclose(found.of(law.with_output_noise(0.01))[0], scalar_informations(law.with_output_noise(0.01))[0]))
+    True
+    """
+    outputs = _outputs(law)
+    integrals, nodes = _integrals(outputs.mixtures)
+    return Informations(outputs.informations(integrals), outputs, integrals, nodes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outputs:
+    """Scalar outputs as atoms and densities, and what their informations have beside the integrals over the densities."""
+
+    mixtures: Mixtures
+    beside: Float[np.ndarray, "t 2"]
+    shape: tuple[int, ...]
+
+    def informations(self, integrals: Float[np.ndarray, "t 2"]) -> Pair:
+        """Both, of the law's leading shape."""
+        n = self.mixtures.n
+        information, upper = ((self.beside + integrals) / n).T
+        return np.clip(information, 0.0, np.log(n)).reshape(self.shape), np.maximum(upper, 0.0).reshape(self.shape)
+
+
+def _outputs(law: Law | Marginals) -> _Outputs:
     if law.mean.shape[-1] != 1:
         raise ValueError(
             f"quadrature over z needs one output, got {law.mean.shape[-1]}; use the Kolchinsky-Tracey or sampled bounds"
         )
     own, shape, n = in_own_units(law), law.mean.shape[:-2], law.mean.shape[-2]
-    wide, groups = (own.variance > 0) & ~own.trained, np.column_stack([own.place, own.trained])
-    _, group = np.unique(groups, axis=0, return_inverse=True)
-    rests, variances, stretched, wides = (a.reshape(-1, n) for a in (own.rest, own.variance, own.stretched, wide))
-    one_time = partial(_scalar_information, own.place[:, 0], group.ravel(), leave_one_out=leave_one_out)
-    pairs = np.array([one_time(x, v) for x, v in zip(rests, variances, strict=True)])
-    information, upper = pairs.reshape(-1, 2).T
-    # a point alone at its place is narrower than it was drawn, beside others that are not
-    upper = upper + np.where(stretched.any(axis=1) & ~wides.any(axis=1), np.inf, stretched.sum(axis=1) / n)
-    return information.reshape(shape), upper.reshape(shape)
-
-
-def _scalar_information(
-    place: FloatArray, group: IntArray, rest: FloatArray, variance: FloatArray, *, leave_one_out: bool
-) -> tuple[float, float]:
-    """The mutual information of the N-point input, and the leave-one-out bound (inf unless asked for)."""
-    n, largest = rest.size, np.zeros(group.max() + 1)
-    np.maximum.at(largest, group, np.abs(rest))
-    resolution = _RESOLUTION * largest[group]
+    place, wide = own.place[:, 0], (own.variance > 0) & ~own.trained
+    rest, variance, stretched, wide = (a.reshape(-1, n) for a in (own.rest, own.variance, own.stretched, wide))
+    _, group = np.unique(np.column_stack([place, own.trained]), axis=0, return_inverse=True)
+    largest = np.zeros((len(rest), group.max() + 1))
+    np.maximum.at(largest.T, group.ravel(), np.abs(rest).T)
+    resolution = _RESOLUTION * largest[:, group.ravel()]
     atoms = variance <= resolution**2
-    spread = ~atoms
-    total = total_without = 0.0
-    if atoms.any():
-        same = _multiplicities(place[atoms], rest[atoms], resolution[atoms])
-        total += float(np.log(n / same).sum())
-        with np.errstate(divide="ignore"):
-            total_without += float(np.log((n - 1) / (same - 1)).sum()) if n > 1 else 0.0
-    if spread.any():
-        inside, without = _density_information(place[spread], rest[spread], np.sqrt(variance[spread]), leave_one_out)
-        count = int(spread.sum())
-        total += inside + count * np.log(n / count)
-        total_without += without + count * np.log(max(n - 1, 1) / max(count - 1, 1)) if count > 1 or n == 1 else np.inf
-    upper = total_without / n if leave_one_out else np.inf
-    return float(np.clip(total / n, 0.0, np.log(n))), max(float(upper), 0.0)
+    count = (~atoms).sum(axis=1)
+    beside = np.zeros((len(rest), 2))
+    some, of = count > 0, np.maximum(count, 1)
+    beside[some] = np.stack([of * np.log(n / of), of * _log_others(n, of)], axis=1)[some]
+    for t in np.flatnonzero(atoms.any(axis=1)):
+        these = atoms[t]
+        same = _multiplicities(place[these], rest[t, these], resolution[t, these])
+        beside[t] += np.log(n / same).sum(), _log_others(n, same).sum()
+    # a point alone at its place is narrower than it was drawn, beside others that are not
+    beside[:, 1] += np.where(stretched.any(axis=1) & ~wide.any(axis=1), np.inf, stretched.sum(axis=1))
+    return _Outputs(Mixtures(place, rest, np.where(atoms, 0.0, np.sqrt(variance))), beside, shape)
+
+
+def _log_others(n: int, same: IntArray) -> FloatArray:
+    """The log of how many times more other points there are than others of the same kind; 0 of one point."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log((n - 1) / np.maximum(same - 1, 0))) if n > 1 else np.zeros(same.shape)
 
 
 def _multiplicities(place: FloatArray, rest: FloatArray, resolution: FloatArray) -> IntArray:
@@ -89,143 +142,184 @@ def _multiplicities(place: FloatArray, rest: FloatArray, resolution: FloatArray)
     return np.bincount(group)[group]
 
 
-def _density_information(
-    place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool
-) -> tuple[float, float]:
-    """Σ_i KL(p_i ‖ mean of all p_j), and Σ_i KL(p_i ‖ mean of the p_j with j ≠ i), of Gaussian densities."""
-    if place.size == 1:
-        return 0.0, 0.0
-    points = _grid(place + rest, sigma)
-    if points is not None:
-        step, first_point = float(points[1] - points[0]), np.zeros(points.size, dtype=int)
-        points -= place[0] + rest[0]
-        first = _on_points(first_point, points, place, rest, sigma, leave_one_out).sum(axis=1) * step
-        if not leave_one_out:
-            return float(first[0]), np.inf
-        # log Σ_{j≠i} p_j bends where the nearest neighbour changes, and no grid may resolve that: a shifted one tells
-        second = _on_points(first_point, points + step / 2, place, rest, sigma, True).sum(axis=1) * step
-        if abs(second[1] - first[1]) <= _AGREEMENT * abs(first[1]) + _RESOLUTION:
-            return float(first[0]), float(first[1] + second[1]) / 2
-    found = _adaptive(place, rest, sigma, leave_one_out)
-    return float(found[0]), float(found[1]) if leave_one_out else np.inf
+@dataclass(frozen=True, eq=False)
+class _Nodes:
+    """Nodes in the order of time, densities with rivals, and what both give of the mixtures that they are made for."""
+
+    base: IntArray
+    offset: FloatArray
+    weight: FloatArray
+    rival: Int[np.ndarray, "t n"]
+    of_law: Float[np.ndarray, "t 2"]
+
+    def sums(self, mixtures: Mixtures, old: Mixtures) -> Float[np.ndarray, "t 2"]:
+        """What they give of other mixtures at the same z, at the times at which those have densities."""
+        there = mixtures.count > 0
+        kept = there[self.base // mixtures.n]
+        base, weight = self.base[kept], self.weight[kept, None]
+        offset = self.offset[kept] - (mixtures.rest - old.rest).ravel()[base]
+        found = sums_by(base // mixtures.n, mixtures.integrands(base, offset) * weight, len(there))
+        return np.asarray(found + mixtures.of_rivals(np.where(there[:, None], self.rival, -1)))
+
+    def beside(self, other: _Nodes, n: int) -> _Nodes:
+        """These and others of other times, of n densities each."""
+        names = ("base", "offset", "weight")
+        base, offset, weight = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
+        order = np.argsort(base // n, kind="stable")
+        rival, of_law = np.maximum(self.rival, other.rival), self.of_law + other.of_law
+        return _Nodes(base[order], offset[order], weight[order], rival, of_law)
 
 
-def _on_points(
-    base: IntArray, offset: FloatArray, place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool
-) -> FloatArray:
-    """Σ_i p_i log(p_i / mean of all p_j) at the points z at an offset from the mean of the density `base`, and the same
-    without j = i (0 unless asked for); (2, points). z is never formed: a narrow density knows the distance from its own
-    mean to all digits.
-    """
-    n = place.size
-    found = np.zeros((2, base.size))
-    step = max(1, min(_BLOCK // n, _TOGETHER))
-    for start in range(0, base.size, step):
-        of, to = base[start : start + step], offset[start : start + step]
-        near = _near(of, to, place, rest, sigma)
-        width, gap = sigma[near], np.subtract.outer(rest[of], rest[near])
-        distance = (np.subtract.outer(place[of], place[near]) + gap) + to[:, None]
-        log_p = -0.5 * (distance / width) ** 2 - (np.log(width) + 0.5 * np.log(2 * np.pi))
-        top = log_p.max(axis=1, keepdims=True)
-        scaled = np.exp(log_p - top)
-        sums = scaled.sum(axis=1, keepdims=True)
-        density = np.exp(top[:, 0])
-        log_sum = top + np.log(sums)
-        found[0, start : start + step] = density * (scaled * (log_p - log_sum + np.log(n))).sum(axis=1)
-        if leave_one_out:
-            log_others = _log_sum_of_others(log_p, top, scaled, sums, log_sum)
-            terms = scaled * (log_p - log_others + np.log(n - 1))
-            found[1, start : start + step] = density * terms.sum(axis=1)
-    return found
+def _integrals(mixtures: Mixtures) -> tuple[Float[np.ndarray, "t 2"], _Nodes]:
+    """Σ_i KL(p_i ‖ mean of all p_j), and Σ_i KL(p_i ‖ mean of the p_j with j ≠ i), at each time; 0 of less than two densities."""
+    some = mixtures.at(mixtures.count > 1)
+    found, done, nodes = _on_grids(some)
+    left = some.at(~done)
+    if (left.count > 0).any():
+        others, more = _on_panels(left)
+        found, nodes = found + others, nodes.beside(more, mixtures.n)
+    return found, nodes
 
 
-def _near(of: IntArray, to: FloatArray, place: FloatArray, rest: FloatArray, sigma: FloatArray) -> IntArray:
-    """The densities that count at some points: all but those that are below e^{-60} of two others at each of them."""
-    first = place[of[0]] - place, rest[of[0]] - rest
-    along = (place[of] - place[of[0]]) + (rest[of] - rest[of[0]]) + to
-    rounding = 8 * EPS * (np.abs(first[0]) + np.abs(first[1]) + np.abs(along).max() + np.abs(rest).max())
-    low, high = (sum(first) + end for end in (along.min(), along.max()))
-    most = np.maximum(np.abs(low), np.abs(high)) + rounding
-    least = np.maximum(np.maximum(low, -high) - rounding, 0.0)
-    with np.errstate(over="ignore"):
-        above, below = (-0.5 * (far / sigma) ** 2 - np.log(sigma) for far in (least, most))
-    return np.flatnonzero(above >= np.partition(below, -2)[-2] - _NEGLIGIBLE)
-
-
-def _adaptive(place: FloatArray, rest: FloatArray, sigma: FloatArray, leave_one_out: bool) -> FloatArray:
-    """∫ of :func:`_on_points` over panels that are halved until eight Gauss-Legendre nodes agree with twice eight, to
-    1e-12 of the whole or to the rounding of the places.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(8)
-
-    def sums(base: IntArray, left: FloatArray, width: FloatArray) -> FloatArray:
-        places = left[:, None] + width[:, None] * (nodes + 1) / 2
-        values = _on_points(np.repeat(base, nodes.size), places.ravel(), place, rest, sigma, leave_one_out)
-        return values.reshape(2, -1, nodes.size) @ weights * width / 2
-
-    base, left, width, noise = _panels(place, rest, sigma)
-    coarse = sums(base, left, width)
-    total, scale = np.zeros(2), np.abs(coarse).sum(axis=1, keepdims=True)
-    for _ in range(_HALVINGS):
-        width = width / 2
-        halves = sums(base, left, width), sums(base, left + width, width)
-        fine = halves[0] + halves[1]
-        differ = (np.abs(fine - coarse) > _RESOLUTION * scale + noise * np.abs(fine)).any(axis=0)
-        total += fine[:, ~differ].sum(axis=1)
-        # neighbours stay side by side, so that few densities count at the points that are looked at together
-        left, width = np.stack([left, left + width], axis=1)[differ].ravel(), np.repeat(width[differ], 2)
-        base, noise = np.repeat(base[differ], 2), np.repeat(noise[differ], 2)
-        coarse = np.stack(halves, axis=2)[:, differ].reshape(2, -1)
-        if not left.size:
-            break
-    return np.asarray(total + coarse.sum(axis=1))
-
-
-def _log_sum_of_others(
-    log_p: FloatArray, top: FloatArray, scaled: FloatArray, sums: FloatArray, log_sum: FloatArray
-) -> FloatArray:
-    """The log of Σ_{j≠i} p_j for each i, without cancellation.
-
-    The largest term of each row is left out by summing the others afresh, in their own unit where they are far below it.
-    """
-    rows, first = np.arange(log_p.shape[0]), log_p.argmax(axis=1)
-    share = scaled / sums
-    share[rows, first] = 0.0
-    others = log_sum + np.log1p(-share)
-    beside = scaled.copy()
-    beside[rows, first] = 0.0
-    left = beside.sum(axis=1)
-    far = left < 1e-200
-    others[rows, first] = top[:, 0] + np.log(np.where(far, 1.0, left))
-    if far.any():
-        rest = log_p[far]
-        rest[np.arange(len(rest)), first[far]] = -np.inf
-        most = rest.max(axis=1)
-        others[rows[far], first[far]] = most + np.log(np.exp(rest - most[:, None]).sum(axis=1))
-    return others
+def _on_grids(mixtures: Mixtures) -> tuple[Float[np.ndarray, "t 2"], Bool[np.ndarray, " t"], _Nodes]:
+    """The integrals by trapezoid sums at the times at which one grid serves, and which these are."""
+    first, parts = (mixtures.sigma > 0).argmax(axis=1), []
+    for t in np.flatnonzero(mixtures.count):
+        there = mixtures.sigma[t] > 0
+        points = _grid((mixtures.place + mixtures.rest[t])[there], mixtures.sigma[t, there])
+        if points is not None:
+            base = np.full(points.size, t * mixtures.n + first[t])
+            start = mixtures.place[first[t]] + mixtures.rest[t, first[t]]
+            parts.append((base, points - start, np.full(points.size, points[1] - points[0])))
+    nothing = np.zeros(0, dtype=int), np.zeros(0), np.zeros(0)
+    base, offset, step = (np.concatenate(part) for part in zip(nothing, *parts, strict=True))
+    time, size = base // mixtures.n, len(mixtures.rest)
+    # log Σ_{j≠i} p_j bends where the nearest neighbour changes, and no grid may resolve that: a shifted one tells
+    one, two = (
+        sums_by(time, mixtures.integrands(base, offset + shift) * step[:, None], size) for shift in (0.0, step / 2)
+    )
+    done = np.abs(two - one)[:, 1] <= _AGREEMENT * np.abs(one)[:, 1] + _RESOLUTION
+    done &= (mixtures.count == 0) | (np.bincount(time, minlength=size) > 0)
+    found = np.where(done[:, None], np.stack([one[:, 0], (one[:, 1] + two[:, 1]) / 2], axis=1), 0.0)
+    kept = done[time]
+    none = np.full(mixtures.rest.shape, -1)
+    return found, done, _Nodes(base[kept], offset[kept], step[kept], none, np.where(done[:, None], one, 0.0))
 
 
 def _grid(mean: FloatArray, sigma: FloatArray) -> FloatArray | None:
     """A grid on which the mixture is resolved; None where the widths are too different for one."""
-    low, high = float((mean - _REACH * sigma).min()), float((mean + _REACH * sigma).max())
+    low, high = float((mean - REACH * sigma).min()), float((mean + REACH * sigma).max())
     size = (high - low) / float(sigma.min()) * _STEPS_PER_SIGMA
     return np.linspace(low, high, max(int(np.ceil(size)), 64)) if size <= _LARGEST_GRID else None
 
 
-def _panels(
-    place: FloatArray, rest: FloatArray, sigma: FloatArray
-) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-    """Panels none of which is wider than a density of the mixture inside it: the density of the left edge, that edge's offset
-    from its mean, the width, and the rounding of places there in units of the narrowest density of its place.
+def _on_panels(mixtures: Mixtures) -> tuple[Float[np.ndarray, "t 2"], _Nodes]:
+    """The integrals over panels that are cut until eight Gauss-Legendre nodes agree with those of the parts, to 1e-12 of the whole or to
+    the rounding of the places.
     """
-    steps = np.array([-_REACH, -5.0, -3.0, -1.0, 1.0, 3.0, 5.0, _REACH])
-    base, offset = np.repeat(np.arange(place.size), steps.size), np.outer(sigma, steps).ravel()
-    order = np.lexsort((rest[base] + offset, place[base] + rest[base] + offset))
-    base, offset = base[order], offset[order]
-    width = np.diff(place[base]) + np.diff(rest[base]) + np.diff(offset)
-    kept = width > 0
-    _, group = np.unique(place, return_inverse=True)
-    narrowest = np.full(group.max() + 1, np.inf)
-    np.minimum.at(narrowest, group, sigma)
-    noise = 8 * EPS * np.abs(offset) / narrowest[group][base]
-    return base[:-1][kept], offset[:-1][kept], width[kept], noise[:-1][kept]
+    n, size, rival = mixtures.n, len(mixtures.rest), mixtures.rivals()
+    apart = mixtures.of_rivals(rival)
+    panels, done = _panels(mixtures, (rival < 0) & (mixtures.sigma > 0)), []
+    coarse = panels.sums(mixtures)
+    total, of_law = apart.copy(), apart.copy()
+    scale = np.abs(apart) + sums_by(panels.base // n, np.abs(coarse), size)
+    for parts in (2, *[4] * _CUTS):
+        cut = panels.cut(parts)
+        fine = cut.sums(mixtures)
+        both, time = fine.reshape(-1, parts, 2).sum(axis=1), panels.base // n
+        differ = (np.abs(both - coarse) > _RESOLUTION * scale[time] + panels.noise[:, None] * np.abs(both)).any(axis=1)
+        total += sums_by(time[~differ], both[~differ], size)
+        of_law += sums_by(time[~differ], coarse[~differ], size)
+        done.append(panels[~differ].nodes())
+        panels, coarse = cut[differ.repeat(parts)], fine[differ.repeat(parts)]
+        if not differ.any():
+            break
+    last = sums_by(panels.base // n, coarse, size)
+    base, offset, weight = (np.concatenate(part) for part in zip(*done, panels.nodes(), strict=True))
+    order = np.argsort(base // n, kind="stable")
+    return total + last, _Nodes(base[order], offset[order], weight[order], rival, of_law + last)
+
+
+@dataclass(frozen=True, eq=False)
+class _Panels:
+    """Panels in the order of time: the density and the offset from its mean of the left edge, the width, and the rounding of places there
+    in units of the narrowest density of its place.
+    """
+
+    base: IntArray
+    left: FloatArray
+    width: FloatArray
+    noise: FloatArray
+
+    def __getitem__(self, some: BoolArray) -> _Panels:
+        return _Panels(self.base[some], self.left[some], self.width[some], self.noise[some])
+
+    def cut(self, parts: int) -> _Panels:
+        """Each in some parts, side by side, so that few densities count at the points that are looked at together."""
+        left = self.left[:, None] + np.outer(self.width, np.arange(parts) / parts)
+        width, noise = (self.width / parts).repeat(parts), self.noise.repeat(parts)
+        return _Panels(self.base.repeat(parts), left.ravel(), width, noise)
+
+    def nodes(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Densities, offsets and weights of the Gauss-Legendre nodes of all panels."""
+        offset = self.left[:, None] + np.outer(self.width, (_NODES + 1) / 2)
+        return self.base.repeat(_NODES.size), offset.ravel(), np.outer(self.width, _WEIGHTS / 2).ravel()
+
+    def sums(self, mixtures: Mixtures) -> Float[np.ndarray, "panels 2"]:
+        """The integrals over each panel."""
+        base, offset, weight = self.nodes()
+        found = mixtures.integrands(base, offset) * weight[:, None]
+        return np.asarray(found.reshape(-1, _NODES.size, 2).sum(axis=1))
+
+
+def _panels(mixtures: Mixtures, lying: Bool[np.ndarray, "t n"]) -> _Panels:
+    """Panels where some of the densities lie, none of which is wider than one of them inside it."""
+    n, (time, point) = mixtures.n, np.nonzero(lying)
+    if not time.size:
+        return _Panels(time, *np.zeros((3, 0)))
+    sigma = mixtures.sigma[time, point]
+    rank, own = np.empty((time.size, _EDGES.size), dtype=int), np.outer(sigma, np.diff(_EDGES))
+    base, offset = np.repeat(time * n + point, _EDGES.size), np.outer(sigma, _EDGES).ravel()
+    where = np.stack([mixtures.place[base % n], mixtures.rest.ravel()[base], offset])  # an edge is their sum
+    order = np.lexsort((where[1:].sum(axis=0), where.sum(axis=0), base // n))
+    rank.ravel()[order] = np.arange(order.size)
+    base, where = base[order], where[:, order]
+    most = _least_over(rank[:, :-1].ravel(), rank[:, 1:].ravel(), own.ravel(), order.size - 1)
+    chosen = _merged(np.diff(where).sum(axis=0), most)
+    base, where, most = base[chosen], where[:, chosen], most[chosen[:-1]]
+    width = np.diff(where).sum(axis=0)
+    kept = np.flatnonzero((width > 0) & np.isfinite(most))
+    _, group = np.unique(mixtures.place, return_inverse=True)
+    narrowest = np.full((len(lying), group.max() + 1), np.inf)
+    np.minimum.at(narrowest, (time, group[point]), sigma)
+    base, offset = base[kept], where[2, kept]
+    return _Panels(base, offset, width[kept], 8 * EPS * np.abs(offset) / narrowest[base // n, group[base % n]])
+
+
+def _least_over(start: IntArray, stop: IntArray, value: FloatArray, size: int) -> FloatArray:
+    """At each of `size` places the least value of the ranges that it lies in, inf where it is in none."""
+    level = (
+        np.frexp(np.maximum(stop - start, 1))[1] - 1
+    )  # two overlapping ranges of 2^level places are one of any length
+    found = np.full((int(level.max()) + 1, size), np.inf)
+    some = stop > start
+    for first in (start, stop - 2**level):
+        np.minimum.at(found, (level[some], first[some]), value[some])
+    for upper in range(len(found) - 1, 0, -1):
+        half = 2 ** (upper - 1)
+        np.minimum(found[upper - 1], found[upper], out=found[upper - 1])
+        np.minimum(found[upper - 1, half:], found[upper, :-half], out=found[upper - 1, half:])
+    return np.asarray(found[0])
+
+
+def _merged(width: FloatArray, most: FloatArray) -> IntArray:
+    """The edges of intervals merged with their neighbours as long as they are together no wider than the least `most` of them; those
+    of which that is infinite are gaps, and stay as they are.
+    """
+    edges, total, least = [], 0.0, 0.0
+    for i, (own, limit) in enumerate(zip(width.tolist(), most.tolist(), strict=True)):
+        total, least = total + own, min(least, limit)
+        if total > least or limit == np.inf or not i:
+            edges.append(i)
+            total, least = own, limit if limit < np.inf else -np.inf
+    return np.array([*edges, width.size])

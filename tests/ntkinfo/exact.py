@@ -260,6 +260,23 @@ class Exact:
             return tuple(mp.log(mp.det(one + noise**-1 * w * c * w)) / 2 for noise in (k, theta))
 
 
+def places(mean, sigma):
+    """Where Gaussians lie, and where two of their densities cross."""
+    n = len(mean)
+    edges = {mean[i] + s * sigma[i] for i in range(n) for s in (-12, -8, -5, -3, -1, 0, 1, 3, 5, 8, 12)}
+    for a in range(n):
+        for b in range(a):
+            p, q = 1 / (2 * sigma[a] ** 2), 1 / (2 * sigma[b] ** 2)
+            two, one = q - p, 2 * (p * mean[a] - q * mean[b])
+            none = q * mean[b] ** 2 - p * mean[a] ** 2 - mp.log(sigma[a] / sigma[b])
+            roots = mp.polyroots([two, one, none]) if two else [-none / one]
+            for root in roots:
+                if mp.im(root) == 0:
+                    slope = abs(2 * two * root + one)
+                    edges |= {root + s / slope for s in (-100, -30, -10, -3, 0, 3, 10, 30, 100)}
+    return edges
+
+
 def leave_one_out(mean, sigma):
     """The leave-one-out bound of Gaussians, by quadrature between all places where two of the densities cross."""
     with mp.workdps(16):
@@ -274,17 +291,7 @@ def leave_one_out(mean, sigma):
             top = max(others)
             return mp.exp(own) * (own - top - mp.log(mp.fsum(mp.exp(x - top) for x in others) / (n - 1)))
 
-        edges = {mean[i] + s * sigma[i] for i in range(n) for s in (-12, -8, -5, -3, -1, 0, 1, 3, 5, 8, 12)}
-        for a in range(n):
-            for b in range(a):
-                p, q = 1 / (2 * sigma[a] ** 2), 1 / (2 * sigma[b] ** 2)
-                two, one = q - p, 2 * (p * mean[a] - q * mean[b])
-                none = q * mean[b] ** 2 - p * mean[a] ** 2 - mp.log(sigma[a] / sigma[b])
-                roots = mp.polyroots([two, one, none]) if two else [-none / one]
-                for root in roots:
-                    if mp.im(root) == 0:
-                        slope = abs(2 * two * root + one)
-                        edges |= {root + s / slope for s in (-100, -30, -10, -3, 0, 3, 10, 30, 100)}
+        edges = places(mean, sigma)
         total = mp.mpf(0)
         for i in range(n):
             inside = sorted(z for z in edges if abs(z - mean[i]) <= 12 * sigma[i])

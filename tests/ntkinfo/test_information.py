@@ -9,7 +9,7 @@ import ntkinfo
 from dualib.gaussian import gaussian_kl, gaussian_mutual_information
 from ntkinfo import quantities
 from ntkinfo.laws import Marginals, Rounding
-from ntkinfo.quantities import inputs, scalar_quadrature
+from ntkinfo.quantities import inputs, scalar_mixture
 from ntkinfo.quantities.registry import bound_of
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 
@@ -248,7 +248,7 @@ def test_densities_that_do_not_count_are_left_out_without_loss(monkeypatch, narr
     rng = np.random.default_rng(0)
     mean, sigma = rng.standard_normal(40), narrow * 10 ** rng.uniform(-3, 0, 40)
     law = Marginals(np.append(mean, mean[:5] + sigma[:5])[:, None], np.append(sigma, sigma[:5]) ** 2)
-    found = scalar_informations(law, leave_one_out=True)
-    monkeypatch.setattr(scalar_quadrature, "_TOGETHER", together)
-    monkeypatch.setattr(scalar_quadrature, "_NEGLIGIBLE", negligible)
-    np.testing.assert_allclose(scalar_informations(law, leave_one_out=True), found, rtol=1e-13)
+    found = scalar_informations(law)
+    monkeypatch.setattr(scalar_mixture, "_TOGETHER", together)
+    monkeypatch.setattr(scalar_mixture, "_NEGLIGIBLE", negligible)
+    np.testing.assert_allclose(scalar_informations(law), found, rtol=1e-13)

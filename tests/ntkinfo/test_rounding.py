@@ -50,3 +50,19 @@ def test_a_change_that_still_grows_at_the_last_rate_has_no_bound():
         rounding.error_of_dropped(growing[:-1]), 3 * growing[-2]
     )  # all of its rates were tried
     np.testing.assert_array_equal(rounding.error_of_dropped(growing[::-1]), 3 * growing[-1])
+
+
+def test_variances_of_training_points_move_with_those_of_the_modes():
+    """Of two points that differ in the eleventh digit the first is, at a late time, what the slow mode leaves of it: three digits."""
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.standard_normal((1, 4)), 3, axis=0) + [[0.0], [1e-5], [2.0]] * rng.standard_normal((3, 4))
+    kernel = features @ features.T
+    blocks = kernel, kernel, kernel[:1], kernel[:1], kernel[:1, :1], kernel[:1, :1]
+    ensemble = ntkinfo.Ensemble(ntkinfo.Kernels(*blocks), [1.0, 0.0, -1.0])
+    tau = 100 / ensemble.eigenvalues[1]
+    first, moved = np.array([0]), [rounding.moved_modes(ensemble, sample) for sample in (1, 2)]
+    own = ensemble.log_train_variance(tau, first)
+    lost = 1e-16 * ensemble.kappa.max() / ensemble.kappa.min()
+    assert lost > 1e-6
+    change = max(np.abs(other.log_train_variance(tau, first) - own).item() for other in moved)
+    assert 0.1 * lost < change < 100 * lost

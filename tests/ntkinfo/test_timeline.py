@@ -13,9 +13,9 @@ from dualib.core.quantity import Quantity, Registry, Relation, needs
 from dualib.core.units import Unit
 from ntkinfo import quantities, setting, timelines
 from ntkinfo.precision import SIDES, FewDigitsWarning, perturbed
+from ntkinfo.quantities import scalar_quadrature
 from ntkinfo.quantities.registry import REGISTRY, Condition, DataSets, Group
-from ntkinfo.quantities.scalar_quadrature import scalar_informations
-from ntkinfo.rounding import SAMPLES
+from ntkinfo.quantities.scalar_quadrature import informations_of
 from ntkinfo.setting import GLOSSARY
 
 
@@ -182,15 +182,15 @@ def test_one_quadrature_serves_both_informations_of_the_inputs(gaussian_timeline
     found, ensemble, data = gaussian_timeline
     calls = []
 
-    def counted(law, **options):
+    def counted(law):
         calls.append(law)
-        return scalar_informations(law, **options)
+        return informations_of(law)
 
-    for module in (setting, quantities.inputs):
-        monkeypatch.setattr(module, "scalar_informations", counted)
+    for module in (setting, scalar_quadrature):
+        monkeypatch.setattr(module, "informations_of", counted)
     tau = found.tau[[5, 9]]
     again = ntkinfo.timeline(ensemble, tau, y_test=data.y_test)
-    assert len(calls) == 1 + SAMPLES  # and of the law moved by its rounding
+    assert len(calls) == 1  # whose nodes serve the laws moved by their rounding, too
     law = ensemble.marginals(tau)
     for name in ("input_information", "input_information_leave_one_out"):
         np.testing.assert_allclose(again[name], getattr(quantities, name)(law), rtol=1e-11)
