@@ -133,7 +133,7 @@ def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tri
     order, found = np.argsort(clock, kind="stable"), change.copy()
     known = np.flatnonzero(tried[order])
     for place in np.flatnonzero(~tried[order]):
-        beside = order[known[np.clip(np.searchsorted(known, place) - [1, 0], 0, known.size - 1)]]
+        beside = order[known[np.clip(np.searchsorted(known, place) - np.array([1, 0]), 0, known.size - 1)]]
         size = np.abs(value[beside])
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(size > 0, change[beside] / size, 0.0).max()
