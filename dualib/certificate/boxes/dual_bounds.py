@@ -107,18 +107,24 @@ class DualRelaxation:
     @property
     def unit(self) -> float:
         """The rounding error of sums over x and y relative to the size of their terms."""
-        n, k = self.odds.shape
-        return float(EPS * (n + 4 * k + 16))
+        return float(EPS * len(self.odds) + self.unit_of_y)
+
+    @property
+    def unit_of_y(self) -> float:
+        """The rounding error of sums over y, and of what is done with them, relative to the size of their terms."""
+        return float(EPS * (4 * self.odds.shape[1] + 16))
 
     @property
     def rounding(self) -> float:
         """Allowance for floating-point error in log G, in f and in second-order bounds, at all decoders that :meth:`allows`; nats.
 
-        What large multipliers add to a bound is in it already. D and (r − m)·t are of the size of t² where rows are nearly equal.
+        Exponents are sums over y; sums over x err by n units relative to themselves, and log G by as much. What large multipliers
+        add to a bound is in it already. D and (r − m)·t are of the size of t² where rows are nearly equal.
         """
         furthest = float(self.largest.max())
         depth = 4.0 * furthest**2 if self.near else 1.0 + furthest + float(np.log(len(self.centre)))
-        return self.unit * (1.0 + float(np.abs(self.log_weights).max()) + 4.0 * self.beta * depth)
+        of_y = self.unit_of_y * (1.0 + float(np.abs(self.log_weights).max()) + 4.0 * self.beta * depth)
+        return float(of_y + EPS * len(self.odds))
 
     def allows(self, r: Float[np.ndarray, "m k"]) -> Bool[np.ndarray, " m"]:
         """Decoders that are not much farther from m than the hull of nearly equal rows, where |log(r/m)| ≤ 2 max |t|; else all."""
@@ -207,7 +213,7 @@ def dual_bound_at(
     bound = log_sum + r.beta * (tau * chords.offset.sum(axis=1) + level) + np.maximum(at_low, at_high).sum(axis=1)
     size = np.abs(mu) @ r.largest + np.maximum(np.abs(at_low), np.abs(at_high)).sum(axis=1)
     size += r.beta * (tau * chords.size + level)
-    return DualPoint(excess, log_tau, bound + r.unit * size, linear, mean, posterior)
+    return DualPoint(excess, log_tau, bound + r.unit_of_y * size, linear, mean, posterior)
 
 
 def balanced(

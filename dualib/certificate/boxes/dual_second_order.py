@@ -18,6 +18,7 @@ from dualib.certificate.boxes.dual_bounds import DualRelaxation
 from dualib.certificate.boxes.second_order import (
     ENTRIES,
     LARGEST_EXPONENT,
+    MARGIN,
     SMALLEST_SHARE,
     exponential_curvature,
     largest_along,
@@ -77,9 +78,10 @@ def _bound(relaxation: DualRelaxation, low: FloatArray, high: FloatArray, base: 
     along = ((r.beta * slope / scale)[:, None, :] @ vectors)[:, 0]
     middle_z = ((middle * scale)[:, None, :] @ vectors)[:, 0]
     radius_z = ((radius * scale)[:, None, :] @ np.abs(vectors))[:, 0]
-    rise = largest_along(
-        along, curvature - 1.0 + 1e-12 * (1.0 + np.abs(curvature)), middle_z - radius_z, middle_z + radius_z
-    )
+    # Sums over x err by n units of their terms' sizes: the form by those of its trace, the slope by those of β t.
+    margin = (MARGIN + r.unit) * (1.0 + curvature.sum(axis=1, keepdims=True))
+    rise = largest_along(along, curvature - 1.0 + margin, middle_z - radius_z, middle_z + radius_z)
+    value += r.unit * r.beta * (r.largest * np.maximum(np.abs(lowest), np.abs(highest))).sum(axis=1)
     return np.asarray(np.where(hopeless, np.inf, value + rise.sum(axis=1)))
 
 
