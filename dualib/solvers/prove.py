@@ -208,4 +208,5 @@ def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status
         return Status.ROUNDING
     if not ceiling.complete:
         return Status.GAP if beyond else Status.CELLS
-    return Status.ROUNDS if ceiling.lower > options.tolerance else Status.ROUNDING
+    missing = float(it.dual.log(ceiling.argmax[None])[0])  # the ceiling's own value has the rounding of the search
+    return Status.ROUNDS if missing > options.tolerance else Status.ROUNDING

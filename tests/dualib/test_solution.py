@@ -236,6 +236,12 @@ def test_the_knob_that_would_help_is_named():
     dual = dualib.DualIB(random_joint(5, 12, 17))  # 144 pairs of rows: cells of rows are tried, or are too many
     for max_work, status in ((10**6, Status.GAP), (10**4, Status.WORK)):
         assert dualib.solve(dual, 5.0, certify=dualib.Certify(max_work=max_work)).status is status
+    rows = np.random.default_rng(0).dirichlet(np.full(6, 0.4), 30)
+    missing = dualib.IB(dualib.Joint.from_conditional(np.full(30, 1 / 30), rows))
+    beta = 3.0 * dualib.local_critical_beta(missing)
+    for max_rounds, status in ((0, Status.ROUNDS), (40, Status.CERTIFIED)):
+        limits = dualib.Certify(max_rounds=max_rounds, max_work=3_000_000)
+        assert dualib.solve(missing, beta, certify=limits).status is status
     with pytest.raises(TypeError, match="certify must be True, False"):
         dualib.solve(problem, 8.0, certify=1e-6)
 
