@@ -370,9 +370,8 @@ class Eigenmodes(Brief):
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
         spectrum, factor = self.spectrum(taus), self._nngp_factor()
         own = np.diagonal(self.nngp_modes)
-        size = np.sqrt(
-            np.divide(self.kappa, own, out=np.ones_like(own), where=own > 0)
-        )  # 1, unless moved by its rounding
+        # 1, unless the variances are moved by their rounding
+        size = np.sqrt(np.divide(self.kappa, own, out=np.ones_like(own), where=own > 0))
         rows = np.where(self.moving, self.eigenvectors[points] * size, 0.0)
         found = np.empty((len(spectrum.residual), len(points)))
         with np.errstate(divide="ignore"):
