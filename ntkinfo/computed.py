@@ -138,5 +138,8 @@ def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tri
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(size > 0, change[beside] / size, 0.0).max()
         i = order[place]
-        found[i] = max(change[beside].max(), relative * np.abs(value[i]) if np.isfinite(value[i]) else 0.0)
+        both = np.isfinite(relative) and np.isfinite(
+            value[i]
+        )  # where they are not, the change beside is not, or the value is
+        found[i] = max(change[beside].max(), relative * np.abs(value[i]) if both else 0.0)
     return found

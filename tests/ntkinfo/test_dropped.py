@@ -40,3 +40,10 @@ def test_losses_are_those_of_all_times(monkeypatch):
         assert (few[name] >= 0.5 * loss).all(), name
         known = np.isfinite(few[name])
         assert np.median(few[name][known] / loss[known]) < 3, name
+
+
+def test_a_change_without_bound_beside_a_value_of_zero_is_without_bound():
+    """inf times 0 was NaN, with a warning."""
+    clock, tried = np.array([1.0, 2.0, 3.0]), np.array([True, False, True])
+    found = largest_beside(np.array([np.inf, 0.0, 1.0]), np.array([1.0, 0.0, 2.0]), clock, tried)
+    assert found.tolist() == [np.inf, np.inf, 1.0]
