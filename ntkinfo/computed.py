@@ -138,8 +138,7 @@ def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tri
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = np.where(size > 0, change[beside] / size, 0.0).max()
         i = order[place]
-        both = np.isfinite(relative) and np.isfinite(
-            value[i]
-        )  # where they are not, the change beside is not, or the value is
+        # a change without bound is in the first part, and a value without bound has no relative one
+        both = np.isfinite(relative) and np.isfinite(value[i])
         found[i] = max(change[beside].max(), relative * np.abs(value[i]) if both else 0.0)
     return found

@@ -48,9 +48,7 @@ MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
 LARGE_ACCURACY = 1e-10  # and by such steps between two looks at all pairs, where one look takes a second
-LAST_DIGITS = (
-    1e-24  # the same where the gradient, whose square that is, has to be as small as a proof asks, in few steps
-)
+LAST_DIGITS = 1e-24  # the same where the gradient, whose square that is, has to be small for a proof, in few steps
 LAST_STEPS = 3
 FIRST_ROUNDS = 1  # of ascents from all starts, and
 LAST_ROUNDS = 8  # from those that are not at an atom already

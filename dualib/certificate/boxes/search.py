@@ -39,7 +39,8 @@ def max_log_g_over_boxes(
     atoms : array, shape (m, K)
         Decoders where G is known to be large, at least one.
     tolerance : float
-        Nats; boxes that cannot exceed max(best log G, 0) + tolerance are dropped.
+        Nats; boxes that cannot exceed max(best log G, 0) + tolerance are dropped, or by more than twice the rounding where that is
+        larger: then `complete` is false with no box left.
     budget : Budget
         Where the search stops, with a valid but larger bound; its cells are those of all turns together.
     begun : Unfinished or None
@@ -56,7 +57,7 @@ def max_log_g_over_boxes(
     argmax[bounds.seen] = search.argmax
     left = search.unfinished() if search.open() else None
     upper = max(search.closed, search.best, -np.inf if left is None else left.highest) + search.rounding
-    complete = upper <= max(search.best, 0.0) + search.tolerance
+    complete = upper <= max(search.best, 0.0) + tolerance
     return Ceiling(
         upper,
         search.best,

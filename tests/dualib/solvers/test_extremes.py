@@ -313,3 +313,15 @@ def test_the_rounding_of_a_search_is_no_missing_atom(seed):
     solution = solve(problem, 0.9 * local_critical_beta(problem))
     assert solution.n_clusters == 1
     assert solution.lower_bound <= float(exact_value(solution)) <= solution.objective + 1e-12
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-5])
+def test_simplices_prove_what_the_rounding_of_boxes_leaves_open(size):
+    """Weak rows of four symbols: boxes, tried first, end with gaps of 4e-7 and 7e-3 nats, all of it rounding."""
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet(np.full(4, 3.0)) * (1 + size * rng.uniform(-1, 1, (7, 4)))
+    joint = dualib.Joint.from_conditional(np.full(7, 1 / 7), rows / rows.sum(axis=1, keepdims=True))
+    problem = dualib.IB(joint)
+    solution = dualib.solve(problem, 1.5 * dualib.local_critical_beta(problem))
+    assert solution.certified
+    assert solution.gap < 1e-12
