@@ -28,6 +28,8 @@ Matrices = Float[np.ndarray, "n k k"]
 Exponents = Float[np.ndarray, "n v n_x"]
 
 NEWTON = 3  # steps from the state of the parent cell
+LEAST = 1e-12  # r_y of a base, as slopes in r_y^−power carry the rounding of coordinates;
+LEAST_OF_LOGARITHMS = 1e-20  # where they are logarithms, a base may be as near to a face as there are numbers of coordinates
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class MixtureChart:
         self.centre, self.basis = affine_basis(points)
         self.dimension = len(self.basis)
         self._spans_simplex = self.dimension == points.shape[1] - 1
+        self._least = LEAST if problem.power else LEAST_OF_LOGARITHMS
         self._points = (points - self.centre) @ self.basis.T
         self.normals, self.offsets = facets(self._points)
 
@@ -148,7 +151,7 @@ class MixtureChart:
     def tangent(self, u: Points, guess: Points, cells: Cells | None = None) -> Tangent:
         """At r itself, or where that leaves the simplex at a point inside."""
         r = self.centre + u @ self.basis
-        least = np.maximum(0.1 * self.floor, 1e-12)
+        least = np.maximum(0.1 * self.floor, self._least)
         if cells is not None:  # a base outside the simplex is brought as far inside as the cell reaches
             least = np.maximum(least, 0.02 * (self.centre + cells @ self.basis).max(axis=1))
         return Tangent(np.maximum(r, least), u, np.all(r >= least, axis=1), u)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualib.core.special import EPS, TINY
+from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.parts import single
@@ -33,7 +33,7 @@ def balanced(it: Iterate) -> Iterate:
             break
         weights = it.weights * (1.0 + change)
         new = it.moved(weights / weights.sum(), it.atoms)
-        if not new.value <= it.value + 4.0 * EPS * abs(it.value):
+        if not new.value <= it.value + it.noise:
             break
         it = new
     return it

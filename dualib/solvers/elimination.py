@@ -222,7 +222,7 @@ def newton_by_elimination(
     Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
     tolerance, nats (or hardly more, where a cluster would rather split), and the `level` of the shift to go on with.
     """
-    size, noise = np.inf, 4e-16 * abs(it.value)
+    size, noise = np.inf, it.noise
     for _ in range(max_steps):
         kept = pairs_of(it)
         if kept is None:

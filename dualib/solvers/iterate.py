@@ -166,6 +166,11 @@ class Iterate(Brief):
         return self.value + error + (4.0 * product if product < ACCURATE else 0.0)
 
     @property
+    def noise(self) -> float:
+        """By how much rounding alone may make Φ rise or fall from one iterate to the next, nats: log z errs by EPS even where z is near 1."""
+        return float(2.0 * EPS * (1.0 + abs(self.value)))
+
+    @property
     def posterior(self) -> Table:
         """p(x|t)."""
         joint = self.shares() * self.problem.p_x

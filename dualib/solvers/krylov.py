@@ -100,7 +100,7 @@ class Step:
 
     def taken(self) -> tuple[Iterate | None, bool]:
         """The iterate after the step, shortened until Φ falls, and whether it was taken in whole; None where Φ never falls."""
-        it, gradient, noise = self.system.it, self.system.gradient, 4e-16 * abs(self.system.it.value)
+        it, gradient, noise = self.system.it, self.system.gradient, self.system.it.noise
         step = self
         for attempts in range(MOST_ATTEMPTS):
             if float((step.x * gradient).sum()) >= 0.0:

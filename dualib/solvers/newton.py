@@ -109,7 +109,7 @@ def _descend(
         weights = it.weights * np.exp(damping * log_weights)
         atoms = it.atoms * np.exp(damping * log_atoms)
         new = evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True))
-        if new.value <= it.value + 4e-16 * abs(it.value):
+        if new.value <= it.value + it.noise:
             return new, trial
     return None, 0
 

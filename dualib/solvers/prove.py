@@ -30,6 +30,8 @@ from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import AUTO_WORK, Certify
 
 QUICK_PAIRS = 1e6  # pairs of x times |Y| up to which the pairwise bound is tried before the search
+FIRST_TURN = 0.03, 0.01  # of the work for boxes and of the cells of simplices, where both are tried: about a second
+ALL = 1.0, 1.0
 PAIR_WORK = 2e8  # the same work up to which the pairwise lower bound is computed: some five seconds
 
 
@@ -85,24 +87,48 @@ def prove(
         g = it.dual
         # What rounding hides is not searched for.
         tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
-        beyond, ceiling = it.problem.dimension > options.max_dimension, None
-        if beyond or boxes_first(it.problem):
-            ceiling, begun = search_in_any_dimension(g, it.atoms, tolerance, options.max_work, begun)
-            work += 0.0 if ceiling is None else ceiling.work
-        if not beyond and (ceiling is None or not ceiling.complete):
-            simplices = search_maximum(g, it.atoms, tolerance, max_cells)
-            ceiling = min(filter(None, (simplices, ceiling)), key=lambda one: one.log_bound)
+        ceiling, begun = _searched(it, tolerance, max_cells, options, begun)
+        work += 0.0 if ceiling is None else ceiling.work
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
             break
         missing = g.log(ceiling.argmax[None])
         if missing[0] <= 0.5 * options.tolerance:  # the search's own rounding, where β is huge
             break
-        better, _ = minimise(add_atoms(it, ceiling.argmax[None], missing, 0.0), 3 * MAX_UNKNOWNS)
-        if not better.value < it.value:
+        added = add_atoms(it, ceiling.argmax[None], missing, 0.0)
+        better, _ = minimise(added, 3 * MAX_UNKNOWNS)
+        if better.value < it.value:
+            it, _, residual, _ = generate_columns(better, options, None)
+        elif ceiling.complete and added.value <= it.value + it.noise:
+            it = added  # its weight, 1e-7 beside a first-order transition, takes less from Φ than rounding, and all that it needs from G
+        else:
             break
-        it, _, residual, _ = generate_columns(better, options, None)
         begun = None
     return it, None if ceiling is None else replace(ceiling, work=work), residual, begun
+
+
+def _searched(
+    it: Iterate, tolerance: float, max_cells: int, options: Certify, begun: Begun | None
+) -> tuple[Ceiling | None, Begun | None]:
+    """The least ceiling of the searches that its dimension has, with the work of all; and what boxes leave to do.
+
+    Where there are boxes and simplices, either may close at once what takes the other very long: both get a little first.
+    """
+    beyond = it.problem.dimension > options.max_dimension
+    both = not beyond and boxes_first(it.problem)
+    least: Ceiling | None = None
+    work = 0.0
+    for of_work, of_cells in (FIRST_TURN, ALL) if both else (ALL,):
+        found = [least]
+        if beyond or both:
+            boxes, begun = search_in_any_dimension(it.dual, it.atoms, tolerance, of_work * options.max_work, begun)
+            work += 0.0 if boxes is None else boxes.work
+            found.append(boxes)
+        if not beyond and not any(one is not None and one.complete for one in found):
+            found.append(search_maximum(it.dual, it.atoms, tolerance, int(of_cells * max_cells)))
+        least = min(filter(None, found), key=lambda one: one.log_bound, default=None)
+        if least is not None and least.complete:
+            break
+    return None if least is None else replace(least, work=work), begun
 
 
 def prove_where_needed(
