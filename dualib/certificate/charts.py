@@ -29,7 +29,9 @@ Exponents = Float[np.ndarray, "n v n_x"]
 
 NEWTON = 3  # steps from the state of the parent cell
 LEAST = 1e-12  # r_y of a base, as slopes in r_y^−power carry the rounding of coordinates;
-LEAST_OF_LOGARITHMS = 1e-20  # where they are logarithms, a base may be as near to a face as there are numbers of coordinates
+LEAST_OF_LOGARITHMS = (
+    1e-20  # where they are logarithms, a base may be as near to a face as there are numbers of coordinates
+)
 
 
 @dataclass(frozen=True)
