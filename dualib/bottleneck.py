@@ -84,6 +84,10 @@ class Bottleneck(Result, ABC):
         """Scale and offset of the slope: scale ∘ (statistic − mean_where_weak) + offset."""
 
     @abstractmethod
+    def pull(self, r: Atoms) -> Slopes:
+        """−∂d(x, r_t)/∂r_y, (n_t, n_x, n_y), with the constant over y that makes it 0 at r = p_x, and to relative accuracy."""
+
+    @abstractmethod
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """−∂d(x, r_t)/∂r · step."""
 
@@ -196,13 +200,13 @@ class Bottleneck(Result, ABC):
 
     def distortion_at(self, beta: float, r: Atoms) -> Table:
         """d(x, r_t), by one matrix product where β leaves that its digits, else term by term."""
-        return self.distortion(r) if self.product_rounding(beta) < ACCURATE else self.accurate_distortion(r)
+        return self.accurate_distortion(r) if self.term_by_term(beta) else self.distortion(r)
 
     def exponents(
         self, beta: float, r: Atoms, offset: Float[np.ndarray, " n_x"] | None = None, part: slice = EVERY
     ) -> Float[np.ndarray, "n_t n_part"]:
         """The exponents offset_x − β d(x, r_t), nats, of a part of the x; without another pass where one product gives them."""
-        if self.product_rounding(beta) < ACCURATE:
+        if not self.term_by_term(beta):
             left, right = -beta * self.of_atoms(r), self.of_rows[part]
             if len(left) * len(right) <= SMALL_TABLE:
                 table = left @ right.T
@@ -237,6 +241,10 @@ class Bottleneck(Result, ABC):
     def product_rounding(self, beta: float) -> float:
         """The rounding error of β d by one matrix product, nats."""
         return EPS * beta * (self._strong_scale + self._weak_size**2) / self.divisor
+
+    def term_by_term(self, beta: float) -> bool:
+        """Whether β leaves a matrix product too few digits of β d."""
+        return self.product_rounding(beta) >= ACCURATE
 
     def accurate_distortion(self, r: Atoms, part: slice = EVERY) -> Table:
         """d(x, r_t) summed term by term to relative accuracy; slower by a factor n_y."""

@@ -104,6 +104,10 @@ class IB(Bottleneck):
         root = np.sqrt(np.maximum(r, TINY))
         return 1.0 / root, (self.mean_where_weak - r) / root
 
+    def pull(self, r: Atoms) -> Slopes:
+        """p/r − 1."""
+        return log_ratio(np.maximum(r, TINY)[:, None, :], np.maximum(self.p_y_given_x, TINY))[0]
+
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step p/r."""
         safe = np.maximum(r, TINY)[:, None, :]
@@ -214,6 +218,10 @@ class DualIB(Bottleneck):
         log = log_ratio(self.centre, safe)[1] if self.any_weak else np.log(safe)
         return np.sqrt(safe), np.sqrt(safe) * (self.mean_where_weak - log)
 
+    def pull(self, r: Atoms) -> Slopes:
+        """log(p/r)."""
+        return log_ratio(np.maximum(r, TINY)[:, None, :], self.p_y_given_x)[1]
+
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step log(p/r), up to the same constant for all x."""
         safe = np.maximum(r, TINY)
@@ -320,6 +328,11 @@ class AlphaIB(Bottleneck):
         safe = np.maximum(r, TINY)
         root, power = np.sqrt(safe), safe**-self.alpha
         return root * power / self.alpha, root * (self.mean_where_weak * power - 1.0) / self.alpha
+
+    def pull(self, r: Atoms) -> Slopes:
+        """(p^α r^{−α} − 1)/α."""
+        log = log_ratio(np.maximum(r, TINY)[:, None, :], np.maximum(self.p_y_given_x, TINY))[1]
+        return np.asarray(np.expm1(self.alpha * log) / self.alpha)
 
     def slope_along(self, r: Atoms, steps: Steps) -> Along:
         """Σ_y step (p^α r^{−α} − 1)/α."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
+from dualib.certificate.curvatures import CommonCurvature, Curvature, DiagonalCurvature
 from dualib.core.special import expm1_gap_ratio
 from dualib.core.typing import Bool, BoolArray, Float, FloatArray, NDArray
 from dualib.hull import HullKind, affine_basis, beyond, enclosing_simplex, facets
@@ -51,18 +52,6 @@ class Tangent:
         return Tangent(self.r[index], self.u[index], self.usable[index], self.state[index])
 
 
-class Curvature(Protocol):
-    """Lower bounds D_x of the curvature of d(x, ·) over N regions."""
-
-    def largest(self) -> Float[np.ndarray, "n _"]:
-        """An upper bound of ½ δᵀ D_x δ over the region, shape (n, n_x) or (n, 1)."""
-
-    def form(
-        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
-    ) -> Float[np.ndarray, "n j j"]:
-        """Σ_x weights_x directionsᵀ D_x directions for weights (n, n_x), directions (n, j, k); shape (n, j, j)."""
-
-
 class Chart(Protocol):
     """What a search needs of a chart of dimension k; its cells or regions have v vertices each."""
 
@@ -86,6 +75,11 @@ class Chart(Protocol):
     def exponents(self, tangent: Tangent, vertices: Cells) -> Exponents:
         """The tangent of −d(x, ·) at vertices, less its value at the base."""
 
+    def accurate_exponents(
+        self, tangent: Tangent, vertices: Cells
+    ) -> tuple[Exponents, Float[np.ndarray, "n n_x"]] | None:
+        """The same to relative accuracy, and the size of what multiplies the rounding of coordinates; None where that is not known."""
+
     def curvature(self, tangent: Tangent, vertices: Cells) -> Curvature:
         """The lower bound of the curvature over the convex hull of the vertices."""
 
@@ -97,24 +91,6 @@ class Chart(Protocol):
 
 
 # --- IB and AlphaIB: affine coordinates of r itself ---
-
-
-@dataclass(frozen=True)
-class _DiagonalCurvature:
-    features: FloatArray  # c_x(y)
-    diagonal: FloatArray  # 1 / (largest r_y over the region)^(1 + power)
-    reach: FloatArray  # largest step² in each r_y over the region
-    basis: FloatArray
-
-    def largest(self) -> Float[np.ndarray, "n _"]:
-        return 0.5 * (self.reach * self.diagonal) @ self.features.T
-
-    def form(
-        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
-    ) -> Float[np.ndarray, "n j j"]:
-        steps = directions @ self.basis
-        scaled = steps * ((weights @ self.features) * self.diagonal)[:, None, :]
-        return scaled @ steps.transpose(0, 2, 1)
 
 
 class MixtureChart:
@@ -160,15 +136,23 @@ class MixtureChart:
 
     def exponents(self, tangent: Tangent, vertices: Cells) -> Exponents:
         """The slope along the steps in r."""
-        steps = (self.centre - tangent.r)[:, None, :] + vertices @ self.basis
-        return self.problem.slope_along(tangent.r, steps)
+        return self.problem.slope_along(tangent.r, self._steps(tangent, vertices))
 
-    def curvature(self, tangent: Tangent, vertices: Cells) -> _DiagonalCurvature:
+    def accurate_exponents(self, tangent: Tangent, vertices: Cells) -> tuple[Exponents, Float[np.ndarray, "n n_x"]]:
+        """Coordinates, and steps of them, are known to 2⁻⁵², the pull of every x that is near r to relative accuracy."""
+        pull = self.problem.pull(tangent.r)
+        exponents = self._steps(tangent, vertices) @ pull.transpose(0, 2, 1)
+        return np.asarray(exponents), np.asarray(np.abs(pull).sum(axis=2))
+
+    def _steps(self, tangent: Tangent, vertices: Cells) -> FloatArray:
+        return np.asarray((self.centre - tangent.r)[:, None, :] + vertices @ self.basis)
+
+    def curvature(self, tangent: Tangent, vertices: Cells) -> DiagonalCurvature:
         """c_x(y) / r_y^{1 + power} at the largest r_y of the region."""
         steps = (vertices - tangent.u[:, None, :]) @ self.basis
         largest_r = tangent.r + np.maximum(steps.max(axis=1), 0.0)
         diagonal = largest_r ** -(1.0 + self.problem.power)
-        return _DiagonalCurvature(self.problem.features, diagonal, (steps**2).max(axis=1), self.basis)
+        return DiagonalCurvature(self.problem.features, diagonal, (steps**2).max(axis=1), self.basis)
 
     def stretch(self, tangent: Tangent) -> Float[np.ndarray, "n k j"]:
         """Fisher metric."""
@@ -183,22 +167,6 @@ class MixtureChart:
 
 
 # --- dualIB: the moments of the exponential family spanned by the log-rows ---
-
-
-@dataclass(frozen=True)
-class _CommonCurvature:
-    hessian: FloatArray  # (N, k, k), the same for every x
-    reach: FloatArray  # (N, 1)
-
-    def largest(self) -> Float[np.ndarray, "n _"]:
-        return self.reach
-
-    def form(
-        self, weights: Float[np.ndarray, "n n_x"], directions: Float[np.ndarray, "n j k"]
-    ) -> Float[np.ndarray, "n j j"]:
-        return np.asarray(
-            weights.sum(axis=1)[:, None, None] * (directions @ self.hessian @ directions.transpose(0, 2, 1))
-        )
 
 
 class MomentChart:
@@ -265,7 +233,10 @@ class MomentChart:
         steps = vertices - tangent.u[:, None, :]
         return np.asarray(steps @ self.natural.T - np.einsum("nvk,nk->nv", steps, tangent.state)[:, :, None])
 
-    def curvature(self, tangent: Tangent, vertices: Cells) -> _CommonCurvature:
+    def accurate_exponents(self, tangent: Tangent, vertices: Cells) -> None:
+        """Moments have the rounding of their sums."""
+
+    def curvature(self, tangent: Tangent, vertices: Cells) -> CommonCurvature:
         r"""From A(c₀ + δ) ≤ A(c₀) + ∇A·δ + ½ φ(ω) δᵀA''δ, ω the range of B δ over y, φ(ω) = 2(e^ω − 1 − ω)/ω².
 
         With δ = A''⁻¹(u − u₀) in A*(u) ≥ (c₀ + δ)·u − A(c₀ + δ): A*(u) ≥ tangent + ½ (2 − φ(ω)) (u − u₀)ᵀA''⁻¹(u − u₀).
@@ -276,7 +247,7 @@ class MomentChart:
         omega = np.ptp(shift @ self.statistics.T, axis=2).max(axis=1)
         strength = np.maximum(0.0, 2.0 - expm1_gap_ratio(omega))
         reach = 0.5 * strength * np.einsum("nvk,nvk->nv", steps, shift).max(axis=1)
-        return _CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
+        return CommonCurvature(strength[:, None, None] * inverse, reach[:, None])
 
     def stretch(self, tangent: Tangent) -> Float[np.ndarray, "n k j"]:
         """Inverse of the directions."""

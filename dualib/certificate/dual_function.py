@@ -47,8 +47,13 @@ class DualFunction:
             r = self.problem.decode(_exp_below(terms, terms.max(axis=1)))
         return r
 
+    @property
+    def term_by_term(self) -> bool:
+        """Whether β d is summed term by term, to relative accuracy."""
+        return self.problem.term_by_term(self.beta)
+
     def rounding(self) -> float:
-        """Allowance for floating-point error in log G and in its bounds over cells, nats."""
+        """Allowance for floating-point error in log G and in its bounds over cells, nats, where β d is a product."""
         return self.relative_rounding() + float(16 * EPS * self.beta * self.problem.rounding_scale)
 
     def relative_rounding(self) -> float:

@@ -45,7 +45,16 @@ def search_maximum(g: DualFunction, atoms: Atoms, tolerance: float, max_cells: i
         found = max_log_g_over_weights(g, atoms, tolerance, max_cells)
     else:
         found = max_log_g(g, chart_of(g.problem), atoms, tolerance, max_cells)
-    return replace(found, rounding=g.rounding())
+    return replace(found, rounding=rounding_of_search(g))
+
+
+def rounding_of_search(g: DualFunction) -> float:
+    """Allowance for floating-point error in what :func:`search_maximum` finds, beyond that which its bounds contain, nats.
+
+    Terms that count are known to relative accuracy where β is large, but for log-linear mixtures searched by their moments.
+    """
+    by_moments = g.problem.hull.kind is HullKind.LOG_MIXTURES and search_for(g.problem) is Method.DECODERS
+    return g.relative_rounding() if g.term_by_term and not by_moments else g.rounding()
 
 
 def more_work_helps(problem: Bottleneck, max_work: float) -> bool:

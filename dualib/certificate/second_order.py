@@ -6,10 +6,27 @@ from functools import reduce
 
 import numpy as np
 
-from dualib.certificate.charts import Cells, Chart, Curvature, Exponents
+from dualib.certificate.charts import Cells, Chart, Exponents, Tangent
+from dualib.certificate.curvatures import Curvature
 from dualib.certificate.dual_function import DualFunction
-from dualib.core.special import expm1_gap_ratio
+from dualib.core.special import EPS, expm1_gap_ratio
 from dualib.core.typing import Bool, Float, FloatArray
+
+COORDINATES = 16.0  # times 2⁻⁵², the rounding of steps between decoders that are given by coordinates
+
+
+def tangent_slopes(
+    g: DualFunction, chart: Chart, tangent: Tangent, vertices: Cells
+) -> tuple[Exponents, Float[np.ndarray, "n n_x"] | float]:
+    """By how much the tangents of the exponents −βd rise to vertices, and what rounding may take from that of every x, nats.
+
+    Where β is so large that a matrix product would leave few digits, relative accuracy is what the terms have that count; the
+    rest, of all β, is allowed for in :meth:`DualFunction.rounding`.
+    """
+    found = chart.accurate_exponents(tangent, vertices) if g.term_by_term else None
+    if found is None:
+        return g.beta * chart.exponents(tangent, vertices), 0.0
+    return g.beta * found[0], (COORDINATES * EPS * g.beta) * found[1]
 
 
 def second_order_bound(
@@ -105,11 +122,12 @@ class ConcaveRegions:
             t = tangent.take(open_)
             arms = axes[open_] * (radius / np.sqrt(g.beta))
             vertices = t.u[:, None, :] + np.concatenate([arms, -arms], axis=1)
-            slopes = g.beta * chart.exponents(t, vertices)
+            slopes, noise = tangent_slopes(g, chart, t, vertices)
             small = slopes.max(axis=(1, 2)) < 50.0
             slopes = np.clip(slopes, -50.0, 50.0)
             along = slopes[:, : chart.dimension]
-            above = quadratic(g.beta, terms[open_], slopes, along, arms, chart.curvature(t, vertices))
+            at_base = terms[open_] * np.exp(np.minimum(noise, 60.0))
+            above = quadratic(g.beta, at_base, slopes, along, arms, chart.curvature(t, vertices))
             bound = np.log(concave_maximum(*above))
             good = small & (bound <= ceiling)
             reach[open_[good]], proven[open_[good]] = radius, bound[good]

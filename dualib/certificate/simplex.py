@@ -12,7 +12,7 @@ from dualib.bottleneck import Atoms
 from dualib.certificate.ceiling import Ceiling, Method
 from dualib.certificate.charts import Cells, Chart, Points, Tangent
 from dualib.certificate.dual_function import DualFunction
-from dualib.certificate.second_order import ConcaveRegions, over_vertices, second_order_bound
+from dualib.certificate.second_order import ConcaveRegions, over_vertices, second_order_bound, tangent_slopes
 from dualib.core.typing import Float, FloatArray
 
 CELL_ELEMENTS = 1 << 16  # exponentials computed at a time: half a megabyte, within the cache
@@ -73,15 +73,17 @@ def cell_bound(
     `ceiling`, the second-order bound is tried too.
     """
     tangent = chart.tangent(cells.mean(axis=1), guess, cells)
-    terms = g.log_terms(tangent.r)
-    slopes = g.beta * chart.exponents(tangent, cells)
-    one = np.ones(terms.shape[1])
+    at_base = g.log_terms(tangent.r)
+    slopes, noise = tangent_slopes(g, chart, tangent, cells)
+    terms, one = at_base + noise, np.ones(at_base.shape[1])
     # Beyond e^60 a cell fails anyhow; the clip keeps inf and nan out.
     at_vertices = np.exp(np.minimum(terms[:, None, :] + slopes, 60.0)) @ one
-    terms = np.exp(terms)
+    terms = np.exp(np.minimum(terms, 60.0))
     with np.errstate(divide="ignore"):
         log_bound = np.log(over_vertices(np.maximum, at_vertices))
-        value = np.where(tangent.usable, np.log(terms @ one), -np.inf)  # a base off the chart is no distribution
+        value = np.where(
+            tangent.usable, np.log(np.exp(at_base) @ one), -np.inf
+        )  # a base off the chart is no distribution
     again = np.flatnonzero((log_bound > ceiling) & (log_bound < 3.0) & tangent.usable)
     if len(again) and np.isfinite(ceiling):
         part = tangent.take(again)

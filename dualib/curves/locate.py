@@ -9,7 +9,7 @@ import numpy as np
 
 from dualib.bottleneck import Bottleneck
 from dualib.certificate.dual_function import DualFunction
-from dualib.certificate.search import search_maximum
+from dualib.certificate.search import rounding_of_search, search_maximum
 from dualib.core.result import Result
 from dualib.core.typing import FloatArray
 from dualib.solvers.atoms import start_from
@@ -273,7 +273,7 @@ def _is_birth(low: Iterate, high: Iterate) -> bool:
 
 def slack_of(g: DualFunction) -> float:
     """The log G, nats, up to which it counts as 0."""
-    return max(1e-12, 4.0 * g.rounding())
+    return max(1e-12, 4.0 * rounding_of_search(g))
 
 
 def clusters(it: Iterate) -> int:

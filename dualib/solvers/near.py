@@ -5,7 +5,6 @@ What the others add is taken to first order at an iterate (:class:`dualib.solver
 
 from __future__ import annotations
 
-from dualib.bottleneck import ACCURATE
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
 
@@ -45,4 +44,4 @@ def newton_near(it: Iterate, tolerance: float, max_steps: int) -> tuple[Iterate,
 def _worthwhile(it: Iterate) -> bool:
     """Whether few pairs count, and β d keeps its digits in a product."""
     few = it.parts is not None and it.parts.likely.nnz <= MOST_NEAR
-    return few and it.problem.product_rounding(it.beta) < ACCURATE
+    return few and not it.problem.term_by_term(it.beta)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualib.bottleneck import ACCURATE, Bottleneck
+from dualib.bottleneck import Bottleneck
 from dualib.core.special import TINY
 from dualib.core.typing import BoolArray, Float, FloatArray, IntArray, NDArray
 
@@ -251,7 +251,7 @@ def shares_of(
 
 def _exponents(problem: Bottleneck, beta: float, atoms: FloatArray) -> Callable[[slice, FloatArray], FloatArray]:
     """What gives the exponents offset − βd (n, n_t) of a part of the x."""
-    if problem.product_rounding(beta) >= ACCURATE:
+    if problem.term_by_term(beta):
         return lambda part, offset: (problem.exponents(beta, atoms, None, part) + offset).T.copy()
     left = np.vstack([-beta * problem.of_atoms(atoms).T, np.ones(len(atoms))])
     return lambda part, offset: np.asarray(np.column_stack([problem.of_rows[part], offset]) @ left)

@@ -16,6 +16,7 @@ from dualib.certificate.search import (
     fewer_shares_known,
     least_work,
     more_work_helps,
+    rounding_of_search,
     search_in_any_dimension,
     search_maximum,
 )
@@ -86,7 +87,7 @@ def prove(
     for left in range(options.max_rounds, -1, -1):
         g = it.dual
         # What rounding hides is not searched for.
-        tolerance = max(0.3 * options.tolerance, min(g.rounding(), 1.0))
+        tolerance = max(0.3 * options.tolerance, min(rounding_of_search(g), 1.0))
         ceiling, begun = _searched(it, tolerance, max_cells, options, begun)
         work += 0.0 if ceiling is None else ceiling.work
         if ceiling is None or ceiling.lower <= 0.5 * options.tolerance or left == 0:
@@ -230,7 +231,7 @@ def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status
         return Status.WORK
     if ceiling is None:
         return Status.DIMENSION if beyond else Status.ROUNDING
-    if it.dual.rounding() > options.tolerance:
+    if rounding_of_search(it.dual) > options.tolerance:
         return Status.ROUNDING
     if not ceiling.complete:
         return Status.GAP if beyond else Status.CELLS
