@@ -10,7 +10,13 @@ from dualib.certificate.boxes.coordinates import coordinates_of
 from dualib.certificate.boxes.dual_family import DualBoxes
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
-from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_deviation, nearest_log_mixture, nearest_mixture
+from dualib.certificate.boxes.shares import (
+    capped_means,
+    narrowed,
+    nearest_deviation,
+    nearest_log_mixture,
+    nearest_mixture,
+)
 from dualib.certificate.ceiling import Budget
 
 BOXES = {"ib": IBBoxes, "dual": DualBoxes}
