@@ -38,7 +38,8 @@ def smooth_joint(n_x=9, n_y=4, weak=False, seed=0):
     return dualib.Joint.from_conditional(rng.dirichlet(np.full(n_x, 3.0)), rows)
 
 
-KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot"]
+NEARLY = "nearly equal"  # five to ten labels, rows that differ by 1e-7 to 1e-1, and β up to 100 over the square of that
+KINDS = ["generic", "weak", "rare", "zeros", "tiny", "cold", "hot", NEARLY]
 
 
 def channel(kind, rng):
@@ -61,30 +62,45 @@ def channel(kind, rng):
         beta *= 200.0
     elif kind == "hot":
         beta = 0.3
+    elif kind == NEARLY:
+        n, k, size = int(rng.integers(3, 12)), int(rng.integers(5, 11)), 10.0 ** rng.uniform(-7, -1)
+        rows = np.maximum(rng.dirichlet(np.full(k, 2.0)), 1e-3) * (1 + size * rng.uniform(-1, 1, (n, k)))
+        rows[-1] = rows[0] * (1 + rng.choice([0.0, 1e-6, 1e-3]) * size * rng.uniform(-1, 1, k))
+        log_weights, beta = (
+            np.log(rng.dirichlet(np.ones(n))) + rng.uniform(-1, 1, n),
+            10.0 ** rng.uniform(0, 2) / size**2,
+        )
+        log_weights[0] -= rng.choice([0.0, 20.0])
     rows /= rows.sum(axis=1, keepdims=True)
     return log_weights, rows[:, rows.max(axis=0) > 0], beta
+
+
+def normalised(rows):
+    """Rows of sum 1, to 50 digits: of β = 1e14, the rounding of a sum is a hundredth."""
+    with mp.workdps(50):
+        rows = [[mp.mpf(float(p)) for p in row] for row in rows]
+        return [[p / mp.fsum(row) for p in row] for row in rows]
 
 
 def exact_f(log_weights, rows, beta, q):
     """H(q) + ⟨q, log w⟩ − β Σ q D(p_x‖p_q), to 50 digits."""
     with mp.workdps(50):
-        mixture = [mp.fsum(mp.mpf(a) * mp.mpf(b) for a, b in zip(q, column, strict=True)) for column in rows.T]
+        rows, (q,) = normalised(rows), normalised([q])
+        mixture = [mp.fsum(a * b for a, b in zip(q, column, strict=True)) for column in zip(*rows, strict=True)]
         total = mp.mpf(0)
         for weight, log_w, row in zip(q, log_weights, rows, strict=True):
             if weight == 0:
                 continue
-            terms = [mp.mpf(a) * mp.log(mp.mpf(a) / m) for a, m in zip(row, mixture, strict=True) if a > 0]
-            total += mp.mpf(weight) * (mp.mpf(log_w) - mp.log(mp.mpf(weight)) - mp.mpf(beta) * mp.fsum(terms))
+            terms = [a * mp.log(a / m) for a, m in zip(row, mixture, strict=True) if a > 0]
+            total += weight * (mp.mpf(log_w) - mp.log(weight) - mp.mpf(beta) * mp.fsum(terms))
         return total
 
 
 def exact_log_g(log_weights, rows, beta, r):
     """log G(r), to 50 digits."""
     with mp.workdps(50):
-        terms = []
-        for log_w, row in zip(log_weights, rows, strict=True):
-            divergence = mp.fsum(
-                mp.mpf(a) * mp.log(mp.mpf(a) / mp.mpf(b)) for a, b in zip(row, r, strict=True) if a > 0
-            )
+        (r,), terms = normalised([r]), []
+        for log_w, row in zip(log_weights, normalised(rows), strict=True):
+            divergence = mp.fsum(a * mp.log(a / b) for a, b in zip(row, r, strict=True) if a > 0)
             terms.append(mp.mpf(log_w) - mp.mpf(beta) * divergence)
         return mp.log(mp.fsum(mp.exp(t) for t in terms))

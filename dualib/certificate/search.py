@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualib.bottleneck import Atoms, Bottleneck
-from dualib.certificate.boxes.bounds import MOST_ROWS
+from dualib.certificate.boxes.contraction import MOST_ROWS
 from dualib.certificate.boxes.dual_family import DualBoxes
 from dualib.certificate.boxes.families import BoxBounds, IBBoxes
 from dualib.certificate.boxes.rows import DualRowCells, IBRowCells, RowCells, max_log_g_over_row_cells

@@ -10,7 +10,7 @@ from joints import PROBLEMS, random_joint
 
 import dualib
 from dualib.certificate import search
-from dualib.certificate.boxes import bounds
+from dualib.certificate.boxes import contraction
 from dualib.certificate.ceiling import Method
 from dualib.hull import HullKind
 from dualib.solvers import prove
@@ -263,7 +263,7 @@ def test_auto_proves_what_is_small_and_says_what_it_leaves_out(monkeypatch):
 def test_where_the_contraction_coefficient_is_not_known_the_status_says_so(monkeypatch):
     problem = dualib.IB(random_joint(5, 12, 6))
     monkeypatch.setattr(search, "MOST_ROWS", 11)
-    monkeypatch.setattr(bounds, "MOST_ROWS", 11)
+    monkeypatch.setattr(contraction, "MOST_ROWS", 11)
     assert dualib.solve(problem, 8.0, certify=dualib.Certify(max_work=10**5)).status is Status.ROWS
     monkeypatch.setattr(search, "MOST_ROWS", 12)
     assert dualib.solve(problem, 8.0, certify=dualib.Certify(max_work=10**5)).status is Status.WORK

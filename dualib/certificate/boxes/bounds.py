@@ -6,27 +6,27 @@ With H(q) + ⟨q, t⟩ ≤ log Σ e^t and Σ_x q_x D(p_x‖r) = H(p_q) − Σ_x 
 
 −H is a sum of one-dimensional convex functions s_y log s_y, so that on a box l ≤ p_q ≤ u a chord for every y leaves a concave
 maximisation, whose dual has one multiplier μ_y a symbol and no decoder. The part γ of β for which H(q) − γ H(p_q) is concave
-in q anyway, γ = 1/η with the contraction coefficient η of the rows ([ordentlich2021]_), needs no chord.
+in q anyway, γ = 1/η with the contraction coefficient η of the rows ([ordentlich2021]_), needs no chord. Where the rows are nearly
+equal, s is written as its deviation from their mean (:mod:`dualib.certificate.boxes.coordinates`): the same with c for s, β h² for β.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
-from dualib.certificate.boxes.splits import Chords, Split
-from dualib.core.special import EPS, entropy_nats
+from dualib.certificate.boxes.contraction import concave_share, usable_share
+from dualib.certificate.boxes.coordinates import Coordinates, Deviations, coordinates_of
+from dualib.certificate.boxes.deviations import DeviationSplit
+from dualib.certificate.boxes.splits import AnySplit, Chords, Split
+from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
 
 SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
-LARGEST_MULTIPLIER = 40.0  # |μ_y| ≤ 40 β: beyond, rounding would eat the bound
-SPARED = (
-    0.01  # of the largest γ, where the relaxation may be flat and Newton's steps singular; room for γ's rounding, too
-)
-PAIRS_AT_A_TIME, PAIRS_REFINED = 1 << 20, 512  # entries of the table of pairs of rows; pairs bounded exactly at a time
-MOST_ROWS = 4096  # up to which all pairs are looked at: a second
+LARGEST_MULTIPLIER = 40.0  # times β: beyond, rounding would eat the bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,14 @@ class Relaxation:
 
     Attributes
     ----------
-    rows : p(y|x), shape (n, K), every symbol with a positive entry.
-    log_a : log w_x + β H(p_x), shape (n,), nats.
+    coordinates : what the decoders' boxes are boxes of; where they are deviations, β and γ are in their units.
+    rows : coordinates of p(y|x), shape (n, K), every symbol with a positive p(y|x).
+    log_a : log w_x + β H(p_x), or less β D(p_x‖m), shape (n,), nats.
     beta, gamma : β, and γ in [0, β] with H(q) − γ H(p_q) concave.
-    products : p_x(y) p_x(y') for y ≤ y', shape (n, K(K + 1)/2); `unpack` (K, K) are the places of (y, y') in it.
+    products : c_x(y) c_x(y') for y ≤ y', shape (n, K(K + 1)/2); `unpack` (K, K) are the places of (y, y') in it.
     """
 
+    coordinates: Coordinates
     rows: FloatArray
     log_a: FloatArray
     beta: float
@@ -51,28 +53,67 @@ class Relaxation:
     @classmethod
     def of(cls, log_weights: Float[np.ndarray, " n"], rows: Float[np.ndarray, "n k"], beta: float) -> Self:
         """The relaxation of G(r) = Σ_x w_x e^{−βD(p_x‖r)}."""
-        k = rows.shape[1]
+        coordinates, k = coordinates_of(rows), rows.shape[1]
+        c, beta = coordinates.of_rows(rows), beta * coordinates.step**2
+        share = concave_share(rows, c if isinstance(coordinates, Deviations) else None, coordinates.step)
         upper = np.triu_indices(k)
         unpack = np.empty((k, k), dtype=np.int64)
         unpack[upper] = unpack[upper[::-1]] = np.arange(len(upper[0]))
         return cls(
-            rows=rows,
-            log_a=log_weights + beta * entropy_nats(rows),
+            coordinates=coordinates,
+            rows=c,
+            log_a=log_weights - beta * coordinates.convex(c).sum(axis=1),
             beta=beta,
-            gamma=_usable_share(beta, concave_share(rows)),
-            products=rows[:, upper[0]] * rows[:, upper[1]],
+            gamma=usable_share(beta, share),
+            products=c[:, upper[0]] * c[:, upper[1]],
             unpack=unpack,
         )
 
     @property
-    def split(self) -> Split:
-        """The split of β Σ s log s that γ gives, for all boxes."""
-        return Split.of(self.beta, np.full((1, 1), self.gamma), np.zeros((1, 1)))
+    def split(self) -> AnySplit:
+        """The split of the convex part of f that γ gives, for all boxes."""
+        return self.split_by(self.gamma)
+
+    def split_by(self, gamma: float) -> AnySplit:
+        """The split with some γ, for all boxes."""
+        none, share = np.zeros((1, 1)), np.full((1, 1), gamma)
+        if isinstance(self.coordinates, Deviations):
+            return DeviationSplit(self.beta, self.coordinates, share, none)
+        return Split.of(self.beta, share, none)
+
+    def parabolas(self, curvature: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> AnySplit:
+        """The split with parabolas, as far as they are not steeper on boxes up to `high` than what they are taken from."""
+        if isinstance(self.coordinates, Deviations):
+            return DeviationSplit.parabolas(self.beta, self.coordinates, curvature, high)
+        return Split.parabolas(self.beta, curvature)
+
+    def log_terms(self, logs: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m n"]:
+        """The terms of log G without what they have in common, given the decoders' logarithms."""
+        return np.asarray(self.log_a + self.beta * logs @ self.rows.T)
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders r > 0 (shape (m, K)), nats."""
-        log_g: FloatArray = log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[0]
-        return log_g
+        log_g = log_sum_exp(self.log_terms(self.coordinates.logs_at(r)))[0]
+        return np.asarray(log_g - self.beta * self.coordinates.excess(self.coordinates.of(r)))
+
+    @cached_property
+    def largest(self) -> FloatArray:
+        """The largest abs(c) of every y, shape (K,)."""
+        return np.asarray(np.abs(self.rows).max(axis=0))
+
+    @cached_property
+    def steepest(self) -> float:
+        """The scale of multipliers, β or what β log r is up to."""
+        if not isinstance(self.coordinates, Deviations):
+            return self.beta
+        return self.beta * max(1.0, float((self.largest / self.coordinates.centre).max()))
+
+    @cached_property
+    def turning(self) -> FloatArray:
+        """How much the slope of the convex part of f turns by a relative error of c, in units of β: 1 where c is r, shape (K,)."""
+        if not isinstance(self.coordinates, Deviations):
+            return np.ones(self.rows.shape[1])
+        return np.asarray(self.largest / self.coordinates.probabilities(self.rows.min(axis=0)))
 
     @property
     def unit(self) -> float:
@@ -84,72 +125,31 @@ class Relaxation:
         """The rounding error of sums over y, and of what is done with them, relative to the size of their terms."""
         return float(EPS * (4 * self.rows.shape[1] + 16))
 
-    def depth(self, r: Float[np.ndarray, "m k"]) -> float:
-        """The largest Σ_y E_y abs(log r_y) of decoders r > 0 (shape (m, K)), E the mean of the rows by the shares of G's terms."""
-        shares = log_sum_exp(self.log_a + self.beta * np.log(r) @ self.rows.T)[1]
-        return float(((shares @ self.rows) * np.abs(np.log(r))).sum(axis=1).max())
+    def sizes(self, mean: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> FloatArray:
+        """What Σ_x q_x abs(c_x) and abs(c) are at most in boxes, given Σ_x q_x c_x, every y."""
+        return self.largest if isinstance(self.coordinates, Deviations) else np.maximum(mean, high)
 
-    def rounding(self, depth: float) -> float:
-        """Allowance for floating-point error, nats, in log G and in bounds over boxes where abs(log r_y) is at most `depth`.
+    def rounding(self, low: Float[np.ndarray, "N k"], decoders: Float[np.ndarray, "m k"]) -> float:
+        """Allowance for floating-point error, nats, in log G at decoders r > 0 and in bounds over boxes above `low`.
 
-        Exponents are sums over y of the size of log a and β log r; a sum over x errs by n units relative to itself, and log G by
-        as much. What large multipliers and the rounding of E add is in the bounds already.
+        Exponents are sums over y of the size of log a and β log r, or of β h² where c are deviations; a sum over x errs by n units
+        relative to itself, and log G by as much. What large multipliers and the rounding of E add is in the bounds already.
         """
         n, k = self.rows.shape
-        of_y = self.unit_of_y * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + np.log(k) + depth))
-        return float(of_y + EPS * n)
-
-
-def deepest(r: Float[np.ndarray, "m k"]) -> float:
-    """The largest abs(log r_y) of decoders, zeros apart."""
-    return float(np.abs(np.log(r[r > SMALLEST])).max(initial=0.0))
-
-
-def concave_share(rows: Float[np.ndarray, "n k"]) -> float:
-    r"""A γ for which H(q) − γ H(p_q) is concave in q: one over the KL contraction coefficient of the rows.
-
-    .. math:: 1/\gamma = \max_{x,x'} \max_{0<\alpha<1} c(\alpha), \qquad
-              c(\alpha) = \alpha(1-\alpha) \sum_y \frac{(p_x - p_{x'})^2}{\alpha p_x + (1-\alpha) p_{x'}} \le h^2 - h^4/4
-
-    with h² = Σ_y (√p_x − √p_x')². The coefficient is reached on two rows: [ordentlich2021]_. c is concave in α, so that its
-    tangent at any α bounds it. Above 4096 rows, 1, which always holds.
-    """
-    if len(rows) > MOST_ROWS:
-        return 1.0
-    root = np.sqrt(rows)
-    size, largest = max(1, PAIRS_AT_A_TIME // rows.size), 1e-15
-    for i in range(0, len(rows), size):
-        # By differences: 1 − Σ√(pp') loses the digits where the rows are nearly equal.
-        squared = ((root[i : i + size, None, :] - root) ** 2).sum(axis=2)
-        bound = squared - 0.25 * squared**2
-        first, second = np.nonzero(bound > largest)
-        order = np.argsort(-bound[first, second])
-        for k in range(0, len(order), PAIRS_REFINED):
-            worst = order[k : k + PAIRS_REFINED]
-            here, other = first[worst], second[worst]
-            if bound[here[0], other[0]] <= largest:
-                break
-            refined = np.minimum(bound[here, other], _two_row_contraction(rows[i + here], rows[other]))
-            largest = max(largest, float(refined.max()))
-    return float((1.0 - 1e-12) / largest)
-
-
-def _usable_share(beta: float, largest: float) -> float:
-    """γ ≤ min(β, largest): all of β where that may be, a little less than the largest where chords are needed anyway."""
-    return beta if beta <= largest else largest * (1.0 - min(SPARED, 0.1 * (beta / largest - 1.0)))
-
-
-def _two_row_contraction(p: FloatArray, other: FloatArray) -> FloatArray:
-    """Upper bounds of max_α c(α) of pairs of rows (N, K), by bisection for the maximum and the tangent there."""
-    squared, low, high = (p - other) ** 2, np.zeros((len(p), 1)), np.ones((len(p), 1))
-    for _ in range(16):
-        middle = 0.5 * (low + high)
-        mixture = np.maximum(middle * p + (1.0 - middle) * other, 1e-300)
-        share = squared / mixture
-        slope = ((1.0 - 2.0 * middle) * share - middle * (1.0 - middle) * share * (p - other) / mixture).sum(axis=1)
-        low, high = np.where(slope[:, None] > 0, middle, low), np.where(slope[:, None] > 0, high, middle)
-    value = (middle * (1.0 - middle) * share).sum(axis=1)
-    return np.asarray(value + np.abs(slope) * (high - low)[:, 0])
+        logs = self.coordinates.logs_at(decoders)
+        if isinstance(self.coordinates, Deviations):
+            furthest = np.abs(self.coordinates.logs(np.concatenate([self.rows, np.minimum(low, self.largest)]))).max(
+                axis=0
+            )
+            furthest = np.maximum(furthest, np.abs(logs).max(axis=0, initial=0.0))
+            depth = 4.0 * float(self.largest @ furthest)
+        else:
+            shares = log_sum_exp(self.log_terms(logs))[1]
+            of_decoders = ((shares @ self.rows) * np.abs(logs)).sum(axis=1).max(initial=0.0)
+            depth = float(np.log(k)) + max(
+                float(np.abs(np.log(low[low > SMALLEST])).max(initial=0.0)), float(of_decoders)
+            )
+        return float(self.unit_of_y * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)) + EPS * n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,25 +197,28 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     at least, Σ ψ(s') − ψ(E) − ψ'(E)(s' − E), makes ψ(s') a tangent: what is left is linear in s'.
     """
     r = relaxation
-    mu = np.clip(mu, -LARGEST_MULTIPLIER * r.beta, LARGEST_MULTIPLIER * r.beta)
+    mu = np.clip(mu, -LARGEST_MULTIPLIER * r.steepest, LARGEST_MULTIPLIER * r.steepest)
     log_sum, posterior = log_sum_exp(r.log_a + mu @ r.rows.T)
-    mean = np.maximum(posterior @ r.rows, 1e-300)
+    mean = posterior @ r.rows
+    if not isinstance(r.coordinates, Deviations):
+        mean = np.maximum(mean, 1e-300)
     intercept, slope = chords.split.tangents(mean)
     excess = chords.slope - mu + slope
     relaxed = intercept + chords.offset + np.maximum(excess * chords.low, excess * chords.high)
-    # Rounding of μ·p_x, of which the terms' shares make μ·E, of μ_y s, and of E: as ψ'' E ≤ β, its tangent turns by n β units.
-    large = np.abs(mu) * np.maximum(mean, chords.high)
-    away = np.maximum(np.abs(mean - chords.low), np.abs(mean - chords.high))
+    # Rounding of μ·c_x, of which the terms' shares make μ·E, of μ_y s, and of E, with which its tangent turns.
+    large = np.abs(mu) * r.sizes(mean, chords.high)
+    away = r.turning * np.maximum(np.abs(mean - chords.low), np.abs(mean - chords.high))
     bound = log_sum + relaxed.sum(axis=1) + r.unit_of_y * large.sum(axis=1) + r.unit * r.beta * away.sum(axis=1)
-    value = log_sum + (mean * (r.beta * np.log(mean) - mu)).sum(axis=1)
+    value = log_sum + (r.beta * r.coordinates.convex(mean) - mean * mu).sum(axis=1)
     return Point(mu, bound, value, mean, excess, posterior)
 
 
-def tighten(low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> tuple[FloatArray, FloatArray]:
-    """Boxes cut down to what Σ s = 1 leaves of them, with 1e-12 for rounding; high < low − 1e-12 where that is nothing."""
-    slack = 1.0 + 1e-12
-    high = np.minimum(high, slack - (low.sum(axis=1, keepdims=True) - low))
-    low = np.maximum(low, 2.0 - slack - (high.sum(axis=1, keepdims=True) - high))
+def tighten(
+    low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"], total: float = 1.0
+) -> tuple[FloatArray, FloatArray]:
+    """Boxes cut down to what a Σ c leaves of them, with 1e-12 for rounding; high < low − 1e-12 where that is nothing."""
+    high = np.minimum(high, total + 1e-12 - (low.sum(axis=1, keepdims=True) - low))
+    low = np.maximum(low, total - 1e-12 - (high.sum(axis=1, keepdims=True) - high))
     return low, high
 
 

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, deepest, tighten
+from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, tighten
+from dualib.certificate.boxes.coordinates import Deviations
 from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.noise import CommonNoise
 from dualib.certificate.boxes.second_order import second_order_bound
-from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_mixture
-from dualib.certificate.boxes.splits import Chords, Split
+from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_deviation, nearest_mixture
+from dualib.certificate.boxes.splits import AnySplit, Chords
 from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
 ENTRIES = 1 << 17  # (box, x) at a time: a megabyte, within the cache
@@ -97,7 +98,10 @@ class BoxBounds(Protocol):
 
 
 class IBBoxes:
-    """Boxes l ≤ r ≤ u of decoders; the multipliers are μ, and what is known of the box: common noise, its level and k, and the d of parabolas."""
+    """Boxes l ≤ r ≤ u of decoders, or of their deviations.
+
+    The multipliers are μ, and what is known of the box: common noise, its level and k, and the d of parabolas.
+    """
 
     reach = 0.05  # parabolas do better farther off
 
@@ -105,23 +109,24 @@ class IBBoxes:
         self.seen = np.asarray((rows > 0).any(axis=0))
         self.batch = max(16, ENTRIES // len(rows))
         self.relaxation, self.log_weights = Relaxation.of(log_weights, rows[:, self.seen], beta), log_weights
-        self.order = np.argsort(self.relaxation.rows, axis=0)
-        self.slack = SLACK * (1.0 + beta) + self.relaxation.rounding(deepest(self.relaxation.rows))
-        self.by_rows = self.relaxation.split
-        self.chords_only = Split.of(beta, np.zeros((1, 1)), np.zeros((1, 1)))
-        self.noise, self.pauses = CommonNoise(self.relaxation), [0, 0]
+        r = self.relaxation
+        self.order = np.argsort(r.rows, axis=0)
+        self.slack = SLACK * (1.0 + r.beta) + r.rounding(r.rows, r.rows[:0])
+        self.by_rows, self.chords_only = r.split, r.split_by(0.0)
+        # Of deviations, contraction and parabolas leave little to it.
+        self.noise, self.pauses = None if isinstance(r.coordinates, Deviations) else CommonNoise(r), [0, 0]
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
-        rows = self.relaxation.rows
-        high = rows.max(axis=0)
-        scale = first_scale(self.relaxation, high)
-        start = np.concatenate([self.relaxation.beta * np.log(decoder), np.zeros(1 + len(decoder)), scale])[None]
-        return rows.min(axis=0)[None], high[None], start
+        r = self.relaxation
+        high = r.rows.max(axis=0)
+        mu = r.beta * r.coordinates.logs_at(decoder[None])[0]
+        start = np.concatenate([mu, np.zeros(1 + len(decoder)), first_scale(r, high)])[None]
+        return r.rows.min(axis=0)[None], high[None], start
 
     def rounding(self, low: FloatArray, atoms: FloatArray) -> float:
         """It grows with the least r_y, where every row has y: where one has not, those that have it do not count at small r_y."""
-        return self.relaxation.rounding(max(deepest(low), self.relaxation.depth(atoms)))
+        return self.relaxation.rounding(low, atoms)
 
     def log_g(self, r: Float[np.ndarray, "m k"]) -> Float[np.ndarray, " m"]:
         """The values of log G at decoders."""
@@ -132,8 +137,12 @@ class IBBoxes:
         r = self.relaxation
 
         def once(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-            low, high = tighten(low, high)
-            log_caps = self.log_weights - r.beta * nearest_mixture(r.rows, low, high) + (self.slack - reached)
+            low, high = tighten(low, high, r.coordinates.total)
+            if isinstance(r.coordinates, Deviations):
+                nearest = nearest_deviation(r.coordinates, r.rows, low, high)
+            else:
+                nearest = nearest_mixture(r.rows, low, high)
+            log_caps = self.log_weights - r.beta * nearest + (self.slack - reached)
             least, most = capped_means(r.rows, self.order, log_caps)
             return np.maximum(low, least - SLACK), np.minimum(high, most + SLACK)
 
@@ -146,7 +155,8 @@ class IBBoxes:
         k = low.shape[1]
         mu, level, extra, scale = start[:, :k], start[:, k].astype(np.int64), start[:, k + 1 : -k], start[:, -k:]
         level, extra = self._common_noise(low, high, level, extra)
-        splits = self.by_rows, self.noise.split(level, extra), Split.parabolas(self.relaxation.beta, 1.0 / scale)
+        by_noise = self.by_rows if self.noise is None else self.noise.split(level, extra)
+        splits = self.by_rows, by_noise, self.relaxation.parabolas(1.0 / scale, high)
         lost = np.stack([_lost(split, low, high) for split in splits])
         noisy, about = lost.argmin(axis=0) == 1, lost.argmin(axis=0) == 2
         self.pauses[NOISE] = (
@@ -155,7 +165,8 @@ class IBBoxes:
         split = splits[2].where(about, splits[1].where(noisy, splits[0]))
         point = least_bound(self.relaxation, Chords.of(split, low, high), mu, goal)
         outside = np.flatnonzero(noisy)
-        outside = outside[~self.noise.holds(point.posterior[outside], level[outside], extra[outside])]
+        if self.noise is not None:
+            outside = outside[~self.noise.holds(point.posterior[outside], level[outside], extra[outside])]
         if len(outside):
             other = least_bound(
                 self.relaxation, Chords.of(self.by_rows, low[outside], high[outside]), mu[outside], goal
@@ -172,19 +183,20 @@ class IBBoxes:
         given_away = Chords.of(split, low, high).gaps(mean)
         given_away += np.maximum(point.excess * low, point.excess * high) - point.excess * mean
         multipliers = np.column_stack([point.mu, level, extra, scale])
-        return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, point.mean, mean)
+        at_mean, at_base = (self.relaxation.coordinates.probabilities(c) for c in (point.mean, mean))
+        return Examined(point.bound, multipliers, point.excess, given_away, mean, point.value, at_mean, at_base)
 
     def _held(
         self,
         point: Point,
-        split: Split,
+        split: AnySplit,
         about: BoolArray,
         low: FloatArray,
         high: FloatArray,
         scale: FloatArray,
         goal: float,
         lost: FloatArray,
-    ) -> tuple[Split, FloatArray]:
+    ) -> tuple[AnySplit, FloatArray]:
         """The split whose parabolas hold at the q of `point`, which gets its bounds, and better d.
 
         Boxes with another split are looked at for their parts' sake, unless parabolas were far from of use in the last such batch.
@@ -197,7 +209,7 @@ class IBBoxes:
             return split, scale
         scale = scale.copy()
         curvature, scale[at] = parabolas(self.relaxation, point.take(at), low[at], high[at], scale[at])
-        held, chosen = Split.parabolas(self.relaxation.beta, curvature), about[at]
+        held, chosen = self.relaxation.parabolas(curvature, high[at]), about[at]
         inside = at[chosen]
         chords = Chords.of(held.take(chosen), low[inside], high[inside])
         point.replaced(inside, bound_at(self.relaxation, chords, point.mu[inside]), np.ones(len(inside), dtype=bool))
@@ -209,6 +221,8 @@ class IBBoxes:
         self, low: FloatArray, high: FloatArray, level: IntArray, extra: FloatArray
     ) -> tuple[IntArray, FloatArray]:
         """The common noise that is known of the boxes, no less useful than that of the boxes that they were cut from."""
+        if self.noise is None:
+            return level, extra
         inside = np.flatnonzero((low > 0).all(axis=1))
         if not self.pauses[NOISE] and len(inside) and len(self.noise.levels) > 1:
             extra = extra.copy()
@@ -217,17 +231,17 @@ class IBBoxes:
 
     def midway(self, low: FloatArray) -> Bool[np.ndarray, "n k"]:
         """Where r_y cannot vanish: on faces, near the mean, which leaves a small part without the face."""
-        return np.asarray(low > 0)
+        return np.asarray(self.relaxation.coordinates.probabilities(low) > 0)
 
     def curved(self, low: FloatArray) -> Bool[np.ndarray, " n"]:
         """Where no r_y can vanish."""
-        return np.asarray((low > 0).all(axis=1))
+        return np.asarray((self.relaxation.coordinates.probabilities(low) > 0).all(axis=1))
 
     def second_order(self, low: FloatArray, high: FloatArray, base: FloatArray) -> FloatArray:
         """See :func:`second_order_bound`."""
         return second_order_bound(self.relaxation, low, high, base)
 
 
-def _lost(split: Split, low: FloatArray, high: FloatArray) -> FloatArray:
+def _lost(split: AnySplit, low: FloatArray, high: FloatArray) -> FloatArray:
     """What the chords of a split give away at the boxes' middles, (N,)."""
     return np.asarray(Chords.of(split, low, high).gaps(0.5 * (low + high)).sum(axis=1))

@@ -34,7 +34,7 @@ SMALLEST = 1e-200
 
 def first_scale(relaxation: Relaxation, high: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
     """The d of the box of all rows, far too large for small boxes."""
-    return WIDE * high / relaxation.beta
+    return np.asarray(WIDE * relaxation.coordinates.probabilities(high) / relaxation.beta)
 
 
 def parabolas(
@@ -58,24 +58,27 @@ def parabolas(
         curvature[at] = np.maximum((2.0 - largest) / scale[at], 0.0)
         # Where much is lost, d should fall; it may where the eigenvectors of the largest eigenvalues are small.
         needed = (vectors**2 * (np.maximum(values, 0.0) / largest)[:, None, :] ** SHARPNESS).sum(axis=2) + SMALLEST
-        lost = _lost(low[at], high[at], relaxation.beta * scale[at]) + SMALLEST
+        below, above = (relaxation.coordinates.probabilities(end[at]) for end in (low, high))
+        width = relaxation.coordinates.step * (high[at] - low[at])
+        lost = _lost(below, above, width, relaxation.beta * scale[at]) + SMALLEST
         balance = (needed / needed.sum(axis=1, keepdims=True)) / (lost / lost.sum(axis=1, keepdims=True))
         change = (
             np.clip(largest, 1.0 / FASTEST, FASTEST) ** TOWARDS_ONE * np.clip(balance, 1.0 / UNEVEN, UNEVEN) ** SHAPING
         )
-        least = LEAST * np.maximum(low[at], FLATTEST * np.maximum(high[at], SMALLEST))
-        most = FURTHEST * np.maximum(high[at], SMALLEST)
+        least = LEAST * np.maximum(below, FLATTEST * np.maximum(above, SMALLEST))
+        most = FURTHEST * np.maximum(above, SMALLEST)
         better[at] = np.clip(change * scale[at], least / relaxation.beta, most / relaxation.beta)
     return curvature, better
 
 
-def _lost(low: FloatArray, high: FloatArray, top: FloatArray) -> FloatArray:
-    """How fast what chords give away at the boxes' middles falls with log m, in units of β, where ψ bends at `top` = β/m."""
+def _lost(low: FloatArray, high: FloatArray, width: FloatArray, top: FloatArray) -> FloatArray:
+    """How fast what chords give away at the boxes' middles falls with log m, in units of β, where ψ bends at r = `top` = β/m."""
 
     def rise(s: FloatArray) -> FloatArray:
         return np.where(s < top, 0.5 * s * s / top, s - 0.5 * top)
 
-    return np.maximum(0.5 * (rise(low) + rise(high)) - rise(0.5 * (low + high)), 0.0)
+    given_away = np.maximum(0.5 * (rise(low) + rise(high)) - rise(0.5 * (low + high)), 0.0)
+    return np.where(high < top, 0.125 * width * width / top, given_away)
 
 
 def _spread(

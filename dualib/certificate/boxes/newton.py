@@ -48,8 +48,7 @@ def least_bound(
     steps : Newton steps at most.
     """
     point = bound_at(relaxation, chords, start)
-    inside = np.clip(point.mean, np.maximum(chords.low, 1e-300), np.maximum(chords.high, 1e-300))
-    plain = bound_at(relaxation, chords, _to_kinks(chords, inside))
+    plain = bound_at(relaxation, chords, _to_kinks(relaxation, chords, np.clip(point.mean, chords.low, chords.high)))
     point.replaced(np.arange(len(start)), plain, plain.bound < point.bound)
     open_ = np.flatnonzero(point.bound > target)
     for _ in range(steps):
@@ -73,7 +72,7 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     """
     here, box = point.take(index), chords.take(index)
     if rule is Rule.TO_KINKS:
-        sides, direction = np.zeros_like(here.mu), _to_kinks(box, box.low + box.high) - here.mu
+        sides, direction = np.zeros_like(here.mu), _to_kinks(relaxation, box, 0.5 * (box.low + box.high)) - here.mu
     else:
         covariance = here.covariance(relaxation)
         if rule is Rule.GUESS_SIDES:
@@ -98,10 +97,9 @@ def _step(relaxation: Relaxation, chords: Chords, point: Point, index: IntArray,
     return np.asarray(index[again])
 
 
-def _to_kinks(chords: Chords, mean: FloatArray) -> FloatArray:
-    """The μ (up to a constant) at which every e_y is 0 if E ∝ `mean`."""
-    mean = np.maximum(mean / np.maximum(mean.sum(axis=1, keepdims=True), 1e-300), 1e-300)
-    return np.asarray(chords.slope + chords.split.tangents(mean)[1])
+def _to_kinks(relaxation: Relaxation, chords: Chords, mean: FloatArray) -> FloatArray:
+    """The μ (up to a constant) at which every e_y is 0 if E is `mean`, brought to its sum."""
+    return np.asarray(chords.slope + chords.split.tangents(relaxation.coordinates.balanced(mean))[1])
 
 
 def _within_sides(
@@ -177,5 +175,5 @@ def _direction(
     matrix[:, diagonal, diagonal] += 1e-10
     step = np.linalg.solve(matrix, right[:, :, None] / scale)[:, :, 0]
     largest = np.abs(step).max(axis=1, keepdims=True)
-    cap = 10.0 + relaxation.beta
+    cap = 10.0 + relaxation.steepest
     return np.where(np.isfinite(largest), step * (cap / np.maximum(largest, cap)), 0.0)

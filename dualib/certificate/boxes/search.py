@@ -12,7 +12,7 @@ import numpy as np
 from dualib.certificate.boxes.families import BoxBounds
 from dualib.certificate.boxes.unfinished import Cells, Unfinished
 from dualib.certificate.ceiling import Budget, Ceiling, Method
-from dualib.core.typing import Float, FloatArray
+from dualib.core.typing import Float, FloatArray, IntArray
 
 SHARE = 10  # a tenth of the open boxes is cut at a time
 LEAST_BATCH = 256
@@ -98,7 +98,7 @@ class _Search:
         self.bounds, self.budget = bounds, budget
         self.started = perf_counter()
         self.atoms = np.maximum(atoms, 1e-300)
-        self.roots = np.sqrt(self.atoms).T
+        self.roots = np.sqrt(self.atoms)
         log_g = bounds.log_g(self.atoms)
         self.best, self.argmax = float(log_g.max()), self.atoms[log_g.argmax()]
         low, high, start = bounds.root(self.argmax)
@@ -200,6 +200,11 @@ class _Search:
         place = low[rows, symbol] + width * np.clip(share, ends, 1.0 - ends)
         return Cells(low, high, found.start[open_], bound[open_], symbol, place)
 
+    def _nearest(self, r: FloatArray) -> IntArray:
+        """The atoms with the least Hellinger distance to decoders, by differences, which nearly equal ones need."""
+        apart, roots = np.sqrt(r) - self.roots[0], self.roots - self.roots[0]
+        return np.asarray((0.5 * (roots * roots).sum(axis=1) - apart @ roots.T).argmin(axis=1))
+
     def _second_order(self, low: FloatArray, high: FloatArray, bound: FloatArray, base_of: FloatArray) -> None:
         """Lower `bound` where the second-order bound about the nearest atom, or about the mixture behind it, is smaller.
 
@@ -215,7 +220,7 @@ class _Search:
                 break
             base = base_of[near]
             if about_atom:
-                base = self.atoms[(np.sqrt(base) @ self.roots).argmax(axis=1)]
+                base = self.atoms[self._nearest(base)]
             second = self.bounds.second_order(low[near], high[near], np.maximum(base, 1e-300))
             bound[near] = np.minimum(bound[near], second)
             near = near[bound[near] > self.goal]

@@ -7,7 +7,8 @@ sum to 1), with q0 the shares of the terms there, c = Σ q0_x p_x and δ = t −
           Q = \beta^2 \sum_x q^0_x \varphi(M_x) (p_x - c)(p_x - c)^T - \beta\, \mathrm{diag}(r_0 \varphi(\delta^{lo})),
 
 with φ(z) = 2(e^z − 1 − z)/z², which increases, and M_x ≥ β(p_x − c)·δ on the box: e^b ≤ 1 + b + ½φ(M)b², Σ q0 b = 0,
-log(1 + z) ≤ z, and e^δ ≥ 1 + δ + ½φ(δ^lo)δ².
+log(1 + z) ≤ z, and e^δ ≥ 1 + δ + ½φ(δ^lo)δ². Where decoders are deviations (:mod:`dualib.certificate.boxes.coordinates`), t = log(r/m)/h
+and all of this in their units: L(t) = log Σ a e^{β c_x·t} − β Σ (m/h²)(e^{ht} − 1 − ht).
 """
 
 from __future__ import annotations
@@ -29,25 +30,26 @@ def second_order_bound(
     high: Float[np.ndarray, "N k"],
     base: Float[np.ndarray, "N k"],
 ) -> Float[np.ndarray, " N"]:
-    """Upper bounds of log G over boxes low ≤ r ≤ high of the simplex, about bases r0 > 0; infinite where low has a zero."""
-    bound = np.full(len(low), np.inf)
-    inside = np.flatnonzero((low > 0).all(axis=1))
+    """Upper bounds of log G over boxes of the simplex in the relaxation's coordinates, about bases r0 > 0; infinite where some r may be 0."""
+    bound, coordinates = np.full(len(low), np.inf), relaxation.coordinates
+    inside = np.flatnonzero((coordinates.probabilities(low) > 0).all(axis=1))
     size = max(1, ENTRIES // relaxation.rows.size)
     for i in range(0, len(inside), size):
         at = inside[i : i + size]
-        bound[at] = _bound(relaxation, np.log(low[at]), np.log(high[at]), base[at])
+        bound[at] = _bound(relaxation, coordinates.logs(low[at]), coordinates.logs(high[at]), base[at])
     return bound
 
 
-def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, base: FloatArray) -> FloatArray:
-    r, log_base = relaxation, np.log(base)
+def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, r0: FloatArray) -> FloatArray:
+    r, own = relaxation, relaxation.coordinates
+    base, log_base = own.of(r0), own.logs_at(r0)
     lowest, highest = log_low - log_base, log_high - log_base
-    terms = r.log_a + r.beta * log_base @ r.rows.T
+    terms = r.log_terms(log_base)
     top = terms.max(axis=1, keepdims=True)
     shares = np.exp(terms - top)
     total = shares.sum(axis=1, keepdims=True)
     shares /= total
-    value = (top + np.log(total))[:, 0] - r.beta * (base.sum(axis=1) - 1.0)
+    value = (top + np.log(total))[:, 0] - r.beta * own.excess(base)
     mean = shares @ r.rows
     centred = r.rows - mean[:, None, :]
     middle, radius = 0.5 * (lowest + highest), 0.5 * (highest - lowest)
@@ -55,7 +57,7 @@ def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, ba
     hopeless = growth.max(axis=1) > LARGEST_EXPONENT
     weights = np.maximum(shares, SMALLEST_SHARE) * exponential_curvature(np.minimum(growth, LARGEST_EXPONENT))
     # In z = δ √(β r0 φ) the form is B − 1, and splits along the eigenvectors of B.
-    scale = np.sqrt(r.beta * base * exponential_curvature(lowest))
+    scale = np.sqrt(r.beta * r0 * exponential_curvature(own.step * lowest))
     spread = (centred.transpose(0, 2, 1) * weights[:, None, :]) @ centred
     spread *= r.beta**2 / (scale[:, :, None] * scale[:, None, :])
     curvature, vectors = np.linalg.eigh(spread)
@@ -65,7 +67,7 @@ def _bound(relaxation: Relaxation, log_low: FloatArray, log_high: FloatArray, ba
     # Sums over x err by n units of their terms' sizes: the form by those of its trace, the slope by those of β c.
     margin = (MARGIN + r.unit) * (1.0 + curvature.sum(axis=1, keepdims=True))
     rise = largest_along(slope, curvature - 1.0 + margin, middle_z - radius_z, middle_z + radius_z)
-    value += r.unit * r.beta * (mean * np.maximum(np.abs(lowest), np.abs(highest))).sum(axis=1)
+    value += r.unit * r.beta * (r.sizes(mean, mean) * np.maximum(np.abs(lowest), np.abs(highest))).sum(axis=1)
     return np.asarray(np.where(hopeless, np.inf, value + rise.sum(axis=1)))
 
 

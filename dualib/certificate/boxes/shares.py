@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dualib.certificate.boxes.coordinates import Deviations
 from dualib.core.typing import Float, FloatArray, IntArray
 
 STEPS = 6  # of regula falsi
@@ -99,6 +100,30 @@ def nearest_mixture(
     return distance
 
 
+def nearest_deviation(
+    coordinates: Deviations,
+    rows: Float[np.ndarray, "n k"],
+    low: Float[np.ndarray, "N k"],
+    high: Float[np.ndarray, "N k"],
+) -> Float[np.ndarray, "N n"]:
+    r"""Lower bounds of D(p_x‖r)/h² over r = m + h c, low ≤ c ≤ high, where the rows are m + h c_x, too, and nearly equal.
+
+    .. math:: \frac{D(p\|r)}{h^2} \ge \sum_y \min_{l \le c_y \le u} \Big[ p_y \frac{\xi_y - \log(1 + h\xi_y)/h}{h} + \lambda c_y \Big], \qquad r = p (1 + h\xi),
+
+    for every λ, as Σ c = 0; ξ_y is −λ/(1 + hλ), or at an end of [l, u]. And x − log(1 + x) ≥ 3x²/(6 + 4x).
+    """
+    p, h = coordinates.probabilities(rows), coordinates.step
+    level = _level(coordinates, rows, low, high)
+    multiplier = -level / (1.0 + h * level)
+    distance, total = np.zeros_like(level), np.zeros_like(level)
+    for y in range(rows.shape[1]):
+        xi = np.clip(level, (low[:, y, None] - rows[:, y]) / p[:, y], (high[:, y, None] - rows[:, y]) / p[:, y])
+        distance += p[:, y] * 3.0 * xi * xi / (6.0 + 4.0 * h * xi)
+        total += rows[:, y] + p[:, y] * xi
+    distance += multiplier * total
+    return distance
+
+
 def nearest_log_mixture(
     log_rows: Float[np.ndarray, "n k"], low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]
 ) -> Float[np.ndarray, "N n"]:
@@ -120,20 +145,53 @@ def nearest_log_mixture(
     return distance
 
 
+def _level(coordinates: Deviations, rows: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """ξ (N, n) for which the sum over y of c_x + p ξ, clipped to [low, high], is nearly 0, in single precision."""
+    far = 2.0 * float((np.abs(rows) / coordinates.probabilities(rows)).max())
+    p, own = (np.ascontiguousarray(array.T.astype(np.float32)) for array in (coordinates.probabilities(rows), rows))
+    low, high = low.astype(np.float32), high.astype(np.float32)
+
+    def excess(level: np.ndarray) -> np.ndarray:
+        total, c = np.zeros_like(level), np.empty_like(level)
+        for y in range(len(own)):
+            np.subtract(own[y], np.multiply(p[y], level, out=c), out=c)
+            total += np.minimum(np.maximum(c, low[:, y, None], out=c), high[:, y, None], out=c)
+        return total
+
+    ends = (end.sum(axis=1, keepdims=True) for end in (high, low))
+    return -_zero_of(excess, (len(low), len(rows)), far, *ends)
+
+
 def _scale(rows: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """λ (N, n) for which the sum over y of p_y/λ, clipped to [low, high], is nearly 1: regula falsi in log λ, in single precision."""
+    """λ (N, n) for which the sum over y of p_y/λ, clipped to [low, high], is nearly 1, in single precision."""
     columns = np.ascontiguousarray(rows.T.astype(np.float32))
     low, high = low.astype(np.float32), high.astype(np.float32)
-    shape, far = (len(low), len(rows)), np.float32(np.log(FURTHEST))
-    left, right, middle = np.full(shape, -far), np.full(shape, far), np.zeros(shape, np.float32)
-    above, below = (np.broadcast_to(end.sum(axis=1, keepdims=True) - 1, shape) for end in (high, low))
-    r = np.empty(shape, np.float32)
-    for step in range(STEPS - 1):
-        inverse, total = np.exp(-middle), np.full(shape, -1.0, np.float32)
+
+    def excess(log_scale: np.ndarray) -> np.ndarray:
+        inverse, total = np.exp(-log_scale), np.full_like(log_scale, -1.0)
+        r = np.empty_like(inverse)
         for y in range(rows.shape[1]):
             np.multiply(columns[y], inverse, out=r)
             np.minimum(np.maximum(r, low[:, y, None], out=r), high[:, y, None], out=r)
             total += r
+        return total
+
+    ends = (end.sum(axis=1, keepdims=True) - 1 for end in (high, low))
+    return np.exp(_zero_of(excess, (len(low), len(rows)), float(np.log(FURTHEST)), *ends))
+
+
+def _zero_of(
+    falling: Callable[[np.ndarray], np.ndarray],
+    shape: tuple[int, int],
+    far: float,
+    above: FloatArray,
+    below: FloatArray,
+) -> FloatArray:
+    """Nearly the zeros of functions on [−far, far], given their values at the ends: regula falsi, in single precision."""
+    left, right, middle = (np.full(shape, at, np.float32) for at in (-far, far, 0.0))
+    above, below = np.broadcast_to(above, shape), np.broadcast_to(below, shape)
+    for step in range(STEPS - 1):
+        total = falling(middle)
         up = total > 0
         above, below = np.where(up, total, 0.5 * above), np.where(up, 0.5 * below, total)
         left, right = np.where(up, middle, left), np.where(up, right, middle)
@@ -142,4 +200,4 @@ def _scale(rows: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
         else:
             share = above / np.maximum(above - below, np.float32(1e-30))
             middle = left + (right - left) * np.clip(share, np.float32(0.05), np.float32(0.95))
-    return np.exp(middle).astype(np.float64)
+    return middle.astype(np.float64)

@@ -5,16 +5,17 @@ A box has a share a, and a shift l_y for every symbol, with
 .. math:: \psi''(s) = \min\Big(\frac{\beta}{s}, \frac{a}{s - l}\Big), \qquad g(s) = \beta s \log s - \psi(s),
 
 so that g is 0 up to the s* where the two are equal, and convex. With l < 0, a is at most β, and the second of the two is the least
-everywhere. a = γ and l = 0 is the contraction of the rows (:func:`dualib.certificate.boxes.bounds.concave_share`); how far the
+everywhere. a = γ and l = 0 is the contraction of the rows (:func:`dualib.certificate.boxes.contraction.concave_share`); how far the
 rows of a box have noise in common says a and l, too (:mod:`dualib.certificate.boxes.noise`). Where a is 0, ψ may be a parabola
 instead, as far as that is less steep than β s log s: ψ''(s) = min(β/s, m) (:mod:`dualib.certificate.boxes.local`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -22,11 +23,60 @@ from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 NARROW = 1e-13  # a box this narrow gets the tangent's slope, which is as sound as the chord's
 SMALLEST, FAR = 1e-300, 2.0
-ARRAYS = ("share", "shift", "bend", "level", "slope", "parabola")
+
+
+class AnySplit(ABC):
+    """ψ and g of boxes, as functions of their coordinates s, every y.
+
+    Attributes
+    ----------
+    arrays : the names of the attributes that have a row for every box, or one for all.
+    """
+
+    arrays: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def rest(self, s: FloatArray) -> FloatArray:
+        """The convex part g at s (N, K)."""
+
+    @abstractmethod
+    def rest_slope(self, s: FloatArray) -> FloatArray:
+        """The derivative g'."""
+
+    @abstractmethod
+    def tangents(self, s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Tangents of ψ at s up to a multiple of Σ s, which is the same everywhere: intercepts and slopes, (N, K)."""
+
+    @abstractmethod
+    def curvature(self, s: FloatArray) -> FloatArray:
+        """The second derivative ψ''."""
+
+    def take(self, index: IntArray | np.ndarray) -> Self:
+        """The split of some of the boxes."""
+        if len(self._array(self.arrays[0])) == 1:
+            return self
+        return self._with({name: self._array(name)[index] for name in self.arrays})
+
+    def where(self, chosen: Bool[np.ndarray, " N"], other: AnySplit) -> Self:
+        """The same split for the boxes that are chosen, another one of its kind for the rest."""
+        return self._with({n: np.where(chosen[:, None], self._array(n), other._array(n)) for n in self.arrays})
+
+    def replaced(self, index: IntArray, other: AnySplit) -> Self:
+        """The same split, but another one of its kind at some of the boxes."""
+        arrays = {name: self._array(name).copy() for name in self.arrays}
+        for name, array in arrays.items():
+            array[index] = other._array(name)
+        return self._with(arrays)
+
+    def _array(self, name: str) -> FloatArray:
+        return np.asarray(getattr(self, name))
+
+    def _with(self, arrays: dict[str, FloatArray]) -> Self:
+        return replace(self, **arrays)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(AnySplit):
     """ψ and g of boxes.
 
     Attributes
@@ -38,6 +88,8 @@ class Split:
     level, slope : what of β s log s − a (s − l) log(s − l) is linear in s, and not in g: level + slope · s.
     parabola : m, of the shape of `shift`; 0 where there is none.
     """
+
+    arrays: ClassVar[tuple[str, ...]] = ("share", "shift", "bend", "level", "slope", "parabola")
 
     beta: float
     share: FloatArray
@@ -65,24 +117,6 @@ class Split:
         """The split with ψ'' = min(β/s, m)."""
         none = np.zeros_like(curvature)
         return cls(beta, none[:, :1], none, none, none, none, curvature)
-
-    def take(self, index: IntArray | np.ndarray) -> Self:
-        """The split of some of the boxes."""
-        if len(self.share) == 1:
-            return self
-        return type(self)(self.beta, *(getattr(self, name)[index] for name in ARRAYS))
-
-    def where(self, chosen: Bool[np.ndarray, " N"], other: Split) -> Self:
-        """The same split for the boxes that are chosen, another one for the rest."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ARRAYS)
-        return type(self)(self.beta, *(np.where(chosen[:, None], own, others) for own, others in pairs))
-
-    def replaced(self, index: IntArray, other: Split) -> Self:
-        """The same split, but `other` at some of the boxes."""
-        arrays = [getattr(self, name).copy() for name in ARRAYS]
-        for array, name in zip(arrays, ARRAYS, strict=True):
-            array[index] = getattr(other, name)
-        return type(self)(self.beta, *arrays)
 
     @cached_property
     def top(self) -> FloatArray:
@@ -135,14 +169,14 @@ class Split:
 class Chords:
     """Boxes l ≤ s ≤ u (N, K) with g(s) ≤ slope · s + offset on them, every y."""
 
-    split: Split
+    split: AnySplit
     low: FloatArray
     high: FloatArray
     slope: FloatArray
     offset: FloatArray
 
     @classmethod
-    def of(cls, split: Split, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
+    def of(cls, split: AnySplit, low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> Self:
         """Chords of g over boxes; the offset is the larger of what the two ends ask for, so that rounding cannot hurt."""
         at_low, at_high = split.rest(low), split.rest(high)
         width = high - low

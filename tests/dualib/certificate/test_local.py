@@ -6,12 +6,13 @@ from joints import KINDS, channel, exact_f
 
 import dualib
 from dualib.certificate.boxes import families
-from dualib.certificate.boxes.bounds import Relaxation, bound_at, deepest
+from dualib.certificate.boxes.bounds import Relaxation, bound_at
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.splits import Chords, Split
 from dualib.certificate.ceiling import Budget
+from dualib.core.special import kl_terms
 from dualib.solvers.iterate import evaluate
 
 
@@ -21,13 +22,11 @@ def case(kind, rng):
     rows = rows[:, (rows > 0).any(axis=0)]
     q = np.maximum(rng.dirichlet(np.full(len(rows), rng.choice([0.3, 1.0, 5.0]))), 1e-12)
     q /= q.sum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        divergence = np.where(rows > 0, rows * np.log(rows / (q @ rows)), 0.0).sum(axis=1)
-    return rows, beta, np.log(q) + beta * divergence, q
+    return rows, beta, np.log(q) + beta * kl_terms(rows, q @ rows).sum(axis=1), q
 
 
 def boxes_about(centre, rows, rng):
-    """Boxes of many sizes that contain the centres (N, K)."""
+    """Boxes of many sizes that contain the centres (N, K), in the coordinates of rows."""
     size = 10.0 ** -rng.uniform(0, 4, (len(centre), 1)) * (rows.max(axis=0) - rows.min(axis=0))
     low = np.maximum(centre - size * rng.random(centre.shape), rows.min(axis=0))
     high = np.minimum(centre + size * rng.random(centre.shape), rows.max(axis=0))
@@ -36,7 +35,7 @@ def boxes_about(centre, rows, rng):
 
 def known(relaxation, low, high, mu, rng, rounds):
     """The point of multipliers μ and the curvatures m that hold there, d adapted in some rounds."""
-    chords = Chords.of(Split.of(relaxation.beta, np.zeros((1, 1)), np.zeros((1, 1))), low, high)
+    chords = Chords.of(relaxation.split_by(0.0), low, high)
     point = bound_at(relaxation, chords, mu)
     scale = first_scale(relaxation, high) * 10.0 ** rng.uniform(-1.5, 1.0, (len(low), 1))
     for _ in range(rounds):
@@ -52,8 +51,10 @@ def test_the_divergence_is_above_the_parabolas(kind):
     for _ in range(25):
         rows, beta, log_weights, _ = case(kind, rng)
         relaxation = Relaxation.of(log_weights, rows, beta)
-        mu = beta * np.log(np.maximum(rng.dirichlet(np.full(len(rows), 1.0), 40) @ rows, 1e-12))
-        start = bound_at(relaxation, Chords.of(relaxation.split, *boxes_about(mu, rows, rng)), mu)
+        rows, beta = relaxation.rows, relaxation.beta
+        mixtures = rng.dirichlet(np.full(len(rows), 1.0), 40) @ rows
+        mu = beta * relaxation.coordinates.logs_at(np.maximum(relaxation.coordinates.probabilities(mixtures), 1e-12))
+        start = bound_at(relaxation, Chords.of(relaxation.split, *boxes_about(mixtures, rows, rng)), mu)
         # Tilts of q are the q' that are nearest for their mixtures.
         tilt = rng.normal(size=mu.shape) * 10.0 ** rng.uniform(-3, 1, (40, 1)) * beta
         log_q = np.log(np.maximum(start.posterior, 1e-300)) + tilt @ rows.T
@@ -63,7 +64,7 @@ def test_the_divergence_is_above_the_parabolas(kind):
         point, curvature = known(relaxation, low, high, mu, rng, int(rng.integers(1, 8)))
         divergence = np.where(other > 0, other * np.log(np.maximum(other, 1e-300) / point.posterior.clip(1e-300)), 0.0)
         below = 0.5 * (curvature * (other @ rows - point.mean) ** 2).sum(axis=1)
-        allowance = relaxation.rounding(deepest(rows)) + relaxation.unit * np.abs(mu).max()
+        allowance = relaxation.rounding(rows, rows[:0]) + relaxation.unit * np.abs(mu).max()
         assert np.all(below <= divergence.sum(axis=1) + allowance)
         near += (below > 0.1 * divergence.sum(axis=1)).sum()
     assert near > 100
@@ -93,11 +94,12 @@ def test_no_box_of_a_maximum_is_bounded_below_it(kind):
     for number in range(40):
         rows, beta, log_weights, q = case(kind, rng)
         relaxation = Relaxation.of(log_weights, rows, beta)
-        low, high = boxes_about(np.tile(q @ rows, (40, 1)), rows, rng)
-        mu = beta * np.log(np.maximum(rng.uniform(low, high), 1e-12))
+        low, high = boxes_about(np.tile(q @ relaxation.rows, (40, 1)), relaxation.rows, rng)
+        decoders = relaxation.coordinates.probabilities(rng.uniform(low, high))
+        mu = relaxation.beta * relaxation.coordinates.logs_at(np.maximum(decoders, 1e-12))
         point, curvature = known(relaxation, low, high, mu, rng, 4)
-        found = bound_at(relaxation, Chords.of(Split.parabolas(beta, curvature), low, high), mu)
-        allowance = relaxation.rounding(deepest(np.concatenate([low, rows])))
+        found = bound_at(relaxation, Chords.of(relaxation.parabolas(curvature, high), low, high), mu)
+        allowance = relaxation.rounding(np.concatenate([low, relaxation.rows]), rows[:0])
         assert found.bound.min() >= -2 * allowance
         if number < 2:
             assert found.bound.min() + allowance >= float(exact_f(log_weights, rows, beta, q))

@@ -5,7 +5,7 @@ import pytest
 from joints import exact_f, exact_log_g
 
 import dualib
-from dualib.certificate.boxes.bounds import Relaxation, bound_at, deepest, log_sum_exp
+from dualib.certificate.boxes.bounds import Relaxation, bound_at, log_sum_exp
 from dualib.certificate.boxes.rows import IBRowCells, max_log_g_over_row_cells
 from dualib.certificate.boxes.second_order import second_order_bound
 from dualib.certificate.boxes.splits import Chords
@@ -34,7 +34,7 @@ def test_the_allowance_covers_the_rounding_of_boxes_without_width(n, beta):
         low, high, base = r * (1 - 1e-15), r * (1 + 1e-15), np.maximum(r, 1e-300)
         point = bound_at(relaxation, Chords.of(relaxation.split, low, high), beta * np.log(base))
         second = second_order_bound(relaxation, low, high, base)
-        allowance = relaxation.rounding(deepest(rows.min(axis=0)[None]))
+        allowance = relaxation.rounding(rows.min(axis=0)[None], rows[:0])
         for i, shares in enumerate(q):
             exact = float(exact_f(log_weights, rows, beta, shares))
             assert point.bound[i] + allowance >= exact

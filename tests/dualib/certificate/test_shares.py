@@ -3,13 +3,20 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from joints import KINDS, channel
+from joints import KINDS, NEARLY, channel
 from scipy.optimize import linprog
 
+from dualib.certificate.boxes.coordinates import coordinates_of
 from dualib.certificate.boxes.dual_family import DualBoxes
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
-from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_log_mixture, nearest_mixture
+from dualib.certificate.boxes.shares import (
+    capped_means,
+    narrowed,
+    nearest_deviation,
+    nearest_log_mixture,
+    nearest_mixture,
+)
 from dualib.certificate.ceiling import Budget
 
 BOXES = {"ib": IBBoxes, "dual": DualBoxes}
@@ -55,7 +62,8 @@ def test_no_decoder_in_a_box_is_nearer_than_the_bound(kind, problem):
         low, high = boxes_around(r, rng)
         least = nearest_mixture(rows, low, high) if problem == "ib" else nearest_log_mixture(np.log(rows), low, high)
         assert least.shape == (len(r), len(rows))
-        slack = BOXES[problem](np.zeros(len(rows)), rows, beta).slack / beta
+        boxes = BOXES[problem](np.zeros(len(rows)), rows, beta)
+        slack = boxes.slack / boxes.relaxation.beta if problem == "dual" else 1e-10
         with mp.workdps(50):
             for i in range(len(r)):
                 for x in rng.choice(len(rows), min(4, len(rows)), replace=False):
@@ -63,6 +71,29 @@ def test_no_decoder_in_a_box_is_nearer_than_the_bound(kind, problem):
                     assert least[i, x] <= exact + slack
                     near += exact - least[i, x] < 0.1
     assert near > 0  # the bounds are not vacuous
+
+
+def test_no_decoder_in_a_box_of_deviations_is_nearer_than_the_bound():
+    """To relative accuracy, where D is 1e-14; and nearly reached in the middle of large boxes, where the nearest is p_x itself, and in small ones."""
+    rng = np.random.default_rng(602)
+    for _ in range(30):
+        _, rows, _ = channel(NEARLY, rng)
+        own = coordinates_of(rows)
+        c = own.of_rows(rows)
+        at = rng.dirichlet(np.full(len(rows), 0.3), 6) @ c
+        size = 10.0 ** -rng.uniform(0, 4, (6, 1)) * (c.max(axis=0) - c.min(axis=0))
+        low, high = at - size * rng.random(at.shape), at + size * rng.random(at.shape)
+        least = nearest_deviation(own, c, low, high)
+        m, h = [mp.mpf(a) for a in own.centre], mp.mpf(own.step)
+        with mp.workdps(50):
+            for i in range(6):
+                for x in range(len(rows)):
+                    pairs = [(b + h * mp.mpf(u), b + h * mp.mpf(v)) for b, u, v in zip(m, c[x], at[i], strict=True)]
+                    exact = float(mp.fsum(p * mp.log(p / r) - p + r for p, r in pairs) / h**2)
+                    assert least[i, x] <= exact + 1e-13
+                    if size[i, 0] < 2e-3:
+                        tiny = np.abs(at[i] - c[x]).max() * (high[i] - low[i]).max() / own.centre.min()
+                        assert least[i, x] >= 0.9 * exact - 2.0 * len(m) * tiny
 
 
 @pytest.mark.parametrize("problem", BOXES)
@@ -124,15 +155,17 @@ def test_boxes_are_narrowed_as_long_as_it_takes_much():
 def fixed_points(problem, log_weights, rows, beta, rng):
     """Decoders r = the iteration's image of r, in the coordinates of the boxes (M, K), with log G there."""
     boxes = BOXES[problem](log_weights, rows, beta)
-    coordinates = rows if problem == "ib" else boxes.relaxation.odds
+    relaxation = boxes.relaxation
+    coordinates = relaxation.rows if problem == "ib" else relaxation.odds
     s = np.concatenate([coordinates, rng.dirichlet(np.full(len(rows), 0.3), 12) @ coordinates])
     for _ in range(1000):
-        r = np.maximum(s, 1e-300) if problem == "ib" else boxes.relaxation.decoders(s)
-        r = r / r.sum(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            p, b = rows[None], r[:, None]
-            d = np.where(p > 0, p * np.log(p / b), 0).sum(2) if problem == "ib" else (b * np.log(b / p)).sum(2)
-        terms = log_weights - beta * d
+        if problem == "ib":
+            r = np.maximum(relaxation.coordinates.probabilities(s), 1e-300)
+            terms = relaxation.log_terms(relaxation.coordinates.logs(np.maximum(s, np.where(r > 1e-300, s, 1e-300))))
+        else:
+            r = relaxation.decoders(s)
+            r = r / r.sum(axis=1, keepdims=True)
+            terms = log_weights - beta * (r[:, None] * np.log(r[:, None] / rows)).sum(axis=2)
         q = np.exp(terms - terms.max(axis=1, keepdims=True))
         q /= q.sum(axis=1, keepdims=True)
         new = q @ coordinates
