@@ -25,12 +25,13 @@ _APART = 10.0  # at most, between two times at which such a mode is tried
 
 @dataclass(frozen=True)
 class Computed:
-    """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
-    what is sampled.
+    """Values at all times, the errors of those that have not theirs on their side and what differences lose, which no change of the
+    kernels shows, how much of the others is their error, and intervals of what is sampled.
     """
 
     values: dict[str, FloatArray]
     errors: dict[str, FloatArray]
+    losses: dict[str, FloatArray]
     margins: dict[str, FloatArray]
     intervals: dict[str, Estimates]
 
@@ -39,9 +40,9 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
     """Every quantity of the registry that the setting meets, in parts that fit in memory, each with what `samples` moves do to it."""
     size = setting.times.size
     values = {quantity.name: np.empty(size) for quantity in met}
-    errors, margins = (
+    errors, losses, margins = (
         {quantity.name: np.zeros(size) for quantity in met if has_rounding(quantity.name) is own}
-        for own in (False, True)
+        for own in (False, False, True)
     )
     intervals: dict[str, Estimates] = {}
     for where, places, offered in setting.parts(progress=progress):
@@ -61,6 +62,8 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
                 intervals[name] = replace(found, **ends)
             home[name] = _plain(found)
             values[name][where] = _at(home[name], places)
+            if samples:
+                losses[name][where] = _at(setting.loss(quantity, offered, home[name]), places)
         for sample in range(samples):
             other = setting.moved(offered, sample)
             for quantity in met:
@@ -69,7 +72,7 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
                 if found is not None:
                     error = error_of(home[name], _plain(found), setting.ensemble.n_train)
                     errors[name][where] = np.maximum(errors[name][where], _at(error, places))
-    return Computed(values, errors, margins, intervals)
+    return Computed(values, errors, losses, margins, intervals)
 
 
 def _at(values: FloatArray, places: IntArray) -> FloatArray:

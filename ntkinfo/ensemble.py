@@ -105,8 +105,8 @@ class Ensemble(Eigenmodes):
 
     def _train_law(self, tau: float) -> Law:
         spectrum, v = self.spectrum(tau), self.eigenvectors
-        mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)[0]
-        rounding = collapse.rounding and collapse.rounding.times(np.exp(collapse.log_size))
+        mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)
+        rounding, collapse = self._train_rounding(tau, collapse)[0], collapse[0]
         if self.centred:
             return Law(mean, np.zeros((self.n_train, self.n_train)), rounding, collapse)
         left = v * spectrum.residual[0]
@@ -271,7 +271,18 @@ class Ensemble(Eigenmodes):
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
         mean = np.stack([self.eigenvectors @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
         size = np.exp(collapse.log_size)
-        return Marginals(mean, size**2 * collapse.spread, collapse.rounding and collapse.rounding.times(size), collapse)
+        return Marginals(mean, size**2 * collapse.spread, self._train_rounding(taus, collapse), collapse)
+
+    def _train_rounding(self, taus: ArrayLike, collapse: Collapse) -> Rounding:
+        """That of shortfalls and spreads, but of V^T Y the means round the part that is fitted, and the shortfalls what is left."""
+        spectrum, found = self.spectrum(taus), np.zeros(collapse.log_size.shape)
+        for some in column_blocks(self.n_train):
+            rows = (self.eigenvectors[some] ** 2).T
+            found[:, some] = np.sqrt(spectrum.fitted**2 @ rows) - np.sqrt(spectrum.residual**2 @ rows)
+        assert collapse.rounding is not None
+        known = collapse.rounding.times(np.exp(collapse.log_size))
+        own = 4 * EPS * np.sqrt((self.y_modes**2).sum(axis=0))
+        return Rounding(np.maximum(known.mean + found[..., None] * own, 0.0), known.variance)
 
     def _twin_variances(self, times: FloatArray) -> FloatArray:
         """The variances (T, twins) of the test points that are training points, by the form without cancellation."""
