@@ -49,7 +49,7 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
         home: dict[str, FloatArray] = {}
         for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
             name = quantity.name
-            if name in margins:
+            if name in margins and samples:
                 bound = setting.bound(quantity, offered)
                 if bound is not None:
                     values[name][where], margins[name][where] = (_at(np.asarray(part), places) for part in bound)
@@ -134,14 +134,14 @@ def between_others(clock: FloatArray, rate: float) -> BoolArray:
 def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tried: BoolArray) -> FloatArray:
     """Changes at all times, those that were not tried the larger one of the two tried beside them, or of it relative to the value."""
     order, found = np.argsort(clock, kind="stable"), change.copy()
-    known = np.flatnonzero(tried[order])
-    for place in np.flatnonzero(~tried[order]):
-        beside = order[known[np.clip(np.searchsorted(known, place) - np.array([1, 0]), 0, known.size - 1)]]
-        size = np.abs(value[beside])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(size > 0, change[beside] / size, 0.0).max()
-        i = order[place]
+    known, places = np.flatnonzero(tried[order]), np.flatnonzero(~tried[order])
+    if not places.size:
+        return found
+    beside = order[known[np.clip(np.searchsorted(known, places) - np.array([[1], [0]]), 0, known.size - 1)]]
+    size, own = np.abs(value[beside]), np.abs(value[order[places]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(size > 0, change[beside] / size, 0.0).max(axis=0)
         # a change without bound is in the first part, and a value without bound has no relative one
-        both = np.isfinite(relative) and np.isfinite(value[i])
-        found[i] = max(change[beside].max(), relative * np.abs(value[i]) if both else 0.0)
+        scaled = np.where(np.isfinite(relative) & np.isfinite(own), relative * own, 0.0)
+    found[order[places]] = np.maximum(change[beside].max(axis=0), scaled)
     return found

@@ -170,10 +170,15 @@ def label_information_affine(
     1.133568
     """
     errors, variance, log_size = label_errors(law, y)
+    known = np.isfinite(errors).all(axis=(-2, -1)) & np.isfinite(variance).all(
+        axis=-1
+    )  # as what moves without bound is not
+    errors, variance = np.where(known[..., None, None], errors, 0.0), np.where(known[..., None], variance, 0.0)
     unit, (m, k) = np.exp(log_size)[..., None, None], errors.shape[-2:]
     train, test = _fit_and_evaluation(m, fit)
     from_mean = errors - errors[..., train, :].mean(axis=-2, keepdims=True)
-    z = law.mean - law.mean[..., train, :].mean(axis=-2, keepdims=True)
+    means = np.where(known[..., None, None], law.mean, 0.0)
+    z = means - means[..., train, :].mean(axis=-2, keepdims=True)
     # the slope is I - unit·G, and the error y - a - z·slope is unit·(from_mean + z G), which loses no digits near y = z
     spread = [np.sqrt(variance[..., half].mean(axis=-1))[..., None, None] * np.eye(k) for half in (train, test)]
     points = [len(range(m)[half]) for half in (train, test)]
@@ -185,7 +190,9 @@ def label_information_affine(
         np.concatenate([(from_mean + z @ gap)[..., half, :] / np.sqrt(n), wide @ slope], axis=-2)
         for half, n, wide in zip((train, test), points, spread, strict=True)
     )
-    return _entropy_less(entropy_y, _gaussian_cross_entropy(noise, error) + k * log_size)
+    known &= np.isfinite(noise).all(axis=(-2, -1))
+    value = _gaussian_cross_entropy(np.where(known[..., None, None], noise, 0.0), error) + k * log_size
+    return _entropy_less(entropy_y, np.where(known, value, np.nan))
 
 
 def _entropy_less(entropy: float, cross_entropy: FloatArray) -> FloatArray:

@@ -129,3 +129,19 @@ def test_a_little_noise_on_the_weights_leaves_all_digits_of_their_information(no
             ratio = (r**2 + s2) / (1 + s2)
             total += (ratio - 1 - mp.log(ratio)) / 2 + (1 - r) ** 2 / lam * mp.mpf(label) ** 2 / (2 * (1 + s2))
         assert abs(found - total) <= 4e-15 * total
+
+
+def test_points_that_are_there_twice_collapse_as_they_do_once():
+    """With one label each, late in training, when what is left of them is no number; the decoders of such outputs were NaN."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 8))
+    y, taus = np.sin(2 * x[:, 0]), np.array([1.0, 30.0, 1e6, 1e12])
+    once, twice = (
+        ntkinfo.Ensemble(ntkinfo.kernels.dense(points, third_kernel=False), labels)
+        for points, labels in ((x, y), (np.repeat(x, 2, axis=0), np.repeat(y, 2)))
+    )
+    found = ntkinfo.timeline(twice, taus, on="train", progress=False)
+    wanted = ntkinfo.timeline(once, 2 * taus, on="train", progress=False)  # Θ has twice the eigenvalues
+    for name in ("expected_square_error", "output_variance", "label_information_unit_noise", "bayes_nll"):
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-7, atol=1e-290, err_msg=name)
+    assert np.isfinite(found["label_information_affine"]).all()
