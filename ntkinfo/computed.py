@@ -25,12 +25,13 @@ _APART = 10.0  # at most, between two times at which such a mode is tried
 
 @dataclass(frozen=True)
 class Computed:
-    """Values at all times, the errors of those that have not theirs on their side, how much of the others that is, and intervals of
-    what is sampled.
+    """Values at all times, the errors of those that have not theirs on their side and what differences lose, which no change of the
+    kernels shows, how much of the others is their error, and intervals of what is sampled.
     """
 
     values: dict[str, FloatArray]
     errors: dict[str, FloatArray]
+    losses: dict[str, FloatArray]
     margins: dict[str, FloatArray]
     intervals: dict[str, Estimates]
 
@@ -39,16 +40,16 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
     """Every quantity of the registry that the setting meets, in parts that fit in memory, each with what `samples` moves do to it."""
     size = setting.times.size
     values = {quantity.name: np.empty(size) for quantity in met}
-    errors, margins = (
+    errors, losses, margins = (
         {quantity.name: np.zeros(size) for quantity in met if has_rounding(quantity.name) is own}
-        for own in (False, True)
+        for own in (False, False, True)
     )
     intervals: dict[str, Estimates] = {}
     for where, places, offered in setting.parts(progress=progress):
         home: dict[str, FloatArray] = {}
         for quantity in counted(met, "quantities", progress if "joint_law" not in offered else False):
             name = quantity.name
-            if name in margins:
+            if name in margins and samples:
                 bound = setting.bound(quantity, offered)
                 if bound is not None:
                     values[name][where], margins[name][where] = (_at(np.asarray(part), places) for part in bound)
@@ -61,6 +62,8 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
                 intervals[name] = replace(found, **ends)
             home[name] = _plain(found)
             values[name][where] = _at(home[name], places)
+            if samples:
+                losses[name][where] = _at(setting.loss(quantity, offered, home[name]), places)
         for sample in range(samples):
             other = setting.moved(offered, sample)
             for quantity in met:
@@ -69,7 +72,7 @@ def compute_columns(setting: Setting, met: Sequence[Quantity], progress: bool | 
                 if found is not None:
                     error = error_of(home[name], _plain(found), setting.ensemble.n_train)
                     errors[name][where] = np.maximum(errors[name][where], _at(error, places))
-    return Computed(values, errors, margins, intervals)
+    return Computed(values, errors, losses, margins, intervals)
 
 
 def _at(values: FloatArray, places: IntArray) -> FloatArray:
@@ -131,14 +134,14 @@ def between_others(clock: FloatArray, rate: float) -> BoolArray:
 def largest_beside(change: FloatArray, value: FloatArray, clock: FloatArray, tried: BoolArray) -> FloatArray:
     """Changes at all times, those that were not tried the larger one of the two tried beside them, or of it relative to the value."""
     order, found = np.argsort(clock, kind="stable"), change.copy()
-    known = np.flatnonzero(tried[order])
-    for place in np.flatnonzero(~tried[order]):
-        beside = order[known[np.clip(np.searchsorted(known, place) - np.array([1, 0]), 0, known.size - 1)]]
-        size = np.abs(value[beside])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(size > 0, change[beside] / size, 0.0).max()
-        i = order[place]
+    known, places = np.flatnonzero(tried[order]), np.flatnonzero(~tried[order])
+    if not places.size:
+        return found
+    beside = order[known[np.clip(np.searchsorted(known, places) - np.array([[1], [0]]), 0, known.size - 1)]]
+    size, own = np.abs(value[beside]), np.abs(value[order[places]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(size > 0, change[beside] / size, 0.0).max(axis=0)
         # a change without bound is in the first part, and a value without bound has no relative one
-        both = np.isfinite(relative) and np.isfinite(value[i])
-        found[i] = max(change[beside].max(), relative * np.abs(value[i]) if both else 0.0)
+        scaled = np.where(np.isfinite(relative) & np.isfinite(own), relative * own, 0.0)
+    found[order[places]] = np.maximum(change[beside].max(axis=0), scaled)
     return found

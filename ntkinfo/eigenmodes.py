@@ -195,11 +195,21 @@ class Eigenmodes(Brief):
     def with_dropped_at(self, rate: float) -> Self:
         """The same with the modes outside the rank among those that are trained, with `rate` for their eigenvalue."""
         other, values = copy(self), np.where(self.null, rate, self.eigenvalues)
-        stale = ["mode_power", "_last_spectrum", "moving", "test_modes", "dropped_below"]
+        stale = ["mode_power", "_last_spectrum", "moving", "test_modes", "_dropped_rows", "dropped_below"]
         for name in stale + (["nngp_modes", "kappa"] if self.mode == "nngp" else []):
             other.__dict__.pop(name, None)
         other.__dict__.update(_eigen=(values, *self._eigen[1:]), null=np.zeros_like(self.null))
+        if "test_modes" in self.__dict__:  # which very many test points have a part at a time
+            seen, initial = self.test_modes
+            rows = np.hstack([self._dropped_rows, seen[:, self._dropped_rows.shape[1] :]])
+            other.__dict__["test_modes"] = (rows, initial)
         return other
+
+    @cached_property
+    def _dropped_rows(self) -> FloatArray:
+        """Θ_x V of the modes outside the rank, the first ones, whatever their rate is."""
+        block = self.test_block("nngp_test_train" if self.mode == "nngp" else "ntk_test_train")
+        return np.asarray(block @ self.eigenvectors[:, : self.n_train - self.rank])
 
     @cached_property
     def y_modes(self) -> Float[np.ndarray, "n k"]:
@@ -260,24 +270,29 @@ class Eigenmodes(Brief):
             return np.ones_like(seen)
         return seen
 
-    def inverse_nngp_triangle(self) -> Float[np.ndarray, "n n"] | None:
-        """A triangle T (n, n) with T + T^T = (V^T K V)^{-1}, zero on the null space of Θ where K vanishes too.
+    @property
+    def n_still(self) -> int:
+        """How many modes do not move: the first ones."""
+        return self.n_train - int(self.moving.sum())
 
-        None where K is singular on the rest.
+    def inverse_nngp_triangle(self) -> Float[np.ndarray, "p p"] | None:
+        """A triangle T with T + T^T = (V^T K V)^{-1} on the p modes that move, the last ones.
+
+        None where K is singular on them.
         """
         factor = self._nngp_factor()
         if factor is None:
             return None
         inverse: FloatArray = lapack.dpotri(factor.T, lower=0, overwrite_c=1)[0]
-        inverse[np.diag_indices_from(inverse)] *= np.where(self.moving, 0.5, 0.0)
+        inverse[np.diag_indices_from(inverse)] *= 0.5
         return inverse
 
-    def _nngp_factor(self) -> Float[np.ndarray, "n n"] | None:
-        """The Cholesky factor of V^T K V, that of the identity where nothing moves; None where K is singular on the rest."""
-        own, still = np.array(self.nngp_modes), ~self.moving
-        own[still], own[:, still] = 0.0, 0.0
-        own[still, still] = 1.0
-        return cholesky_factor(own, overwrite=True)
+    def _nngp_factor(self) -> Float[np.ndarray, "p p"] | None:
+        """The Cholesky factor of V^T K V on the modes that move; None where K is singular on them, or none moves."""
+        moving = slice(self.n_still, None)
+        if self.n_still == self.n_train:
+            return None
+        return cholesky_factor(np.array(self.nngp_modes[moving, moving], order="C"), overwrite=True)
 
     @cached_property
     def kappa(self) -> Float[np.ndarray, " n"]:
@@ -368,7 +383,7 @@ class Eigenmodes(Brief):
 
     def log_train_variance(self, taus: ArrayLike, points: Int[np.ndarray, " p"]) -> Float[np.ndarray, "t p"]:
         r"""Logarithm of Σ_ii = (R K R)_ii at training points, shape (T, len(points)): it does not underflow, -inf at τ = ∞."""
-        spectrum, factor = self.spectrum(taus), self._nngp_factor()
+        spectrum, factor, moving = self.spectrum(taus), self._nngp_factor(), slice(self.n_still, None)
         own = np.diagonal(self.nngp_modes)
         # 1, unless the variances are moved by their rounding
         size = np.sqrt(np.divide(self.kappa, own, out=np.ones_like(own), where=own > 0))
@@ -381,7 +396,7 @@ class Eigenmodes(Brief):
             top = logs.max(axis=1, keepdims=True)
             flat = np.isneginf(top[:, 0])
             scaled = np.sign(rows) * np.copysign(1.0, r) * np.exp(logs - np.where(np.isneginf(top), 0.0, top))
-            squares = (scaled @ factor) ** 2 if factor is not None else (scaled @ self.nngp_modes) * scaled
+            squares = (scaled[:, moving] @ factor) ** 2 if factor is not None else (scaled @ self.nngp_modes) * scaled
             with np.errstate(divide="ignore"):
                 out[:] = np.where(flat, -np.inf, 2 * top[:, 0] + np.log(np.maximum(squares.sum(axis=1), 0.0)))
         return found

@@ -22,6 +22,7 @@ from ntkinfo.laws import Collapse, Law, Marginals, Rounding, limit_covariances
 from ntkinfo.resources import batch_size, column_blocks
 
 Points = Literal["train", "test"]
+_MOST = 300.0  # a logarithm whose number has a square, and that a product
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +106,8 @@ class Ensemble(Eigenmodes):
 
     def _train_law(self, tau: float) -> Law:
         spectrum, v = self.spectrum(tau), self.eigenvectors
-        mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)[0]
-        rounding = collapse.rounding and collapse.rounding.times(np.exp(collapse.log_size))
+        mean, collapse = v @ (spectrum.fitted[0][:, None] * self.y_modes), self.collapse(tau)
+        rounding, collapse = self._train_rounding(tau, collapse)[0], collapse[0]
         if self.centred:
             return Law(mean, np.zeros((self.n_train, self.n_train)), rounding, collapse)
         left = v * spectrum.residual[0]
@@ -125,7 +126,9 @@ class Ensemble(Eigenmodes):
             sizes = spectrum.log_residual + 0.5 * np.log(random + (y**2).sum(axis=1))
             log_size = sizes.max(axis=1)
             log_size[np.isneginf(log_size)] = 0.0
-            left = np.copysign(np.exp(spectrum.log_residual - log_size[:, None]), spectrum.residual)
+            # a mode that the law has not may be larger than all that it has by more than a number
+            left = np.copysign(np.exp(np.minimum(spectrum.log_residual - log_size[:, None], _MOST)), spectrum.residual)
+            left[:, unseen & (random == 0)] = 0.0
         shortfall = np.stack([v @ (weights[:, None] * y) for weights in left])
         spread = np.zeros(shortfall.shape[:2])
         if not self.centred:
@@ -189,7 +192,7 @@ class Ensemble(Eigenmodes):
         """
         times, m = np.atleast_1d(times_of(taus)), self.n_test
         responses, known = self.spectrum(times).response, self._twin_variances(times)
-        prior, initial = self.test_covariances("nngp_test"), self.test_modes[1]
+        prior = self.test_covariances("nngp_test")
         for where in column_blocks(times.size, max(1, batch_size(self.n_train) // m**2)):
             response = responses[where]
             mean, sizes = self._means(response), self._sizes(response)
@@ -198,12 +201,12 @@ class Ensemble(Eigenmodes):
                 variance, rounding = covariance[:, 0], self._rounding(response, sizes, covariance[:, 0])
             else:
                 # P K P^T - P C^T - C P^T = cross + cross^T with cross = (P U - C) P^T
-                cross = np.empty((len(response), m, m))
-                for points, half in half_products(self.test_modes[0], self.nngp_modes, response):
+                cross, (seen, initial, among, some) = np.empty((len(response), m, m)), self._seen()
+                for points, half in half_products(seen, among, response[:, some]):
                     sizes.half[:, points] = np.sqrt(_row_dots(half, half))
                     half -= initial[points]
-                    half *= response[:, None]
-                    flat = half.reshape(-1, self.n_train) @ self.test_modes[0].T
+                    half *= response[:, None, some]
+                    flat = half.reshape(-1, seen.shape[1]) @ seen.T
                     cross[:, points] = flat.reshape(len(half), -1, m)
                 covariance = prior + cross + cross.transpose(0, 2, 1)
                 del cross  # before the next ones are made
@@ -237,18 +240,25 @@ class Ensemble(Eigenmodes):
 
     def _add_marginals(self, times: FloatArray, mean: FloatArray, variance: FloatArray, errors: Rounding) -> None:
         """Write the law of each test point, and its rounding, into arrays of zeros."""
-        response, (seen, initial) = self.spectrum(times).response, self.test_modes
+        response = self.spectrum(times).response
         mean[:], sizes = self._means(response), self._sizes(response)
         if self.centred:
             rounding = self._rounding(response, sizes, variance)
         else:
-            for points, half in half_products(seen, self.nngp_modes, response):
+            seen, initial, among, some = self._seen()
+            for points, half in half_products(seen, among, response[:, some]):
                 sizes.half[:, points] = np.sqrt(_row_dots(half, half))
                 half -= initial[points]
-                variance[:, points] = 2 * _row_dots(half, response[:, None] * seen[points])
+                variance[:, points] = 2 * _row_dots(half, response[:, None, some] * seen[points])
             variance += self.test_variance("nngp")
             variance[:], rounding = self._above_rounding(variance, sizes, response, self._twin_variances(times))
         errors.mean[:], errors.variance[:] = rounding.mean, rounding.variance
+
+    def _seen(self) -> tuple[FloatArray, FloatArray, FloatArray, slice]:
+        """Θ_x V, K_x V and V^T K V of the modes that are ever seen, and which these are: the last ones."""
+        some = slice(self.n_train - max(self.rank, 1), None)
+        seen, initial = self.test_modes
+        return seen[:, some], initial[:, some], self.nngp_modes[some, some], some
 
     def _means(self, response: FloatArray) -> FloatArray:
         """The means Θ_x A Y of the test points (T, m, k)."""
@@ -271,7 +281,18 @@ class Ensemble(Eigenmodes):
         spectrum, collapse = self.spectrum(taus), self.collapse(taus)
         mean = np.stack([self.eigenvectors @ (fitted[:, None] * self.y_modes) for fitted in spectrum.fitted])
         size = np.exp(collapse.log_size)
-        return Marginals(mean, size**2 * collapse.spread, collapse.rounding and collapse.rounding.times(size), collapse)
+        return Marginals(mean, size**2 * collapse.spread, self._train_rounding(taus, collapse), collapse)
+
+    def _train_rounding(self, taus: ArrayLike, collapse: Collapse) -> Rounding:
+        """That of shortfalls and spreads, but of V^T Y the means round the part that is fitted, and the shortfalls what is left."""
+        spectrum, found = self.spectrum(taus), np.zeros(collapse.log_size.shape)
+        for some in column_blocks(self.n_train):
+            rows = (self.eigenvectors[some] ** 2).T
+            found[:, some] = np.sqrt(spectrum.fitted**2 @ rows) - np.sqrt(spectrum.residual**2 @ rows)
+        assert collapse.rounding is not None
+        known = collapse.rounding.times(np.exp(collapse.log_size))
+        own = 4 * EPS * np.sqrt((self.y_modes**2).sum(axis=0))
+        return Rounding(np.maximum(known.mean + found[..., None] * own, 0.0), known.variance)
 
     def _twin_variances(self, times: FloatArray) -> FloatArray:
         """The variances (T, twins) of the test points that are training points, by the form without cancellation."""

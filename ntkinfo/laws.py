@@ -9,6 +9,7 @@ import numpy as np
 
 from dualib.core.arrays import positive
 from dualib.core.result import Result
+from dualib.core.special import EPS
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
 
 
@@ -25,7 +26,7 @@ class Rounding(Result):
     mean: Float[np.ndarray, "*times n k"]
     variance: Float[np.ndarray, "*times n"]
 
-    def __getitem__(self, times: IntArray | int) -> Rounding:
+    def __getitem__(self, times: IntArray | int | tuple[int, ...]) -> Rounding:
         return Rounding(self.mean[times], self.variance[times])
 
     def times(self, size: Float[np.ndarray, "*times n"]) -> Rounding:
@@ -57,7 +58,7 @@ class Collapse(Result):
     log_size: Float[np.ndarray, "*times n"]
     rounding: Rounding | None = None
 
-    def __getitem__(self, times: IntArray | int) -> Collapse:
+    def __getitem__(self, times: IntArray | int | tuple[int, ...]) -> Collapse:
         rounding = self.rounding and self.rounding[times]
         return Collapse(self.target, self.shortfall[times], self.spread[times], self.log_size[times], rounding)
 
@@ -194,19 +195,18 @@ class Places(Result):
 
     Attributes
     ----------
-    place : array, shape (n, k)
-    rest : array, shape (*times, n, k)
+    place, rest : arrays, shape (*times, n, k)
     variance : array, shape (*times, n)
-    trained : array, shape (n,)
+    trained : array, shape (*times, n)
         Which points collapse.
     stretched : array, shape (*times, n)
         By how much the logarithm of a width is too large, of those that are alone at their place.
     """
 
-    place: Float[np.ndarray, "n k"]
+    place: Float[np.ndarray, "*times n k"]
     rest: Float[np.ndarray, "*times n k"]
     variance: Float[np.ndarray, "*times n"]
-    trained: Bool[np.ndarray, " n"]
+    trained: Bool[np.ndarray, "*times n"]
     stretched: Float[np.ndarray, "*times n"]
 
 
@@ -216,10 +216,10 @@ def in_own_units(law: Law | Marginals) -> Places:
     That leaves the information about the inputs as it is: points of one target keep their distances in widths, and all others are
     far away.
     """
-    collapse = law.collapse
+    collapse, nothing = law.collapse, np.zeros_like(law.variance)
+    plain = Places(np.zeros_like(law.mean), law.mean, law.variance, np.zeros(nothing.shape, dtype=bool), nothing)
     if collapse is None:
-        (n, k), nothing = law.mean.shape[-2:], np.zeros_like(law.variance)
-        return Places(np.zeros((n, k)), law.mean, law.variance, np.zeros(n, dtype=bool), nothing)
+        return plain
     seen = (collapse.log_size != 0).any(axis=tuple(range(collapse.log_size.ndim - 1)))
     targets, of_point, count = np.unique(collapse.target[seen], axis=0, return_inverse=True, return_counts=True)
     steps = np.diff(np.sort(targets, axis=0), axis=0)
@@ -235,7 +235,42 @@ def in_own_units(law: Law | Marginals) -> Places:
     alone[seen] = count[of_point.ravel()] == 1
     stretched = np.where(alone, log_size - collapse.log_size, 0.0)
     variance = (size * np.sqrt(collapse.spread)) ** 2
-    return Places(collapse.target, -size[..., None] * collapse.shortfall, variance, seen, stretched)
+    own = Places(
+        np.broadcast_to(collapse.target, law.mean.shape),
+        -size[..., None] * collapse.shortfall,
+        variance,
+        np.broadcast_to(seen, nothing.shape),
+        stretched,
+    )
+    early = means_have_more_digits(law)
+    if not early.any():
+        return own
+    return Places(
+        *(
+            np.where(early.reshape(early.shape + (1,) * (a.ndim - early.ndim)), a, b)
+            for a, b in zip(vars(plain).values(), vars(own).values(), strict=True)
+        )
+    )
+
+
+def means_have_more_digits(law: Law | Marginals) -> Bool[np.ndarray, "*times"]:
+    """The times at which the means have more digits than what they lack of the labels, as early on of labels that are far larger."""
+    if law.rounding is None or law.collapse is None or law.collapse.rounding is None:
+        return np.full(law.mean.shape[:-2], law.collapse is None)
+    own = np.exp(law.collapse.log_size) * mean_errors(law.collapse.shortfall, law.collapse.rounding)
+    return np.asarray((mean_errors(law.mean, law.rounding) <= own).all(axis=-1))
+
+
+def mean_errors(mean: Float[np.ndarray, "*times n k"], rounding: Rounding) -> Float[np.ndarray, "*times n"]:
+    """By how much rounding may move means, that of their last digits included.
+
+    Examples
+    --------
+    >>> found = mean_errors(np.ones((1, 1)), Rounding(np.zeros((1, 1)), np.zeros(1)))
+    >>> bool(0 < found[0] < 1e-15)
+    True
+    """
+    return np.asarray(4 * EPS * np.abs(mean).max(axis=-1) + np.sqrt((rounding.mean**2).sum(axis=-1)))
 
 
 @dataclass(frozen=True, eq=False)

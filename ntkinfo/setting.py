@@ -25,7 +25,7 @@ from ntkinfo.labels import check_not_classes, is_discrete
 from ntkinfo.laws import Collapse, Law, Marginals, Rounding
 from ntkinfo.quantities import REGISTRY, Condition, DataSets
 from ntkinfo.quantities.labels import class_entropy, gaussian_plug_in_entropy
-from ntkinfo.quantities.registry import Bound, bound_of
+from ntkinfo.quantities.registry import Bound, bound_of, loss_of
 from ntkinfo.quantities.scalar_quadrature import Informations, informations_of
 from ntkinfo.quantities.spectra import is_linear
 from ntkinfo.quantities.third_kernel import conditions_of
@@ -251,6 +251,14 @@ class Setting:
         """The same of a quantity with its rounding on its side, and how much of it that is."""
         given = self._arguments(quantity, offered)
         return None if given is None else bound_of(quantity.name)(**given)
+
+    @staticmethod
+    def loss(quantity: Quantity, offered: Mapping[str, object], value: FloatArray) -> FloatArray:
+        """The error that a quantity has as a difference of larger numbers, whatever its law's."""
+        loss = loss_of(quantity.name)
+        if loss is None:
+            return np.zeros_like(value)
+        return loss(value, **{name: offered[name] for name in takes(loss) if name in offered})
 
     @staticmethod
     def _arguments(quantity: Quantity, offered: Mapping[str, object]) -> dict[str, object] | None:

@@ -335,8 +335,9 @@ def timeline(
             unseen = by_change[name] <= LEAST * np.abs(values[name])
             by_change[name] = np.where(unseen, np.maximum(error, by_change[name]), by_change[name])
         errors = by_change
-    for name, error in errors_of_dropped(setting, met, values).items():
-        errors[name] = np.maximum(error, errors.get(name, 0.0))
+    for others in (found.losses, errors_of_dropped(setting, met, values)):
+        for name, error in others.items():
+            errors[name] = np.maximum(error, errors.get(name, 0.0))
     errors |= {
         c.name: lost_beyond_first_order(errors[c.name], values[c.name])
         for c in columns

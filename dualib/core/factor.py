@@ -85,5 +85,6 @@ def cholesky_in_place(matrix: Float[np.ndarray, "n n"], block: int | None = None
             panel -= before @ before[: panel.shape[1]].T
         top = panel[: panel.shape[1]]
         top[:] = cholesky(top, lower=True, check_finite=False)
-        panel[len(top) :] = solve_triangular(top, panel[len(top) :].T, lower=True, check_finite=False).T
+        if stop < len(matrix):
+            panel[len(top) :] = solve_triangular(top, panel[len(top) :].T, lower=True, check_finite=False).T
     return matrix

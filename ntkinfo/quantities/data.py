@@ -255,16 +255,17 @@ def _training(ensemble: Ensemble, tau: ArrayLike) -> Bound:
     """The information in the training outputs, and the rounding in it."""
     spectrum, k = ensemble.spectrum(tau), ensemble.n_outputs
     still = np.abs(spectrum.fitted).max(axis=-1) == 0
-    triangle = None if ensemble.centred else ensemble.inverse_nngp_triangle()
+    triangle = None if ensemble.centred or still.all() else ensemble.inverse_nngp_triangle()
     if triangle is None:
         value = np.where(still, 0.0, np.inf)
         return like(value, tau), like(np.zeros(value.shape) if ensemble.centred else value, tau)
-    size = float(np.diagonal(ensemble.nngp_modes).max())
+    size, moving = float(np.diagonal(ensemble.nngp_modes).max()), slice(ensemble.n_still, None)
+    fitted, labels = spectrum.fitted[:, moving], ensemble.y_modes[moving]
     by_columns = triangle if triangle.flags.f_contiguous else triangle.T
     inverse = 2 * float(lapack.dlange("F", by_columns))  # the size of K^{-1}
-    moved = 2 * sum(_quadratic(spectrum.fitted * column, triangle) for column in ensemble.y_modes.T)
-    triangle *= ensemble.nngp_modes
-    weight, fitted = np.sqrt(np.maximum(2 * np.diagonal(triangle), 0.0)), spectrum.fitted
+    moved = 2 * sum(_quadratic(fitted * column, triangle) for column in labels.T)
+    triangle *= ensemble.nngp_modes[moving, moving]
+    weight = np.sqrt(np.maximum(2 * np.diagonal(triangle), 0.0))
     own, among = _training_terms(spectrum, triangle)
     value = 0.5 * k * (own + among) + 0.5 * moved
     # K^{-1} moves by up to ‖δ‖ ‖K^{-1}‖ of itself, in the order of positive matrices: each term of the sum over pairs by as much of
@@ -283,11 +284,12 @@ def _training(ensemble: Ensemble, tau: ArrayLike) -> Bound:
 
 def _training_terms(spectrum: Spectrum, weighted: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Σ r_i² - 1 - 2 log r_i, and -½ Σ_ij W_ij (f_i - f_j)² with W = K^{-1} ∘ K, whose rows have the sum 1: with the first one they
-    are Tr K^{-1} R K R - n - 2 log det R, and neither cancels. `weighted` is a triangle of which W is the sum with its transpose.
+    are Tr K^{-1} R K R - n - 2 log det R, and neither cancels. `weighted` is a triangle of which W is the sum with its transpose, on the
+    last modes, which move.
     """
-    squares, rows = spectrum.fitted**2, weighted.sum(axis=0) + weighted.sum(axis=1)
-    own = squares.sum(axis=-1) + 2 * entropy_gap(spectrum).sum(axis=-1)
-    return own, 2 * _quadratic(spectrum.fitted, weighted) - squares @ rows
+    fitted, rows = spectrum.fitted[:, -len(weighted) :], weighted.sum(axis=0) + weighted.sum(axis=1)
+    own = (spectrum.fitted**2).sum(axis=-1) + 2 * entropy_gap(spectrum).sum(axis=-1)
+    return own, 2 * _quadratic(fitted, weighted) - fitted**2 @ rows
 
 
 def _quadratic(rows: FloatArray, matrix: FloatArray) -> FloatArray:

@@ -6,7 +6,8 @@ log N), and the information about the population the points were drawn from, on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -20,8 +21,8 @@ from dualib.core.special import EPS, ratio_gap
 from dualib.core.statistics import LEVEL
 from dualib.core.typing import Float, FloatArray, IntArray
 from dualib.core.units import Unit
-from ntkinfo.laws import Collapse, Law, Marginals, Rounding, in_own_units
-from ntkinfo.quantities.registry import REGISTRY, Bound, Condition, DataSets, Group, with_rounding
+from ntkinfo.laws import Collapse, Law, Marginals, Rounding, in_own_units, mean_errors, means_have_more_digits
+from ntkinfo.quantities.registry import REGISTRY, Bound, Condition, DataSets, Group, with_loss, with_rounding
 from ntkinfo.quantities.scalar_quadrature import scalar_informations
 from ntkinfo.resources import PAIRS, column_blocks
 
@@ -38,6 +39,17 @@ _BY_QUADRATURE = "[shwartzziv2019]_ eq. 13, its average over z done by quadratur
 _SAMPLED = "[shwartzziv2019]_ eq. 13; [oord2018]_"
 
 
+def _of_log_densities(value: FloatArray, law: Law | Marginals) -> FloatArray:
+    """The error of a mean of differences between log densities of one point, which are nearly the same where the inputs are hardly told
+    apart; without bound where densities too narrow to be resolved make it infinite.
+    """
+    variance = in_own_units(law).variance
+    with np.errstate(divide="ignore"):
+        logs = np.where(variance > 0, np.abs(np.log(variance)), 0.0).max(axis=-1)
+    loss = 16 * EPS * (1 + np.log(variance.shape[-1]) + law.mean.shape[-1] * logs / 2)
+    return np.where((value == np.inf) & (variance > 0).all(axis=-1), np.inf, loss)
+
+
 @_register(
     "N points",
     relation=Relation.EXACT,
@@ -47,6 +59,7 @@ _SAMPLED = "[shwartzziv2019]_ eq. 13; [oord2018]_"
     only=[Condition.ONE_OUTPUT],
     main=True,
 )
+@with_loss(_of_log_densities)
 def input_information(law: Law | Marginals, informations: Pair | None = None) -> Float[np.ndarray, "*t"]:
     r"""Mutual information of a scalar output and the uniform N-point input, in nats.
 
@@ -94,6 +107,7 @@ def input_information(law: Law | Marginals, informations: Pair | None = None) ->
     only=[Condition.ONE_OUTPUT],
     provided=[Condition.FRESH_POINTS],
 )
+@with_loss(_of_log_densities)
 def input_information_leave_one_out(law: Law | Marginals, informations: Pair | None = None) -> Float[np.ndarray, "*t"]:
     r"""Leave-one-out upper bound, in nats: as :func:`input_information`, but a point is left out of its own mixture.
 
@@ -176,43 +190,62 @@ _ROWS = 64  # of which the part that is rounding is found, spread over all
 
 
 def _pairwise(law: Law | Marginals, distance: Distance, side: Literal[-1, 1]) -> Bound:
-    """The bound of that distance, and how much of it is rounding, from some of the points if there are many."""
+    """The bound of that distance, and how much of it is rounding, from some of the points if there are many: what that may do to it
+    either way, since beside log N or 0 it shows to one side alone.
+    """
     n = law.mean.shape[-2]
     some = np.arange(n) if n <= _ROWS else np.linspace(0, n - 1, _ROWS).astype(int)
-    bound, plain = _values(law, distance, side, some), _values(law, distance, 0, some)
-    with np.errstate(invalid="ignore"):
-        lost = np.where(bound == plain, 0.0, np.abs(bound - plain))
+    plain, lost = _values(law, distance, side, some, rounding=0), np.zeros(law.mean.shape[:-2])
+    for rounding in _BOTH_WAYS:
+        moved = _values(law, distance, side, some, rounding=rounding)
+        with np.errstate(invalid="ignore"):
+            lost = np.maximum(lost, np.where(moved == plain, 0.0, np.abs(moved - plain)))
     return _values(law, distance, side), np.where(np.isnan(lost), np.inf, lost)
 
 
+_BOTH_WAYS: tuple[Literal[-1, 1], ...] = (1, -1)
+
+
 def _values(
-    law: Law | Marginals, distance: Distance, side: Literal[-1, 0, 1], points: IntArray | None = None
+    law: Law | Marginals,
+    distance: Distance,
+    side: Literal[-1, 1],
+    points: IntArray | None = None,
+    *,
+    rounding: Literal[-1, 0, 1] = 1,
 ) -> FloatArray:
     """The mean over (some of) the points of the bound of that distance; the last digits of means and variances, which outputs of little
-    spread do not have, count for its side.
+    spread do not have, count for its side (1), or not (0), or those of the means against it (-1).
     """
     (n, k), times = law.mean.shape[-2:], law.mean.shape[:-2]
-    own = law.collapse or Collapse(np.zeros((n, k)), -law.mean, law.variance, np.zeros_like(law.variance), law.rounding)
-    known = own.rounding or Rounding(np.zeros_like(own.shortfall), np.zeros_like(own.spread))
-    parts = (own.shortfall, own.log_size, own.spread, known.mean, known.variance)
     values, points = [], np.arange(n) if points is None else points
-    for rest, log_size, spread, of_rest, of_spread in zip(
-        *(part.reshape(-1, *part.shape[law.mean.ndim - 2 :]) for part in parts), strict=True
-    ):
-        now, total = Collapse(own.target, rest, spread, log_size, Rounding(of_rest, of_spread)), 0.0
+    for now in _each_time(law):
+        total = 0.0
         for block in column_blocks(len(points), max(1, PAIRS // n)):
             rows = points[block]
-            apart, lost, ours, theirs = _pairs(now, rows, rounded=side != 0)
+            apart, lost, ours, theirs = _pairs(now, rows, rounded=rounding > 0)
             # two variances known to be 0 are told apart by any distance; from above so are two that are lost in their rounding
             random = theirs[0] > 0 if side > 0 else ours[0] + ours[1] + theirs[0] + theirs[1] > 0
-            apart += side * lost * random
+            apart += side * rounding * lost * random
             apart[np.arange(len(apart)), rows] = 0.0
             with np.errstate(over="ignore"):
                 far = distance(np.maximum(apart, 0.0) ** 2, ours, theirs, k)
             far[np.arange(len(apart)), rows] = 0.0
             total -= float(np.log1p(np.expm1(-far).mean(axis=1)).sum())
-        values.append(total / len(points) * (1 + side * 64 * EPS))
+        values.append(total / len(points) * (1 + side * rounding * 64 * EPS))
     return np.array(values).reshape(times)
+
+
+def _each_time(law: Law | Marginals) -> Iterator[Collapse]:
+    """What the means lack of the labels at each time; of 0, where the labels are so large that this leaves more digits of the means."""
+    nothing = np.zeros_like(law.variance)
+    unmoved = Rounding(np.zeros_like(law.mean), nothing)
+    plain = Collapse(np.zeros(law.mean.shape[-2:]), -law.mean, law.variance, nothing, law.rounding or unmoved)
+    own, early = law.collapse or plain, means_have_more_digits(law)
+    if own.rounding is None:
+        own = replace(own, rounding=unmoved)
+    for t in np.ndindex(early.shape):
+        yield plain[t] if early[t] else own[t]
 
 
 def _pairs(law: Collapse, rows: IntArray, *, rounded: bool) -> tuple[FloatArray, FloatArray, Known, Known]:
@@ -227,9 +260,8 @@ def _pairs(law: Collapse, rows: IntArray, *, rounded: bool) -> tuple[FloatArray,
             apart = np.subtract.outer(target[rows], target)
             np.multiply(apart, stretch, out=apart, where=apart != 0)
             squares += (apart - (a * rest[rows, None] - b * rest)) ** 2
-    largest = np.abs(law.shortfall).max(axis=-1)
     assert law.rounding is not None
-    largest = 4 * EPS * largest + np.sqrt((law.rounding.mean**2).sum(axis=-1))
+    largest = mean_errors(law.shortfall, law.rounding)
     lost = a * largest[rows, None] + b * largest
     errors = np.maximum(law.rounding.variance, 4 * EPS * law.spread) * rounded
     ours, theirs = (a**2 * x[rows, None] for x in (law.spread, errors)), (b**2 * x for x in (law.spread, errors))
@@ -274,6 +306,7 @@ def _kullback_leibler(squares: FloatArray, ours: Known, theirs: Known, k: int) -
     provided=[Condition.FRESH_POINTS],
     main=True,
 )
+@with_loss(_of_log_densities)
 def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1) -> Estimates:
     r"""InfoNCE from sampled outputs, in nats: its mean over samples is the information of the N-point input.
 
@@ -313,6 +346,7 @@ def input_information_infonce(law: Law | Marginals, seed: int, samples: int = 1)
     only=[Condition.SEVERAL_OUTPUTS],
     provided=[Condition.FRESH_POINTS],
 )
+@with_loss(_of_log_densities)
 def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, samples: int = 1) -> Estimates:
     """As :func:`input_information_infonce`, but a point is left out of its own mixture: an upper bound in expectation.
 
@@ -331,6 +365,7 @@ def input_information_leave_one_out_sampled(law: Law | Marginals, seed: int, sam
 def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool) -> Estimates:
     whole(samples, "samples", 1)
     own, (n, k) = in_own_units(law), law.mean.shape[-2:]
+    places, trained = own.place.reshape(-1, n, k), own.trained.reshape(-1, n)
     noise = np.random.default_rng(seed).standard_normal((samples, n, k))
     rests, variances = own.rest.reshape(-1, n, k), own.variance.reshape(-1, n)
     longer = own.stretched.reshape(-1, n) if leave_one_out else np.zeros_like(variances)
@@ -339,12 +374,12 @@ def _sampled(law: Law | Marginals, seed: int, samples: int, leave_one_out: bool)
         ratios = np.stack(
             [
                 np.concatenate(
-                    [_log_ratios(own.place, rest, variance, z, rows, leave_one_out) for rows in _row_blocks(n)]
+                    [_log_ratios(places[t], rest, variance, z, rows, leave_one_out) for rows in _row_blocks(n)]
                 )
                 for z in rest + np.sqrt(variance)[:, None] * noise
             ]
         )
-        beside_wide = ((variance > 0) & ~own.trained).any()  # whose density at a narrow point is what it is
+        beside_wide = ((variance > 0) & ~trained[t]).any()  # whose density at a narrow point is what it is
         ratios += np.where(stretched > 0, k * stretched if beside_wide else np.inf, 0.0)
         values[t] = ratios.mean()
         errors[t] = _standard_error(ratios)

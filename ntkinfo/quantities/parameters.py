@@ -204,7 +204,10 @@ def parameter_kl_weight_noise(ensemble: Ensemble, tau: ArrayLike, weight_noise: 
     value = 0.5 * shift.sum(axis=-1) / (1 + s2)
     if not ensemble.centred:
         lost = spectrum.fitted * (1 + spectrum.residual) / (1 + s2)  # (1 - r²)/(1 + σ²)
-        value = value + 0.5 * ensemble.n_outputs * log_gap(lost, np.log1p(-lost)).sum(axis=-1)
+        rest = np.log(spectrum.residual**2 + s2) - np.log1p(
+            s2
+        )  # all its digits, which 1 - lost has not where little is left
+        value = value + 0.5 * ensemble.n_outputs * log_gap(lost, rest).sum(axis=-1)
     return like(value, tau)
 
 

@@ -63,6 +63,34 @@ def bound_of(name: str) -> Callable[..., Bound]:
     return _BOUNDS[name]
 
 
+_LOSSES: dict[str, Callable[..., FloatArray]] = {}
+
+
+def with_loss(loss: Callable[..., FloatArray]) -> Callable[[Function], Function]:
+    """Mark a quantity that may be far smaller than the numbers whose difference it is.
+
+    `loss` takes the value and, by name, what it needs of the quantity's arguments; it returns the error of the difference, which no
+    change of the law shows.
+    """
+
+    def mark(function: Function) -> Function:
+        _LOSSES[function.__name__] = loss
+        return function
+
+    return mark
+
+
+def loss_of(name: str) -> Callable[..., FloatArray] | None:
+    """The function given to :func:`with_loss`; None for a quantity that is exact to a few ε of its own value.
+
+    Examples
+    --------
+    >>> loss_of("output_variance") is None
+    True
+    """
+    return _LOSSES.get(name)
+
+
 class Group(StrEnum):
     """Quantities that belong together in a table or a panel; each group's informations have one unit.
 

@@ -25,14 +25,14 @@ class Mixtures:
     A density of all times has the number ``time * n + point``. Where `sigma` is 0 there is none.
     """
 
-    place: Float[np.ndarray, " n"]
+    place: Float[np.ndarray, "t n"]
     rest: Float[np.ndarray, "t n"]
     sigma: Float[np.ndarray, "t n"]
 
     @property
     def n(self) -> int:
         """The number of densities of one time, those that are none included."""
-        return self.place.size
+        return int(self.place.shape[1])
 
     @property
     def count(self) -> Int[np.ndarray, " t"]:
@@ -59,9 +59,9 @@ class Mixtures:
         """
         group, density = np.nonzero(self._counting(base, offset))
         time, starts = base[group, 0] // self.n, np.searchsorted(group, np.arange(len(base)))
-        place, rest, sigma = self.place[density], self.rest[time, density], self.sigma[time, density]
+        place, rest, sigma = self.place[time, density], self.rest[time, density], self.sigma[time, density]
         log_p = self.rest.ravel()[base][group] - rest[:, None]
-        log_p += self.place[base % self.n][group] - place[:, None]
+        log_p += self.place.ravel()[base][group] - place[:, None]
         log_p += offset[group]
         log_p /= sigma[:, None]
         log_p *= log_p
@@ -85,10 +85,10 @@ class Mixtures:
 
     def _counting(self, base: IntArray, offset: FloatArray) -> Bool[np.ndarray, "groups n"]:
         """The densities that count in each group: all but those that are below e^{-60} of two others at each of its points."""
-        time, place, rest = base[:, 0] // self.n, self.place[base % self.n], self.rest.ravel()[base]
+        time, place, rest = base[:, 0] // self.n, self.place.ravel()[base], self.rest.ravel()[base]
         along = (place - place[:, :1]) + (rest - rest[:, :1]) + offset
         low, high = along.min(axis=1, keepdims=True), along.max(axis=1, keepdims=True)
-        places, rests = place[:, :1] - self.place, rest[:, :1] - self.rest[time]
+        places, rests = place[:, :1] - self.place[time], rest[:, :1] - self.rest[time]
         size = np.abs(self.rest[time]).max(axis=1, keepdims=True) + np.maximum(-low, high)
         rounding = 8 * EPS * (np.abs(places) + np.abs(rests) + size)
         low, high = (places + rests + end for end in (low, high))
@@ -128,7 +128,8 @@ class Mixtures:
         time, point = np.nonzero(rival >= 0)
         other = rival[time, point]
         sigma, log_n = self.sigma[time, other], np.log(np.maximum(self.count[time][:, None] - [0, 1], 1))
-        distance = (self.place[point] - self.place[other]) + (self.rest[time, point] - self.rest[time, other])
+        distance = self.place[time, point] - self.place[time, other]
+        distance += self.rest[time, point] - self.rest[time, other]
         kl = 0.5 * (distance / sigma) ** 2 + 0.5 * ratio_gap((self.sigma[time, point] / sigma) ** 2)
         return sums_by(time, log_n + kl[:, None] * [0, 1], len(rival))
 

@@ -54,7 +54,7 @@ def panels_of(mixtures: Mixtures, lying: Bool[np.ndarray, "t n"]) -> Panels:
     sigma = mixtures.sigma[time, point]
     rank, own = np.empty((time.size, _EDGES.size), dtype=int), np.outer(sigma, np.diff(_EDGES))
     base, offset = np.repeat(time * n + point, _EDGES.size), np.outer(sigma, _EDGES).ravel()
-    where = np.stack([mixtures.place[base % n], mixtures.rest.ravel()[base], offset])  # an edge is their sum
+    where = np.stack([mixtures.place.ravel()[base], mixtures.rest.ravel()[base], offset])  # an edge is their sum
     order = np.lexsort((where[1:].sum(axis=0), where.sum(axis=0), base // n))
     rank.ravel()[order] = np.arange(order.size)
     base, where = base[order], where[:, order]
@@ -64,10 +64,10 @@ def panels_of(mixtures: Mixtures, lying: Bool[np.ndarray, "t n"]) -> Panels:
     width = np.diff(where).sum(axis=0)
     kept = np.flatnonzero((width > 0) & np.isfinite(most))
     _, group = np.unique(mixtures.place, return_inverse=True)
-    narrowest = np.full((len(lying), group.max() + 1), np.inf)
-    np.minimum.at(narrowest, (time, group[point]), sigma)
+    narrowest, group = np.full((len(lying), group.max() + 1), np.inf), group.reshape(lying.shape)
+    np.minimum.at(narrowest, (time, group[time, point]), sigma)
     base, offset = base[kept], where[2, kept]
-    return Panels(base, offset, width[kept], 8 * EPS * np.abs(offset) / narrowest[base // n, group[base % n]])
+    return Panels(base, offset, width[kept], 8 * EPS * np.abs(offset) / narrowest[base // n, group.ravel()[base]])
 
 
 def _least_over(start: IntArray, stop: IntArray, value: FloatArray, size: int) -> FloatArray:

@@ -105,12 +105,15 @@ def _outputs(law: Law | Marginals) -> _Outputs:
             f"quadrature over z needs one output, got {law.mean.shape[-1]}; use the Kolchinsky-Tracey or sampled bounds"
         )
     own, shape, n = in_own_units(law), law.mean.shape[:-2], law.mean.shape[-2]
-    place, wide = own.place[:, 0], (own.variance > 0) & ~own.trained
-    rest, variance, stretched, wide = (a.reshape(-1, n) for a in (own.rest, own.variance, own.stretched, wide))
-    _, group = np.unique(np.column_stack([place, own.trained]), axis=0, return_inverse=True)
-    largest = np.zeros((len(rest), group.max() + 1))
-    np.maximum.at(largest.T, group.ravel(), np.abs(rest).T)
-    resolution = _RESOLUTION * largest[:, group.ravel()]
+    wide = (own.variance > 0) & ~own.trained
+    place, rest, variance, trained, stretched, wide = (
+        a.reshape(-1, n) for a in (own.place, own.rest, own.variance, own.trained, own.stretched, wide)
+    )
+    _, group = np.unique(np.column_stack([place.ravel(), trained.ravel()]), axis=0, return_inverse=True)
+    group, time = group.reshape(rest.shape), np.arange(len(rest))[:, None]
+    largest = np.zeros((len(rest), int(group.max()) + 1))
+    np.maximum.at(largest, (time, group), np.abs(rest))
+    resolution = _RESOLUTION * largest[time, group]
     atoms = variance <= resolution**2
     count = (~atoms).sum(axis=1)
     beside = np.zeros((len(rest), 2))
@@ -118,7 +121,7 @@ def _outputs(law: Law | Marginals) -> _Outputs:
     beside[some] = np.stack([of * np.log(n / of), of * _log_others(n, of)], axis=1)[some]
     for t in np.flatnonzero(atoms.any(axis=1)):
         these = atoms[t]
-        same = _multiplicities(place[these], rest[t, these], resolution[t, these])
+        same = _multiplicities(place[t, these], rest[t, these], resolution[t, these])
         beside[t] += np.log(n / same).sum(), _log_others(n, same).sum()
     # a point alone at its place is narrower than it was drawn, beside others that are not
     beside[:, 1] += np.where(stretched.any(axis=1) & ~wide.any(axis=1), np.inf, stretched.sum(axis=1))
@@ -183,12 +186,13 @@ def _on_grids(mixtures: Mixtures) -> tuple[Float[np.ndarray, "t 2"], Bool[np.nda
     """The integrals by trapezoid sums at the times at which one grid serves, and which these are."""
     first, parts = (mixtures.sigma > 0).argmax(axis=1), []
     for t in np.flatnonzero(mixtures.count):
-        there = mixtures.sigma[t] > 0
-        points = _grid((mixtures.place + mixtures.rest[t])[there], mixtures.sigma[t, there])
+        there, place, rest = mixtures.sigma[t] > 0, mixtures.place[t], mixtures.rest[t]
+        # no sum of place and rest: the densities of one place may be far narrower than its last digit
+        apart = (place - place[first[t]]) + (rest - rest[first[t]])
+        points = _grid(apart[there], mixtures.sigma[t, there])
         if points is not None:
             base = np.full(points.size, t * mixtures.n + first[t])
-            start = mixtures.place[first[t]] + mixtures.rest[t, first[t]]
-            parts.append((base, points - start, np.full(points.size, points[1] - points[0])))
+            parts.append((base, points, np.full(points.size, points[1] - points[0])))
     nothing = np.zeros(0, dtype=int), np.zeros(0), np.zeros(0)
     base, offset, step = (np.concatenate(part) for part in zip(nothing, *parts, strict=True))
     time, size = base // mixtures.n, len(mixtures.rest)
