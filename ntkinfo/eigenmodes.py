@@ -289,10 +289,8 @@ class Eigenmodes(Brief):
 
     def _nngp_factor(self) -> Float[np.ndarray, "p p"] | None:
         """The Cholesky factor of V^T K V on the modes that move; None where K is singular on them, or none moves."""
-        moving = slice(self.n_still, None)
-        if self.n_still == self.n_train:
-            return None
-        return cholesky_factor(np.array(self.nngp_modes[moving, moving], order="C"), overwrite=True)
+        own = np.array(self.nngp_modes[self.n_still :, self.n_still :], order="C")
+        return cholesky_factor(own, overwrite=True) if own.size else None
 
     @cached_property
     def kappa(self) -> Float[np.ndarray, " n"]:
