@@ -76,6 +76,7 @@ def exact_distortion(problem, row, r):
     return (1 - sum(a**alpha * b ** (1 - alpha) for a, b in zip(row, r, strict=True))) / (alpha * (1 - alpha))
 
 
+@mpmath.workdps(50)
 def exact_value(solution):
     """Φ at the solution's weights and atoms, 50 digits: at least F(β), whatever the solver did."""
     core = solution.problem.reduced
