@@ -14,7 +14,8 @@ from ntkinfo.quantities.scalar_panels import panels_of
 _STEPS_PER_SIGMA = 2.5
 _LARGEST_GRID = 2048
 _RESOLUTION = 1e-12  # of the largest rest of its group: a density narrower than that is an atom, for its points cannot be told apart
-_AGREEMENT = 1e-11  # of two grids, in relative terms
+_AGREEMENT = 1e-11  # of two grids, in relative terms,
+_SQUARED = 1e-7  # and of two whose mean is off by the square of that
 _CUTS = 30  # in four, after a first one in two
 _NEAR = 0.25  # of its width or its variance, by which a density may move and the nodes stay
 
@@ -200,9 +201,10 @@ def _on_grids(mixtures: Mixtures) -> tuple[Float[np.ndarray, "t 2"], Bool[np.nda
     one, two = (
         sums_by(time, mixtures.integrands(base, offset + shift) * step[:, None], size) for shift in (0.0, step / 2)
     )
-    done = np.abs(two - one)[:, 1] <= _AGREEMENT * np.abs(one)[:, 1] + _RESOLUTION
+    # The other integrand is analytic, with poles where Σ p_j = 0: half the step squares what one grid is off by
+    done = (np.abs(two - one) <= np.array([_SQUARED, _AGREEMENT]) * np.abs(one) + _RESOLUTION).all(axis=1)
     done &= (mixtures.count == 0) | (np.bincount(time, minlength=size) > 0)
-    found = np.where(done[:, None], np.stack([one[:, 0], (one[:, 1] + two[:, 1]) / 2], axis=1), 0.0)
+    found = np.where(done[:, None], 0.5 * (one + two), 0.0)
     kept = done[time]
     none = np.full(mixtures.rest.shape, -1)
     return found, done, _Nodes(base[kept], offset[kept], step[kept], none, np.where(done[:, None], one, 0.0))
