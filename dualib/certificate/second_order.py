@@ -17,7 +17,7 @@ COORDINATES = 16.0  # times 2⁻⁵², the rounding of steps between decoders th
 
 def tangent_slopes(
     g: DualFunction, chart: Chart, tangent: Tangent, vertices: Cells
-) -> tuple[Exponents, Float[np.ndarray, "n n_x"] | float]:
+) -> tuple[Exponents, Float[np.ndarray, "n _"]]:
     """By how much the tangents of the exponents −βd rise to vertices, and what rounding may take from that of every x, nats.
 
     Where β is so large that a matrix product would leave few digits, relative accuracy is what the terms have that count; the
@@ -25,7 +25,7 @@ def tangent_slopes(
     """
     found = chart.accurate_exponents(tangent, vertices) if g.term_by_term else None
     if found is None:
-        return g.beta * chart.exponents(tangent, vertices), 0.0
+        return g.beta * chart.exponents(tangent, vertices), np.zeros((len(vertices), 1))
     return g.beta * found[0], (COORDINATES * EPS * g.beta) * found[1]
 
 
@@ -111,8 +111,8 @@ class ConcaveRegions:
         u = chart.coordinates(atoms)
         tangent = chart.tangent(u, chart.guess(u))
         axes = chart.directions(tangent.r)
-        terms = np.exp(g.log_terms(tangent.r))
-        log_g = np.log(terms.sum(axis=1))
+        log_terms = g.log_terms(tangent.r)
+        log_g = np.log(np.exp(log_terms).sum(axis=1))
         ceiling = max(float(log_g.max()), 0.0) + tolerance
         reach, proven = np.zeros(len(u)), np.full(len(u), -np.inf)
         for radius in np.geomspace(3.0, 1e-3, 24):
@@ -126,7 +126,7 @@ class ConcaveRegions:
             small = slopes.max(axis=(1, 2)) < 50.0
             slopes = np.clip(slopes, -50.0, 50.0)
             along = slopes[:, : chart.dimension]
-            at_base = terms[open_] * np.exp(np.minimum(noise, 60.0))
+            at_base = np.exp(np.minimum(log_terms[open_] + noise, 60.0))  # beyond, it is no region anyhow
             above = quadratic(g.beta, at_base, slopes, along, arms, chart.curvature(t, vertices))
             bound = np.log(concave_maximum(*above))
             good = small & (bound <= ceiling)

@@ -81,9 +81,8 @@ def cell_bound(
     terms = np.exp(np.minimum(terms, 60.0))
     with np.errstate(divide="ignore"):
         log_bound = np.log(over_vertices(np.maximum, at_vertices))
-        value = np.where(
-            tangent.usable, np.log(np.exp(at_base) @ one), -np.inf
-        )  # a base off the chart is no distribution
+        # A base off the chart is no distribution.
+        value = np.where(tangent.usable, np.log(np.exp(at_base) @ one), -np.inf)
     again = np.flatnonzero((log_bound > ceiling) & (log_bound < 3.0) & tangent.usable)
     if len(again) and np.isfinite(ceiling):
         part = tangent.take(again)
