@@ -7,7 +7,7 @@ With H(q) + ⟨q, t⟩ ≤ log Σ e^t and Σ_x q_x D(p_x‖r) = H(p_q) − Σ_x 
 −H is a sum of one-dimensional convex functions s_y log s_y, so that on a box l ≤ p_q ≤ u a chord for every y leaves a concave
 maximisation, whose dual has one multiplier μ_y a symbol and no decoder. The part γ of β for which H(q) − γ H(p_q) is concave
 in q anyway, γ = 1/η with the contraction coefficient η of the rows ([ordentlich2021]_), needs no chord. Where the rows are nearly
-equal, s is written as its deviation from their mean (:mod:`dualib.certificate.boxes.coordinates`): the same with c for s, β h² for β.
+equal, s is written as its deviation from their mean (:mod:`dualib.certificate.boxes.deviations`): the same with c for s, β h² for β.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from typing import Self
 import numpy as np
 
 from dualib.certificate.boxes.contraction import concave_share, usable_share
-from dualib.certificate.boxes.coordinates import Coordinates, Deviations, coordinates_of
-from dualib.certificate.boxes.deviations import DeviationSplit
-from dualib.certificate.boxes.splits import AnySplit, Chords, Split
+from dualib.certificate.boxes.coordinates import Coordinates
+from dualib.certificate.boxes.deviations import coordinates_of
+from dualib.certificate.boxes.splits import AnySplit, Chords
 from dualib.core.special import EPS
 from dualib.core.typing import Float, FloatArray, IntArray
 
-SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
 LARGEST_MULTIPLIER = 40.0  # times β: beyond, rounding would eat the bound
 
 
@@ -55,7 +54,7 @@ class Relaxation:
         """The relaxation of G(r) = Σ_x w_x e^{−βD(p_x‖r)}."""
         coordinates, k = coordinates_of(rows), rows.shape[1]
         c, beta = coordinates.of_rows(rows), beta * coordinates.step**2
-        share = concave_share(rows, c if isinstance(coordinates, Deviations) else None, coordinates.step)
+        share = concave_share(rows, c, coordinates.step)
         upper = np.triu_indices(k)
         unpack = np.empty((k, k), dtype=np.int64)
         unpack[upper] = unpack[upper[::-1]] = np.arange(len(upper[0]))
@@ -76,16 +75,11 @@ class Relaxation:
 
     def split_by(self, gamma: float) -> AnySplit:
         """The split with some γ, for all boxes."""
-        none, share = np.zeros((1, 1)), np.full((1, 1), gamma)
-        if isinstance(self.coordinates, Deviations):
-            return DeviationSplit(self.beta, self.coordinates, share, none)
-        return Split.of(self.beta, share, none)
+        return self.coordinates.split(self.beta, np.full((1, 1), gamma))
 
     def parabolas(self, curvature: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> AnySplit:
         """The split with parabolas, as far as they are not steeper on boxes up to `high` than what they are taken from."""
-        if isinstance(self.coordinates, Deviations):
-            return DeviationSplit.parabolas(self.beta, self.coordinates, curvature, high)
-        return Split.parabolas(self.beta, curvature)
+        return self.coordinates.parabolas(self.beta, curvature, high)
 
     def log_terms(self, logs: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m n"]:
         """The terms of log G without what they have in common, given the decoders' logarithms."""
@@ -97,23 +91,14 @@ class Relaxation:
         return np.asarray(log_g - self.beta * self.coordinates.excess(self.coordinates.of(r)))
 
     @cached_property
-    def largest(self) -> FloatArray:
-        """The largest abs(c) of every y, shape (K,)."""
-        return np.asarray(np.abs(self.rows).max(axis=0))
-
-    @cached_property
     def steepest(self) -> float:
         """The scale of multipliers, β or what β log r is up to."""
-        if not isinstance(self.coordinates, Deviations):
-            return self.beta
-        return self.beta * max(1.0, float((self.largest / self.coordinates.centre).max()))
+        return self.beta * self.coordinates.steepest(self.rows)
 
     @cached_property
     def turning(self) -> FloatArray:
         """How much the slope of the convex part of f turns by a relative error of c, in units of β: 1 where c is r, shape (K,)."""
-        if not isinstance(self.coordinates, Deviations):
-            return np.ones(self.rows.shape[1])
-        return np.asarray(self.largest / self.coordinates.probabilities(self.rows.min(axis=0)))
+        return self.coordinates.turning(self.rows)
 
     @property
     def unit(self) -> float:
@@ -127,7 +112,7 @@ class Relaxation:
 
     def sizes(self, mean: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> FloatArray:
         """What Σ_x q_x abs(c_x) and abs(c) are at most in boxes, given Σ_x q_x c_x, every y."""
-        return self.largest if isinstance(self.coordinates, Deviations) else np.maximum(mean, high)
+        return self.coordinates.sizes(self.rows, mean, high)
 
     def rounding(self, low: Float[np.ndarray, "N k"], decoders: Float[np.ndarray, "m k"]) -> float:
         """Allowance for floating-point error, nats, in log G at decoders r > 0 and in bounds over boxes above `low`.
@@ -135,21 +120,10 @@ class Relaxation:
         Exponents are sums over y of the size of log a and β log r, or of β h² where c are deviations; a sum over x errs by n units
         relative to itself, and log G by as much. What large multipliers and the rounding of E add is in the bounds already.
         """
-        n, k = self.rows.shape
-        logs = self.coordinates.logs_at(decoders)
-        if isinstance(self.coordinates, Deviations):
-            furthest = np.abs(self.coordinates.logs(np.concatenate([self.rows, np.minimum(low, self.largest)]))).max(
-                axis=0
-            )
-            furthest = np.maximum(furthest, np.abs(logs).max(axis=0, initial=0.0))
-            depth = 4.0 * float(self.largest @ furthest)
-        else:
-            shares = log_sum_exp(self.log_terms(logs))[1]
-            of_decoders = ((shares @ self.rows) * np.abs(logs)).sum(axis=1).max(initial=0.0)
-            depth = float(np.log(k)) + max(
-                float(np.abs(np.log(low[low > SMALLEST])).max(initial=0.0)), float(of_decoders)
-            )
-        return float(self.unit_of_y * (1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)) + EPS * n)
+        mean = log_sum_exp(self.log_terms(self.coordinates.logs_at(decoders)))[1] @ self.rows
+        depth = self.coordinates.depth(self.rows, low, mean, decoders)
+        exponents = 1.0 + np.abs(self.log_a).max() + self.beta * (1.0 + depth)
+        return float(self.unit_of_y * exponents + EPS * len(self.rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +173,7 @@ def bound_at(relaxation: Relaxation, chords: Chords, mu: Float[np.ndarray, "N k"
     r = relaxation
     mu = np.clip(mu, -LARGEST_MULTIPLIER * r.steepest, LARGEST_MULTIPLIER * r.steepest)
     log_sum, posterior = log_sum_exp(r.log_a + mu @ r.rows.T)
-    mean = posterior @ r.rows
-    if not isinstance(r.coordinates, Deviations):
-        mean = np.maximum(mean, 1e-300)
+    mean = r.coordinates.usable(posterior @ r.rows)
     intercept, slope = chords.split.tangents(mean)
     excess = chords.slope - mu + slope
     relaxed = intercept + chords.offset + np.maximum(excess * chords.low, excess * chords.high)

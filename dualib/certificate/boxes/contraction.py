@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
 
 SPARED = (
@@ -26,8 +27,8 @@ def concave_share(
 
     Parameters
     ----------
-    rows : p(y|x) > 0 where there are `deviations`.
-    deviations, step : nearly equal rows are some distribution + step · deviations; γ step² is returned then.
+    rows : p(y|x).
+    deviations, step : the rows are something they have in common + step · deviations; γ step² is returned. Default the rows, and 1.
     """
     if len(rows) > MOST_ROWS:
         return step**2
@@ -35,10 +36,8 @@ def concave_share(
     size = max(1, PAIRS_AT_A_TIME // rows.size)
     apart = rows if deviations is None else deviations
     for i in range(0, len(rows), size):
-        # By differences: 1 − Σ√(pp') loses the digits where the rows are nearly equal, and there the roots' difference does.
-        between = root[i : i + size, None, :] - root
-        if deviations is not None:
-            between = (deviations[i : i + size, None, :] - deviations) / (root[i : i + size, None, :] + root)
+        # By differences of deviations: both 1 − Σ√(pp') and those of roots lose digits where the rows are nearly equal.
+        between = (apart[i : i + size, None, :] - apart) / np.maximum(root[i : i + size, None, :] + root, TINY)
         squared = (between**2).sum(axis=2)
         bound = squared - 0.25 * (step * squared) ** 2
         first, second = np.nonzero(bound > largest)

@@ -1,53 +1,129 @@
-r"""What boxes of decoders are boxes of: r itself or, where all rows are nearly equal, how far r is from their mean, in units of how far they are.
-
-With m the mean row, r = m + h c, and h² the largest χ²(p_x‖m), for any q and p_q = m + h c(q), c(q) = Σ_x q_x c_x,
-
-.. math:: \beta \Big[\sum_x q_x D(p_x\|m) - \sum_x q_x D(p_x\|p_q)\Big] = \beta D(p_q\|m)
-          = \beta h^2 \sum_y \frac{m_y}{h^2}\, \varphi\Big(\frac{h c_y(q)}{m_y}\Big), \qquad \varphi(v) = (1+v)\log(1+v) - v,
-
-so that β h² takes the place of β, (m/h²) φ(hc/m) that of s log s, log(r/m)/h that of log r, and −D(p_x‖m)/h² that of H(p_x). Where β is
-as large as 1/h², all of them are of order one, and so is what rounding is relative to. (Derived here; the counterpart of the log-odds
-of :mod:`dualib.certificate.boxes.dual_bounds`.)
-"""
+"""What boxes of decoders are boxes of: r itself (here) or, where all rows are nearly equal, :mod:`dualib.certificate.boxes.deviations`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from dualib.core.special import TINY, log1p_gap, log1p_gap_given, log_ratio
+from dualib.certificate.boxes.shares import nearest_mixture
+from dualib.certificate.boxes.splits import AnySplit, Split
+from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
 
-NEAR = 0.25  # rows are nearly equal where all p(y|x) are this near their mean, relative to it
+SMALLEST = 1e-200  # probabilities below are as good as 0: what they multiply is, or the term is e^−460β
 
 
-@dataclass(frozen=True)
-class Plain:
-    """Decoders by their probabilities, c = r.
+class Coordinates(ABC):
+    """Coordinates c of decoders r, linear in r; `rows` are those of p(y|x).
 
     Attributes
     ----------
-    step, total : h = 1, and Σ_y c_y = 1.
+    step : h, by how much r changes where c changes by 1.
+    total : Σ_y c_y of distributions.
+    common_noise : whether noise that rows have in common (:mod:`dualib.certificate.boxes.noise`) is worth looking for.
     """
+
+    common_noise: ClassVar[bool]
+    step: float
+    total: float
+
+    @abstractmethod
+    def of_rows(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """The coordinates of p(y|x)."""
+
+    @abstractmethod
+    def of(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """The coordinates of decoders."""
+
+    @abstractmethod
+    def probabilities(self, c: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
+        """The decoders at coordinates."""
+
+    @abstractmethod
+    def logs(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """What takes the place of log r, r > 0."""
+
+    @abstractmethod
+    def logs_at(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """The same of decoders anywhere."""
+
+    @abstractmethod
+    def convex(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """What takes the place of r log r, every y."""
+
+    @abstractmethod
+    def excess(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, " N"]:
+        """What β times this takes from the terms makes log G that of an r of any sum."""
+
+    @abstractmethod
+    def balanced(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """Coordinates of any sum moved to those of distributions."""
+
+    @abstractmethod
+    def usable(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """Means of rows, where their logarithms can be taken."""
+
+    @abstractmethod
+    def nearest(
+        self, rows: Float[np.ndarray, "n k"], low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]
+    ) -> Float[np.ndarray, "N n"]:
+        """Lower bounds of D(p_x‖r)/h² over boxes."""
+
+    @abstractmethod
+    def split(self, beta: float, share: Float[np.ndarray, "N _"]) -> AnySplit:
+        """The split of the convex part of f with some γ."""
+
+    @abstractmethod
+    def parabolas(self, beta: float, curvature: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> AnySplit:
+        """The split with parabolas, as far as they are not steeper on boxes up to `high` than what they are taken from."""
+
+    @abstractmethod
+    def steepest(self, rows: Float[np.ndarray, "n k"]) -> float:
+        """The scale of multipliers, in units of β."""
+
+    @abstractmethod
+    def turning(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
+        """How much the slope of the convex part of f turns by a relative error of c, in units of β."""
+
+    @abstractmethod
+    def sizes(
+        self, rows: Float[np.ndarray, "n k"], mean: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]
+    ) -> Float[np.ndarray, "*N k"]:
+        """What Σ_x q_x abs(c_x) and abs(c) are at most in boxes, given Σ_x q_x c_x, every y."""
+
+    @abstractmethod
+    def depth(
+        self, rows: Float[np.ndarray, "n k"], low: Float[np.ndarray, "N k"], mean: FloatArray, decoders: FloatArray
+    ) -> float:
+        """How large exponents are in units of β, in boxes above `low` and at decoders (m, K), given Σ_x q_x c_x there."""
+
+
+@dataclass(frozen=True)
+class Plain(Coordinates):
+    """Decoders by their probabilities, c = r."""
+
+    common_noise: ClassVar[bool] = True
 
     step: float = 1.0
     total: float = 1.0
 
     def of_rows(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """The coordinates of p(y|x)."""
+        """The rows."""
         return rows
 
     def of(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The coordinates of decoders."""
+        """The decoders."""
         return r
 
     def probabilities(self, c: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
-        """The decoders at coordinates."""
+        """The coordinates."""
         return c
 
     def logs(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The values log c, c > 0."""
+        """The values log c."""
         return np.asarray(np.log(c))
 
     def logs_at(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
@@ -63,75 +139,45 @@ class Plain:
         return np.asarray(c.sum(axis=1) - 1.0)
 
     def balanced(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """Coordinates of any sum scaled to that of distributions."""
+        """Scaled to sum 1."""
         return np.asarray(np.maximum(c / np.maximum(c.sum(axis=1, keepdims=True), TINY), TINY))
 
+    def usable(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
+        """At least 1e-300."""
+        return np.asarray(np.maximum(c, TINY))
 
-@dataclass(frozen=True, eq=False)
-class Deviations:
-    """Decoders by their deviations c = (r − m)/h from a distribution m.
+    def nearest(
+        self, rows: Float[np.ndarray, "n k"], low: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]
+    ) -> Float[np.ndarray, "N n"]:
+        """Those of p_x/λ clipped to the box."""
+        return nearest_mixture(rows, low, high)
 
-    Attributes
-    ----------
-    centre : m, shape (K,).
-    step, total : h, and Σ_y c_y = 0.
-    """
+    def split(self, beta: float, share: Float[np.ndarray, "N _"]) -> AnySplit:
+        """Of β s log s."""
+        return Split.of(beta, share, np.zeros((1, 1)))
 
-    centre: FloatArray
-    step: float
-    total: float = 0.0
+    def parabolas(self, beta: float, curvature: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]) -> AnySplit:
+        """Of β s log s."""
+        return Split.parabolas(beta, curvature)
 
-    def of_rows(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-        """The coordinates of p(y|x), all scaled to the sum of m: to relative accuracy those of rows of sum 1, as β h knows their rounding."""
-        apart, m = rows - self.centre, self.centre
-        return np.asarray((apart - m * (apart.sum(axis=1, keepdims=True) / m.sum())) / self.step)
+    def steepest(self, rows: Float[np.ndarray, "n k"]) -> float:
+        """1."""
+        return 1.0
 
-    def of(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The coordinates of decoders."""
-        return np.asarray((r - self.centre) / self.step)
+    def turning(self, rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
+        """1, as the slope is log c."""
+        return np.ones(rows.shape[1])
 
-    def probabilities(self, c: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
-        """The decoders at coordinates."""
-        return np.asarray(self.centre + self.step * c)
+    def sizes(
+        self, rows: Float[np.ndarray, "n k"], mean: Float[np.ndarray, "N k"], high: Float[np.ndarray, "N k"]
+    ) -> Float[np.ndarray, "*N k"]:
+        """The mean, or the box's upper end."""
+        return np.asarray(np.maximum(mean, high))
 
-    def relative(self, c: Float[np.ndarray, "*N k"]) -> Float[np.ndarray, "*N k"]:
-        """The values r/m − 1."""
-        return np.asarray(c * (self.step / self.centre))
-
-    def logs(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The values log(r/m)/h, r > 0."""
-        return np.asarray(np.log1p(self.relative(c)) / self.step)
-
-    def logs_at(self, r: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The values log(r/m)/h of decoders anywhere; an r of 0 counts as 1e-300."""
-        return np.asarray(log_ratio(self.centre, np.maximum(r, TINY))[1] / self.step)
-
-    def convex(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """The values m φ(r/m − 1)/h², to relative accuracy."""
-        v = self.relative(c)
-        log = np.log1p(v)
-        return np.asarray(self.centre * (v * log - log1p_gap_given(v, log)) / self.step**2)
-
-    def excess(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, " N"]:
-        """The value D(m‖r)/h²; with it, log G is that of an r of any sum."""
-        return np.asarray((self.centre * log1p_gap(self.relative(c))).sum(axis=1) / self.step**2)
-
-    def balanced(self, c: Float[np.ndarray, "N k"]) -> Float[np.ndarray, "N k"]:
-        """Coordinates of any sum moved to the sum of distributions, and not farther than any of a hull of nearly equal rows."""
-        moved = c - self.centre * (c.sum(axis=1, keepdims=True) / self.centre.sum())
-        furthest = 2.0 * NEAR * self.centre / self.step
-        return np.asarray(np.clip(moved, -furthest, furthest))
-
-
-Coordinates = Plain | Deviations
-"""Of the decoders of a search."""
-
-
-def coordinates_of(rows: Float[np.ndarray, "n k"]) -> Coordinates:
-    """The deviations from the mean row where the rows are nearly equal, and not all the same; else probabilities."""
-    centre = rows.mean(axis=0)
-    apart = rows - centre
-    if not (np.abs(apart) <= NEAR * centre).all():
-        return Plain()
-    step = float(np.sqrt((apart * apart / centre).sum(axis=1).max()))
-    return Deviations(centre, step) if step > 0 else Plain()
+    def depth(
+        self, rows: Float[np.ndarray, "n k"], low: Float[np.ndarray, "N k"], mean: FloatArray, decoders: FloatArray
+    ) -> float:
+        """An entropy and the largest log r of boxes, or what of log r has a share at decoders."""
+        of_boxes = float(np.abs(np.log(low[low > SMALLEST])).max(initial=0.0))
+        of_decoders = float((mean * np.abs(np.log(decoders))).sum(axis=1).max(initial=0.0))
+        return float(np.log(rows.shape[1])) + max(of_boxes, of_decoders)

@@ -8,12 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from dualib.certificate.boxes.bounds import Point, Relaxation, bound_at, tighten
-from dualib.certificate.boxes.coordinates import Deviations
 from dualib.certificate.boxes.local import first_scale, parabolas
 from dualib.certificate.boxes.newton import least_bound
 from dualib.certificate.boxes.noise import CommonNoise
 from dualib.certificate.boxes.second_order import second_order_bound
-from dualib.certificate.boxes.shares import capped_means, narrowed, nearest_deviation, nearest_mixture
+from dualib.certificate.boxes.shares import capped_means, narrowed
 from dualib.certificate.boxes.splits import AnySplit, Chords
 from dualib.core.typing import Bool, BoolArray, Float, FloatArray, IntArray
 
@@ -113,8 +112,7 @@ class IBBoxes:
         self.order = np.argsort(r.rows, axis=0)
         self.slack = SLACK * (1.0 + r.beta) + r.rounding(r.rows, r.rows[:0])
         self.by_rows, self.chords_only = r.split, r.split_by(0.0)
-        # Of deviations, contraction and parabolas leave little to it.
-        self.noise, self.pauses = None if isinstance(r.coordinates, Deviations) else CommonNoise(r), [0, 0]
+        self.noise, self.pauses = CommonNoise(r) if r.coordinates.common_noise else None, [0, 0]
 
     def root(self, decoder: Float[np.ndarray, " k"]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """The box of the rows."""
@@ -138,10 +136,7 @@ class IBBoxes:
 
         def once(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
             low, high = tighten(low, high, r.coordinates.total)
-            if isinstance(r.coordinates, Deviations):
-                nearest = nearest_deviation(r.coordinates, r.rows, low, high)
-            else:
-                nearest = nearest_mixture(r.rows, low, high)
+            nearest = r.coordinates.nearest(r.rows, low, high)
             log_caps = self.log_weights - r.beta * nearest + (self.slack - reached)
             least, most = capped_means(r.rows, self.order, log_caps)
             return np.maximum(low, least - SLACK), np.minimum(high, most + SLACK)

@@ -7,7 +7,7 @@ sum to 1), with q0 the shares of the terms there, c = Σ q0_x p_x and δ = t −
           Q = \beta^2 \sum_x q^0_x \varphi(M_x) (p_x - c)(p_x - c)^T - \beta\, \mathrm{diag}(r_0 \varphi(\delta^{lo})),
 
 with φ(z) = 2(e^z − 1 − z)/z², which increases, and M_x ≥ β(p_x − c)·δ on the box: e^b ≤ 1 + b + ½φ(M)b², Σ q0 b = 0,
-log(1 + z) ≤ z, and e^δ ≥ 1 + δ + ½φ(δ^lo)δ². Where decoders are deviations (:mod:`dualib.certificate.boxes.coordinates`), t = log(r/m)/h
+log(1 + z) ≤ z, and e^δ ≥ 1 + δ + ½φ(δ^lo)δ². Where decoders are deviations (:mod:`dualib.certificate.boxes.deviations`), t = log(r/m)/h
 and all of this in their units: L(t) = log Σ a e^{β c_x·t} − β Σ (m/h²)(e^{ht} − 1 − ht).
 """
 

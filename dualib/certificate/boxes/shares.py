@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dualib.certificate.boxes.coordinates import Deviations
 from dualib.core.typing import Float, FloatArray, IntArray
 
 STEPS = 6  # of regula falsi
@@ -101,25 +100,26 @@ def nearest_mixture(
 
 
 def nearest_deviation(
-    coordinates: Deviations,
-    rows: Float[np.ndarray, "n k"],
+    p: Float[np.ndarray, "n k"],
+    deviations: Float[np.ndarray, "n k"],
+    step: float,
     low: Float[np.ndarray, "N k"],
     high: Float[np.ndarray, "N k"],
 ) -> Float[np.ndarray, "N n"]:
-    r"""Lower bounds of D(p_x‖r)/h² over r = m + h c, low ≤ c ≤ high, where the rows are m + h c_x, too, and nearly equal.
+    r"""Lower bounds of D(p_x‖r)/h² over r = m + h c, low ≤ c ≤ high, where the rows p are m + h c_x, too, and nearly equal.
 
     .. math:: \frac{D(p\|r)}{h^2} \ge \sum_y \min_{l \le c_y \le u} \Big[ p_y \frac{\xi_y - \log(1 + h\xi_y)/h}{h} + \lambda c_y \Big], \qquad r = p (1 + h\xi),
 
     for every λ, as Σ c = 0; ξ_y is −λ/(1 + hλ), or at an end of [l, u]. And x − log(1 + x) ≥ 3x²/(6 + 4x).
     """
-    p, h = coordinates.probabilities(rows), coordinates.step
-    level = _level(coordinates, rows, low, high)
-    multiplier = -level / (1.0 + h * level)
+    level = _level(p, deviations, low, high)
+    multiplier = -level / (1.0 + step * level)
     distance, total = np.zeros_like(level), np.zeros_like(level)
-    for y in range(rows.shape[1]):
-        xi = np.clip(level, (low[:, y, None] - rows[:, y]) / p[:, y], (high[:, y, None] - rows[:, y]) / p[:, y])
-        distance += p[:, y] * 3.0 * xi * xi / (6.0 + 4.0 * h * xi)
-        total += rows[:, y] + p[:, y] * xi
+    for y in range(p.shape[1]):
+        c, scale = deviations[:, y], p[:, y]
+        xi = np.clip(level, (low[:, y, None] - c) / scale, (high[:, y, None] - c) / scale)
+        distance += scale * 3.0 * xi * xi / (6.0 + 4.0 * step * xi)
+        total += c + scale * xi
     distance += multiplier * total
     return distance
 
@@ -145,10 +145,10 @@ def nearest_log_mixture(
     return distance
 
 
-def _level(coordinates: Deviations, rows: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+def _level(rows: FloatArray, deviations: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     """ξ (N, n) for which the sum over y of c_x + p ξ, clipped to [low, high], is nearly 0, in single precision."""
-    far = 2.0 * float((np.abs(rows) / coordinates.probabilities(rows)).max())
-    p, own = (np.ascontiguousarray(array.T.astype(np.float32)) for array in (coordinates.probabilities(rows), rows))
+    far = 2.0 * float((np.abs(deviations) / rows).max())
+    p, own = (np.ascontiguousarray(array.T.astype(np.float32)) for array in (rows, deviations))
     low, high = low.astype(np.float32), high.astype(np.float32)
 
     def excess(level: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from joints import NEARLY, channel, exact_f, normalised
 import dualib
 from dualib.certificate.boxes.bounds import Relaxation, bound_at
 from dualib.certificate.boxes.contraction import concave_share
-from dualib.certificate.boxes.coordinates import Deviations, Plain, coordinates_of
+from dualib.certificate.boxes.coordinates import Plain
+from dualib.certificate.boxes.deviations import Deviations, coordinates_of
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.second_order import second_order_bound

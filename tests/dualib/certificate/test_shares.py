@@ -6,14 +6,13 @@ import pytest
 from joints import KINDS, NEARLY, channel
 from scipy.optimize import linprog
 
-from dualib.certificate.boxes.coordinates import coordinates_of
+from dualib.certificate.boxes.deviations import coordinates_of
 from dualib.certificate.boxes.dual_family import DualBoxes
 from dualib.certificate.boxes.families import IBBoxes
 from dualib.certificate.boxes.search import max_log_g_over_boxes
 from dualib.certificate.boxes.shares import (
     capped_means,
     narrowed,
-    nearest_deviation,
     nearest_log_mixture,
     nearest_mixture,
 )
@@ -83,7 +82,7 @@ def test_no_decoder_in_a_box_of_deviations_is_nearer_than_the_bound():
         at = rng.dirichlet(np.full(len(rows), 0.3), 6) @ c
         size = 10.0 ** -rng.uniform(0, 4, (6, 1)) * (c.max(axis=0) - c.min(axis=0))
         low, high = at - size * rng.random(at.shape), at + size * rng.random(at.shape)
-        least = nearest_deviation(own, c, low, high)
+        least = own.nearest(c, low, high)
         m, h = [mp.mpf(a) for a in own.centre], mp.mpf(own.step)
         with mp.workdps(50):
             for i in range(6):
