@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ from papers.pages.publish import publish, write_tables
 from papers.pages.verdicts import VerdictRow, read_published, verdict_rows
 from papers.runs.archive import results_folder, write_archive
 from papers.runs.paper import Paper, load_papers
-from papers.runs.runner import OLDER, first_seed, measured_seed, measured_seeds, plot_paper, run_seeds
+from papers.runs.runner import OLDER, Measured, first_seed, measured_seeds, plot_paper, run_seeds
 from papers.runs.sources import HERE
 
 
@@ -209,8 +209,9 @@ def _check(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
     failed = 0
     for paper in papers:
         failed += _check_freeze(paper)
-        seed = first_seed(paper, a.mode, a.out) if a.seed is None else a.seed
-        found = measured_seed(paper, a.mode, seed, a.out)
+        measured = {one.seed: one for one in measured_seeds(paper, a.mode, a.out)}
+        seed = min(measured, default=0) if a.seed is None else a.seed
+        found = measured.get(seed)
         if found is None:
             again = f"python -m papers run {paper.name} --{a.mode} --seed {seed}"
             say(f"{paper.name}: no current measurements; run: {again}")
@@ -227,7 +228,7 @@ def _check(a: argparse.Namespace, papers: Sequence[Paper]) -> int:
             value = "missing" if got is None else f"{got.value:.8g}{got.unit.suffix}"
             expected = f"expected {check.value:.8g} ± {check.tolerance:.2g}{check.unit.suffix} ({check.source})"
             say(f"{'ok  ' if passed else 'FAIL'} {paper.name} {check.measure}: got {value}, {expected}")
-        failed += _check_published(paper, a.mode, a.out)
+        failed += _check_published(paper, a.mode, measured)
     say(f"{failed} failed" if failed else "all checks passed")
     return 1 if failed else 0
 
@@ -243,13 +244,12 @@ def _check_freeze(paper: Paper) -> int:
     return len(changed)
 
 
-def _check_published(paper: Paper, mode: Mode, out: Path) -> int:
+def _check_published(paper: Paper, mode: Mode, measured: Mapping[int, Measured]) -> int:
     """Measure every published seed whose results are there again, and count the numbers that are not as published."""
     published, seeds = read_published(paper)
-    again = {s.seed: s.estimates for s in measured_seeds(paper, mode, out)} if published is mode else {}
     wrong = 0
-    for seed in (s for s in seeds if s.seed in again):
-        now = again[seed.seed]
+    for seed in (s for s in seeds if published is mode and s.seed in measured):
+        now = measured[seed.seed].estimates
         off = [name for name in {**seed.estimates, **now} if not _same(seed.estimates.get(name), now.get(name))]
         say(
             f"{'FAIL' if off else 'ok  '} {paper.name} seed {seed.seed}: {len(now)} numbers measured again, {len(off)} differ"

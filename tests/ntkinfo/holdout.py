@@ -3,6 +3,7 @@ descent, last layer, centred; labels of classes; noises; training points among t
 ``test_exact_sweep``, with formulas written anew.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ import ntkinfo
 from dualib.core.special import EPS
 from ntkinfo.activations.registry import names
 
+SWEEP = int(os.environ.get("HOLDOUT_SWEEP", "14"))  # cases of every slow sweep; set it for a wider one
 RULES = ("flow", "flow", "ridge", "descent", "nngp", "centred")
 
 

@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from exact import Exact
+from holdout import SWEEP
 
 import ntkinfo
 
@@ -91,8 +92,8 @@ def test_every_column_is_right_or_says_what_it_lost(kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_column_is_right_or_says_what_it_lost_in_thousands_of_cases(kind):
-    wrong = [case for seed in range(6, 150) for case in failures(seed, kind)[0]]
+def test_every_column_is_right_or_says_what_it_lost_in_many_cases(kind):
+    wrong = [case for seed in range(6, 6 + 4 * SWEEP) for case in failures(seed, kind)[0]]
     assert wrong == []
 
 

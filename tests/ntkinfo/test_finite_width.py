@@ -236,6 +236,7 @@ def test_an_activation_of_ones_own_needs_five_derivatives_or_jax():
         corrections(X, activation=three)
 
 
+@pytest.mark.slow
 def test_steep_activations_take_more_nodes():
     """Networks of φ(2x) with scales σ are those of φ with scales 2σ, of half the output; 768 nodes a dimension, of 1536 at most."""
     import jax

@@ -5,7 +5,7 @@ from dataclasses import replace
 import mpmath as mp
 import numpy as np
 import pytest
-from holdout import Case, Truth
+from holdout import SWEEP, Case, Truth
 
 import ntkinfo
 from dualib.core.quantity import Relation
@@ -115,7 +115,7 @@ def test_kernels_of_networks(digits):
 @pytest.mark.parametrize("digits", [False, True])
 def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     """Exact kernels, most of whose eigenvalues are below n ε λ_max, at times up to their inverses."""
-    found = [failures(seed, 9200, dropped=True, digits=digits) for seed in range(4 if digits else 12)]
+    found = [failures(seed, 9200, dropped=True, digits=digits) for seed in range(2 if digits else 6)]
     # of 70, 76 and 107 the slowest eigenvalues are known, but too near to one another for axes of their own; 105 has a bound without any digit
     found += [] if digits else [failures(seed, 9200, dropped=True, digits=False) for seed in (70, 76, 105, 107)]
     # whose variances are lost at the end of training, which is not to say that they are 0
@@ -123,7 +123,7 @@ def test_dropped_eigenvalues_are_counted_for_what_they_may_do(digits):
     # whose clipped risk is 1 with and without the slowest modes, and .34 with some of what they do
     found += [] if digits else [failures(33, 41404, dropped=True, digits=False)]
     assert [case for wrong, _ in found for case in wrong] == []
-    assert sum(compared for _, compared in found) > (200 if digits else 600)
+    assert sum(compared for _, compared in found) > (100 if digits else 400)
 
 
 def test_the_rounding_of_the_test_points_kernels_in_the_modes_is_in_the_loss():
@@ -141,13 +141,13 @@ def test_the_rounding_of_the_test_points_kernels_in_the_modes_is_in_the_loss():
 @pytest.mark.parametrize("digits", [False, True])
 @pytest.mark.parametrize("first", [12, 56, 100])
 def test_dropped_eigenvalues_are_counted_in_many_cases(first, digits):
-    found = (failures(seed, 9200, dropped=True, digits=digits)[0] for seed in range(first, first + 44))
+    found = (failures(seed, 9200, dropped=True, digits=digits)[0] for seed in range(first, first + SWEEP))
     assert [case for wrong in found for case in wrong] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [False, True])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_forty_points(seed, network):
     for digits in (False, True):
         assert failures(seed, 40, size=40, network=network, digits=digits)[0] == []
@@ -157,7 +157,7 @@ def test_forty_points(seed, network):
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("first", range(1006, 1156, 50))
 def test_rounding_is_known_to_first_order_in_many_cases(first, mixed):
-    found = (failures(seed, 9001, mixed=mixed, digits=False)[0] for seed in range(first, first + 50))
+    found = (failures(seed, 9001, mixed=mixed, digits=False)[0] for seed in range(first, first + SWEEP))
     assert [case for wrong in found for case in wrong] == []
 
 
@@ -165,7 +165,7 @@ def test_rounding_is_known_to_first_order_in_many_cases(first, mixed):
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("first", range(6, 156, 50))
 def test_every_column_of_every_kind_of_ensemble_in_many_cases(first, mixed):
-    assert [case for seed in range(first, first + 50) for case in failures(seed, mixed=mixed)[0]] == []
+    assert [case for seed in range(first, first + SWEEP) for case in failures(seed, mixed=mixed)[0]] == []
 
 
 def test_errors_at_training_points_are_known_far_below_the_last_digit_of_the_labels():

@@ -112,8 +112,8 @@ def test_twenty_thousand_points_fit_into_24_gib():
         (800, 150, {"third_kernel": True}),
         (800, 150, {"third_kernel": True, "digits": True}),
         (600, 100, {"digits": True}),
-        (300, 1000, {"third_kernel": True}),
-        (300, 1500, {"test_variances": True}),
+        pytest.param(300, 1000, {"third_kernel": True}, marks=pytest.mark.slow),
+        pytest.param(300, 1500, {"test_variances": True}, marks=pytest.mark.slow),
     ],
 )
 def test_a_table_takes_what_is_said_and_little_less(n, m, options):
