@@ -15,11 +15,12 @@ from dualib.certificate.dual_function import DualFunction
 from dualib.certificate.second_order import ConcaveRegions, over_vertices, second_order_bound, tangent_slopes
 from dualib.core.typing import Float, FloatArray
 
+HIDDEN = 2.0  # times the rounding at its base that a bound may lie above G there, for its cell not to be cut
 CELL_ELEMENTS = 1 << 16  # exponentials computed at a time: half a megabyte, within the cache
 
 
 def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max_cells: int) -> Ceiling:
-    """Rigorous maximum of log G by branch and bound.
+    """Rigorous maximum of log G by branch and bound; cells whose bounds owe their height to rounding are not cut.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max
     regions = ConcaveRegions(g, chart, atoms, tolerance)
     cells, guess = chart.root()[None], chart.guess(chart.root().mean(axis=0, keepdims=True))
     size = max(16, CELL_ELEMENTS // (len(g.log_weights) * (chart.dimension + 1)))
-    examined, upper, left = 0, max(best, regions.upper), -np.inf
+    examined, upper, left, exhausted = 0, max(best, regions.upper), -np.inf, False
     while len(cells):
         if examined >= max_cells:
             left = max(
@@ -51,23 +52,27 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max
             ceiling = max(best, 0.0) + tolerance
             cell, start = cells[i : i + size], guess[i : i + size]
             examined += len(cell)
-            bound, tangent, value = cell_bound(g, chart, cell, start, ceiling)
+            bound, tangent, value, noise = cell_bound(g, chart, cell, start, ceiling)
             if value.max() > best:
                 best, argmax = float(value.max()), tangent.r[value.argmax()]
             keep = bound > ceiling
+            hidden = keep & (bound <= value + HIDDEN * noise)
+            exhausted |= bool(hidden.any())
+            keep &= ~hidden
             upper = max(upper, bound[~keep].max(initial=-np.inf))
             keep[keep] = ~(chart.outside(cell[keep]) | regions.contain(cell[keep]))
             halves += _bisect(cell[keep], chart.stretch(tangent.take(keep)))
             guesses += [tangent.state[keep]] * 2
         cells, guess = np.concatenate(halves), np.concatenate(guesses)
     upper = max(upper, best, left)
-    return Ceiling(upper, best, argmax, examined, upper <= max(best, 0.0) + tolerance, Method.DECODERS)
+    complete = upper <= max(best, 0.0) + tolerance
+    return Ceiling(upper, best, argmax, examined, complete, Method.DECODERS, exhausted=exhausted and left == -np.inf)
 
 
 def cell_bound(
     g: DualFunction, chart: Chart, cells: Cells, guess: Points, ceiling: float = -np.inf
-) -> tuple[Float[np.ndarray, " n"], Tangent, Float[np.ndarray, " n"]]:
-    """Upper bounds of log G on the cells, with their tangents and log G at the bases.
+) -> tuple[Float[np.ndarray, " n"], Tangent, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Upper bounds of log G on the cells, with their tangents, log G at the bases, and by how much rounding raises it there.
 
     By the tangent, G ≤ Σ_x exp(affine), which is convex: its maximum is at a vertex. Where that does not fall below
     `ceiling`, the second-order bound is tried too.
@@ -79,10 +84,11 @@ def cell_bound(
     # Beyond e^60 a cell fails anyhow; the clip keeps inf and nan out.
     at_vertices = np.exp(np.minimum(terms[:, None, :] + slopes, 60.0)) @ one
     terms = np.exp(np.minimum(terms, 60.0))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         log_bound = np.log(over_vertices(np.maximum, at_vertices))
         # A base off the chart is no distribution.
         value = np.where(tangent.usable, np.log(np.exp(at_base) @ one), -np.inf)
+        raised = np.where(value > -np.inf, np.log(terms @ one) - value, 0.0)
     again = np.flatnonzero((log_bound > ceiling) & (log_bound < 3.0) & tangent.usable)
     if len(again) and np.isfinite(ceiling):
         part = tangent.take(again)
@@ -91,7 +97,7 @@ def cell_bound(
             g.beta, terms[again], slopes[again], steps, chart.curvature(part, cells[again]), ceiling
         )
         log_bound[again] = np.minimum(log_bound[again], second)
-    return log_bound, tangent, value
+    return log_bound, tangent, value, raised
 
 
 def _bisect(cells: FloatArray, stretch: FloatArray) -> list[FloatArray]:

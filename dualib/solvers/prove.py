@@ -99,7 +99,7 @@ def prove(
         better, _ = minimise(added, 3 * MAX_UNKNOWNS)
         if better.value < it.value:
             it, _, residual, _ = generate_columns(better, options, None)
-        elif ceiling.complete and added.value <= it.value + it.noise:
+        elif (ceiling.complete or ceiling.exhausted) and added.value <= it.value + it.noise:
             it = added  # its weight, 1e-7 beside a first-order transition, takes less from Φ than rounding, and all that it needs from G
         else:
             break
@@ -223,7 +223,7 @@ def _shortfall(it: Iterate, ceiling: Ceiling | None, options: Certify) -> Status
     beyond = it.problem.dimension > options.max_dimension
     if _too_large(it, options):
         return Status.TOO_LARGE
-    if beyond and ceiling is not None and not ceiling.complete and ceiling.exhausted:
+    if ceiling is not None and not ceiling.complete and ceiling.exhausted:
         return Status.ROUNDING
     if beyond and ceiling is not None and not ceiling.complete and fewer_shares_known(it.problem):
         return Status.ROWS

@@ -6,10 +6,13 @@ import pytest
 
 from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta, solve
 from dualib.certificate.charts import chart_of
-from dualib.certificate.search import rounding_of_search
+from dualib.certificate.search import rounding_of_search, search_maximum
 from dualib.certificate.simplex import cell_bound
 from dualib.core.special import EPS
+from dualib.solvers.atoms import start_from
+from dualib.solvers.columns import generate_columns
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.options import Certify
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, alpha=0.3)}
 
@@ -98,3 +101,16 @@ def test_a_rare_row_among_nearly_equal_ones_is_no_obstacle(name, n_y):
             solution = solve(problem, multiple * local_critical_beta(problem))
             assert solution.certified
             assert solution.gap < 5e-10
+
+
+def test_what_rounding_hides_is_not_searched():
+    """Tens of clusters in a row, to a tolerance below what rounding leaves of the bounds: it took any number of cells."""
+    p = 1 / (1 + np.exp(-np.linspace(-5.0, 5.0, 60)))
+    problem = IB(Joint.from_conditional(np.full(60, 1 / 60), np.column_stack([p, 1 - p])))
+    for beta in (3e3, 1e4):
+        it, *_ = generate_columns(start_from(problem, beta), Certify(tolerance=1e-12), np.random.default_rng(0))
+        ceiling = search_maximum(it.dual, it.atoms, 3e-13, 40_000)
+        assert ceiling.exhausted
+        assert not ceiling.complete
+        assert ceiling.cells < 10_000
+        assert ceiling.upper < 1e-11
