@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from dualib import IB, AlphaIB, DualIB, Joint, local_critical_beta, solve
+from dualib.certificate import weights
+from dualib.certificate.ceiling import Method
 from dualib.certificate.charts import chart_of
-from dualib.certificate.search import rounding_of_search, search_maximum
+from dualib.certificate.search import rounding_of_search, search_for, search_maximum
 from dualib.certificate.simplex import cell_bound
 from dualib.core.special import EPS
 from dualib.solvers.atoms import start_from
@@ -89,6 +91,41 @@ def test_bounds_over_cells_hold_in_40_digits(name, seed):
                     checked += 1
                     assert bound + rounding_of_search(g) >= log_g
     assert checked > 30
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_over_weights_hold_in_40_digits(seed):
+    """f(q) = H(q) + ⟨q, log w⟩ + β log Σ_y Π_x p_x(y)^{q_x} of weights in cells of all sizes, nats."""
+    rng = np.random.default_rng(seed)
+    problem = DualIB(rare_among_weak(seed, n_y=6))
+    assert search_for(problem) is Method.POSTERIORS
+    beta = max(1e5, 2.0 * local_critical_beta(problem))
+    solution = solve(problem, beta, certify=False)
+    g = evaluate(problem, beta, solution.p_t, solution.p_y_given_t).dual
+    assert g.term_by_term
+    shares = np.exp(g.log_terms(solution.p_y_given_t))
+    checked = 0
+    for _ in range(40):
+        size = 10.0 ** -rng.uniform(0, 10)
+        about = shares[rng.integers(len(shares))]
+        cell = (1 - size) * about / about.sum() + size * rng.dirichlet(np.full(4, 0.3), 4)
+        bound = weights.cell_bound(g, cell[None], weights.convex_part(g, cell[None]))[0][0]
+        with mp.workdps(40):
+            rows = [[mp.mpf(float(p)) for p in row] for row in problem.p_y_given_x]
+            rows = [[p / mp.fsum(row) for p in row] for row in rows]
+            for share in rng.dirichlet(np.full(4, 0.3), 3):
+                q = list(mp.matrix(cell.T.tolist()) * mp.matrix(share.tolist()))
+                q = [part / mp.fsum(q) for part in q]
+                mixture = mp.fsum(
+                    mp.exp(mp.fsum(a * mp.log(p) for a, p in zip(q, column, strict=True)))
+                    for column in zip(*rows, strict=True)
+                )
+                f = mp.fsum(a * (mp.mpf(float(w)) - mp.log(a)) for a, w in zip(q, g.log_weights, strict=True) if a > 0)
+                f += mp.mpf(beta) * mp.log(mixture)
+                if f > -200:
+                    checked += 1
+                    assert bound + rounding_of_search(g) >= f
+    assert checked > 20
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
