@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import msgspec
 
 from dualib.core.command import exit_status, say
 from dualib.core.estimate import Estimate
+from dualib.core.parallel import processes
 from dualib.core.tables import format_table
 from papers.ledger.claim import Mode
 from papers.ledger.condition import Seed
@@ -129,11 +129,9 @@ def _workers(text: str) -> int:
 @contextmanager
 def _pool(workers: int) -> Iterator[Executor | None]:
     """Processes with one thread of linear algebra each; None for one worker, who is this process."""
-    if workers == 1:
-        yield None
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    if workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with processes(workers if workers > 1 else None) as pool:
         yield pool
 
 

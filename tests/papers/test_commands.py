@@ -1,15 +1,15 @@
 """The frame of the papers: verdicts by rule, runs kept on disk, checks with an exit status."""
 
 import json
-import multiprocessing
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from living import lives, until
 from nobody import CLAIMS, FIGURES, MEASURE, RUN, SETTINGS, calls
 
+from dualib.core.parallel import processes
 from papers.ledger.claim import Mode
 from papers.runs.paper import load_paper
 from papers.runs.runner import read_results, run_paper, run_seeds
@@ -205,10 +205,30 @@ def test_settings_are_those_that_run_py_knows(paper, command, capsys, old, new, 
 def test_processes_measure_the_same(paper, tmp_path):
     one = load_paper(paper)
     here = [run_paper(one, Mode.QUICK, seed, tmp_path / "here").estimates for seed in (0, 1)]
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    with processes(2) as pool:
         tasks = [(one, seed) for seed in (0, 1)]
         there = [m.estimates for m in run_seeds(tasks, Mode.QUICK, tmp_path / "there", executor=pool)]
     assert here == there
+
+
+def test_workers_end_with_a_command_that_is_killed(paper, tmp_path):
+    started = tmp_path / "started"
+    slow = """
+def slow(settings, seed, work):
+    import time
+    with open(STARTED, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(600)
+
+EXPERIMENTS["slow"] = slow
+"""
+    (paper / "run.py").write_text(RUN + slow.replace("STARTED", repr(str(started))))
+    line = ["run", "--quick", "--workers", "2", "--out", str(tmp_path / "out")]
+    code = f"from pathlib import Path; from papers.__main__ import main; main({line}, root=Path({str(paper.parent)!r}))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as command:
+        until(lambda: started.exists() and started.read_text())
+        command.kill()
+    until(lambda: not lives(int(started.read_text())))
 
 
 def test_what_was_run_in_full_is_not_unmeasured_in_quick_mode(paper, command, tmp_path, capsys):

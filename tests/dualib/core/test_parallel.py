@@ -8,6 +8,7 @@ import textwrap
 import time
 
 import pytest
+from living import PATIENCE, lives, until
 
 from dualib.core.parallel import in_order, processes
 
@@ -28,20 +29,6 @@ PROGRAM = textwrap.dedent("""
         with processes(2) as pool:
             list(in_order(slow, range(4), executor=pool, progress=False))
 """)
-PATIENCE = 60.0  # seconds, on a busy machine
-
-
-def lives(pid):
-    """Whether a process runs, and is no zombie that nobody has asked after."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
-
-
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "interrupted alone", "killed", "ignored"])
