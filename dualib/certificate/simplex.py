@@ -56,11 +56,11 @@ def max_log_g(g: DualFunction, chart: Chart, atoms: Atoms, tolerance: float, max
             if value.max() > best:
                 best, argmax = float(value.max()), tangent.r[value.argmax()]
             keep = bound > ceiling
-            hidden = keep & (bound <= value + HIDDEN * noise)
-            exhausted |= bool(hidden.any())
-            keep &= ~hidden
-            upper = max(upper, bound[~keep].max(initial=-np.inf))
+            closed = ~keep
             keep[keep] = ~(chart.outside(cell[keep]) | regions.contain(cell[keep]))
+            hidden = keep & (bound <= value + HIDDEN * noise)
+            upper, exhausted = max(upper, bound[closed | hidden].max(initial=-np.inf)), exhausted | bool(hidden.any())
+            keep &= ~hidden
             halves += _bisect(cell[keep], chart.stretch(tangent.take(keep)))
             guesses += [tangent.state[keep]] * 2
         cells, guess = np.concatenate(halves), np.concatenate(guesses)
