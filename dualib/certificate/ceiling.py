@@ -74,7 +74,7 @@ class Ceiling:
     least : float
         What `upper` would be at least, had a search that was given up gone on.
     exhausted : bool
-        Whether no box is left that more work would cut, so that what is not complete is so by rounding.
+        Whether no cell or box is left that more work would cut, so that what is not complete is so by rounding.
     """
 
     upper: float

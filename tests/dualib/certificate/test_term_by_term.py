@@ -15,6 +15,7 @@ from dualib.solvers.atoms import start_from
 from dualib.solvers.columns import generate_columns
 from dualib.solvers.iterate import evaluate
 from dualib.solvers.options import Certify
+from dualib.solvers.prove import Status
 
 PROBLEMS = {"ib": IB, "dual": DualIB, "alpha": lambda joint: AlphaIB(joint, alpha=0.3)}
 
@@ -151,3 +152,6 @@ def test_what_rounding_hides_is_not_searched():
         assert not ceiling.complete
         assert ceiling.cells < 10_000
         assert ceiling.upper < 1e-11
+    solution = solve(problem, 3e3, certify=Certify(tolerance=1e-12))
+    assert solution.status is Status.ROUNDING  # not of cells: more of them would not help
+    assert 1e-12 < solution.gap < 1e-11
