@@ -16,6 +16,8 @@ from dualib.bottleneck import Atoms
 from dualib.core.typing import Bool, Float
 from dualib.solvers.iterate import Iterate
 
+LIGHT = 1e-4  # of the largest weight: a cluster that a step may drop
+
 
 def step(it: Iterate, fixed_atoms: bool = False) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
     """One alternating step: new weights and, unless fixed, new atoms; clusters nobody uses are dropped."""
@@ -31,6 +33,11 @@ def step(it: Iterate, fixed_atoms: bool = False) -> tuple[Float[np.ndarray, " n_
 def used(it: Iterate) -> Bool[np.ndarray, " n_t"]:
     """Which clusters a step keeps."""
     return np.asarray(it.weights * it.gain > 1e-14)
+
+
+def heavy(it: Iterate) -> Bool[np.ndarray, " n_t"]:
+    """Which clusters weigh too much to be dropped by a step of Newton's method."""
+    return np.asarray(it.weights > LIGHT * it.weights.max())
 
 
 def iterate(it: Iterate, steps: int, fixed_atoms: bool = False) -> Iterate:

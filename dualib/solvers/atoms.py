@@ -10,7 +10,7 @@ from dualib.core.arrays import distribution
 from dualib.core.special import EPS
 from dualib.core.typing import ArrayLike, Float, FloatArray, IntArray
 from dualib.solvers.alternating import iterate
-from dualib.solvers.distances import close_pairs, separations
+from dualib.solvers.distances import close_pairs, partners, separations
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.newton import newton_weights
 from dualib.solvers.parts import LARGEST_EXPONENT, MOST_SYMBOLS, PART
@@ -216,7 +216,7 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
     their way into each other get there slowly by steps of any method.
     """
     while len(it.weights) > 1:
-        first, second = _partners(it, distance)
+        first, second = partners(it.atoms, it.beta, distance)
         if not len(first):
             break
         both = it.weights[first, None] * it.sums[first] + it.weights[second, None] * it.sums[second]
@@ -229,7 +229,7 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
             for one in (first[some], second[some]):
                 change -= it.weights[one, None] * it.shares(one)
             gain[some] = np.log1p(np.maximum(change, 0.5 * EPS - 1.0)) @ it.problem.p_x
-        order = np.argsort(-gain, kind="stable")[: int((gain > 0.0).sum())]
+        order = np.argsort(-gain, kind="stable")[: int((gain > it.noise).sum())]
         new = it
         while len(order):
             keep = np.ones(len(it.weights), bool)
@@ -248,17 +248,6 @@ def coalesce(it: Iterate, distance: float) -> Iterate:
             break
         it = new
     return it
-
-
-def _partners(it: Iterate, distance: float) -> tuple[IntArray, IntArray]:
-    """Clusters within `distance` that are each other's nearest."""
-    pairs = close_pairs(it.atoms, it.beta, distance)
-    members, first = np.unique(pairs, return_index=True)
-    seen_at = np.zeros(len(it.weights), np.int64)  # the first pair of each, its nearest
-    seen_at[members] = first // 2
-    here = np.arange(len(pairs))
-    pairs = pairs[(seen_at[pairs] == here[:, None]).all(axis=1)]
-    return pairs[:, 0], pairs[:, 1]
 
 
 def _separate(atoms: FloatArray, beta: float) -> IntArray:

@@ -162,7 +162,7 @@ def generate_columns(it: Iterate, options: Certify, rng: np.random.Generator | N
             added = add_atoms(it, found, log_g, 0.1 * options.tolerance)
             better, better_residual = minimise(approached(added, options, rng))
         if not better.value < it.value - ACCURACY * abs(it.value):  # an atom is not quite where it belongs
-            it, residual = to_last_digits(it)
+            it, residual = to_last_digits(better if better.value <= it.value + it.noise else it)
             it = balanced(it)
             found = np.concatenate([ascend(it.dual, it, rng), ascended(it.dual, beside(it), LAST_ROUNDS)])
             log_g = it.dual.log_in_parts(found)
@@ -203,7 +203,7 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
     """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
-    residual, level = np.inf, 0
+    residual, level, shift = np.inf, 0, 0
     for _ in range(30):
         if it.atoms.size > largest and pairs_of(it) is not None:
             it, residual, done, level = newton_by_elimination(
@@ -214,8 +214,10 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
         elif it.atoms.size > largest:
             it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
         else:
-            it, residual = newton(it, max_steps=12)
+            it, residual, shift = newton(it, max_steps=12, level=max(shift - 1, 0))
             done = residual < 1e-11
+            if not done:  # too many clusters, it may be
+                it = coalesce(it, NEIGHBOURS)
         if it.parts is not None:  # they have been tried
             break
         merged = merge_atoms(it, 3e-2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Rows
-from dualib.core.typing import Bool, Float, FloatArray, Int
+from dualib.core.typing import Bool, Float, FloatArray, Int, IntArray
 
 FEW_ATOMS = 400  # up to which the distances of all pairs are computed
 
@@ -49,3 +49,14 @@ def close_pairs(atoms: Rows, beta: float, distance: float) -> Int[np.ndarray, "p
         apart = ((points[pairs[:, 0]] - points[pairs[:, 1]]) ** 2).sum(axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], apart))
     return np.asarray(pairs[order[apart[order] < distance]])
+
+
+def partners(atoms: Rows, beta: float, distance: float) -> tuple[IntArray, IntArray]:
+    """Clusters within `distance` that are each other's nearest."""
+    pairs = close_pairs(atoms, beta, distance)
+    members, first = np.unique(pairs, return_index=True)
+    seen_at = np.zeros(len(atoms), np.int64)  # the first pair of each, its nearest
+    seen_at[members] = first // 2
+    here = np.arange(len(pairs))
+    pairs = pairs[(seen_at[pairs] == here[:, None]).all(axis=1)]
+    return pairs[:, 0], pairs[:, 1]

@@ -27,6 +27,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from dualib.bottleneck import Atoms
 from dualib.core.special import TINY
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
+from dualib.solvers.alternating import heavy
 from dualib.solvers.atoms import coalesce
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate, evaluate
@@ -44,7 +45,6 @@ LEAST = 1e-3  # eigenvalue of a block over its curvature: rounding of single pre
 LEAST_WEIGHT = 1e-9  # the same of the weights', in double precision
 DOUBLINGS = 5  # of the power of a block that finds its largest eigenvalue
 NOTHING = 1e-30  # in single precision
-LIGHT = 1e-4  # of the largest weight: a cluster that may be dropped
 
 Pairs = Bool[np.ndarray, "n_t n_x"]
 
@@ -254,7 +254,7 @@ def newton_by_elimination(
 def _moved(it: Iterate, step: FloatArray) -> Iterate:
     """The iterate after a step; clusters that it would take below 0 are dropped where they weigh little."""
     change = 1.0 + step[:, 0] / np.sqrt(it.weights)
-    keep = (change > 0.0) | (it.weights > LIGHT * it.weights.max())
+    keep = (change > 0.0) | heavy(it)
     weights = (it.weights * np.maximum(change, 0.1))[keep]
     moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
     atoms = (it.atoms * np.clip(moved, 0.1, 10.0))[keep]

@@ -1,10 +1,12 @@
 r"""Newton's method on weights and atoms where the Hessian is too large to be kept: conjugate gradients on its products.
 
 Clusters are coupled to those around them, so that a step that fails fails in few places: where a cluster vanishes, where two meet
-or part. So every cluster has limits of its own. Those that make the Hessian bend downwards are damped, and the conjugate gradients
-go on; a step that does not gain what it promised is shortened for the clusters whose own gradient tells so, and the others keep
-theirs. Before the next step there is then a plain alternating one, which takes far clusters to where the model holds, and clusters
-that have met are taken for one. Clusters that nearly coincide precondition all: :mod:`dualib.solvers.overlaps`.
+or part. So every cluster has limits of its own. Those that make the Hessian bend downwards are damped, those at their limits are
+held there, and the conjugate gradients go on; where two exchange weight, their valley is followed
+(:mod:`dualib.solvers.exchange`); a step that does not gain what it promised is shortened for the clusters whose own gradient tells
+so, and the others keep theirs. Before the next step there is then a plain alternating one, which takes far clusters to where the
+model holds, and clusters that have met are taken for one. Clusters that nearly coincide precondition all:
+:mod:`dualib.solvers.overlaps`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import numpy as np
 
 from dualib.core.special import TINY
 from dualib.core.typing import Bool, Float, FloatArray
-from dualib.solvers.alternating import iterate
+from dualib.solvers.alternating import heavy, iterate
 from dualib.solvers.atoms import coalesce
+from dualib.solvers.exchange import exchanged
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.overlaps import Overlaps, most_change, neighbours
@@ -31,7 +34,6 @@ MET = 0.03  # clusters nearer than this, in β times a squared Fisher distance, 
 REACH = 0.7  # how far a step may move a cluster, in such units not squared,
 OVER = 0.01  # and how many of the clusters may be asked for more: then the path ends
 LEAST_CURVATURE = 1e-3  # of a direction, relative to the preconditioner's
-LIGHT = 0.1  # damping of a cluster beyond its limits, the first time
 LEAST = 0.1  # share of a weight or a symbol of an atom that a step leaves
 DAMPING = 0.5  # curvature left to clusters that bend downwards
 
@@ -105,10 +107,13 @@ class Step:
         for attempts in range(MOST_ATTEMPTS):
             if float((step.x * gradient).sum()) >= 0.0:
                 step = step._shortened(step.overlaps.by_group(step.x * gradient) > 0.0, 0.0)
-            new, kept = _moved(it, step.x)
             wanted = 0.1 * step.promise if step.promise > 0.0 else -0.05 * float((step.x * gradient).sum())
+            new, kept = _moved(it, step.x)
             if it.value - new.value >= wanted - noise:
                 return new, attempts == 0
+            valleys = None if attempts else _along_valleys(it, step.x)
+            if valleys is not None and it.value - valleys.value >= wanted - noise:
+                return valleys, True
             if attempts < LOCAL:
                 there = np.zeros_like(gradient)
                 there[kept] = System(new).gradient * (np.sqrt(it.weights[kept] / new.weights)[:, None])
@@ -125,7 +130,7 @@ class Step:
 
 
 class Path:
-    """Conjugate gradients; on the way clusters are damped, and left alone where nothing remains of their weight."""
+    """Conjugate gradients; on the way clusters are damped, and held at their limits or where nothing remains of their weight."""
 
     def __init__(self, system: System, overlaps: Overlaps):
         self.system, self.overlaps = system, overlaps
@@ -133,7 +138,7 @@ class Path:
         self.product = np.zeros_like(system.gradient)
         self.damping = np.zeros((len(self.x), 1))
         self.free = np.ones((len(self.x), 1))
-        self.least = np.where(_heavy(system.it), LEAST - 1.0, -1.0) * system.root[:, 0]
+        self.heavy = heavy(system.it)
         self._restart()
 
     def _restart(self) -> None:
@@ -149,7 +154,7 @@ class Path:
 
     @property
     def hindered(self) -> bool:
-        """Whether some cluster is damped or left alone."""
+        """Whether some cluster is damped or held."""
         return bool(self.damping.any() or not self.free.all())
 
     def forward(self) -> bool:
@@ -164,24 +169,40 @@ class Path:
             self._damp(np.where(down, DAMPING - along / np.where(down, weight, 1.0), 0.0))
             return False
         length = self.square / curvature
-        self.x = self.x + length * direction
-        gone = (self.x[:, 0] < self.least) & (self.free[:, 0] > 0.0)
+        return self._along(length * direction, length * ahead)
+
+    def _along(self, step: FloatArray, ahead: FloatArray) -> bool:
+        """Take a step as far as the limits allow; whether many clusters were beyond them."""
+        before = self.overlaps.largest(self.beyond())
+        self.x = self.x + step
+        gone = (self.x[:, 0] < -self.system.root[:, 0]) & (self.free[:, 0] > 0.0) & ~self.heavy
         if gone.any():
-            self.x[gone], self.free[gone] = 0.0, 0.0
-            self.x[gone, 0] = self.least[gone]
-            self.product = self._multiplied(self.x, overlaps.bent(self.x))
-            self._restart()
+            self.x[gone] = 0.0
+            self.x[gone, 0] = -self.system.root[gone, 0]
+            self._held(gone)
             return False
-        self.product = self.product + length * ahead
-        over = overlaps.largest(self.beyond()) > 1.0
+        self.product = self.product + ahead
+        after = self.overlaps.largest(self.beyond())
+        over = after > 1.0
         if over.any():
-            self._damp(np.where(over, np.maximum(LIGHT, 2.0 * self.damping[:, 0]), 0.0))
-            return bool(over.sum() > OVER * len(over))
+            back = np.where(over, np.clip((after - 1.0) / np.maximum(after - before, TINY), 0.0, 1.0), 0.0)
+            if over.sum() > OVER * len(over):  # all go back alike, so that the model still falls
+                self.x, self.product = self.x - back.max() * step, self.product - back.max() * ahead
+                return True
+            self.x = self.x - back[:, None] * step
+            self._held(over)
+            return False
         self.residual = -self.system.gradient - self.product
         solved = self._solved(self.residual)
-        before, self.square = self.square, float((self.residual * solved).sum())
-        self.direction = solved + self.square / before * direction
+        last, self.square = self.square, float((self.residual * solved).sum())
+        self.direction = solved + self.square / last * self.direction
         return False
+
+    def _held(self, where: Bool[np.ndarray, " n_t"]) -> None:
+        """Leave some clusters where they are, and go on with the others."""
+        self.free[where] = 0.0
+        self.product = self._multiplied(self.x, self.overlaps.bent(self.x))
+        self._restart()
 
     def _damp(self, more: Float[np.ndarray, " n_t"]) -> None:
         self.damping = self.damping + more[:, None]
@@ -192,19 +213,37 @@ class Path:
         """How many times its limits the step of a cluster is."""
         relative = self.x / self.system.root
         change = most_change(self.system.it.weights)
-        return np.asarray(np.maximum(relative[:, 0] / change, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
-
-
-def _heavy(it: Iterate) -> Bool[np.ndarray, " n_t"]:
-    """Which clusters weigh too much to be dropped by a step."""
-    return np.asarray(it.weights > 1e-4 * it.weights.max())
+        weight = np.maximum(relative[:, 0] / change, np.where(self.heavy, -relative[:, 0] / (1.0 - LEAST), 0.0))
+        return np.asarray(np.maximum(weight, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
 
 
 def _moved(it: Iterate, step: FloatArray) -> tuple[Iterate, Bool[np.ndarray, " n_t"]]:
     """The iterate after a step, and which clusters it keeps: those that it takes below 0 are dropped where they weigh little."""
-    change = 1.0 + step[:, 0] / np.sqrt(it.weights)
-    keep = (change > 0.0) | _heavy(it)
-    weights = (it.weights * np.maximum(change, LEAST))[keep]
-    moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
-    atoms = (it.atoms * np.clip(moved, LEAST, 1.0 / LEAST))[keep]
-    return it.moved(weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), keep), keep
+    change, _ = _changes(it, step)
+    keep = (it.weights + change > 0.0) | heavy(it)
+    return _at(it, *_limited(it, step), keep), keep
+
+
+def _along_valleys(it: Iterate, step: FloatArray) -> Iterate | None:
+    """The iterate after the same step, each two clusters that nearly coincide taken along their valley; None where there are none."""
+    change, moved = _changes(it, step)
+    both = exchanged(it, change, moved, *_limited(it, step))
+    return None if both is None else _at(it, *both, (it.weights + change > 0.0) | heavy(it))
+
+
+def _changes(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The changes of weights and atoms, to first order."""
+    root = np.sqrt(it.weights)
+    return step[:, 0] * root, step[:, 1:] * np.sqrt(np.maximum(it.atoms, TINY) / it.beta) / root[:, None]
+
+
+def _limited(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights and atoms after a step, no entry of which changes by more than a factor."""
+    change, moved = _changes(it, step)
+    atoms = np.clip(it.atoms + moved, LEAST * it.atoms, it.atoms / LEAST)
+    return np.maximum(it.weights + change, LEAST * it.weights), atoms
+
+
+def _at(it: Iterate, weights: FloatArray, atoms: FloatArray, keep: Bool[np.ndarray, " n_t"]) -> Iterate:
+    weights, atoms = weights[keep], atoms[keep]
+    return it.moved(weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), keep)

@@ -11,28 +11,36 @@ With a_tx = √β √r_t ∘ ∂(−d)/∂r in an orthonormal basis of the tange
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from dualib.bottleneck import Atoms, Bottleneck
 from dualib.core.special import TINY
 from dualib.core.typing import Float, FloatArray
-from dualib.solvers.alternating import step
+from dualib.solvers.alternating import heavy, step
+from dualib.solvers.exchange import exchanged
 from dualib.solvers.iterate import Iterate, evaluate
 
 MAX_UNKNOWNS = 300  # above, conjugate gradients are faster; up to 3 times as many for a proof
-SHIFTS = (0.0, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+SHIFTS = (
+    0.0,
+    *(10.0 ** (k / 2) for k in range(-16, 3)),
+)  # of the Hessian: where it is flat, ten times too much is ten times the steps
 
 
-def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60) -> tuple[Iterate, float]:
+def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60, level: int = 0) -> tuple[Iterate, float, int]:
     """Minimise Φ over weights and atoms from a start; Φ never rises.
 
-    Returns the iterate and the norm of the gradient there (in the coordinates above).
+    Returns the iterate, the norm of the gradient there (in the coordinates above), and the `level` of the shift to go on with.
     """
-    level, size = 0, np.inf
+    size = np.inf
     for _ in range(max_steps):
         if not size < 1e-4:  # far off, a plain step first: it is robust and drops dead clusters
             it = evaluate(it.problem, it.beta, *step(it))
+        if level:
+            it = _without_light(it)
         gradient, hessian, basis = _system(it)
         size = float(np.linalg.norm(gradient))
         if size < tolerance:
@@ -41,7 +49,7 @@ def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60) -> tuple[
         if trial is None:
             break
         it = trial
-    return it, size
+    return it, size, level
 
 
 def newton_weights(it: Iterate, max_steps: int = 8) -> Iterate:
@@ -89,8 +97,6 @@ def _descend(
 
     Without a `basis` only the weights move.
     """
-    root = np.sqrt(it.weights)
-    scale = np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
     diagonal = np.arange(len(hessian))
     for trial in range(level, len(SHIFTS)):
         shifted = hessian.copy()
@@ -99,19 +105,41 @@ def _descend(
         if failed:
             continue
         move = -dpotrs(factor, gradient.ravel(), lower=1)[0].reshape(gradient.shape)
-        # A weight that has vanished stays 0.
-        log_weights = np.divide(move[:, 0], root, out=np.zeros(len(root)), where=root > 0)
-        log_atoms = np.zeros(1) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
-        largest = max(np.abs(log_weights).max(), np.abs(log_atoms).max())
-        if not np.isfinite(largest):
+        if not np.isfinite(move).all():
             continue
-        damping = min(1.0, 2.0 / max(largest, TINY))
-        weights = it.weights * np.exp(damping * log_weights)
-        atoms = it.atoms * np.exp(damping * log_atoms)
-        new = evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True))
-        if new.value <= it.value + it.noise:
-            return new, trial
+        for new in _after(it, move, basis):
+            if new.value <= it.value + it.noise:
+                return new, trial
     return None, 0
+
+
+def _without_light(it: Iterate) -> Iterate:
+    """Without the clusters on their way to weight 0, for which the Hessian bends downwards, where Φ then is lower."""
+    kept = heavy(it) | (it.gain >= 1.0)
+    if kept.all():
+        return it
+    new = _normalised(it, it.weights[kept], it.atoms[kept])
+    return new if new.value < it.value - it.noise else it
+
+
+def _after(it: Iterate, move: FloatArray, basis: FloatArray | None) -> Iterator[Iterate]:
+    """Where a step leads: along the straight line in log ν and log r; then with clusters that nearly coincide along their valley."""
+    root = np.sqrt(it.weights)
+    # A weight that has vanished stays 0.
+    log_weights = np.divide(move[:, 0], root, out=np.zeros(len(root)), where=root > 0)
+    scale = np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
+    log_atoms = np.zeros_like(it.atoms) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
+    damping = min(1.0, 2.0 / max(np.abs(log_weights).max(), np.abs(log_atoms).max(), TINY))
+    weights, atoms = it.weights * np.exp(damping * log_weights), it.atoms * np.exp(damping * log_atoms)
+    yield _normalised(it, weights, atoms)
+    if basis is not None:
+        both = exchanged(it, damping * it.weights * log_weights, damping * it.atoms * log_atoms, weights, atoms)
+        if both is not None:
+            yield _normalised(it, *both)
+
+
+def _normalised(it: Iterate, weights: FloatArray, atoms: FloatArray) -> Iterate:
+    return evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True))
 
 
 def curvature(problem: Bottleneck, atoms: FloatArray, weights: FloatArray) -> FloatArray:
