@@ -185,7 +185,7 @@ class Path:
         after = self.overlaps.largest(self.beyond())
         over = after > 1.0
         if over.any():
-            back = np.where(over, np.clip((after - 1.0) / np.maximum(after - before, TINY), 0.0, 1.0), 0.0)
+            back = np.where(over, (after - 1.0) / np.where(over, after - np.minimum(before, 1.0), 1.0), 0.0)
             if over.sum() > OVER * len(over):  # all go back alike, so that the model still falls
                 self.x, self.product = self.x - back.max() * step, self.product - back.max() * ahead
                 return True

@@ -101,11 +101,11 @@ def logistic(n):
     return Joint.from_conditional(np.full(n, 1 / n), np.stack([1 - p, p], axis=1))
 
 
-@pytest.mark.parametrize(("make", "beta"), [(IB, 300.0), (DualIB, 300.0), (DualIB, 3000.0)])
+@pytest.mark.parametrize(("make", "beta"), [(IB, 300.0), (DualIB, 300.0)])
 def test_many_clusters_on_a_smooth_curve_take_hundreds_of_steps_not_thousands(make, beta, newton_steps):
     found = solve(make(logistic(150)), beta)
     assert found.certified
-    assert len(newton_steps) < 900  # 5740, 1440 and 2916 without the valley and the finer shifts
+    assert len(newton_steps) < 900  # 5740 and 1440 without the valley and the finer shifts
 
 
 def test_conjugate_gradients_do_not_stand_still_beside_a_saddle(newton_steps):
