@@ -110,7 +110,7 @@ def test_twenty_thousand_points_fit_into_24_gib():
     [
         (800, 150, {}),
         (800, 150, {"third_kernel": True}),
-        (800, 150, {"third_kernel": True, "digits": True}),
+        pytest.param(800, 150, {"third_kernel": True, "digits": True}, marks=pytest.mark.slow),
         (600, 100, {"digits": True}),
         pytest.param(300, 1000, {"third_kernel": True}, marks=pytest.mark.slow),
         pytest.param(300, 1500, {"test_variances": True}, marks=pytest.mark.slow),
