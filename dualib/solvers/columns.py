@@ -32,7 +32,7 @@ from dualib.solvers.atoms import (
     trivial,
 )
 from dualib.solvers.balance import balanced
-from dualib.solvers.distances import away
+from dualib.solvers.distances import away, close_pairs
 from dualib.solvers.elimination import newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
@@ -61,6 +61,7 @@ ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there a
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
+OVERLAP = 2.0  # clusters nearer than this overlap, in β times a squared Fisher distance
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
@@ -279,9 +280,15 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
 
 
 def beside(it: Iterate) -> Rows:
-    """Atoms near those of an iterate: where a cluster would split, and off the edge, on which it may have been kept."""
+    """Atoms near those of an iterate: where a cluster would split, between two neighbours, and off the edge, on which one may have been kept."""
     moved = [inside(it.atoms, it.problem, share) for share in INSIDE]
-    found = np.concatenate([splits(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
+    found = np.concatenate([splits(it), between(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
     if len(found) > MOST_BESIDE:
         found = found[np.argsort(-it.dual.log_in_parts(found), kind="stable")[:MOST_BESIDE]]
     return found
+
+
+def between(it: Iterate) -> Rows:
+    """The middle of each two clusters that overlap: a third may belong there, where no ascent from a row leads."""
+    pairs = close_pairs(it.atoms, it.beta, OVERLAP)
+    return np.asarray(0.5 * (it.atoms[pairs[:, 0]] + it.atoms[pairs[:, 1]]))
