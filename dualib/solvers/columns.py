@@ -39,13 +39,14 @@ from dualib.solvers.krylov import newton_cg
 from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
+from dualib.solvers.overlaps import WITHIN
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
 SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so; with
 MOST_SHARED = 0.25  # times as many clusters, T = X does
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
-AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms
+AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms, and of the pairs of neighbours
 ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
 LARGE_ACCURACY = 1e-10  # and by such steps between two looks at all pairs, where one look takes a second
 LAST_DIGITS = 1e-24  # the same where the gradient, whose square that is, has to be small for a proof, in few steps
@@ -61,7 +62,6 @@ ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there a
 ROUGH_ROUNDS = 40
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
-OVERLAP = 2.0  # clusters nearer than this overlap, in β times a squared Fisher distance
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
@@ -289,6 +289,6 @@ def beside(it: Iterate) -> Rows:
 
 
 def between(it: Iterate) -> Rows:
-    """The middle of each two clusters that overlap: a third may belong there, where no ascent from a row leads."""
-    pairs = close_pairs(it.atoms, it.beta, OVERLAP)
+    """The middle of each two neighbours, of very many the nearest: a third may belong there, where no ascent from a row leads."""
+    pairs = close_pairs(it.atoms, it.beta, WITHIN)[: AMONG * MOST_BESIDE]
     return np.asarray(0.5 * (it.atoms[pairs[:, 0]] + it.atoms[pairs[:, 1]]))

@@ -24,10 +24,8 @@ from dualib.solvers.exchange import exchanged
 from dualib.solvers.iterate import Iterate, evaluate
 
 MAX_UNKNOWNS = 300  # above, conjugate gradients are faster; up to 3 times as many for a proof
-SHIFTS = (
-    0.0,
-    *(10.0 ** (k / 2) for k in range(-16, 3)),
-)  # of the Hessian: where it is flat, ten times too much is ten times the steps
+# Shifts of the Hessian: where it is flat, ten times too much is ten times the steps.
+SHIFTS = (0.0, *(10.0 ** (k / 2) for k in range(-16, 3)))
 
 
 def newton(it: Iterate, tolerance: float = 1e-11, max_steps: int = 60, level: int = 0) -> tuple[Iterate, float, int]:
@@ -105,8 +103,6 @@ def _descend(
         if failed:
             continue
         move = -dpotrs(factor, gradient.ravel(), lower=1)[0].reshape(gradient.shape)
-        if not np.isfinite(move).all():
-            continue
         for new in _after(it, move, basis):
             if new.value <= it.value + it.noise:
                 return new, trial
@@ -129,7 +125,10 @@ def _after(it: Iterate, move: FloatArray, basis: FloatArray | None) -> Iterator[
     log_weights = np.divide(move[:, 0], root, out=np.zeros(len(root)), where=root > 0)
     scale = np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
     log_atoms = np.zeros_like(it.atoms) if basis is None else (basis @ move[:, 1:, None])[:, :, 0] / scale
-    damping = min(1.0, 2.0 / max(np.abs(log_weights).max(), np.abs(log_atoms).max(), TINY))
+    largest = max(np.abs(log_weights).max(), np.abs(log_atoms).max())
+    if not np.isfinite(largest):
+        return
+    damping = min(1.0, 2.0 / max(largest, TINY))
     weights, atoms = it.weights * np.exp(damping * log_weights), it.atoms * np.exp(damping * log_atoms)
     yield _normalised(it, weights, atoms)
     if basis is not None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from joints import PROBLEMS, random_joint, smooth_joint
 
-from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import krylov, newton
-from dualib.solvers.distances import partners
+from dualib import IB, Certify, DualIB, Joint, information_curve, local_critical_beta, solve
+from dualib.solvers import columns, krylov, newton
+from dualib.solvers.distances import close_pairs, partners
 from dualib.solvers.exchange import NEAR, exchanged
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
@@ -105,17 +105,50 @@ def logistic(n):
 def test_many_clusters_on_a_smooth_curve_take_hundreds_of_steps_not_thousands(make, beta, newton_steps):
     found = solve(make(logistic(150)), beta)
     assert found.certified
-    assert len(newton_steps) < 900  # 5740 and 1440 without the valley and the finer shifts
+    assert len(newton_steps) < 900  # 5740 and 1440 with shifts ten times as far apart
 
 
-def test_conjugate_gradients_do_not_stand_still_beside_a_saddle(newton_steps):
-    rng = np.random.default_rng(1256)
-    rows = rng.dirichlet(np.ones(16), 256) + 1e-9
-    joint = Joint.from_conditional(rng.dirichlet(np.full(256, 3.0)), rows / rows.sum(axis=1, keepdims=True))
-    problem = DualIB(joint)
-    curve = information_curve(problem, np.geomspace(0.8, 15.0, 24) * local_critical_beta(problem), certify=False)
+def dirichlet(n, n_y, seed, concentration=1.0):
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(n_y, concentration), n) + 1e-9
+    return Joint.from_conditional(rng.dirichlet(np.full(n, 3.0)), rows / rows.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("problem", "grid", "most"),
+    [
+        (
+            DualIB(dirichlet(256, 16, 1256)),
+            slice(0, 24),
+            500,
+        ),  # 934: beside a saddle no path of conjugate gradients led down
+        (IB(dirichlet(400, 10, 2400, 0.3)), slice(5, 7), 120),  # 186 along straight lines
+        (IB(dirichlet(120, 4, 1120)), slice(0, 24), 450),  # 586 where clusters dying out are kept
+    ],
+    ids=["saddle", "valley", "light"],
+)
+def test_steps_are_few_where_one_thing_made_them_many(problem, grid, most, newton_steps):
+    betas = np.geomspace(0.8, 15.0, 24)[grid] * local_critical_beta(problem)
+    curve = information_curve(problem, betas, certify=False)
     assert max(s.estimated_gap for s in curve.solutions) < 1e-9
-    assert len(newton_steps) < 500  # 934, most of them at one β, where clusters were held where no path leads down
+    assert len(newton_steps) < most
+
+
+def test_an_atom_that_lowers_g_but_hardly_phi_is_kept():
+    """It takes 5e-13 nats from Φ, and 9e-8 from the largest log G."""
+    problem = IB(dirichlet(600, 8, 2600, 0.3))
+    beta = np.geomspace(0.8, 15.0, 24)[6] * local_critical_beta(problem)
+    s = solve(problem, beta, certify=False)
+    weights, atoms = s.p_t.copy(), s.p_y_given_t.copy()
+    first, second = close_pairs(atoms, beta, 9.0)[0]
+    atoms[first] = weights[[first, second]] @ atoms[[first, second]] / weights[[first, second]].sum()
+    weights[first] += weights[second]
+    fewer = evaluate(problem.reduced, beta, np.delete(weights, second), np.delete(atoms, second, axis=0))
+    fewer, _ = columns.minimise(fewer)
+    assert 0 < fewer.value - s.objective < 1e-12
+    found = columns.generate_columns(fewer, Certify(), None)
+    assert found.estimate < 1e-10
+    assert len(found.iterate.weights) == s.n_clusters
 
 
 @pytest.mark.parametrize("seed", range(4))
