@@ -32,14 +32,14 @@ from dualib.solvers.atoms import (
     trivial,
 )
 from dualib.solvers.balance import balanced
-from dualib.solvers.distances import away, close_pairs
-from dualib.solvers.elimination import newton_by_elimination, pairs_of
+from dualib.solvers.distances import away
+from dualib.solvers.elimination import FINE, ROUGH, newton_by_elimination, pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
+from dualib.solvers.mesh import between, meshed
 from dualib.solvers.near import newton_near
 from dualib.solvers.newton import MAX_UNKNOWNS, newton
 from dualib.solvers.options import Certify
-from dualib.solvers.overlaps import WITHIN
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
 SAMPLE = 2000  # rows whose optimum starts that of very many: Solution.left_out says so; with
@@ -58,8 +58,11 @@ CG_STEPS = 12  # then clusters that have met are merged
 ELIMINATIONS = 20  # the same for Newton's method by elimination,
 LAST_STEP = 1e-15  # whose last steps take less time than a look at G that finds the gradient
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
+CRAWLING = 1e-6  # of Φ, gained by a round of steps, from which on they are too slow
+CRAWL = 1e-14  # of Φ, gained by a round, up to which there is nothing more to gain
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
+ROUGH_GAIN = 1e-7  # of Φ, by a round of these, up to which a minimum is near enough
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
 NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
@@ -196,19 +199,20 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
         found = ascend(it.dual, it, rng)
         at_found = it.dual.log_in_parts(found)
         log_g = max(float(at_found.max()), 0.0)
-        if log_g <= 0.1 * options.tolerance or before - it.value < ACCURACY * abs(it.value):
+        if log_g <= 0.1 * options.tolerance or before - it.value < ROUGH_GAIN * abs(it.value):
             break
-        it = add_atoms(it, found, at_found, 0.1 * options.tolerance)
+        it = meshed(add_atoms(it, found, at_found, 0.1 * options.tolerance))
     return it
 
 
 def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
     """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
-    residual, level, shift = np.inf, 0, 0
-    for _ in range(30):
-        if it.atoms.size > largest and pairs_of(it) is not None:
+    residual, level, shift, crawls = np.inf, 0, 0, False
+    for rounds in range(30):
+        before, precision = it.value, FINE if crawls and pairs_of(it, FINE) is not None else ROUGH
+        if it.atoms.size > largest and pairs_of(it, precision) is not None:
             it, residual, done, level = newton_by_elimination(
-                iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level
+                iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level, precision
             )
         elif it.parts is not None:
             it, residual, done = newton_near(it, LARGE_ACCURACY * abs(it.value), CG_STEPS)
@@ -227,6 +231,11 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
             it = merged
         elif done:
             break
+        if crawls or (not done and (before - it.value < CRAWLING * abs(it.value) or rounds >= 2)):
+            level = level if crawls else 0
+            crawls, it = True, meshed(it)
+            if before - it.value < CRAWL * abs(it.value):
+                break
     return it, residual
 
 
@@ -235,8 +244,9 @@ def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
     if it.parts is not None:
         return newton_near(it, ACCURACY * abs(it.value), LAST_STEPS)[:2]
     tolerance = LAST_DIGITS * abs(it.value)
-    if pairs_of(it) is not None:
-        return newton_by_elimination(it, tolerance, LAST_STEPS)[:2]
+    for precision in (FINE, ROUGH):
+        if pairs_of(it, precision) is not None:
+            return newton_by_elimination(it, tolerance, LAST_STEPS, 0, precision)[:2]
     return newton_cg(it, tolerance, LAST_STEPS)[:2]
 
 
@@ -282,13 +292,9 @@ def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Row
 def beside(it: Iterate) -> Rows:
     """Atoms near those of an iterate: where a cluster would split, between two neighbours, and off the edge, on which one may have been kept."""
     moved = [inside(it.atoms, it.problem, share) for share in INSIDE]
-    found = np.concatenate([splits(it), between(it), *(some[(some != it.atoms).any(axis=1)] for some in moved)])
+    found = np.concatenate(
+        [splits(it), between(it, AMONG * MOST_BESIDE), *(some[(some != it.atoms).any(axis=1)] for some in moved)]
+    )
     if len(found) > MOST_BESIDE:
         found = found[np.argsort(-it.dual.log_in_parts(found), kind="stable")[:MOST_BESIDE]]
     return found
-
-
-def between(it: Iterate) -> Rows:
-    """The middle of each two neighbours, of very many the nearest: a third may belong there, where no ascent from a row leads."""
-    pairs = close_pairs(it.atoms, it.beta, WITHIN)[: AMONG * MOST_BESIDE]
-    return np.asarray(0.5 * (it.atoms[pairs[:, 0]] + it.atoms[pairs[:, 1]]))

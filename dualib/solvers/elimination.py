@@ -17,8 +17,9 @@ Hessian, not of the gradient: an atom's block has the size of its few x, or of y
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 from scipy.linalg.blas import dtrsm
@@ -29,20 +30,19 @@ from dualib.core.special import TINY
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
 from dualib.solvers.alternating import heavy
 from dualib.solvers.atoms import coalesce
+from dualib.solvers.blocks import Blocks, Group, applied
+from dualib.solvers.exchange import exchanged
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate, evaluate
 
 MOST_X = 512  # rows up to which M is factored: 4 ms
-LEAST_Y = 40  # symbols from which on products with the Hessian take longer
-PRODUCTS = 100  # of a cluster, (n_x, n_y) each, that a step may take as long as: so many take conjugate gradients
-KEPT = 3e-5  # q(t|x) from which on a pair is part of the Hessian
+SCATTERED = 50  # multiplications that take as long as to add a pair of x where it belongs
 PADDED = 1.5  # clusters of up to so many times as many pairs as the smallest are treated at once
 SETTLED = 1e-9  # of Φ, gained by a step, from which on a cluster that is unstable is left to be split
 MEETING = 1e-7  # the same, from which on clusters nearer than
 NEAR = 1.0  # in β times a squared Fisher distance are tried as one where a step needs a shift
-SHIFTS = (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the Hessian
-LEAST = 1e-3  # eigenvalue of a block over its curvature: rounding of single precision
-LEAST_WEIGHT = 1e-9  # the same of the weights', in double precision
+LEAST_CURVATURE = 1e-3  # of Φ along a symbol, where next to none of the cluster has it
+LEAST_WEIGHT = 1e-9  # curvature along the weights, which is summed in double precision
 DOUBLINGS = 5  # of the power of a block that finds its largest eigenvalue
 NOTHING = 1e-30  # in single precision
 
@@ -50,70 +50,23 @@ Pairs = Bool[np.ndarray, "n_t n_x"]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Clusters of about as many pairs: `t` (g,), the `x` of each (g, m), √q there, 0 where it has fewer, and the slopes.
+class Precision:
+    """How exact the Hessian is: q(t|x) from which on a pair is part of it, and rounding of a block over its curvature.
 
-    These are √(p ratio) a C^{−1/2}, (g, m, n_y), along the simplex.
+    Where clusters exchange weight at next to no cost, the curvature is far below the rounding of single precision.
     """
 
-    t: IntArray
-    x: IntArray
-    root_q: FloatArray
-    slopes: FloatArray
-
-    @property
-    def by_symbols(self) -> bool:
-        """Whether there are fewer symbols than pairs."""
-        n_pairs, n_y = self.slopes.shape[1:]
-        return bool(n_pairs > n_y)
-
-    @cached_property
-    def square(self) -> FloatArray:
-        """AᵀA, or A Aᵀ where that is smaller: its largest eigenvalue is β λ_max(C(t)), but for the pairs left out."""
-        a, b = self.slopes, self.slopes.transpose(0, 2, 1)
-        return np.asarray(b @ a if self.by_symbols else a @ b)
+    type: type[np.floating]
+    kept: float
+    least: float
+    shifts: tuple[float, ...]
+    least_y: int  # symbols from which on products with the Hessian take longer
+    products: float  # of a cluster, (n_x, n_y) each, that a step may take as long as: so many take conjugate gradients
+    small: float  # multiplications that a step may take with any number of symbols: some hundredths of a second
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """The blocks B_t of a group, over their curvature and shifted by scale − 1: their inverses."""
-
-    group: Group
-    scale: FloatArray
-    inverse: FloatArray  # of scale − the group's square
-
-    @classmethod
-    def of(cls, group: Group, shift: float) -> Blocks:
-        """The inverses, of blocks that are not positive definite with a shift of their own: as far above 0 as they were below."""
-        one = _single(np.eye(group.square.shape[1]))
-        scale = _single(np.full(len(group.t), 1.0 + shift))
-        try:
-            np.linalg.cholesky((1.0 - LEAST) * scale[:, None, None] * one - group.square)
-        except np.linalg.LinAlgError:
-            largest = np.linalg.eigvalsh(group.square)[:, -1]
-            beyond = np.maximum(largest, scale) + np.maximum(largest - scale, 10.0 * LEAST)
-            scale = np.where(largest > (1.0 - 10.0 * LEAST) * scale, beyond, scale)
-        return cls(group, scale, np.asarray(np.linalg.inv(scale[:, None, None] * one - group.square)))
-
-    @property
-    def stable(self) -> bool:
-        """Whether no cluster would split, as far as the shift tells."""
-        return bool(self.scale.max() == self.scale.min())
-
-    @cached_property
-    def among_x(self) -> FloatArray:
-        """Terms A B⁻¹ Aᵀ of each two x."""
-        a = self.group.slopes
-        if self.group.by_symbols:
-            return np.asarray(a @ self.inverse @ a.transpose(0, 2, 1))
-        return np.asarray(self.scale[:, None, None] * self.inverse - _single(np.eye(a.shape[1])))
-
-    def solved(self, v: FloatArray) -> FloatArray:
-        """The inverse B⁻¹ of each v (g, n_y)."""
-        if self.group.by_symbols:
-            return _applied(self.inverse, v)
-        a = self.group.slopes
-        return (v + _applied(a.transpose(0, 2, 1), _applied(self.inverse, _applied(a, v)))) / self.scale[:, None]
+ROUGH = Precision(np.float32, 3e-5, 1e-3, (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0), 40, 100, 0.0)
+FINE = Precision(np.float64, 1e-10, 1e-9, (0.0, *(10.0**k for k in range(-8, 2))), 40, 3000, 1e8)
 
 
 @dataclass(frozen=True)
@@ -124,20 +77,22 @@ class Elimination:
     whiten: FloatArray  # C^{−1/2}, (n_t, n_y)
     force: FloatArray  # −C^{−1/2} times the gradient of the atoms, along the simplex
     groups: list[Group]
+    precision: Precision
 
     @classmethod
-    def of(cls, it: Iterate, kept: Pairs) -> Elimination:
+    def of(cls, it: Iterate, kept: Pairs, precision: Precision = ROUGH) -> Elimination:
         """The system of the pairs that are kept."""
         system, ratio = System(it), it.ratio
-        whiten = 1.0 / np.sqrt(np.maximum(system.exact_curvature, LEAST))
-        scale, offset = (_single(part * whiten) for part in system.slope)
+        whiten = 1.0 / np.sqrt(np.maximum(system.exact_curvature, LEAST_CURVATURE))
+        rounded = partial(np.asarray, dtype=precision.type)
+        scale, offset = (rounded(part * whiten) for part in system.slope)
         normal = system.tangent * whiten
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         mean = system.mean * whiten
         mean -= (mean * normal).sum(axis=1, keepdims=True) * normal
-        normal = _single(normal)
+        normal = rounded(normal)
         share, root_q = np.sqrt(it.problem.p_x * ratio), np.sqrt(it.weights[:, None] * ratio)
-        statistics = _single(it.problem.near_sums[:, 1:])
+        statistics = rounded(it.problem.near_sums[:, 1:])
         groups = []
         for t, size in _alike(kept.sum(axis=1)):
             x = np.argsort(~kept[t], axis=1, kind="stable")[:, :size]
@@ -145,24 +100,25 @@ class Elimination:
             slopes = statistics[x]
             slopes *= scale[t][:, None, :]
             slopes += offset[t][:, None, :]
-            slopes -= _applied(slopes, normal[t])[:, :, None] * normal[t][:, None, :]
-            on, root = (_single(np.where(there, part[t[:, None], x], 0.0)) for part in (share, root_q))
+            slopes -= applied(slopes, normal[t])[:, :, None] * normal[t][:, None, :]
+            on, root = (rounded(np.where(there, part[t[:, None], x], 0.0)) for part in (share, root_q))
             slopes *= on[:, :, None]
             groups.append(Group(t, x, root, slopes))
-        return cls(system, whiten, system.root * mean, groups)
+        return cls(system, whiten, system.root * mean, groups, precision)
 
     def step(self, shift: float) -> tuple[FloatArray, bool] | None:
         """The Newton step of the Hessian with a shift, and whether no block needed more; None where rounding leaves it indefinite."""
         it, root = self.system.it, self.system.root
         n_t, n_x = it.kernel.shape
-        blocks = [Blocks.of(group, shift) for group in self.groups]
+        precision = self.precision
+        blocks = [Blocks.of(group, shift, precision.least) for group in self.groups]
         matrix, right, begun = np.zeros(n_x * n_x), np.zeros(n_x), []
         for block in blocks:
             g = block.group
             terms = block.among_x * g.root_q[:, :, None] * g.root_q[:, None, :]
             matrix += np.bincount((g.x[:, :, None] * n_x + g.x[:, None, :]).ravel(), terms.ravel(), n_x * n_x)
-            begun.append(block.solved(_single(self.force[g.t])))
-            right += np.bincount(g.x.ravel(), (g.root_q * _applied(g.slopes, begun[-1])).ravel(), n_x)
+            begun.append(block.solved(self.force[g.t].astype(precision.type)))
+            right += np.bincount(g.x.ravel(), (g.root_q * applied(g.slopes, begun[-1])).ravel(), n_x)
         matrix[:: n_x + 1] += 1.0
         factor, failed = dpotrf(matrix.reshape(n_x, n_x).T, lower=1)
         if failed:
@@ -179,22 +135,23 @@ class Elimination:
         out = np.column_stack([weights, np.empty_like(it.atoms)])
         for block, first in zip(blocks, begun, strict=True):
             g = block.group
-            back = _single(g.root_q * along[g.x])
-            out[g.t, 1:] = first - block.solved(_applied(g.slopes.transpose(0, 2, 1), back))
+            back = np.asarray(g.root_q * along[g.x], dtype=precision.type)
+            out[g.t, 1:] = first - block.solved(applied(g.slopes.transpose(0, 2, 1), back))
         out[:, 1:] *= self.whiten
         return out, all(block.stable for block in blocks)
 
 
-def pairs_of(it: Iterate) -> Pairs | None:
+def pairs_of(it: Iterate, precision: Precision = ROUGH) -> Pairs | None:
     """Which pairs are part of the Hessian; None where conjugate gradients are faster than to eliminate the clusters."""
     n_t, n_y = it.atoms.shape
     n_x = len(it.log_z)
-    if n_y < LEAST_Y or n_x > MOST_X:
+    if n_x > MOST_X or (n_y < precision.least_y and not precision.small):
         return None
-    kept = it.encoder > KEPT
+    kept = it.encoder > precision.kept
     sizes = kept.sum(axis=1).astype(np.float64)
-    work = 2.0 * sizes**2 * n_y + 6.0 * sizes * np.minimum(sizes, n_y) ** 2
-    return np.asarray(kept) if work.sum() <= PRODUCTS * n_t * n_x * n_y else None
+    work = (2.0 * sizes**2 * n_y + 6.0 * sizes * np.minimum(sizes, n_y) ** 2).sum()
+    taken = n_y >= precision.least_y and work <= precision.products * n_t * n_x * n_y
+    return np.asarray(kept) if taken or work + SCATTERED * (sizes**2).sum() <= precision.small else None
 
 
 def instability_by_pairs(it: Iterate, kept: Pairs) -> tuple[Float[np.ndarray, " n_t"], Atoms]:
@@ -207,15 +164,15 @@ def instability_by_pairs(it: Iterate, kept: Pairs) -> tuple[Float[np.ndarray, " 
             power = power @ power
             power /= np.maximum(np.trace(power, axis1=1, axis2=2), NOTHING)[:, None, None]
         heaviest = np.diagonal(power, axis1=1, axis2=2).argmax(axis=1)
-        v = _applied(power, power[np.arange(len(power)), heaviest])
+        v = applied(power, power[np.arange(len(power)), heaviest])
         v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), NOTHING)
-        largest[group.t] = (v * _applied(square, v)).sum(axis=1)
-        direction[group.t] = v if group.by_symbols else _applied(group.slopes.transpose(0, 2, 1), v)
+        largest[group.t] = (v * applied(square, v)).sum(axis=1)
+        direction[group.t] = v if group.by_symbols else applied(group.slopes.transpose(0, 2, 1), v)
     return largest, direction * found.whiten
 
 
 def newton_by_elimination(
-    it: Iterate, tolerance: float, max_steps: int, level: int = 0
+    it: Iterate, tolerance: float, max_steps: int, level: int = 0, precision: Precision = ROUGH
 ) -> tuple[Iterate, float, bool, int]:
     """Minimise Φ over weights and atoms; Φ never rises. An iterate of which :func:`pairs_of` is None is handed back.
 
@@ -224,21 +181,21 @@ def newton_by_elimination(
     """
     size, noise = np.inf, it.noise
     for _ in range(max_steps):
-        kept = pairs_of(it)
+        kept = pairs_of(it, precision)
         if kept is None:
             return it, size, False, level
-        found = Elimination.of(it, kept)
+        found = Elimination.of(it, kept, precision)
         gradient = found.system.gradient
         size = float(np.linalg.norm(gradient))
         if size < 1e-14:
             return it, size, True, level
-        for tried in range(level, len(SHIFTS)):
-            step = found.step(SHIFTS[tried])
+        for tried in range(level, len(precision.shifts)):
+            step = found.step(precision.shifts[tried])
             if step is None:
                 continue
             expected = -0.5 * float((gradient * step[0]).sum())
-            new = _moved(it, step[0])
-            if it.value - new.value >= 0.1 * expected - noise:
+            new = next((new for new in _after(it, step[0]) if it.value - new.value >= 0.1 * expected - noise), None)
+            if new is not None:
                 break
             if expected < 100.0 * noise:  # no more digits
                 return it, size, True, level
@@ -246,18 +203,26 @@ def newton_by_elimination(
             return it, size, False, level
         level = max(tried - (tried == level and it.value - new.value > 0.5 * expected), 0)
         it = new if expected > MEETING * abs(it.value) or not tried else coalesce(new, NEAR)
-        if expected < (tolerance if step[1] else max(tolerance, SETTLED * abs(it.value))):
-            return it, size, True, level
+        if expected < (tolerance if step[1] or precision is FINE else max(tolerance, SETTLED * abs(it.value))):
+            return it, size, step[1] or expected < tolerance, level
     return it, size, False, level
 
 
-def _moved(it: Iterate, step: FloatArray) -> Iterate:
-    """The iterate after a step; clusters that it would take below 0 are dropped where they weigh little."""
-    change = 1.0 + step[:, 0] / np.sqrt(it.weights)
-    keep = (change > 0.0) | heavy(it)
-    weights = (it.weights * np.maximum(change, 0.1))[keep]
-    moved = 1.0 + step[:, 1:] / np.sqrt(np.maximum(it.atoms, TINY) * it.beta * it.weights[:, None])
-    atoms = (it.atoms * np.clip(moved, 0.1, 10.0))[keep]
+def _after(it: Iterate, step: FloatArray) -> Iterator[Iterate]:
+    """The iterate after a step, straight and along the valleys; clusters that it would take below 0 are dropped where they weigh little."""
+    change = step[:, 0] * np.sqrt(it.weights)
+    moved = step[:, 1:] * np.sqrt(np.maximum(it.atoms, TINY) / (it.beta * it.weights[:, None]))
+    weights = np.maximum(it.weights + change, 0.1 * it.weights)
+    atoms = np.clip(it.atoms + moved, 0.1 * it.atoms, 10.0 * it.atoms)
+    keep = (it.weights + change > 0.0) | heavy(it)
+    yield _at(it, weights, atoms, keep)
+    both = exchanged(it, change, moved, weights, atoms)
+    if both is not None:
+        yield _at(it, *both, keep)
+
+
+def _at(it: Iterate, weights: FloatArray, atoms: FloatArray, keep: Bool[np.ndarray, " n_t"]) -> Iterate:
+    weights, atoms = weights[keep], atoms[keep]
     return evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
 
 
@@ -269,11 +234,3 @@ def _alike(sizes: IntArray) -> list[tuple[IntArray, int]]:
         found.append((order[i:j], max(1, int(sizes[order[j - 1]]))))
         i = j
     return found
-
-
-def _applied(matrices: FloatArray, v: FloatArray) -> FloatArray:
-    return np.asarray((matrices @ v[:, :, None])[:, :, 0])
-
-
-def _single(values: FloatArray) -> FloatArray:
-    return np.asarray(values, dtype=np.float32)

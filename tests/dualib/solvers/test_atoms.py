@@ -7,6 +7,7 @@ from joints import PROBLEMS, random_joint
 import dualib
 from dualib.solvers import atoms, columns
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.mesh import between
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
@@ -50,10 +51,9 @@ def test_an_atom_between_two_that_overlap_is_found():
     assert curve.objective[0] < proven.lower_bound + 1e-10
 
 
-def test_of_very_many_neighbours_the_nearest_are_looked_between(monkeypatch):
+def test_of_very_many_neighbours_the_nearest_are_looked_between():
     core = PROBLEMS["ib"](random_joint(3, 40, 4))
     it = evaluate(core, 1.0, np.full(40, 1 / 40), core.p_y_given_x)
-    whole = columns.between(it)
+    whole = between(it, len(it.weights) ** 2)
     assert len(whole) > columns.AMONG
-    monkeypatch.setattr(columns, "MOST_BESIDE", 1)
-    np.testing.assert_array_equal(columns.between(it), whole[: columns.AMONG])
+    np.testing.assert_array_equal(between(it, columns.AMONG), whole[: columns.AMONG])
