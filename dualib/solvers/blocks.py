@@ -55,7 +55,7 @@ class Blocks:
         bent = _indefinite(matrices - square.dtype.type(least) * scale * one)
         matrices[bent] = one
         inverse = np.linalg.inv(matrices)
-        among = a @ inverse @ a.transpose(0, 2, 1) if by_symbols else scale * inverse - one
+        among: FloatArray = np.asarray(a @ inverse @ a.transpose(0, 2, 1) if by_symbols else scale * inverse - one)
         if len(bent):
             values, vectors = np.linalg.eigh(square[bent])
             raised = np.maximum(np.abs(scale - values), least * scale)
@@ -68,7 +68,7 @@ class Blocks:
                     vectors, np.where(far, scale / raised - 1.0, 1.0) / np.where(far, values, raised)
                 )
                 among[bent] = _composed(vectors, values / raised)
-        return cls(group, float(scale), inverse, np.asarray(among), not len(bent))
+        return cls(group, float(scale), inverse, among, not len(bent))
 
     def solved(self, v: FloatArray) -> FloatArray:
         """The inverse B⁻¹ of each v (g, n_y)."""

@@ -56,6 +56,7 @@ LAST_ROUNDS = 8  # from those that are not at an atom already
 LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
 CG_STEPS = 12  # then clusters that have met are merged
 ELIMINATIONS = 20  # the same for Newton's method by elimination,
+FINE_STEPS = 6  # where it crawls, and the weights on a mesh take it farther;
 LAST_STEP = 1e-15  # whose last steps take less time than a look at G that finds the gradient
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
 CRAWLING = 1e-6  # of Φ, gained by a round of steps, from which on they are too slow
@@ -212,7 +213,7 @@ def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
         before, precision = it.value, FINE if crawls and pairs_of(it, FINE) is not None else ROUGH
         if it.atoms.size > largest and pairs_of(it, precision) is not None:
             it, residual, done, level = newton_by_elimination(
-                iterate(it, 1), LAST_STEP * abs(it.value), ELIMINATIONS, level, precision
+                iterate(it, 1), LAST_STEP * abs(it.value), FINE_STEPS if crawls else ELIMINATIONS, level, precision
             )
         elif it.parts is not None:
             it, residual, done = newton_near(it, LARGE_ACCURACY * abs(it.value), CG_STEPS)
