@@ -51,11 +51,11 @@ class Blocks:
         """The inverses; an eigenvalue that is less than `least` of the scale is taken for its size, at least so much."""
         a, square, by_symbols = group.slopes, group.square, group.by_symbols
         scale, one = square.dtype.type(1.0 + shift), np.eye(square.shape[1], dtype=square.dtype)
-        matrices = scale * one - square
+        matrices: FloatArray = np.asarray(scale * one - square)
         bent = _indefinite(matrices - square.dtype.type(least) * scale * one)
         matrices[bent] = one
-        inverse = np.linalg.inv(matrices)
-        among: FloatArray = np.asarray(a @ inverse @ a.transpose(0, 2, 1) if by_symbols else scale * inverse - one)
+        inverse: FloatArray = np.asarray(np.linalg.inv(matrices), dtype=matrices.dtype)
+        among = np.asarray(a @ inverse @ a.transpose(0, 2, 1) if by_symbols else scale * inverse - one)
         if len(bent):
             values, vectors = np.linalg.eigh(square[bent])
             raised = np.maximum(np.abs(scale - values), least * scale)
