@@ -8,8 +8,9 @@ from dualib.bottleneck import Bottleneck
 from dualib.core.typing import FloatArray
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import coalesce
-from dualib.solvers.columns import NEIGHBOURS, Found, generate_columns, start
+from dualib.solvers.columns import Found, generate_columns, start
 from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.minimum import NEIGHBOURS
 from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import Certify
 

@@ -13,9 +13,10 @@ from dualib.certificate.search import rounding_of_search, search_maximum
 from dualib.core.result import Result
 from dualib.core.typing import FloatArray
 from dualib.solvers.atoms import start_from
-from dualib.solvers.columns import generate_columns, minimise
+from dualib.solvers.columns import generate_columns
 from dualib.solvers.distances import separations
 from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.minimum import minimise
 from dualib.solvers.options import Certify
 from dualib.solvers.prove import prove_where_needed
 from dualib.solvers.stability import instability

@@ -33,12 +33,12 @@ from dualib.solvers.atoms import (
 )
 from dualib.solvers.balance import balanced
 from dualib.solvers.distances import away
-from dualib.solvers.elimination import FINE, ROUGH, newton_by_elimination, pairs_of
+from dualib.solvers.elimination import pairs_of
 from dualib.solvers.iterate import Iterate, evaluate
 from dualib.solvers.krylov import newton_cg
 from dualib.solvers.mesh import between, meshed
-from dualib.solvers.near import newton_near
-from dualib.solvers.newton import MAX_UNKNOWNS, newton
+from dualib.solvers.minimum import ACCURACY, NEIGHBOURS, minimise, to_last_digits
+from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import Certify
 from dualib.solvers.stability import MANY_SYMBOLS, splits
 
@@ -47,25 +47,14 @@ MOST_SHARED = 0.25  # times as many clusters, T = X does
 MOST_STARTS = 512  # ascents; from more rows than that, from those with the largest G
 MOST_BESIDE = 2048  # the same beside atoms: those with the largest G
 AMONG = 8  # times as many of the largest are looked at for some that are away from the atoms, and of the pairs of neighbours
-ACCURACY = 1e-12  # of Φ, gained by a step of Newton's method by conjugate gradients when it is the last,
-LARGE_ACCURACY = 1e-10  # and by such steps between two looks at all pairs, where one look takes a second
-LAST_DIGITS = 1e-24  # the same where the gradient, whose square that is, has to be small for a proof, in few steps
-LAST_STEPS = 3
 FIRST_ROUNDS = 1  # of ascents from all starts, and
 LAST_ROUNDS = 8  # from those that are not at an atom already
 LITTLE = 1e-8  # log G up to which it is more likely the gradient that is left than an atom
-CG_STEPS = 12  # then clusters that have met are merged
-ELIMINATIONS = 20  # the same for Newton's method by elimination,
-FINE_STEPS = 6  # where it crawls, and the weights on a mesh take it farther;
-LAST_STEP = 1e-15  # whose last steps take less time than a look at G that finds the gradient
 STUCK = 3  # rounds from which on it is compared with T = X and with one cluster
-CRAWLING = 1e-6  # of Φ, gained by a round of steps, from which on they are too slow
-CRAWL = 1e-14  # of Φ, gained by a round, up to which there is nothing more to gain
 ROUGH_STEPS = 5  # of Newton's method between two looks at G, as long as there are atoms to add
 ROUGH_ROUNDS = 40
 ROUGH_GAIN = 1e-7  # of Φ, by a round of these, up to which a minimum is near enough
 ROUGH_SHARE = 1e-3  # of log G: what a last step may leave to gain before the next look
-NEIGHBOURS = 1.0  # clusters nearer than this, in β times a squared Fisher distance, are tried as one
 SETTLED = 10.0  # times the tolerance: where G is flat, its maximum is as large when Φ has all its digits
 CHEAP = 1_600_000  # (t, x, y) up to which a solution that knows a G > 1 is always tried again from another start
 
@@ -204,51 +193,6 @@ def approached(it: Iterate, options: Certify, rng: np.random.Generator | None) -
             break
         it = meshed(add_atoms(it, found, at_found, 0.1 * options.tolerance))
     return it
-
-
-def minimise(it: Iterate, largest: int = MAX_UNKNOWNS) -> tuple[Iterate, float]:
-    """To a local minimum over weights and atoms: Newton's method, above `largest` unknowns by elimination or conjugate gradients."""
-    residual, level, shift, crawls = np.inf, 0, 0, False
-    for rounds in range(30):
-        before, precision = it.value, FINE if crawls and pairs_of(it, FINE) is not None else ROUGH
-        if it.atoms.size > largest and pairs_of(it, precision) is not None:
-            it, residual, done, level = newton_by_elimination(
-                iterate(it, 1), LAST_STEP * abs(it.value), FINE_STEPS if crawls else ELIMINATIONS, level, precision
-            )
-        elif it.parts is not None:
-            it, residual, done = newton_near(it, LARGE_ACCURACY * abs(it.value), CG_STEPS)
-        elif it.atoms.size > largest:
-            it, residual, done = newton_cg(it, ACCURACY * abs(it.value), CG_STEPS)
-        else:
-            it, residual, shift = newton(it, max_steps=12, level=max(shift - 1, 0))
-            done = residual < 1e-11
-            if not done:  # too many clusters, it may be
-                it = coalesce(it, NEIGHBOURS)
-        if it.parts is not None:  # they have been tried
-            break
-        merged = merge_atoms(it, 3e-2)
-        # Atoms on their way into each other get there slowly: take them there, where that does not raise Φ.
-        if len(merged.weights) < len(it.weights) and merged.value <= it.value + 1e-13:
-            it = merged
-        elif done:
-            break
-        if crawls or (not done and (before - it.value < CRAWLING * abs(it.value) or rounds >= 2)):
-            level = level if crawls else 0
-            crawls, it = True, meshed(it)
-            if before - it.value < CRAWL * abs(it.value):
-                break
-    return it, residual
-
-
-def to_last_digits(it: Iterate) -> tuple[Iterate, float]:
-    """The iterate nearer to its local minimum, and the norm of the gradient."""
-    if it.parts is not None:
-        return newton_near(it, ACCURACY * abs(it.value), LAST_STEPS)[:2]
-    tolerance = LAST_DIGITS * abs(it.value)
-    for precision in (FINE, ROUGH):
-        if pairs_of(it, precision) is not None:
-            return newton_by_elimination(it, tolerance, LAST_STEPS, 0, precision)[:2]
-    return newton_cg(it, tolerance, LAST_STEPS)[:2]
 
 
 def ascend(g: DualFunction, it: Iterate, rng: np.random.Generator | None) -> Rows:

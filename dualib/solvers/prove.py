@@ -25,8 +25,9 @@ from dualib.problems import IB, DualIB
 from dualib.solvers.ascents import largest_at_rows
 from dualib.solvers.atoms import LARGEST_START, SEPARATE, add_atoms, merge_atoms, start_from, trivial
 from dualib.solvers.coarse import SYMBOLS, can_be_coarser, coarser, rounding
-from dualib.solvers.columns import best_start, generate_columns, minimise, to_last_digits
+from dualib.solvers.columns import best_start, generate_columns
 from dualib.solvers.iterate import Iterate
+from dualib.solvers.minimum import minimise, to_last_digits
 from dualib.solvers.newton import MAX_UNKNOWNS
 from dualib.solvers.options import AUTO_WORK, Certify
 

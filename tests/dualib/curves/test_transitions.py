@@ -15,8 +15,8 @@ from dualib import (
     solve,
 )
 from dualib.curves.locate import TransitionKind
-from dualib.solvers.columns import minimise
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.minimum import minimise
 
 
 def near_continuous():

@@ -7,7 +7,7 @@ import pytest
 from joints import PROBLEMS, smooth_joint
 
 from dualib import local_critical_beta
-from dualib.solvers import columns, elimination, stability
+from dualib.solvers import elimination, minimum, stability
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import start_from
 from dualib.solvers.blocks import Blocks
@@ -80,15 +80,15 @@ def test_eigenvalues_of_a_block_below_0_are_turned_upwards(shape, precision, err
 @pytest.mark.parametrize("factor", [1.2, 3.0, 10.0])
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_it_reaches_the_minimum_of_conjugate_gradients(name, factor, monkeypatch):
-    monkeypatch.setattr(columns, "ROUGH", EVERYWHERE)
+    monkeypatch.setattr(minimum, "ROUGH", EVERYWHERE)
     for joint in (smooth_joint(20, 5), smooth_joint(12, 45, seed=1), smooth_joint(20, 5, weak=True)):
         problem = PROBLEMS[name](joint)
         it = start_from(problem, factor * local_critical_beta(problem))
-        found, _ = columns.minimise(it, 0)
+        found, _ = minimum.minimise(it, 0)
         assert found.value <= it.value + 1e-13
         with monkeypatch.context() as other:
-            other.setattr(columns, "pairs_of", lambda *_: None)
-            expected, _ = columns.minimise(it, 0)
+            other.setattr(minimum, "pairs_of", lambda *_: None)
+            expected, _ = minimum.minimise(it, 0)
         assert found.value == pytest.approx(expected.value, abs=1e-9 * expected.value)
 
 

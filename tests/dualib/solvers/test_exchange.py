@@ -5,7 +5,7 @@ import pytest
 from joints import PROBLEMS, random_joint, smooth_joint
 
 from dualib import IB, Certify, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import columns, krylov, newton
+from dualib.solvers import columns, krylov, minimum, newton
 from dualib.solvers.distances import close_pairs, partners
 from dualib.solvers.exchange import NEAR, exchanged
 from dualib.solvers.hessian import System
@@ -144,7 +144,7 @@ def test_an_atom_that_lowers_g_but_hardly_phi_is_kept():
     atoms[first] = weights[[first, second]] @ atoms[[first, second]] / weights[[first, second]].sum()
     weights[first] += weights[second]
     fewer = evaluate(problem.reduced, beta, np.delete(weights, second), np.delete(atoms, second, axis=0))
-    fewer, _ = columns.minimise(fewer)
+    fewer, _ = minimum.minimise(fewer)
     assert 0 < fewer.value - s.objective < 1e-12
     found = columns.generate_columns(fewer, Certify(), None)
     assert found.estimate < 1e-10

@@ -270,7 +270,7 @@ def test_pairs_above_what_is_kept_are_the_same(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_conjugate_gradients_on_awkward_joints(kind, monkeypatch):
     """As above, with no problem small enough for a Hessian; and with slopes of all pairs, looks at G between steps, no matrices of clusters."""
-    monkeypatch.setattr("dualib.solvers.columns.minimise.__defaults__", (0,))
+    monkeypatch.setattr("dualib.solvers.minimum.minimise.__defaults__", (0,))
     monkeypatch.setattr("dualib.solvers.columns.MAX_UNKNOWNS", 0)
     monkeypatch.setattr("dualib.solvers.stability.MAX_UNKNOWNS", 0)
     for seed in range(6):

@@ -5,7 +5,7 @@ import pytest
 from joints import PROBLEMS, random_joint, smooth_joint
 
 from dualib import IB, DualIB, Joint, information_curve, local_critical_beta, solve
-from dualib.solvers import ascents, atoms, columns, distances, newton, overlaps, stability
+from dualib.solvers import ascents, atoms, columns, distances, minimum, newton, overlaps, stability
 from dualib.solvers.atoms import start_from
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
@@ -39,8 +39,8 @@ def test_products_are_those_of_the_dense_hessian(name, blocks, weak, monkeypatch
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_both_newtons_reach_the_same_minimum(name):
     it = rough(PROBLEMS[name](smooth_joint(20, 5)))
-    dense, _ = columns.minimise(it)
-    krylov_it, _ = columns.minimise(it, 0)
+    dense, _ = minimum.minimise(it)
+    krylov_it, _ = minimum.minimise(it, 0)
     assert krylov_it.value == pytest.approx(dense.value, abs=1e-11)
     end, size, done = newton_cg(krylov_it, 1e-15, 5)
     assert done

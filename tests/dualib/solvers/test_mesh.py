@@ -8,7 +8,7 @@ from joints import PROBLEMS, random_joint
 from scipy.optimize import minimize
 
 import dualib
-from dualib.solvers import columns, mesh
+from dualib.solvers import columns, mesh, minimum
 from dualib.solvers.alternating import iterate
 from dualib.solvers.atoms import start_from
 from dualib.solvers.mesh import best_weights, meshed, most_atoms, sparsest
@@ -90,9 +90,9 @@ def test_smooth_joints_reach_their_optimum(n_x, n_y, rho, times, monkeypatch):
     start = start_from(problem, beta)
     found = columns.generate_columns(start, dualib.Certify(), None)
     assert found.estimate < 1e-8
-    monkeypatch.setattr(columns, "meshed", lambda it: it)
-    monkeypatch.setattr(columns, "FINE", columns.ROUGH)
-    without = columns.minimise(start)[0]
+    monkeypatch.setattr(minimum, "meshed", lambda it: it)
+    monkeypatch.setattr(minimum, "FINE", minimum.ROUGH)
+    without = minimum.minimise(start)[0]
     assert found.iterate.value < without.value - 1e-10
 
 

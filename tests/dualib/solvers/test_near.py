@@ -7,9 +7,9 @@ from joints import PROBLEMS, smooth_joint
 from dualib import local_critical_beta
 from dualib.solvers import near, parts
 from dualib.solvers.atoms import coalesce, start_from
-from dualib.solvers.columns import minimise
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import evaluate
+from dualib.solvers.minimum import minimise
 from dualib.solvers.near import newton_near
 
 SPOILT = {"nothing": 1e-5, "little": 1e-2, "most": 0.3}

@@ -5,7 +5,7 @@ import pytest
 from joints import PROBLEMS, smooth_joint
 
 from dualib import IB, DualIB, Joint, local_critical_beta
-from dualib.solvers import columns, krylov, newton, overlaps
+from dualib.solvers import columns, krylov, minimum, newton, overlaps
 from dualib.solvers.atoms import EDGE, inside, start_from
 from dualib.solvers.distances import separations
 from dualib.solvers.hessian import System
@@ -134,12 +134,12 @@ def test_only_rows_at_the_edge_are_moved_inside():
 def test_minima_are_those_without_blocks(name, refreshed, monkeypatch):
     it = rough(PROBLEMS[name](smooth_joint(40, 5)), 1.5)
     monkeypatch.setattr(krylov, "REFRESHED", refreshed)
-    found, size = columns.minimise(it, 0)
+    found, size = minimum.minimise(it, 0)
     assert size < 1e-5
     monkeypatch.setattr(overlaps, "WITHIN", 0.0)
-    plain, _ = columns.minimise(it, 0)
+    plain, _ = minimum.minimise(it, 0)
     assert found.value == pytest.approx(plain.value, abs=1e-10)
-    dense, _ = columns.minimise(it, 10**6)
+    dense, _ = minimum.minimise(it, 10**6)
     assert found.value == pytest.approx(dense.value, abs=1e-10)
 
 
