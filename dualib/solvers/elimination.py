@@ -5,8 +5,8 @@ In the coordinates of :mod:`dualib.solvers.newton` the Hessian of Φ is J Jᵀ, 
 .. math:: B_t = C_t - \sum_x p\, S_{tx}\, a_{tx} a_{tx}^T, \qquad C_t = \text{curvature},
 
 apart from terms between an atom and its own weight, which vanish with the gradient and are left out. B_t is positive definite
-exactly where cluster t is stable, β λ_max(C(t)) < 1, as every one of an optimum is; elsewhere it is shifted until it is. With
-λ = Jᵀ s a step s solves
+exactly where cluster t is stable, β λ_max(C(t)) < 1, as every one of an optimum is; elsewhere the directions in which it bends downwards
+are bent upwards. With λ = Jᵀ s a step s solves
 
 .. math:: M \lambda - J_\nu^T w = -\sum_t J_t^T B_t^{-1} g_t, \quad J_\nu \lambda = -g_\nu, \quad
           M = 1 + \sum_t J_t^T B_t^{-1} J_t,
@@ -177,7 +177,8 @@ def newton_by_elimination(
     """Minimise Φ over weights and atoms; Φ never rises. An iterate of which :func:`pairs_of` is None is handed back.
 
     Returns the iterate, the norm of the gradient before the last step, whether that step was to gain less than the
-    tolerance, nats (or hardly more, where a cluster would rather split), and the `level` of the shift to go on with.
+    tolerance, nats, and the `level` of the shift to go on with. Rough steps end where they gain hardly more than that and
+    a cluster would rather split.
     """
     size, noise = np.inf, it.noise
     for _ in range(max_steps):
