@@ -26,20 +26,17 @@ from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from dualib.bottleneck import Atoms
-from dualib.core.special import TINY
 from dualib.core.typing import Bool, Float, FloatArray, IntArray
-from dualib.solvers.alternating import heavy
 from dualib.solvers.atoms import coalesce
 from dualib.solvers.blocks import Blocks, Group, applied
-from dualib.solvers.exchange import exchanged
+from dualib.solvers.exchange import after, along_valleys
 from dualib.solvers.hessian import System
-from dualib.solvers.iterate import Iterate, evaluate
+from dualib.solvers.iterate import Iterate
 
 MOST_X = 512  # rows up to which M is factored: 4 ms
 SCATTERED = 50  # multiplications that take as long as to add a pair of x where it belongs
 PADDED = 1.5  # clusters of up to so many times as many pairs as the smallest are treated at once
-SETTLED = 1e-9  # of Φ, gained by a step, from which on a cluster that is unstable is left to be split
-MEETING = 1e-7  # the same, from which on clusters nearer than
+MEETING = 1e-7  # of Φ, gained by a step, from which on clusters nearer than
 NEAR = 1.0  # in β times a squared Fisher distance are tried as one where a step needs a shift
 LEAST_CURVATURE = 1e-3  # of Φ along a symbol, where next to none of the cluster has it
 LEAST_WEIGHT = 1e-9  # curvature along the weights, which is summed in double precision
@@ -62,11 +59,12 @@ class Precision:
     shifts: tuple[float, ...]
     least_y: int  # symbols from which on products with the Hessian take longer
     products: float  # of a cluster, (n_x, n_y) each, that a step may take as long as: so many take conjugate gradients
+    settled: float  # of Φ, gained by a step, from which on a cluster that is unstable is left to be split
     small: float  # multiplications that a step may take with any number of symbols: some hundredths of a second
 
 
-ROUGH = Precision(np.float32, 3e-5, 1e-3, (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0), 40, 100, 0.0)
-FINE = Precision(np.float64, 1e-10, 1e-9, (0.0, *(10.0**k for k in range(-8, 2))), 40, 3000, 1e8)
+ROUGH = Precision(np.float32, 3e-5, 1e-3, (0.0, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0), 40, 100, 1e-9, 0.0)
+FINE = Precision(np.float64, 1e-10, 1e-9, (0.0, *(10.0**k for k in range(-8, 2))), 40, 3000, 0.0, 1e8)
 
 
 @dataclass(frozen=True)
@@ -204,27 +202,17 @@ def newton_by_elimination(
             return it, size, False, level
         level = max(tried - (tried == level and it.value - new.value > 0.5 * expected), 0)
         it = new if expected > MEETING * abs(it.value) or not tried else coalesce(new, NEAR)
-        if expected < (tolerance if step[1] or precision is FINE else max(tolerance, SETTLED * abs(it.value))):
+        if expected < (tolerance if step[1] else max(tolerance, precision.settled * abs(it.value))):
             return it, size, step[1] or expected < tolerance, level
     return it, size, False, level
 
 
 def _after(it: Iterate, step: FloatArray) -> Iterator[Iterate]:
-    """The iterate after a step, straight and along the valleys; clusters that it would take below 0 are dropped where they weigh little."""
-    change = step[:, 0] * np.sqrt(it.weights)
-    moved = step[:, 1:] * np.sqrt(np.maximum(it.atoms, TINY) / (it.beta * it.weights[:, None]))
-    weights = np.maximum(it.weights + change, 0.1 * it.weights)
-    atoms = np.clip(it.atoms + moved, 0.1 * it.atoms, 10.0 * it.atoms)
-    keep = (it.weights + change > 0.0) | heavy(it)
-    yield _at(it, weights, atoms, keep)
-    both = exchanged(it, change, moved, weights, atoms)
-    if both is not None:
-        yield _at(it, *both, keep)
-
-
-def _at(it: Iterate, weights: FloatArray, atoms: FloatArray, keep: Bool[np.ndarray, " n_t"]) -> Iterate:
-    weights, atoms = weights[keep], atoms[keep]
-    return evaluate(it.problem, it.beta, weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), it.log_z)
+    """The iterate after a step, straight; then along the valleys, where there are some."""
+    yield after(it, step)[0]
+    valleys = along_valleys(it, step)
+    if valleys is not None:
+        yield valleys
 
 
 def _alike(sizes: IntArray) -> list[tuple[IntArray, int]]:

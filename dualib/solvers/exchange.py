@@ -10,12 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from dualib.bottleneck import Atoms
-from dualib.core.typing import Float, FloatArray, IntArray
+from dualib.core.special import TINY
+from dualib.core.typing import Bool, Float, FloatArray, IntArray
+from dualib.solvers.alternating import heavy
 from dualib.solvers.distances import partners
 from dualib.solvers.iterate import Iterate
 
 NEAR = 0.5  # clusters nearer than this, in β times a squared Fisher distance, are taken as two
-LEAST = 0.1  # share of a symbol of an atom that is left
+LEAST_LEFT = 0.1  # share of a weight or a symbol of an atom that a step leaves
 MOST = 1e4  # skewness up to which the weights are above rounding
 
 
@@ -31,12 +33,44 @@ def exchanged(
         return None
     with np.errstate(all="ignore"):  # of weights that have vanished
         both = _pair(it, change, moved, first, second)
-    least = LEAST * np.minimum(it.atoms[first], it.atoms[second])
+    least = LEAST_LEFT * np.minimum(it.atoms[first], it.atoms[second])
     kept = np.isfinite(both[0]) & ((both[2] >= least) & (both[3] >= least)).all(axis=1)
     weights, atoms = weights.copy(), atoms.copy()
     for t, new_weight, new_atom in ((first, both[0], both[2]), (second, both[1], both[3])):
         weights[t[kept]], atoms[t[kept]] = new_weight[kept], new_atom[kept]
     return weights, atoms
+
+
+def after(it: Iterate, step: FloatArray) -> tuple[Iterate, Bool[np.ndarray, " n_t"]]:
+    """The iterate after a step, and which clusters it keeps: those that it takes below 0 are dropped where they weigh little."""
+    change, _ = _changes(it, step)
+    keep = (it.weights + change > 0.0) | heavy(it)
+    return _at(it, *_limited(it, step), keep), keep
+
+
+def along_valleys(it: Iterate, step: FloatArray) -> Iterate | None:
+    """The iterate after the same step, each two clusters that nearly coincide taken along their valley; None where there are none."""
+    change, shift = _changes(it, step)
+    both = exchanged(it, change, shift, *_limited(it, step))
+    return None if both is None else _at(it, *both, (it.weights + change > 0.0) | heavy(it))
+
+
+def _changes(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The changes of weights and atoms, to first order."""
+    root = np.sqrt(it.weights)
+    return step[:, 0] * root, step[:, 1:] * np.sqrt(np.maximum(it.atoms, TINY) / it.beta) / root[:, None]
+
+
+def _limited(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights and atoms after a step, no entry of which changes by more than a factor."""
+    change, shift = _changes(it, step)
+    atoms = np.clip(it.atoms + shift, LEAST_LEFT * it.atoms, it.atoms / LEAST_LEFT)
+    return np.maximum(it.weights + change, LEAST_LEFT * it.weights), atoms
+
+
+def _at(it: Iterate, weights: FloatArray, atoms: FloatArray, keep: Bool[np.ndarray, " n_t"]) -> Iterate:
+    weights, atoms = weights[keep], atoms[keep]
+    return it.moved(weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), keep)
 
 
 def _pair(

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualib.core.special import TINY
 from dualib.core.typing import Bool, Float, FloatArray
 from dualib.solvers.alternating import heavy, iterate
 from dualib.solvers.atoms import coalesce
-from dualib.solvers.exchange import exchanged
+from dualib.solvers.exchange import LEAST_LEFT, after, along_valleys
 from dualib.solvers.hessian import System
 from dualib.solvers.iterate import Iterate
 from dualib.solvers.overlaps import Overlaps, most_change, neighbours
@@ -34,7 +33,6 @@ MET = 0.03  # clusters nearer than this, in β times a squared Fisher distance, 
 REACH = 0.7  # how far a step may move a cluster, in such units not squared,
 OVER = 0.01  # and how many of the clusters may be asked for more: then the path ends
 LEAST_CURVATURE = 1e-3  # of a direction, relative to the preconditioner's
-LEAST = 0.1  # share of a weight or a symbol of an atom that a step leaves
 DAMPING = 0.5  # curvature left to clusters that bend downwards
 
 
@@ -108,10 +106,10 @@ class Step:
             if float((step.x * gradient).sum()) >= 0.0:
                 step = step._shortened(step.overlaps.by_group(step.x * gradient) > 0.0, 0.0)
             wanted = 0.1 * step.promise if step.promise > 0.0 else -0.05 * float((step.x * gradient).sum())
-            new, kept = _moved(it, step.x)
+            new, kept = after(it, step.x)
             if it.value - new.value >= wanted - noise:
                 return new, attempts == 0
-            valleys = None if attempts else _along_valleys(it, step.x)
+            valleys = None if attempts else along_valleys(it, step.x)
             if valleys is not None and it.value - valleys.value >= wanted - noise:
                 return valleys, True
             if attempts < LOCAL:
@@ -213,37 +211,5 @@ class Path:
         """How many times its limits the step of a cluster is."""
         relative = self.x / self.system.root
         change = most_change(self.system.it.weights)
-        weight = np.maximum(relative[:, 0] / change, np.where(self.heavy, -relative[:, 0] / (1.0 - LEAST), 0.0))
+        weight = np.maximum(relative[:, 0] / change, np.where(self.heavy, -relative[:, 0] / (1.0 - LEAST_LEFT), 0.0))
         return np.asarray(np.maximum(weight, np.linalg.norm(relative[:, 1:], axis=1) / REACH))
-
-
-def _moved(it: Iterate, step: FloatArray) -> tuple[Iterate, Bool[np.ndarray, " n_t"]]:
-    """The iterate after a step, and which clusters it keeps: those that it takes below 0 are dropped where they weigh little."""
-    change, _ = _changes(it, step)
-    keep = (it.weights + change > 0.0) | heavy(it)
-    return _at(it, *_limited(it, step), keep), keep
-
-
-def _along_valleys(it: Iterate, step: FloatArray) -> Iterate | None:
-    """The iterate after the same step, each two clusters that nearly coincide taken along their valley; None where there are none."""
-    change, moved = _changes(it, step)
-    both = exchanged(it, change, moved, *_limited(it, step))
-    return None if both is None else _at(it, *both, (it.weights + change > 0.0) | heavy(it))
-
-
-def _changes(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The changes of weights and atoms, to first order."""
-    root = np.sqrt(it.weights)
-    return step[:, 0] * root, step[:, 1:] * np.sqrt(np.maximum(it.atoms, TINY) / it.beta) / root[:, None]
-
-
-def _limited(it: Iterate, step: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weights and atoms after a step, no entry of which changes by more than a factor."""
-    change, moved = _changes(it, step)
-    atoms = np.clip(it.atoms + moved, LEAST * it.atoms, it.atoms / LEAST)
-    return np.maximum(it.weights + change, LEAST * it.weights), atoms
-
-
-def _at(it: Iterate, weights: FloatArray, atoms: FloatArray, keep: Bool[np.ndarray, " n_t"]) -> Iterate:
-    weights, atoms = weights[keep], atoms[keep]
-    return it.moved(weights / weights.sum(), atoms / atoms.sum(axis=1, keepdims=True), keep)
